@@ -1,0 +1,1 @@
+"""Bakehouse: recipes in, proven model artifacts for AI PCs out."""

@@ -1,0 +1,72 @@
+"""A step: one unit of work with a key. What backends and sources describe, the plan joins, and stages carry out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+Kind = Literal["survey", "download", "checkpoint", "calibration", "export", "tokenizer", "compress", "reference", "validate", "package"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit of work.
+
+    Attributes:
+        kind: what sort of directory it makes; also its folder in the store.
+        maker: the source type or backend that knows how ("huggingface", "openvino", ...).
+        label: what a person calls it ("phi3", "phi3-int4-openvino"); not part of the key.
+        options: everything it is told, in full, JSON values only; part of the key.
+        needs: (role, step) pairs, the directories it reads; their keys are part of the key.
+        tools: name -> version of all that can change the bytes; part of the key.
+        format: raised by hand when our own code comes to make other bytes from the same options.
+        notes: what a child needs to be told but cannot change the bytes (a local path); not part of the key.
+    """
+
+    kind: Kind
+    maker: str
+    label: str
+    options: dict[str, Any]
+    needs: tuple[tuple[str, Step], ...] = ()
+    tools: dict[str, str] = field(default_factory=dict)
+    format: int = 1
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 (hex) of everything that can change the bytes, and of nothing else."""
+        facts = {
+            "kind": self.kind,
+            "maker": self.maker,
+            "options": self.options,
+            "needs": {role: step.key for role, step in self.needs},
+            "tools": self.tools,
+            "format": self.format,
+        }
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def need(self, role: str) -> Step:
+        """The step that fills `role`; KeyError if there is none."""
+        return dict(self.needs)[role]
+
+    def closure(self) -> Iterator[Step]:
+        """This step and all it needs, deepest first, each once by key."""
+        seen: set[str] = set()
+
+        def walk(step: Step) -> Iterator[Step]:
+            if step.key in seen:
+                return
+            seen.add(step.key)
+            for _, needed in step.needs:
+                yield from walk(needed)
+            yield step
+
+        return walk(self)
+
+    def __hash__(self) -> int:
+        return hash(self.key)

@@ -1,0 +1,30 @@
+"""What a worker tells its parent: lines of JSON on standard output, marked so that a library's own prints cannot be mistaken for them."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NoReturn
+
+MARK = "@bakehouse "
+
+
+def _send(event: dict[str, Any]) -> None:
+    # One write, with a line end before it: a progress bar may have left the cursor in the middle of a line.
+    os.write(1, f"\n{MARK}{json.dumps(event)}\n".encode())
+
+
+def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+    """Say what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
+    _send({"event": "progress", "doing": doing, "done": done, "total": total, "unit": unit})
+
+
+def result(**facts: Any) -> None:
+    """Hand measured facts (JSON values) to the parent; several calls add up, a later value of a name wins."""
+    _send({"event": "result", "facts": facts})
+
+
+def refuse(what: str, remedy: str = "", details: list[str] | None = None) -> NoReturn:
+    """End with a failure the user can act on, shown without a traceback (exit code 3)."""
+    _send({"event": "refused", "what": what, "remedy": remedy, "details": details or []})
+    raise SystemExit(3)
