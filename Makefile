@@ -1,0 +1,31 @@
+# Two commands: `make build` ends with a proven package, `make test` runs the whole suite. Both set up what they need.
+# The same for Windows PowerShell stands in README.md.
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+BIN := .venv/bin
+RECIPE ?= smollm2-int4-openvino
+
+.PHONY: build test lint clean
+
+build: .venv/.bakehouse
+	$(BIN)/doit build:$(RECIPE)
+
+test: .venv/.bakehouse-test lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/.bakehouse-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/.bakehouse: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.bakehouse-test: .venv/.bakehouse
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,196 @@
+"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import signal
+import sys
+from collections.abc import Iterable
+from functools import wraps
+from typing import Any
+
+from doit.cmd_base import Command, DoitCmdBase
+from doit.cmd_list import List as DoitList
+from doit.cmd_run import Run as DoitRun
+
+from pipeline import housekeeping, overview, preflight, schema
+from pipeline.errors import Failure
+from pipeline.plan import Build
+from pipeline.progress import size_text
+from pipeline.tasks import Kitchen
+from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
+
+_DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
+
+
+def open_kitchen() -> Kitchen:
+    """The kitchen that dodo.py serves from.
+
+    Raises:
+        Failure: the recipes cannot be read.
+    """
+    return Kitchen(open_workspace(), sys.stdout)
+
+
+class Run(DoitRun):  # type: ignore[misc]
+    """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            return int(super().execute(params, args))
+        except Failure as failure:
+            print(f"ERROR: {failure}", file=sys.stderr)
+            return 3
+        except KeyboardInterrupt:
+            print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
+            return 130
+
+    @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
+    def _execute(self, *args: Any, **options: Any) -> int:
+        kitchen = _kitchen(self)
+        self.sel_tasks = _expanded(self.sel_tasks, [task.name for task in self.task_list], kitchen)
+        preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
+        try:
+            return int(super()._execute(*args, **options))
+        finally:
+            kitchen.session.children.stop()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+class List(DoitList):  # type: ignore[misc]
+    """`doit list`: every build, one line each; `--all` and task names as in doit."""
+
+    doc_purpose = "list the builds (--all: every task)"
+
+    @wraps(DoitList._execute)
+    def _execute(self, subtasks: bool = False, pos_args: Any = None, **options: Any) -> int:
+        if subtasks or pos_args:
+            return int(super()._execute(subtasks=subtasks, pos_args=pos_args, **options))
+        workspace = _kitchen(self).workspace
+        print(overview.builds(workspace.plan, workspace.store))
+        return 0
+
+
+class _Ours(Command):  # type: ignore[misc]
+    """A command that needs no tasks: a Failure is printed without a traceback and ends with exit code 1."""
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Carry out the command."""
+        try:
+            return self._do(params, args)
+        except Failure as failure:
+            print(f"ERROR: {failure}", file=sys.stderr)
+            return 1
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        raise NotImplementedError
+
+
+class Plan(_Ours):
+    """`doit plan [NAME...]`"""
+
+    doc_purpose = "show the steps, which would run and why, and what they would take"
+    doc_usage = "[NAME ...]"
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = open_kitchen()
+        print(overview.plan_text(_named(args, kitchen), kitchen.session, kitchen.names))
+        return 0
+
+
+class Lint(_Ours):
+    """`doit lint`"""
+
+    doc_purpose = "check all recipes; every error of every file"
+    doc_usage = ""
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        plan = open_workspace().plan
+        recipes = {build.asked.recipe for build in plan.builds}
+        print(f"{len(recipes)} recipes with {len(plan.builds)} builds are well formed")
+        return 0
+
+
+class Schema(_Ours):
+    """`doit schema`"""
+
+    doc_purpose = "write recipes/recipe.schema.json for editors"
+    doc_usage = ""
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        path = recipes_folder() / "recipe.schema.json"
+        path.write_text(schema.text(), encoding="utf-8", newline="\n")
+        print(path)
+        return 0
+
+
+class Verify(_Ours):
+    """`doit verify [NAME...]`"""
+
+    doc_purpose = "hash everything in the store and the packages again"
+    doc_usage = "[NAME ...]"
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = open_kitchen()
+        report = housekeeping.verify(_named(args, kitchen), kitchen.workspace.store, kitchen.names, print)
+        print(f"{report.files} files, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
+        return 1 if report.faults else 0
+
+
+class Prune(_Ours):
+    """`doit prune`"""
+
+    doc_purpose = "drop what no recipe reaches"
+    doc_usage = ""
+    cmd_options = (_DRY_RUN,)
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        workspace = open_workspace()
+        freed = housekeeping.prune(workspace.plan, workspace.store, dry_run=params["dry_run"], say=print)
+        print(f"{size_text(freed)} {'would be freed' if params['dry_run'] else 'freed'} in {artifacts_folder()}")
+        return 0
+
+
+# --- names on the command line ------------------------------------------------------------------------------------
+
+
+def _kitchen(command: DoitCmdBase) -> Kitchen:
+    """The kitchen of the dodo.py that doit has loaded."""
+    kitchen = next((task.meta["kitchen"] for task in command.task_list if task.name == "overview"), None)
+    assert isinstance(kitchen, Kitchen)
+    return kitchen
+
+
+def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[str]:
+    """The selected task names with `build` standing for all builds that this machine can make.
+
+    Raises:
+        Failure: a name is no task's; with the nearest ones.
+    """
+    for name in selected:
+        if "*" not in name and name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            raise Failure(f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds")
+    can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
+    return [one for name in selected for one in (can if name == "build" else [name])]
+
+
+def _selected(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
+    """The builds among the selected tasks."""
+    wanted = list(names)
+    return [build for build in kitchen.workspace.plan.builds if any(fnmatch.fnmatch(f"build:{build.name}", name) for name in wanted)]
+
+
+def _named(args: list[str], kitchen: Kitchen) -> list[Build]:
+    """Builds by name, with or without `build:`; all of them if none is named."""
+    plan = kitchen.workspace.plan
+    chosen = [(arg, plan.build(arg.removeprefix("build:"))) for arg in args]
+    if unknown := [arg for arg, build in chosen if build is None]:
+        raise Failure(f"there is no build called {', '.join(unknown)}", remedy="`doit list` shows the names")
+    return [build for _, build in chosen if build] or list(plan.builds)

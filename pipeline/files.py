@@ -1,0 +1,141 @@
+"""What is done to files: hash, sync, seal, link, replace, remove. Where files lie is the store's business."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.manifest import FileRecord
+
+# Sealed files all carry this time (2020-01-01 UTC): any later write shows at a glance, without hashing.
+SEALED_AT_NS = 1_577_836_800 * 10**9
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`, sorted by path. A symlink or a special file is an error: packages hold real files only."""
+    for entry in sorted(folder.iterdir()):
+        mode = entry.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from walk(entry)
+        elif stat.S_ISREG(mode):
+            yield entry
+        else:
+            raise ValueError(f"{entry} is neither a regular file nor a folder")
+
+
+def sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    """sha256 of a file in hex; `on_bytes` is told the size in bytes of each block as it is read."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            if on_bytes:
+                on_bytes(len(block))
+    return digest.hexdigest()
+
+
+def records(folder: Path) -> tuple[FileRecord, ...]:
+    """Path, size and sha256 of every file below `folder`, sorted; two files at a time (hashing releases the GIL)."""
+    paths = list(walk(folder))
+    with ThreadPoolExecutor(2) as pool:
+        digests = list(pool.map(sha256, paths))
+    return tuple(
+        FileRecord(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=digest)
+        for path, digest in zip(paths, digests, strict=True)
+    )
+
+
+def seal(folder: Path) -> None:
+    """Make every file below `folder` read-only and give it the sealing time, then push all of it to the disk."""
+    for path in walk(folder):
+        sync(path)
+        os.utime(path, ns=(SEALED_AT_NS, SEALED_AT_NS))
+        path.chmod(0o444)
+    for below, _, _ in os.walk(folder):
+        sync(Path(below))
+
+
+def sync(path: Path) -> None:
+    """fsync a file or, where the system has it, a folder."""
+    if path.is_dir() and sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def faults(folder: Path, expected: tuple[FileRecord, ...], *, thorough: bool = False) -> tuple[str, ...]:
+    """How the files below `folder` differ from `expected`, a sentence each; by size and time, or thoroughly by sha256.
+
+    A file whose time is not the sealing time was written to after it was made, or copied: it is hashed in either case.
+    """
+    found = {path.relative_to(folder).as_posix(): path for path in walk(folder)} if folder.is_dir() else {}
+    wrong = [f"{record.path}: missing" for record in expected if record.path not in found]
+    for record in expected:
+        if (path := found.pop(record.path, None)) is None:
+            continue
+        size, mtime_ns = (status := path.stat()).st_size, status.st_mtime_ns
+        if size != record.size:
+            wrong.append(f"{record.path}: {size:,} bytes, should be {record.size:,}")
+        elif (thorough or mtime_ns != SEALED_AT_NS) and (digest := sha256(path)) != record.sha256:
+            wrong.append(f"{record.path}: content changed (sha256 {digest[:12]}…, should be {record.sha256[:12]}…)")
+    return (*wrong, *(f"{path}: does not belong here" for path in found))
+
+
+def link(source: Path, target: Path) -> None:
+    """Give `source` a second name; a copy where the file system has no hard links or the two lie on different ones."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES):
+            raise
+        shutil.copy2(source, target)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, UTF-8 with plain line feeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        sync(part)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a folder into place, durably; `target` must not exist."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.rename(target)
+    sync(target.parent)
+    sync(source.parent)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, read-only files too; nothing to do if it is not there."""
+    if not folder.exists():
+        return
+    if sys.platform == "win32":
+        for path in walk(folder):
+            path.chmod(0o666)
+    shutil.rmtree(folder)
+
+
+def size_bytes(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(path.stat().st_size for path in walk(folder)) if folder.is_dir() else 0

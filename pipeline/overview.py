@@ -1,0 +1,151 @@
+"""What there is and what it would take, as text: the list of builds, the plan, and the table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import files, preflight
+from pipeline.manifest import PackageManifest, StepRecord
+from pipeline.plan import Build, Plan
+from pipeline.progress import clock_text, size_text
+from pipeline.session import Session
+from pipeline.step import Step
+from pipeline.store import MANIFEST, Store
+
+_HINT = """
+  doit plan NAME...        what a build would do, and what it would take
+  doit build:NAME          make one build, down to its package
+  doit build               make all that this machine can make
+  doit help                all commands
+"""
+
+
+def builds(plan: Plan, store: Store) -> str:
+    """Every build, one line each: its task, how it stands, what it is."""
+    width = max(len(build.name) for build in plan.builds)
+    return "\n".join(f"build:{build.name:{width}}  {_standing(build, store):9}  {_doc(build)}" for build in plan.builds)
+
+
+def welcome(plan: Plan, store: Store) -> str:
+    """The builds, and what to type next."""
+    return f"{builds(plan, store)}\n{_HINT}"
+
+
+def _standing(build: Build, store: Store) -> str:
+    if store.is_published(build.package, build.name):
+        return "built"
+    return "-" if build.cannot is None else "cannot"
+
+
+def _doc(build: Build) -> str:
+    return f"not on this machine: {build.cannot}" if build.cannot else build.asked.description
+
+
+# --- doit plan ----------------------------------------------------------------------------------------------------
+
+
+def plan_text(chosen: Iterable[Build], session: Session, names: dict[str, str]) -> str:
+    """The steps of some builds: which are there, which would run and why, and what that would take."""
+    chosen = tuple(chosen)
+    todo = {step.key for step in preflight.missing(chosen, session.store)}
+    lines: list[str] = []
+    for step in _steps(chosen):
+        name = names[step.key]
+        if step.key in todo:
+            lines.append(f"  run   {name:48} {why(step, session.store, todo)}")
+        else:
+            there = session.store.record(step)
+            lines.append(f"  have  {name:48} {_size(there)}" if there else f"  -     {name:48} not needed: what is made from it is there")
+    lines.append(_takes(preflight.forecast(chosen, session, ask=True), len(todo)))
+    return "\n".join(lines)
+
+
+def _steps(chosen: Iterable[Build]) -> Iterator[Step]:
+    seen: set[str] = set()
+    for build in chosen:
+        for step in build.package.closure():
+            if step.key not in seen:
+                seen.add(step.key)
+                yield step
+
+
+def _size(record: StepRecord | None) -> str:
+    return size_text(sum(file.size for file in record.files)) if record else ""
+
+
+def _takes(forecast: preflight.Forecast, steps: int) -> str:
+    if steps == 0:
+        return "nothing to do"
+    if forecast.disk_bytes is None:
+        return f"{steps} steps; what they take is known once the source is downloaded"
+    return (
+        f"{steps} steps, about {size_text(forecast.download_bytes or 0)} to download, {size_text(forecast.disk_bytes)} of disk, "
+        f"{size_text(forecast.memory_bytes or 0)} of memory for the largest"
+    )
+
+
+def why(step: Step, store: Store, todo: set[str]) -> str:
+    """Why a step would run: damaged, never made, or what differs from the nearest one that was made."""
+    if damage := store.damage(step):
+        return f"damaged: {damage[0]}"
+    relatives = [record for folder, record in store.all_records() if record and (record.kind, record.label) == (step.kind, step.label)]
+    if not relatives:
+        return "never made"
+    nearest = max(relatives, key=lambda record: record.made_at)
+    changes = [
+        *_changes("", nearest.options, step.options),
+        *_changes("", nearest.tools, step.tools),
+        *(f"{role} is new" for role, needed in step.needs if nearest.needs.get(role) != f"{needed.kind}/{needed.key}"),
+        *([f"format {nearest.format} -> {step.format}"] if nearest.format != step.format else []),
+    ]
+    return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") if changes else "never made"
+
+
+def _changes(path: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _changes(f"{path}.{name}" if path else name, old.get(name), new.get(name))
+    elif old != new:
+        yield f"{path} {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:23]}…"
+
+
+# --- at the end of a run ------------------------------------------------------------------------------------------
+
+
+def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], seconds: dict[str, float], total_s: float) -> Table | None:
+    """Build, what ran, time, size, answer; None if no build was asked for."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for title in ("build", "steps run", "time", "size", "answer"):
+        table.add_column(title, overflow="fold")
+    for build in chosen:
+        steps = [names[step.key] for step in build.package.closure()]
+        ran = [name for name in steps if name in seconds]
+        manifest = read_manifest(build.name, store)
+        good = manifest is not None and store.is_published(build.package, build.name)
+        table.add_row(
+            build.name,
+            f"{len(ran)} of {len(steps)}",
+            clock_text(sum(seconds[name] for name in ran)),
+            size_text(files.size_bytes(store.package(build.name))) if good else "-",
+            Text(manifest.verdicts[0].answer.strip()[:60] if manifest and good else "not built", style="" if good else "red"),
+        )
+    if not table.row_count:
+        return None
+    table.caption = f"{clock_text(total_s)} in all; packages are in {store.root / 'packages'}"
+    table.caption_justify = "left"
+    return table
+
+
+def read_manifest(name: str, store: Store) -> PackageManifest | None:
+    """The manifest in a package; None if there is no such package."""
+    path = store.package(name) / MANIFEST
+    return PackageManifest.model_validate_json(path.read_bytes()) if path.exists() else None

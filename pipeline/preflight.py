@@ -1,0 +1,136 @@
+"""Can it succeed? Asked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from pipeline import survey as surveys
+from pipeline.backends import BACKENDS
+from pipeline.backends.base import Estimate
+from pipeline.errors import Failure
+from pipeline.plan import Build, unique
+from pipeline.session import Session
+from pipeline.sources import SOURCES
+from pipeline.stages import convert
+from pipeline.step import Step
+from pipeline.store import Store
+from pipeline.survey import Survey
+
+_GB = 1e9
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the missing steps of some builds will take; None where nothing can be known before the download.
+
+    Attributes:
+        download_bytes: what is fetched.
+        disk_bytes: what all new directories hold, downloads among them.
+        memory_bytes: what the hungriest step takes.
+    """
+
+    download_bytes: int | None
+    disk_bytes: int | None
+    memory_bytes: int | None
+
+
+def missing(builds: Iterable[Build], store: Store) -> tuple[Step, ...]:
+    """The steps that would run, in order: a step that is there hides what only it needs."""
+    wanted: dict[str, Step] = {}
+
+    def want(step: Step) -> None:
+        if step.key in wanted or store.has(step):
+            return
+        for _, needed in step.needs:
+            want(needed)
+        wanted[step.key] = step
+
+    for build in builds:
+        want(build.package)
+    return tuple(wanted.values())
+
+
+def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
+    """What is known of a build's checkpoint: from the store, else (if `ask`) from the hub, else None."""
+    store = session.store
+    if store.has(build.checkpoint):
+        return surveys.read_checkpoint(store.files(build.checkpoint))
+    if build.survey is None:
+        return None
+    if not store.has(build.survey):
+        if not ask:
+            return None
+        convert.run(build.survey, SOURCES[build.survey.maker], session)
+    return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
+
+
+def forecast(builds: Iterable[Build], session: Session, *, ask: bool) -> Forecast:
+    """What the missing steps of these builds will take, from shapes alone."""
+    builds = tuple(builds)
+    download = disk = memory = 0
+    steps = missing(builds, session.store)
+    known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in builds} if steps else {}
+    for step in steps:
+        survey = next((known[needed.key] for needed in _closure(step) if needed.key in known), None)
+        if survey is None:
+            return Forecast(None, None, None)
+        estimate = _estimate(step, survey)
+        download += survey.download_bytes if step.kind == "download" else 0
+        disk += estimate.disk_bytes
+        memory = max(memory, estimate.memory_bytes)
+    return Forecast(download, disk, memory)
+
+
+def _closure(step: Step) -> tuple[Step, ...]:
+    return unique([step])
+
+
+def _estimate(step: Step, survey: Survey) -> Estimate:
+    if step.kind == "download":
+        return Estimate(disk_bytes=survey.download_bytes, memory_bytes=0)
+    backend = BACKENDS.get(step.maker)
+    return backend.estimate(step, survey) if backend else Estimate(disk_bytes=0, memory_bytes=0)
+
+
+def check(builds: Iterable[Build], session: Session) -> Forecast:
+    """Refuse builds that cannot succeed on this machine, all reasons at once, before any of the work.
+
+    Raises:
+        Failure: a tool is missing, a shape does not fit the options, or disk or memory would not do.
+    """
+    builds = tuple(builds)
+    todo = [build for build in builds if missing([build], session.store)]
+    reasons = [f"{build.name}: {build.cannot}" for build in todo if build.cannot]
+    if reasons:
+        raise Failure("this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out")
+    for build in todo:
+        if survey := survey_of(build, session, ask=True):
+            reasons += [f"{build.name}: {reason}" for reason in BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey)]
+    if reasons:
+        raise Failure("the recipe does not fit the model", details=tuple(reasons), remedy="change these options in the recipe; nothing was downloaded for them")
+    expected = forecast(todo, session, ask=False)
+    _check_room(expected, session.store)
+    return expected
+
+
+def _check_room(expected: Forecast, store: Store) -> None:
+    if expected.disk_bytes is not None and (free := store.free_bytes()) < expected.disk_bytes:
+        raise Failure(
+            f"about {expected.disk_bytes / _GB:.1f} GB of disk are needed and {free / _GB:.1f} GB are free",
+            where=str(store.root),
+            remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk",
+        )
+    if expected.memory_bytes is not None and (total := memory_bytes()) < expected.memory_bytes:
+        raise Failure(
+            f"about {expected.memory_bytes / _GB:.1f} GB of memory are needed and this machine has {total / _GB:.1f} GB",
+            remedy="make it on a machine with more memory, and carry the artifacts folder over",
+        )
+
+
+def memory_bytes() -> int:
+    """Memory that this process may use in all: the machine's with its swap."""
+    return int(psutil.virtual_memory().total + psutil.swap_memory().total)
+

@@ -1,0 +1,218 @@
+"""The one place that starts processes: runs a command in a child, keeps its log, passes on what it says, and ends it for certain."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import Failure
+from pipeline.maker import Command
+from pipeline.workers.events import MARK
+
+_LAST_LINES = 15
+_SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+_QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+_PERCENT = re.compile(r"\b(\d{1,3})%")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a child says it is doing; `done` of `total` in `unit` ("B" for bytes, "%") where it is known."""
+
+    doing: str
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A child that ended well: what it reported, its wall time in seconds and peak resident memory in bytes (0 if unknown)."""
+
+    facts: Mapping[str, Any]
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass
+class _Heard:
+    facts: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, Any] | None = None
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+    doing: str = ""
+
+
+class Children:
+    """The children that run now, so that an interrupt can end them all, whichever thread waits for them."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self.stopping = False
+
+    def add(self, child: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._running.add(child)
+            late = self.stopping
+        if late:
+            _kill(child)
+
+    def discard(self, child: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._running.discard(child)
+
+    def stop(self) -> None:
+        """Kill every running child with all its descendants, and every one that is started later."""
+        with self._lock:
+            self.stopping = True
+            running = list(self._running)
+        for child in running:
+            _kill(child)
+
+
+def run(
+    command: Command,
+    *,
+    children: Children,
+    log: Path,
+    scratch: Path,
+    on_progress: Callable[[Progress], None],
+) -> Finished:
+    """Run `command` in a child process and wait for its end.
+
+    Args:
+        children: where the child is entered while it runs.
+        log: gets everything the child prints, as it comes.
+        scratch: its working directory and its folder for temporary files.
+
+    Raises:
+        Failure: it refused, failed, or was killed; with its command, its last lines and the log's path.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    child = subprocess.Popen(
+        command.argv,
+        stdin=subprocess.PIPE,  # held open: where there is no better way, a worker ends when it closes
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=scratch,
+        env=_environment(command, scratch),
+        start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
+    )
+    children.add(child)
+    heard = _Heard()
+    try:
+        with log.open("ab", buffering=0) as file:
+            file.write(f"$ {shlex.join(command.argv)}\n".encode())
+            for line in _lines(child, file.write):
+                _hear(line, heard, on_progress)
+        code, peak = _wait(child)
+    except BaseException:
+        _kill(child)
+        child.wait()
+        raise
+    finally:
+        children.discard(child)
+        for pipe in (child.stdin, child.stdout):
+            if pipe:
+                pipe.close()
+    if code != 0:
+        raise _failure(command, code, heard, log, children.stopping, peak)
+    return Finished(heard.facts, time.monotonic() - started, peak)
+
+
+def _environment(command: Command, scratch: Path) -> dict[str, str]:
+    """This environment without secrets, offline and quiet; only a command that needs the network gets both as they are."""
+    kept = {name: value for name, value in os.environ.items() if command.needs_network or not _SECRETS.search(name)}
+    here = str(Path(__file__).resolve().parent.parent)
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **kept,
+        **({} if command.needs_network else _OFFLINE),
+        **_QUIET,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TMPDIR": str(scratch),
+        "TEMP": str(scratch),
+        "TMP": str(scratch),
+        "BAKEHOUSE_PARENT": str(os.getpid()),
+        **command.env,
+    }
+
+
+def _lines(child: subprocess.Popen[bytes], keep: Callable[[bytes], object]) -> Iterator[str]:
+    """What the child prints, a line at a time; a carriage return ends a line too, so that progress bars are heard at once."""
+    assert child.stdout
+    rest = b""
+    while block := os.read(child.stdout.fileno(), 65536):
+        keep(block)
+        *whole, rest = re.split(rb"[\r\n]", rest + block)
+        yield from (line.decode("utf-8", "replace") for line in whole if line.strip())
+    if rest.strip():
+        yield rest.decode("utf-8", "replace")
+
+
+def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> None:
+    if not line.startswith(MARK):
+        heard.last.append(line.rstrip()[:300])
+        if heard.doing and (percent := _PERCENT.search(line)):
+            on_progress(Progress(heard.doing, float(percent[1]), 100.0, "%"))
+        return
+    event = json.loads(line.removeprefix(MARK))
+    match event["event"]:
+        case "progress":
+            heard.doing = event["doing"]
+            on_progress(Progress(event["doing"], event["done"], event["total"], event["unit"]))
+        case "result":
+            heard.facts.update(event["facts"])
+        case "refused":
+            heard.refused = event
+
+
+def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Exit code and peak resident memory in bytes (0 where the system does not tell)."""
+    if sys.platform == "win32":
+        return child.wait(), 0
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child and its descendants; one that is gone already is fine."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(child.pid)], capture_output=True, check=False)
+        return
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bool, peak: int) -> Failure:
+    if stopping:
+        return Failure("interrupted", remedy="run it again: it goes on from the last whole step")
+    if heard.refused:
+        event = heard.refused
+        return Failure(event["what"], remedy=event["remedy"], details=tuple(event["details"]))
+    details = (f"command: {shlex.join(command.argv)}", *heard.last, f"log: {log}")
+    if sys.platform != "win32" and code == -signal.SIGKILL:
+        return Failure(
+            f"the child process was killed by the system, most likely for want of memory (it held {peak / 1e9:.1f} GB)",
+            remedy="close other programs, use a machine with more memory, or run without -n",
+            details=details,
+        )
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return Failure(f"the child process {how}", remedy="its last lines stand above and all of it in the log", details=details)

@@ -1,0 +1,51 @@
+"""One run of the pipeline: its store, its children, and whom to tell how far each step is."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from pipeline.process import Children, Progress
+from pipeline.step import Step
+from pipeline.store import Store
+
+Tell = Callable[[Step, Progress], None]
+
+
+def _nobody(step: Step, progress: Progress) -> None:
+    """Progress that no one watches."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a stage needs beside the step: where things lie, the children that run, and who watches."""
+
+    store: Store
+    children: Children = field(default_factory=Children)
+    tell: Tell = _nobody
+
+
+def machine() -> dict[str, str]:
+    """The class of this machine (never its name), for manifests: what a measured number was measured on."""
+    memory = psutil.virtual_memory().total / 2**30
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

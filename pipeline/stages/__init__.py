@@ -1,0 +1,1 @@
+"""The verbs: each module carries out the steps of one sort; `dispatch` knows which."""

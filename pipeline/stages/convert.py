@@ -1,0 +1,24 @@
+"""Download, import, export, quantize: every step that a source or a backend has a child process make, read back before it counts."""
+
+from __future__ import annotations
+
+from pipeline.maker import Maker
+from pipeline.session import Session
+from pipeline.stages.making import Made, make, run_child
+from pipeline.step import Step
+from pipeline.store import Staging
+
+
+def run(step: Step, maker: Maker, session: Session) -> None:
+    """Make `step` by its maker's command and hold the result against what was asked.
+
+    Raises:
+        Failure: the child failed, or what it made is not what was asked.
+    """
+    inputs = {role: session.store.files(needed) for role, needed in step.needs}
+
+    def fill(staging: Staging) -> Made:
+        finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
+        return Made(maker.verify(step, inputs, staging.files, finished.facts), (ran,), finished.facts)
+
+    make(step, session, fill)

@@ -1,0 +1,93 @@
+"""Whether an answer is good: what the recipe expects of it, and what holds for every answer. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.manifest import Agreement, Verdict
+from pipeline.recipe import ResolvedGolden
+
+# An answer that ends in this many repetitions of up to _LONGEST_PERIOD tokens goes round in circles.
+_REPETITIONS = 4
+_LONGEST_PERIOD = 32
+_LEAST_LOOP_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said: token ids with the end token, text without special tokens, and how fast (seconds, tokens a second)."""
+
+    tokens: tuple[int, ...]
+    text: str
+    ended: bool
+    first_token_s: float = 0.0
+    tokens_per_s: float | None = None
+
+
+def judge(golden: ResolvedGolden, answer: Answer, source: Answer, min_agreement: int) -> Verdict:
+    """Hold an answer against its golden prompt and the unquantized model's answer to the same."""
+    agreement = Agreement(
+        common_tokens=_common(answer.tokens, source.tokens),
+        answer_tokens=len(answer.tokens),
+        source_tokens=len(source.tokens),
+    )
+    reasons = (*_always(golden, answer), *_expected(golden, answer.text), *_agrees(agreement, min_agreement))
+    return Verdict(
+        prompt=golden.asked,
+        answer=answer.text,
+        tokens=answer.tokens,
+        ended=answer.ended,
+        passed=not reasons,
+        reasons=reasons,
+        agreement=agreement,
+        first_token_s=answer.first_token_s,
+        tokens_per_s=answer.tokens_per_s,
+    )
+
+
+def _always(golden: ResolvedGolden, answer: Answer) -> Iterator[str]:
+    """What holds for every answer: it says something, it ends, it does not go round in circles."""
+    if not answer.text.strip():
+        yield "the answer is empty"
+    if golden.ends and not answer.ended:
+        yield f"the answer does not end by itself within {golden.max_new_tokens} tokens"
+    if period := loop(answer.tokens):
+        yield f"the answer goes round in circles: its last {period} {'tokens come' if period > 1 else 'token comes'} again and again"
+
+
+def _expected(golden: ResolvedGolden, text: str) -> Iterator[str]:
+    """What this recipe expects."""
+    for part in golden.contains:
+        if part not in text:
+            yield f"the answer does not contain {part!r}"
+    if golden.matches is not None and not re.search(golden.matches, text):
+        yield f"the answer does not match {golden.matches!r}"
+    if golden.equals is not None and text.strip() != golden.equals.strip():
+        yield f"the answer is not {golden.equals!r}"
+
+
+def _agrees(agreement: Agreement, least: int) -> Iterator[str]:
+    needed = min(least, agreement.source_tokens)
+    if agreement.common_tokens < needed:
+        yield f"the answer shares its first {agreement.common_tokens} tokens with the unquantized model's, should be {needed}"
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Number of equal tokens before the first that differs."""
+    for count, (one, other) in enumerate(zip(a, b, strict=False)):
+        if one != other:
+            return count
+    return min(len(a), len(b))
+
+
+def loop(tokens: Sequence[int]) -> int:
+    """The shortest period in which the end of `tokens` repeats itself often enough to be a loop; 0 if there is none."""
+    for period in range(1, _LONGEST_PERIOD + 1):
+        length = max(_REPETITIONS * period, _LEAST_LOOP_TOKENS)
+        end = tokens[-length:]
+        if len(end) == length and all(end[at] == end[at + period] for at in range(length - period)):
+            return period
+    return 0
+

@@ -1,0 +1,142 @@
+"""What every stage does around its own work: lock, stage, run the child, judge, commit; and what is left when that fails."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import files, process
+from pipeline.errors import Failure
+from pipeline.maker import Command, Verification
+from pipeline.manifest import Ran, StepRecord
+from pipeline.process import Finished, Progress
+from pipeline.session import Session, machine
+from pipeline.step import Step
+from pipeline.store import Staging
+
+# Kinds whose unfinished files are worth keeping: a broken-off download goes on where it was.
+_RESUMES = ("download",)
+_NO_SPACE = "No space left on device"
+_NEARLY_FULL_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Made:
+    """What filling a staged directory came to."""
+
+    verification: Verification
+    ran: tuple[Ran, ...] = ()
+    facts: Mapping[str, Any] | None = None
+
+
+def make(step: Step, session: Session, fill: Callable[[Staging], Made]) -> None:
+    """Have `fill` fill the step's staged directory and commit it; nothing to do if the store has the step by now.
+
+    Raises:
+        Failure: with what went wrong; the log, and what was made if it was found wanting, are then under `failed/`.
+    """
+    store = session.store
+    with store.making(step, lambda: session.tell(step, Progress("waiting for another run that is at this step"))) as staging:
+        if staging is None:
+            return
+        if step.kind not in _RESUMES:
+            files.remove(staging.files)
+        staging.files.mkdir(exist_ok=True)
+        try:
+            made = fill(staging)
+            if not made.verification.faults:
+                session.tell(step, Progress("writing it into the store"))
+                store.commit(step, staging, _record(step, staging, made))
+                return
+        except Failure as failure:
+            raise _explained(failure, step, session, staging) from failure
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise _disk_full(step, session, staging) from error
+        raise _wanting(step, session, staging, made.verification)
+
+
+def run_child(command: Command, step: Step, session: Session, staging: Staging) -> tuple[Finished, Ran]:
+    """Run a command for a step, its output into the step's log."""
+    finished = process.run(
+        command,
+        children=session.children,
+        log=staging.log,
+        scratch=staging.scratch,
+        on_progress=lambda progress: session.tell(step, progress),
+    )
+    argv = tuple(_portable(word, session.store.root, staging) for word in command.argv)
+    return finished, Ran(argv=argv, upstream=command.upstream, seconds=round(finished.seconds, 3), peak_memory_bytes=finished.peak_memory_bytes)
+
+
+def _portable(word: str, root: Path, staging: Staging) -> str:
+    """A word of a command without this machine in it."""
+    if word == sys.executable:
+        return "python"
+    return word.replace(str(staging.folder), "OUT").replace(str(root), "artifacts")
+
+
+def _record(step: Step, staging: Staging, made: Made) -> StepRecord:
+    return StepRecord(
+        kind=step.kind,
+        maker=step.maker,
+        label=step.label,
+        key=step.key,
+        options=step.options,
+        needs={role: f"{needed.kind}/{needed.key}" for role, needed in step.needs},
+        tools=step.tools,
+        format=step.format,
+        files=files.records(staging.files),
+        ran=made.ran,
+        facts=dict(made.facts or {}),
+        measured=dict(made.verification.measured),
+        made_at=datetime.now(UTC),
+        made_on=machine(),
+    )
+
+
+def _explained(failure: Failure, step: Step, session: Session, staging: Staging) -> Failure:
+    """The failure with the step's name and the place where its log went."""
+    if _NO_SPACE in str(failure) or session.store.free_bytes() < _NEARLY_FULL_BYTES:
+        return _disk_full(step, session, staging)
+    at = str(staging.log)
+    left = _put_away(step, session, staging)
+    details = tuple(line.replace(at, str(left / "log.txt")) for line in failure.details)
+    return Failure(failure.what, where=f"{step.kind} of {step.label}", remedy=failure.remedy, details=details)
+
+
+def _disk_full(step: Step, session: Session, staging: Staging) -> Failure:
+    size = files.size_bytes(staging.folder)
+    _put_away(step, session, staging)
+    return Failure(
+        f"the disk is full: {size / 1e9:.2f} GB were written, {session.store.free_bytes() / 1e9:.2f} GB are free now",
+        where=f"{step.kind} of {step.label}",
+        remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
+    )
+
+
+def _put_away(step: Step, session: Session, staging: Staging) -> Path:
+    """Keep the log; keep unfinished files only in place, for a download to go on from."""
+    if step.kind not in _RESUMES:
+        return session.store.fail(step, staging, keep_files=False)
+    files.remove(staging.scratch)
+    return staging.folder
+
+
+def _wanting(step: Step, session: Session, staging: Staging, verification: Verification) -> Failure:
+    evidence = {"faults": verification.faults, "measured": verification.measured, "step": step.options}
+    files.write(staging.folder / "verdict.json", json.dumps(evidence, indent=2, default=str) + "\n")
+    left = session.store.fail(step, staging, keep_files=True)
+    return Failure(
+        "what was made is not what the recipe asks",
+        where=f"{step.kind} of {step.label}",
+        details=(*verification.faults, f"evidence: {left}"),
+        remedy="mend the recipe, or look at the evidence if you think that the recipe is right",
+    )

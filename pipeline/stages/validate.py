@@ -1,0 +1,88 @@
+"""Run the artifact in its real runtime on the golden prompts, and judge every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline import files
+from pipeline.backends.base import Backend
+from pipeline.errors import Failure
+from pipeline.maker import Verification
+from pipeline.manifest import Validation, Verdict
+from pipeline.plan import prompts
+from pipeline.process import Finished
+from pipeline.recipe import ResolvedGolden
+from pipeline.session import Session
+from pipeline.stages.judging import Answer, judge
+from pipeline.stages.making import Made, make, run_child
+from pipeline.step import Step
+from pipeline.store import Staging, Store
+
+RESULT = "validation.json"
+ANSWERS = "answers.jsonl"
+
+
+def run(step: Step, backend: Backend, session: Session) -> None:
+    """Generate from the golden prompts of `step` and record every verdict.
+
+    Raises:
+        Failure: an answer is not what the recipe expects; prompts, answers and verdicts are then under `failed/`.
+    """
+    golden = tuple(ResolvedGolden.model_validate_json(json.dumps(entry)) for entry in step.options["golden"])
+
+    def fill(staging: Staging) -> Made:
+        folder = staging.folder / "model"
+        files.remove(folder)
+        link_model(step, backend, session.store, folder)
+        request = staging.folder / "request.json"
+        files.write(request, json.dumps({"prompts": prompts(golden)}, indent=2) + "\n")
+        command = backend.generate(folder, request, staging.files / ANSWERS)
+        finished, ran = run_child(command, step, session, staging)
+        source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
+        verdicts = tuple(
+            judge(entry, answer, of_source, step.options["min_agreement"])
+            for entry, answer, of_source in zip(golden, read_answers(staging.files / ANSWERS), source, strict=True)
+        )
+        files.write(staging.files / RESULT, _validation(verdicts, finished).model_dump_json(indent=2) + "\n")
+        files.remove(folder)
+        request.unlink()
+        return Made(Verification(_measured(verdicts), tuple(_faults(verdicts))), (ran,), finished.facts)
+
+    make(step, session, fill)
+
+
+def link_model(step: Step, backend: Backend, store: Store, folder: Path) -> None:
+    """Lay out the model folder of a step that needs all parts of a model, as hard links."""
+    parts: Mapping[str, Path] = {role: store.files(needed) for role, needed in step.needs}
+    for name, path in backend.layout(parts).items():
+        files.link(path, folder / name)
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers that a generating worker wrote, in the order of the prompts."""
+    if not path.exists():
+        raise Failure("the worker ended well but wrote no answers", remedy="this is a fault of ours; please report it with the log")
+    rows = sorted((json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()), key=lambda row: row["index"])
+    return [Answer(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]) for row in rows]
+
+
+def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation:
+    facts = finished.facts
+    return Validation(
+        verdicts=verdicts,
+        device=facts["device"],
+        device_name=facts["device_name"],
+        load_s=facts["load_s"],
+        peak_memory_bytes=finished.peak_memory_bytes,
+    )
+
+
+def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, object]:
+    return {"prompts": len(verdicts), "passed": sum(verdict.passed for verdict in verdicts)}
+
+
+def _faults(verdicts: tuple[Verdict, ...]) -> list[str]:
+    """A sentence for every reason, with the prompt and the answer that it is about."""
+    return [f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}: {reason}" for verdict in verdicts for reason in verdict.reasons]

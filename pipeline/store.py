@@ -1,0 +1,214 @@
+"""Where a step's directory lies: is it there and whole, make it under a lock, commit it, take it away. What is in it the stages know."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from pipeline import files
+from pipeline.errors import Failure
+from pipeline.manifest import StepRecord
+from pipeline.step import Step
+
+MANIFEST = "manifest.json"
+_CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehouse; see https://bford.info/cachedir/\n"
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A directory in the making: `files` becomes the artifact, `scratch` is thrown away, `log` is kept."""
+
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "files"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+
+class Store:
+    """The artifacts folder: `store/<kind>/<key>/`, `packages/<build>/`, `failed/<kind>/<key>/`.
+
+    A directory under `store/` is whole because it is there: it is filled in `.staging/`, synced, and renamed into place.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # --- what is there ---
+
+    def folder(self, step: Step) -> Path:
+        """Where `step`'s directory is or would be."""
+        return self.root / "store" / step.kind / step.key
+
+    def files(self, step: Step) -> Path:
+        """The files of a step; only meaningful if the store has it."""
+        return self.folder(step) / "files"
+
+    def log(self, step: Step) -> Path:
+        """The log of the step's child processes."""
+        return self.folder(step) / "log.txt"
+
+    def record(self, step: Step) -> StepRecord | None:
+        """What is written beside the step's files; None if it was never made."""
+        return read_record(self.folder(step))
+
+    def damage(self, step: Step, *, thorough: bool = False) -> tuple[str, ...]:
+        """What is wrong with a step's files, by size and time or thoroughly by sha256; () also if it was never made."""
+        record = self.record(step)
+        return files.faults(self.files(step), record.files, thorough=thorough) if record else ()
+
+    def has(self, step: Step) -> bool:
+        """Whether the step is made and, at a glance, whole."""
+        return self.record(step) is not None and not self.damage(step)
+
+    def all_records(self) -> Iterator[tuple[Path, StepRecord | None]]:
+        """Every directory of the store with its record (None if that cannot be read)."""
+        for folder in sorted((self.root / "store").glob("*/*")):
+            yield folder, read_record(folder)
+
+    # --- making ---
+
+    @contextmanager
+    def making(self, step: Step, on_wait: Callable[[], None]) -> Iterator[Staging | None]:
+        """Hold the step's lock; yields where to make it, or None if it is there by now.
+
+        `on_wait` is called once if another process is at the same step. What a killed run left in the
+        staged directory is still there: a download goes on from it, all others clear it.
+        """
+        self._prepare()
+        with self.lock(f"{step.kind}-{step.key}", on_wait):
+            if self.has(step):
+                yield None
+                return
+            staging = Staging(self.root / ".staging" / f"{step.kind}-{step.key[:24]}")
+            staging.folder.mkdir(parents=True, exist_ok=True)
+            files.remove(staging.scratch)
+            staging.log.unlink(missing_ok=True)
+            yield staging
+
+    @contextmanager
+    def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold a lock of this store; the system lets go of it when its holder dies."""
+        path = self.root / ".locks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, mode=0o666)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def commit(self, step: Step, staging: Staging, record: StepRecord) -> None:
+        """Put a finished directory under its final name. A damaged one that stands there goes to `failed/`."""
+        files.remove(staging.scratch)
+        files.seal(staging.files)
+        files.write(staging.folder / MANIFEST, record.model_dump_json(indent=2) + "\n")
+        final = self.folder(step)
+        if final.exists():
+            self._set_aside(final, self.failed(step))
+        files.move(staging.folder, final)
+
+    def fail(self, step: Step, staging: Staging, *, keep_files: bool) -> Path:
+        """Move the log and, if asked, the files of a failed step to `failed/`; returns where."""
+        files.remove(staging.scratch)
+        if not keep_files:
+            files.remove(staging.files)
+        target = self.failed(step)
+        self._set_aside(staging.folder, target)
+        return target
+
+    def failed(self, step: Step) -> Path:
+        """Where the leavings of the step's last failure are."""
+        return self.root / "failed" / step.kind / step.key
+
+    def drop(self, step: Step) -> None:
+        """Forget a step: the next build makes it again."""
+        files.remove(self.folder(step))
+
+    # --- packages ---
+
+    def package(self, name: str) -> Path:
+        """Where the newest good package of a build is."""
+        return self.root / "packages" / name
+
+    def publish(self, step: Step, name: str, on_wait: Callable[[], None]) -> None:
+        """Make `packages/<name>` the files of a package step, as hard links: the new one whole, or the old one."""
+        self._prepare()
+        with self.lock(f"package-name-{name}", on_wait):
+            new, old = (self.root / ".staging" / f"{age}-{name}" for age in ("new", "old"))
+            files.remove(new)
+            files.remove(old)
+            source = self.files(step)
+            for path in files.walk(source):
+                files.link(path, new / path.relative_to(source))
+            final = self.package(name)
+            if final.exists():
+                final.rename(old)
+            files.move(new, final)
+            files.remove(old)
+
+    def is_published(self, step: Step, name: str) -> bool:
+        """Whether `packages/<name>` is, at a glance, exactly what the package step made."""
+        record = self.record(step)
+        return record is not None and not files.faults(self.package(name), record.files)
+
+    def withdraw(self, name: str) -> None:
+        """Take a package away; the store keeps what it is made of."""
+        files.remove(self.package(name))
+
+    # --- taking away ---
+
+    def prunable(self, keep: Iterable[Step], packages: Iterable[str]) -> list[Path]:
+        """Folders that no recipe reaches: steps by key, packages by build name, and the leavings of failures and kills."""
+        kept = {self.folder(step) for step in keep}
+        names = set(packages)
+        store = [folder for folder, _ in self.all_records() if folder not in kept]
+        stale = [folder for folder in sorted((self.root / "packages").glob("*")) if folder.name not in names]
+        return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *sorted((self.root / ".staging").glob("*"))]
+
+    def free_bytes(self) -> int:
+        """Bytes free on the disk of the store."""
+        self._prepare()
+        return shutil.disk_usage(self.root).free
+
+    def _prepare(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
+                if not (self.root / name).exists():
+                    files.write(self.root / name, text)
+        except OSError as error:
+            raise Failure(
+                f"the artifacts folder {self.root} cannot be used: {error.strerror}",
+                remedy="set PIPELINE_ARTIFACTS to a folder that can be written",
+            ) from error
+
+    def _set_aside(self, folder: Path, target: Path) -> None:
+        files.remove(target)
+        files.move(folder, target)
+
+
+def read_record(folder: Path) -> StepRecord | None:
+    """The record in a directory of the store; None if there is none or it is not one of ours."""
+    try:
+        return StepRecord.model_validate_json((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None

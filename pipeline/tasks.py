@@ -1,0 +1,143 @@
+"""The plan as doit tasks. With commands and progress the only module that knows doit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from doit.exceptions import TaskFailed
+from rich.table import Table
+
+from pipeline import overview
+from pipeline.errors import Failure
+from pipeline.plan import Build, Plan
+from pipeline.process import Progress
+from pipeline.progress import Reporter
+from pipeline.session import Session
+from pipeline.stages import dispatch
+from pipeline.step import Kind, Step
+from pipeline.workspace import Workspace
+
+Task = dict[str, Any]
+
+# kind: its task group, and what is added to the label so that no two names in a group are the same
+_NAMES: dict[Kind, tuple[str, str]] = {
+    "download": ("download", ""),
+    "calibration": ("download", "-calibration"),
+    "checkpoint": ("export", "-checkpoint"),
+    "export": ("export", ""),
+    "tokenizer": ("export", "-tokenizer"),
+    "compress": ("convert", ""),
+    "reference": ("validate", "-reference"),
+    "validate": ("validate", ""),
+    "package": ("package", ""),
+}
+
+
+def names(plan: Plan) -> dict[str, str]:
+    """key -> task name of every step; a step that two recipes share has the name that it was given first."""
+    named: dict[str, str] = {}
+    for step in plan.steps:
+        group, suffix = _NAMES[step.kind]
+        name = f"{group}:{step.label}{suffix}"
+        named[step.key] = f"{name}-{step.key[:8]}" if name in named.values() else name
+    return named
+
+
+def of(plan: Plan, session: Session, known: dict[str, str], group: str) -> Iterator[Task]:
+    """The tasks of one group: the group itself, then a task a step (for `build`: a task a build)."""
+    yield {"basename": group, "name": None, "doc": _DOCS[group]}
+    if group == "build":
+        yield from (_build(build, session, known) for build in plan.builds)
+    else:
+        yield from (_step(step, session, known) for step in plan.steps if _NAMES[step.kind][0] == group)
+
+
+_DOCS = {
+    "download": "fetch the source models, pinned",
+    "export": "import and export them, once for all builds",
+    "convert": "quantize, and hold the result against the recipe",
+    "validate": "generate from the golden prompts in the real runtime",
+    "package": "join what passed to what will be published",
+    "build": "all of it: every build that this machine can make",
+}
+
+
+def _step(step: Step, session: Session, known: dict[str, str]) -> Task:
+    group, _, name = known[step.key].partition(":")
+    return {
+        "basename": group,
+        "name": name,
+        "doc": f"{step.kind} of {step.label}",
+        "actions": [(run, [step, session])],
+        "uptodate": [(session.store.has, [step])],
+        # setup and not task_dep: what is whole does not ask for what it once was made from
+        "setup": [known[needed.key] for _, needed in step.needs],
+        "clean": [(session.store.drop, [step])],
+        "meta": {"step": step},
+    }
+
+
+def _build(build: Build, session: Session, known: dict[str, str]) -> Task:
+    return {
+        "basename": "build",
+        "name": build.name,
+        "doc": build.asked.description if build.cannot is None else f"not on this machine: {build.cannot}",
+        "actions": [(publish, [build, session])],
+        "uptodate": [(session.store.is_published, [build.package, build.name])],
+        "setup": [known[build.package.key]],
+        "clean": [(session.store.withdraw, [build.name])],
+        "meta": {"build": build},
+    }
+
+
+def run(step: Step, session: Session) -> TaskFailed | None:
+    """The action of a step's task."""
+    try:
+        dispatch.run(step, session)
+    except Failure as failure:
+        return TaskFailed(str(failure))
+    return None
+
+
+def publish(build: Build, session: Session) -> TaskFailed | None:
+    """The action of a build's task: its package under its name."""
+    try:
+        session.store.publish(build.package, build.name, lambda: None)
+    except Failure as failure:
+        return TaskFailed(str(failure))
+    return None
+
+
+class Kitchen:
+    """One run of doit: the workspace, its session, and the reporter that both of them tell."""
+
+    def __init__(self, workspace: Workspace, stream: TextIO) -> None:
+        self.workspace = workspace
+        self.names = names(workspace.plan)
+        self.reporter = Reporter(stream, self._summary)
+        self.session = Session(workspace.store, tell=self._tell)
+
+    def group(self, group: str) -> Iterator[Task]:
+        """The tasks of one group."""
+        return of(self.workspace.plan, self.session, self.names, group)
+
+    def overview(self) -> Task:
+        """The task that bare `doit` runs: it never starts a download."""
+        return {"actions": [(self._welcome, [])], "clean": [(print, [_CLEANING])], "meta": {"kitchen": self}}
+
+    def _welcome(self) -> None:
+        print(overview.welcome(self.workspace.plan, self.workspace.store))
+
+    def _tell(self, step: Step, progress: Progress) -> None:
+        self.reporter.tell(self.names[step.key], progress)
+
+    def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Table | None:
+        chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
+        return overview.summary(chosen, self.workspace.store, self.names, seconds, total_s)
+
+
+_CLEANING = """nothing was removed: say what to clean
+  doit clean build:NAME      takes a package away; the store keeps what it is made of
+  doit clean convert:NAME    forgets one result, so that the next build makes it again
+  doit prune                 frees what no recipe reaches"""

@@ -1,0 +1,44 @@
+"""Where things are for this run: the recipes folder and the artifacts folder, and the plan that the recipes come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline import loader, plan
+from pipeline.plan import Plan
+from pipeline.sources import local
+from pipeline.store import Store
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders named by PIPELINE_RECIPES and PIPELINE_ARTIFACTS, and the plan."""
+
+    recipes: Path
+    store: Store
+    plan: Plan
+
+
+def recipes_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """PIPELINE_RECIPES, by default `recipes` below the current folder."""
+    return Path(environ.get("PIPELINE_RECIPES") or "recipes").absolute()
+
+
+def artifacts_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """PIPELINE_ARTIFACTS, by default `artifacts` below the current folder."""
+    return Path(environ.get("PIPELINE_ARTIFACTS") or "artifacts").absolute()
+
+
+def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
+    """Read all recipes and plan them.
+
+    Raises:
+        Failure: the folder is not there, or recipes have errors (all of them at once).
+    """
+    recipes, store = recipes_folder(environ), Store(artifacts_folder(environ))
+    fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
+    return Workspace(recipes, store, plan.make(loader.load_all(recipes), fingerprint))

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Failure
+from pipeline.process import Progress
+from pipeline.session import Session
+from pipeline.stages import convert
+from pipeline.step import Step
+from pipeline.store import Store
+from tests.fakes import WRITES_A_FILE, FakeMaker, step
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(Store(tmp_path / "artifacts"))
+
+
+def _leavings(store: Store) -> list[str]:
+    return sorted(path.name for path in (store.root / ".staging").glob("*"))
+
+
+def test_a_made_step_is_there_with_its_record_and_its_log(session: Session) -> None:
+    one = step(bits=4)
+    convert.run(one, FakeMaker("events.result(speed=3)\nprint('hello')\n" + WRITES_A_FILE), session)
+    record = session.store.record(one)
+    assert session.store.has(one)
+    assert record is not None
+    assert (record.kind, record.label, record.key, record.options) == ("compress", "fake-int4", one.key, {"bits": 4})
+    assert [file.path for file in record.files] == ["made.txt"]
+    assert record.facts == {"speed": 3}
+    assert record.measured == {"seen": ["made.txt"]}
+    assert "hello" in session.store.log(one).read_text()
+    assert _leavings(session.store) == []
+
+
+def test_the_record_shows_the_command_without_this_machine_in_it(session: Session) -> None:
+    one = step(bits=4)
+    convert.run(one, FakeMaker(), session)
+    record = session.store.record(one)
+    assert record is not None
+    assert record.ran[0].argv[0] == "python"
+    assert str(session.store.root) not in record.model_dump_json()
+
+
+def test_what_is_there_is_not_made_again(session: Session) -> None:
+    one = step(bits=4)
+    convert.run(one, FakeMaker(), session)
+    convert.run(one, FakeMaker("raise SystemExit('made again')"), session)
+    assert (session.store.files(one) / "made.txt").read_text() == "made"
+
+
+def test_a_failed_child_leaves_its_log_in_failed_and_nothing_in_the_store(session: Session) -> None:
+    one = step(bits=4)
+    with pytest.raises(Failure) as caught:
+        convert.run(one, FakeMaker("(files / 'half').write_text('x' * 10)\nprint('oh no')\nsys.exit(1)"), session)
+    failed = session.store.failed(one)
+    assert caught.value.where == "compress of fake-int4"
+    assert caught.value.details[-1] == f"log: {failed / 'log.txt'}"
+    assert "oh no" in (failed / "log.txt").read_text()
+    assert not session.store.has(one)
+    assert not (failed / "files").exists()
+    assert _leavings(session.store) == []
+
+
+def test_what_is_found_wanting_is_kept_as_evidence_and_never_committed(session: Session) -> None:
+    one = step(bits=4)
+    with pytest.raises(Failure) as caught:
+        convert.run(one, FakeMaker(faults=("weights are int8, should be int4",)), session)
+    failed = session.store.failed(one)
+    assert str(caught.value) == (
+        "compress of fake-int4: what was made is not what the recipe asks\n"
+        "    weights are int8, should be int4\n"
+        f"    evidence: {failed}\n"
+        "  what to do: mend the recipe, or look at the evidence if you think that the recipe is right"
+    )
+    assert (failed / "files" / "made.txt").read_text() == "made"
+    assert "weights are int8" in (failed / "verdict.json").read_text()
+    assert not session.store.has(one)
+
+
+def test_a_later_failure_replaces_the_leavings_of_an_earlier_one(session: Session) -> None:
+    one = step(bits=4)
+    for fault in ("first", "second"):
+        with pytest.raises(Failure):
+            convert.run(one, FakeMaker(faults=(fault,)), session)
+    assert "second" in (session.store.failed(one) / "verdict.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda path: os.truncate(path, 1), lambda path: path.write_text("mode"), lambda path: path.unlink(), lambda path: (path.parent / "extra").write_text("?")],
+    ids=["truncated", "flipped", "missing", "added"],
+)
+def test_a_damaged_step_is_noticed_and_made_again_and_the_damaged_one_is_kept(session: Session, harm: object) -> None:
+    one = step(bits=4)
+    convert.run(one, FakeMaker(), session)
+    path = session.store.files(one) / "made.txt"
+    path.chmod(0o644)
+    harm(path)  # type: ignore[operator]
+    assert not session.store.has(one)
+    convert.run(one, FakeMaker(), session)
+    assert session.store.has(one)
+    assert path.read_text() == "made"
+    assert (session.store.failed(one) / "manifest.json").exists()
+
+
+def test_a_directory_without_its_record_is_not_a_step(session: Session) -> None:
+    one = step(bits=4)
+    session.store.files(one).mkdir(parents=True)
+    (session.store.files(one) / "made.txt").write_text("partial")
+    assert not session.store.has(one)
+    convert.run(one, FakeMaker(), session)
+    assert session.store.has(one)
+
+
+def test_an_unreadable_record_is_not_a_record(session: Session) -> None:
+    one = step(bits=4)
+    convert.run(one, FakeMaker(), session)
+    (session.store.folder(one) / "manifest.json").write_text("{")
+    assert session.store.record(one) is None
+
+
+def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on(session: Session) -> None:
+    for kind, expected in (("compress", "fresh"), ("download", "went on")):
+        one = step(kind)
+        slow = "(files / 'part').write_text('x'); (Path('started')).touch(); time.sleep(600)"
+        run = (
+            "from pathlib import Path; from pipeline.session import Session; from pipeline.store import Store; from pipeline.stages import convert; "
+            f"from tests.fakes import FakeMaker, step; convert.run(step({kind!r}), FakeMaker({slow!r}), Session(Store(Path({str(session.store.root)!r}))))"
+        )
+        process = subprocess.Popen([sys.executable, "-c", run], cwd=Path(__file__).parent.parent)
+        while not list((session.store.root / ".staging").glob("*/scratch/started")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not session.store.has(one)
+        convert.run(one, FakeMaker("(files / 'made.txt').write_text('went on' if (files / 'part').exists() else 'fresh')"), session)
+        assert (session.store.files(one) / "made.txt").read_text() == expected
+
+
+def test_the_second_of_two_at_one_step_waits_and_finds_the_work_done(session: Session) -> None:
+    one, said = step(bits=4), []
+    second = Session(session.store, tell=lambda _, progress: said.append(progress))
+    first = threading.Thread(target=convert.run, args=(one, FakeMaker("(files / 'made.txt').write_text('made'); time.sleep(0.5)"), session))
+    first.start()
+    while not list((session.store.root / ".staging").glob("*/files")):
+        time.sleep(0.01)
+    convert.run(one, FakeMaker("raise SystemExit('made twice')"), second)
+    first.join()
+    assert said == [Progress("waiting for another run that is at this step")]
+    assert session.store.has(one)
+
+
+def _package(session: Session, text: str) -> Step:
+    one = step("package", text=text)
+    convert.run(one, FakeMaker(f"(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_text({text!r})"), session)
+    return one
+
+
+def test_a_package_is_a_folder_of_hard_links_and_costs_no_disk(session: Session) -> None:
+    one = _package(session, "first")
+    session.store.publish(one, "fake-int4", lambda: None)
+    published = session.store.package("fake-int4") / "below" / "model.bin"
+    assert published.stat().st_ino == (session.store.files(one) / "below" / "model.bin").stat().st_ino
+    assert not session.store.package("fake-int4").is_symlink()
+    assert session.store.is_published(one, "fake-int4")
+
+
+def test_a_newer_package_takes_the_place_of_the_older_one_and_back(session: Session) -> None:
+    first, second = _package(session, "first"), _package(session, "second")
+    for one, text in ((first, "first"), (second, "second"), (first, "first")):
+        session.store.publish(one, "fake-int4", lambda: None)
+        assert (session.store.package("fake-int4") / "below" / "model.bin").read_text() == text
+        assert session.store.is_published(one, "fake-int4")
+    assert not session.store.is_published(second, "fake-int4")
+    assert _leavings(session.store) == []
+
+
+def test_a_stray_file_in_a_package_is_noticed(session: Session) -> None:
+    one = _package(session, "first")
+    session.store.publish(one, "fake-int4", lambda: None)
+    (session.store.package("fake-int4") / "notes.txt").write_text("mine")
+    assert not session.store.is_published(one, "fake-int4")
+
+
+def test_an_artifacts_folder_that_cannot_be_written_is_a_failure_that_names_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Failure) as caught:
+        convert.run(step(), FakeMaker(), Session(Store(tmp_path / "file" / "artifacts")))
+    assert str(caught.value) == (
+        f"the artifacts folder {tmp_path / 'file' / 'artifacts'} cannot be used: Not a directory\n"
+        "  what to do: set PIPELINE_ARTIFACTS to a folder that can be written"
+    )
+
+
+def test_the_artifacts_folder_tells_backups_and_git_to_leave_it_out(session: Session) -> None:
+    convert.run(step(), FakeMaker(), session)
+    assert (session.store.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+    assert (session.store.root / ".gitignore").read_text() == "*\n"
