@@ -43,8 +43,24 @@ def upstream(model: Path, scratch: Path) -> tuple[dict[str, Measured], dict[str,
     for name, (_, flags) in VARIANTS.items():
         out, temporary = scratch / "upstream" / name, scratch / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        argv = [str(BIN / "optimum-cli"), "export", "openvino", "--model", str(model), "--task", "text-generation-with-past", *flags, str(out)]
-        took[name] = run(argv, watch=[scratch / "upstream", temporary], env={"TMPDIR": str(temporary), "HF_HUB_OFFLINE": "1"}, log=scratch / f"{name}.log", cwd=scratch)
+        argv = [
+            str(BIN / "optimum-cli"),
+            "export",
+            "openvino",
+            "--model",
+            str(model),
+            "--task",
+            "text-generation-with-past",
+            *flags,
+            str(out),
+        ]
+        took[name] = run(
+            argv,
+            watch=[scratch / "upstream", temporary],
+            env={"TMPDIR": str(temporary), "HF_HUB_OFFLINE": "1"},
+            log=scratch / f"{name}.log",
+            cwd=scratch,
+        )
         digests[name] = _sha256(out / "openvino_model.bin")
         shutil.rmtree(out)
         print(f"  optimum-cli {name}: {took[name].seconds:.1f} s, {took[name].peak_process_bytes / 1e9:.2f} GB", flush=True)
@@ -59,21 +75,39 @@ def ours(model: Path, scratch: Path, jobs: int) -> tuple[Measured, dict[str, str
     shutil.copytree(model, recipes / "model", copy_function=_link)
     builds = {name: {"runtime": "openvino", "quantization": options} for name, (options, _) in VARIANTS.items()}
     golden = [{"prompt": "Hello", "contains": ["a"]}]
-    recipe = {"schema_version": 1, "name": "bench", "description": "Measured.", "source": {"type": "local", "path": "model", "license": "mit"}, "golden": golden, "builds": builds}
+    recipe = {
+        "schema_version": 1,
+        "name": "bench",
+        "description": "Measured.",
+        "source": {"type": "local", "path": "model", "license": "mit"},
+        "golden": golden,
+        "builds": builds,
+    }
     (recipes / "bench.yaml").write_text(json.dumps(recipe))
     env = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}
     doit = str(BIN / "doit")
     run([doit, "download"], watch=[], env=env, log=scratch / "download.log", cwd=ROOT)
     tasks = ["export:bench-tokenizer", *(f"convert:bench-{name}" for name in VARIANTS)]
-    took = run([doit, *(["-n", str(jobs)] if jobs > 1 else []), *tasks], watch=[artifacts / "store" / kind for kind in ("export", "compress", "tokenizer")] + [artifacts / ".staging"], env=env, log=scratch / f"ours-{jobs}.log", cwd=ROOT)
+    took = run(
+        [doit, *(["-n", str(jobs)] if jobs > 1 else []), *tasks],
+        watch=[artifacts / "store" / kind for kind in ("export", "compress", "tokenizer")] + [artifacts / ".staging"],
+        env=env,
+        log=scratch / f"ours-{jobs}.log",
+        cwd=ROOT,
+    )
     digests, peak = {}, 0
     for manifest in artifacts.glob("store/*/*/manifest.json"):
         record = json.loads(manifest.read_bytes())
         peak = max(peak, *(ran["peak_memory_bytes"] for ran in record["ran"]))
         if record["kind"] != "download":
-            print(f"  {record['kind']} {record['label']}: {record['ran'][0]['seconds']:.1f} s, {record['ran'][0]['peak_memory_bytes'] / 1e9:.2f} GB", flush=True)
+            print(
+                f"  {record['kind']} {record['label']}: {record['ran'][0]['seconds']:.1f} s, {record['ran'][0]['peak_memory_bytes'] / 1e9:.2f} GB",
+                flush=True,
+            )
         if record["kind"] == "compress":
-            digests[record["label"].removeprefix("bench-")] = next(file["sha256"] for file in record["files"] if file["path"] == "openvino_model.bin")
+            digests[record["label"].removeprefix("bench-")] = next(
+                file["sha256"] for file in record["files"] if file["path"] == "openvino_model.bin"
+            )
     shutil.rmtree(artifacts)
     return took, digests, peak
 
@@ -109,7 +143,11 @@ def main() -> None:
         shutil.rmtree(scratch)
 
 
-def report(theirs: list[tuple[dict[str, Measured], dict[str, str]]], one: list[tuple[Measured, dict[str, str], int]], two: list[tuple[Measured, dict[str, str], int]]) -> None:
+def report(
+    theirs: list[tuple[dict[str, Measured], dict[str, str]]],
+    one: list[tuple[Measured, dict[str, str], int]],
+    two: list[tuple[Measured, dict[str, str], int]],
+) -> None:
     """The Markdown table."""
     each = {name: median([took[name] for took, _ in theirs]) for name in VARIANTS}
     total = sum(measured.seconds for measured in each.values())
@@ -120,11 +158,15 @@ def report(theirs: list[tuple[dict[str, Measured], dict[str, str]]], one: list[t
     for title, runs in (("bakehouse, one after the other", one), ("bakehouse, -n 2", two)):
         took = median([measured for measured, _, _ in runs])
         child = max(memory for _, _, memory in runs)
-        print(f"| {title} | {took.seconds:.0f} s | {took.seconds / total:.2f} | {child / 1e9:.2f} GB | {took.peak_disk_bytes / 1e9:.2f} GB (all four) |")
+        print(
+            f"| {title} | {took.seconds:.0f} s | {took.seconds / total:.2f} | {child / 1e9:.2f} GB | {took.peak_disk_bytes / 1e9:.2f} GB (all four) |"
+        )
     print("\n| variant | optimum-cli | weights |\n|---|---|---|")
     for name, measured in each.items():
         same = theirs[0][1][name] == one[0][1][name] == two[0][1][name]
-        print(f"| {name} | {measured.seconds:.0f} s, {measured.peak_process_bytes / 1e9:.2f} GB | {'same sha256' if same else 'DIFFERENT'} |")
+        print(
+            f"| {name} | {measured.seconds:.0f} s, {measured.peak_process_bytes / 1e9:.2f} GB | {'same sha256' if same else 'DIFFERENT'} |"
+        )
 
 
 if __name__ == "__main__":

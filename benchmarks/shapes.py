@@ -71,6 +71,10 @@ def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
                 f"{at}post_attention_layernorm.weight": torch.ones(hidden, dtype=torch.bfloat16),
             }
         save(shards[part], tensors)
-    ends = {"model.embed_tokens.weight": random(vocabulary, hidden), "lm_head.weight": random(vocabulary, hidden), "model.norm.weight": torch.ones(hidden, dtype=torch.bfloat16)}
+    ends = {
+        "model.embed_tokens.weight": random(vocabulary, hidden),
+        "lm_head.weight": random(vocabulary, hidden),
+        "model.norm.weight": torch.ones(hidden, dtype=torch.bfloat16),
+    }
     save(shards[-1], ends)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=2))

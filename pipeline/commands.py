@@ -51,7 +51,7 @@ class Run(DoitRun):  # type: ignore[misc]
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
         kitchen = _kitchen(self)
-        self.sel_tasks = _expanded(self.sel_tasks, [task.name for task in self.task_list], kitchen)
+        self.sel_tasks: list[str] = _expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen)
         preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
         try:
             return int(super()._execute(*args, **options))
@@ -176,7 +176,9 @@ def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[s
     for name in selected:
         if "*" not in name and name not in known:
             near = difflib.get_close_matches(name, known, 3, 0.5)
-            raise Failure(f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds")
+            raise Failure(
+                f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
+            )
     can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
     return [one for name in selected for one in (can if name == "build" else [name])]
 

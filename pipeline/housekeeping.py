@@ -35,14 +35,22 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
         size += sum(file.size for file in record.files)
         name = names[step.key]
         found = [f"{name}: {fault}" for fault in store.damage(step, thorough=True)]
-        say("\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit clean {name} && doit {name}" if found else f"ok       {name}")
+        say(
+            "\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit clean {name} && doit {name}"
+            if found
+            else f"ok       {name}"
+        )
         faults += found
     for build in builds:
         record = store.record(build.package)
         if record is None or not store.package(build.name).exists():
             continue
         found = [f"packages/{build.name}: {fault}" for fault in files.faults(store.package(build.name), record.files, thorough=True)]
-        say("\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit build:{build.name}" if found else f"ok       packages/{build.name}")
+        say(
+            "\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit build:{build.name}"
+            if found
+            else f"ok       packages/{build.name}"
+        )
         faults += found
     return Report(count, size, tuple(faults))
 

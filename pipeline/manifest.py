@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from pipeline.recipe import ResolvedBuild
 
 
 class Written(BaseModel):
@@ -47,3 +49,84 @@ class StepRecord(Written):
     measured: dict[str, Any]  # what verify read from the artifact
     made_at: datetime
     made_on: dict[str, str]  # machine class: os, architecture, processor, memory, python
+
+
+class Agreement(Written):
+    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer."""
+
+    common_tokens: int
+    answer_tokens: int
+    source_tokens: int
+
+
+class Verdict(Written):
+    """One golden prompt, the answer that the artifact gave in its real runtime, and what is to be said of it."""
+
+    prompt: str
+    answer: str
+    tokens: tuple[int, ...]
+    ended: bool  # by itself, with an end token
+    passed: bool
+    reasons: tuple[str, ...]  # why it did not pass, a sentence each
+    agreement: Agreement
+    first_token_s: float
+    tokens_per_s: float | None  # None for an answer of one token
+
+
+class Validation(Written):
+    """`files/validation.json` of a validate step: every verdict, and where and how fast the model ran."""
+
+    verdicts: tuple[Verdict, ...]
+    device: str  # as the runtime calls it: "CPU"
+    device_name: str
+    stand_in: bool = False  # whether that device only stands in for the one that the model is made for
+    load_s: float
+    peak_memory_bytes: int
+
+
+class SourceRecord(Written):
+    """Where the model came from: in words, and every file that came from there."""
+
+    described: str  # "microsoft/Phi-3-mini-4k-instruct at f39ac1d28e92..."
+    files: tuple[FileRecord, ...]
+
+
+class StepRun(Written):
+    """A step that the package was made by, and the commands that it ran."""
+
+    kind: str
+    key: str
+    ran: tuple[Ran, ...]
+
+
+class PackageManifest(Written):
+    """The `manifest.json` inside a package: what it is, how it was made, and what has been shown of it."""
+
+    schema_version: Literal[1] = 1
+    name: str  # the build's full name
+    key: str  # of the package step
+    build: ResolvedBuild
+    source: SourceRecord
+    tools: dict[str, str]  # of all steps
+    steps: tuple[StepRun, ...]  # in the order in which they depend on each other
+    files: tuple[FileRecord, ...]  # every file of the package but this one
+    measured: dict[str, Any]  # what verify read from the artifact
+    validation: Validation
+    targets: tuple[str, ...]  # devices that it is made for
+    made_at: datetime
+    made_on: dict[str, str]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every golden prompt with its answer."""
+        return self.validation.verdicts
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """The targets on which it has not been run."""
+        return self.targets if self.validation.stand_in else tuple(target for target in self.targets if target != self.validation.device)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.size for file in self.files)

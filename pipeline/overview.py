@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import files, preflight
+from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
 from pipeline.progress import clock_text, size_text
@@ -60,7 +61,10 @@ def plan_text(chosen: Iterable[Build], session: Session, names: dict[str, str]) 
         else:
             there = session.store.record(step)
             lines.append(f"  have  {name:48} {_size(there)}" if there else f"  -     {name:48} not needed: what is made from it is there")
-    lines.append(_takes(preflight.forecast(chosen, session, ask=True), len(todo)))
+    try:
+        lines.append(_takes(preflight.forecast(chosen, session, ask=True), len(todo)))
+    except Failure as failure:
+        lines.append(f"{len(todo)} steps; what they take could not be found out: {failure}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from pipeline import sources
 from pipeline.backends import BACKENDS, reference
 from pipeline.loader import Loaded
-from pipeline.recipe import Recipe, ResolvedBuild, ResolvedGolden, resolve
+from pipeline.quantization import CalibrationFile, CalibrationHub, FourBit
+from pipeline.recipe import Golden, HuggingFace, Local, ResolvedBuild, resolve
+from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 
@@ -63,37 +65,44 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
 
 def _builds(loaded: Loaded, fingerprint: Callable[[Path], str]) -> Iterator[Build]:
     recipe, base = loaded.recipe, loaded.path.parent
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=fingerprint)
+    prints = fingerprint(local.resolve(base, recipe.source.path)) if isinstance(recipe.source, Local) else None
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints)
     survey = sources.survey(recipe.source, recipe.name)
+    runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     for short in recipe.builds:
         asked = resolve(recipe, short)
-        backend = BACKENDS[asked.options.runtime]
-        calibration = sources.calibration(asked.options, asked.name, base=base, fingerprint=fingerprint)
-        parts = backend.steps(
-            asked.name, asked.options, checkpoint, recipe.name, calibration=calibration, remote_code=sources.runs_code(recipe.source)
-        )
-        yield _assemble(recipe, asked, checkpoint, survey, parts)
+        samples = _samples(asked, base, fingerprint)
+        parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
+        known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
+        yield _assemble(asked, checkpoint, survey, parts, known)
 
 
-def _assemble(recipe: Recipe, asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step]) -> Build:
+def _samples(asked: ResolvedBuild, base: Path, fingerprint: Callable[[Path], str]) -> Step | None:
+    """The step that brings the texts of a data-aware method."""
+    match asked.options.quantization:
+        case FourBit(calibration=CalibrationFile() as file):
+            return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint(local.resolve(base, file.path)))
+        case FourBit(calibration=CalibrationHub() as hub):
+            return calibration.samples(hub, asked.name, base=base, fingerprint=None)
+        case _:
+            return None
+
+
+def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step) -> Build:
     """Join the parts of a build with the steps that prove and package it."""
-    backend = BACKENDS[asked.options.runtime]
+    runtime = asked.options.runtime
+    backend = BACKENDS[runtime]
     pieces = (("checkpoint", checkpoint), *parts.items())
+    dump = asked.model_dump(mode="json")
     validate = Step(
         kind="validate",
-        maker=asked.options.runtime,
+        maker=runtime,
         label=asked.name,
-        options={"golden": [golden.model_dump(mode="json") for golden in asked.golden], "min_agreement": asked.options.min_agreement},
-        needs=(*pieces, ("reference", reference.step(recipe.name, checkpoint, prompts(asked.golden)))),
+        options={"golden": dump["golden"], "options": dump["options"]},
+        needs=(*pieces, ("reference", known)),
         tools=backend.generate_tools(),
     )
-    package = Step(
-        kind="package",
-        maker=asked.options.runtime,
-        label=asked.name,
-        options={"recipe": written(recipe, asked.build)},
-        needs=(*pieces, ("validate", validate)),
-    )
+    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=(*pieces, ("validate", validate)))
     return Build(asked.name, asked, checkpoint, survey, parts, validate, package, backend.missing())
 
 
@@ -106,12 +115,6 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(seen.values())
 
 
-def written(recipe: Recipe, build: str) -> dict[str, Any]:
-    """The recipe as it was written, with only the one build in it: what goes into the package, and builds it again."""
-    whole = recipe.model_dump(mode="json", exclude_unset=True)
-    return {**whole, "builds": {build: whole["builds"][build]}}
-
-
-def prompts(golden: Iterable[ResolvedGolden]) -> list[dict[str, Any]]:
+def prompts(golden: Iterable[Golden]) -> list[dict[str, Any]]:
     """What a generating worker is asked: chats or raw texts, each with its token limit."""
     return [one.model_dump(mode="json", include={"messages", "raw", "max_new_tokens"}, exclude_none=True) for one in golden]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -13,7 +14,7 @@ from pipeline.backends.base import Estimate
 from pipeline.errors import Failure
 from pipeline.plan import Build, unique
 from pipeline.session import Session
-from pipeline.sources import SOURCES
+from pipeline.sources import SOURCES, local
 from pipeline.stages import convert
 from pipeline.step import Step
 from pipeline.store import Store
@@ -59,12 +60,21 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     if store.has(build.checkpoint):
         return surveys.read_checkpoint(store.files(build.checkpoint))
     if build.survey is None:
-        return None
+        return _beside_the_recipe(build.checkpoint)
     if not store.has(build.survey):
         if not ask:
             return None
         convert.run(build.survey, SOURCES[build.survey.maker], session)
     return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
+
+
+def _beside_the_recipe(checkpoint: Step) -> Survey | None:
+    """What is known of a local checkpoint before it is copied; of a GGUF file nothing is before it is read."""
+    if checkpoint.maker != "local" or checkpoint.options["gguf"]:
+        return None
+    folder = Path(checkpoint.notes["path"])
+    weights = sum(path.stat().st_size for path in local.files_of(folder).values())
+    return surveys.read_checkpoint(folder).model_copy(update={"download_bytes": weights})
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool) -> Forecast:
@@ -105,12 +115,20 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
     todo = [build for build in builds if missing([build], session.store)]
     reasons = [f"{build.name}: {build.cannot}" for build in todo if build.cannot]
     if reasons:
-        raise Failure("this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out")
+        raise Failure(
+            "this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out"
+        )
     for build in todo:
         if survey := survey_of(build, session, ask=True):
-            reasons += [f"{build.name}: {reason}" for reason in BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey)]
+            reasons += [
+                f"{build.name}: {reason}" for reason in BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey)
+            ]
     if reasons:
-        raise Failure("the recipe does not fit the model", details=tuple(reasons), remedy="change these options in the recipe; nothing was downloaded for them")
+        raise Failure(
+            "the recipe does not fit the model",
+            details=tuple(reasons),
+            remedy="change these options in the recipe; nothing was downloaded for them",
+        )
     expected = forecast(todo, session, ask=False)
     _check_room(expected, session.store)
     return expected
@@ -133,4 +151,3 @@ def _check_room(expected: Forecast, store: Store) -> None:
 def memory_bytes() -> int:
     """Memory that this process may use in all: the machine's with its swap."""
     return int(psutil.virtual_memory().total + psutil.swap_memory().total)
-

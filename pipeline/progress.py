@@ -37,7 +37,8 @@ class Reporter:
     desc = "live view on a terminal, plain lines elsewhere"
 
     def __init__(self, stream: TextIO, summary: Callable[[list[str], dict[str, float], float], Table | None]) -> None:
-        self._console = Console(file=stream, soft_wrap=True, highlight=False)
+        # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
+        self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary
         self._running: dict[str, _Running] = {}
         self._seconds: dict[str, float] = {}

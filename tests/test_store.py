@@ -97,7 +97,12 @@ def test_a_later_failure_replaces_the_leavings_of_an_earlier_one(session: Sessio
 
 @pytest.mark.parametrize(
     "harm",
-    [lambda path: os.truncate(path, 1), lambda path: path.write_text("mode"), lambda path: path.unlink(), lambda path: (path.parent / "extra").write_text("?")],
+    [
+        lambda path: os.truncate(path, 1),
+        lambda path: path.write_text("mode"),
+        lambda path: path.unlink(),
+        lambda path: (path.parent / "extra").write_text("?"),
+    ],
     ids=["truncated", "flipped", "missing", "added"],
 )
 def test_a_damaged_step_is_noticed_and_made_again_and_the_damaged_one_is_kept(session: Session, harm: object) -> None:

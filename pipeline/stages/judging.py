@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.manifest import Agreement, Verdict
-from pipeline.recipe import ResolvedGolden
+from pipeline.recipe import Golden
 
 # An answer that ends in this many repetitions of up to _LONGEST_PERIOD tokens goes round in circles.
 _REPETITIONS = 4
@@ -26,7 +26,7 @@ class Answer:
     tokens_per_s: float | None = None
 
 
-def judge(golden: ResolvedGolden, answer: Answer, source: Answer, min_agreement: int) -> Verdict:
+def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int) -> Verdict:
     """Hold an answer against its golden prompt and the unquantized model's answer to the same."""
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
@@ -35,7 +35,7 @@ def judge(golden: ResolvedGolden, answer: Answer, source: Answer, min_agreement:
     )
     reasons = (*_always(golden, answer), *_expected(golden, answer.text), *_agrees(agreement, min_agreement))
     return Verdict(
-        prompt=golden.asked,
+        prompt=_asked(golden),
         answer=answer.text,
         tokens=answer.tokens,
         ended=answer.ended,
@@ -47,7 +47,7 @@ def judge(golden: ResolvedGolden, answer: Answer, source: Answer, min_agreement:
     )
 
 
-def _always(golden: ResolvedGolden, answer: Answer) -> Iterator[str]:
+def _always(golden: Golden, answer: Answer) -> Iterator[str]:
     """What holds for every answer: it says something, it ends, it does not go round in circles."""
     if not answer.text.strip():
         yield "the answer is empty"
@@ -57,7 +57,7 @@ def _always(golden: ResolvedGolden, answer: Answer) -> Iterator[str]:
         yield f"the answer goes round in circles: its last {period} {'tokens come' if period > 1 else 'token comes'} again and again"
 
 
-def _expected(golden: ResolvedGolden, text: str) -> Iterator[str]:
+def _expected(golden: Golden, text: str) -> Iterator[str]:
     """What this recipe expects."""
     for part in golden.contains:
         if part not in text:
@@ -91,3 +91,10 @@ def loop(tokens: Sequence[int]) -> int:
             return period
     return 0
 
+
+def _asked(golden: Golden) -> str:
+    """What was asked, for people: the text, or the chat."""
+    if golden.raw is not None:
+        return golden.raw
+    messages = golden.messages or ()
+    return messages[0].content if len(messages) == 1 else "\n".join(f"{message.role}: {message.content}" for message in messages)

@@ -73,7 +73,9 @@ def run_child(command: Command, step: Step, session: Session, staging: Staging) 
         on_progress=lambda progress: session.tell(step, progress),
     )
     argv = tuple(_portable(word, session.store.root, staging) for word in command.argv)
-    return finished, Ran(argv=argv, upstream=command.upstream, seconds=round(finished.seconds, 3), peak_memory_bytes=finished.peak_memory_bytes)
+    return finished, Ran(
+        argv=argv, upstream=command.upstream, seconds=round(finished.seconds, 3), peak_memory_bytes=finished.peak_memory_bytes
+    )
 
 
 def _portable(word: str, root: Path, staging: Staging) -> str:

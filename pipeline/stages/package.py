@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import yaml
 
 from pipeline import card, files
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
-from pipeline.manifest import PackageManifest, StepRecord, Validation
-from pipeline.recipe import Recipe
+from pipeline.manifest import PackageManifest, SourceRecord, StepRecord, StepRun, Validation
+from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from pipeline.session import Session, machine
 from pipeline.stages.making import Made, make
 from pipeline.stages.validate import RESULT, link_model
@@ -27,14 +28,18 @@ _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 def run(step: Step, backend: Backend, session: Session) -> None:
     """Make the package of a build whose parts are made and whose validation passed."""
     store = session.store
+    build = ResolvedBuild.model_validate_json(json.dumps(step.options["build"]))
 
     def fill(staging: Staging) -> Made:
         link_model(step, backend, store, staging.files)
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
-        files.write(staging.files / RECIPE, _recipe_text(step.options["recipe"]))
-        manifest = _manifest(step, backend, store, staging)
+        files.write(staging.files / RECIPE, recipe_text(build))
+        # The card is about the manifest, and the manifest lists the card: it is written first without it.
+        manifest = _manifest(step, build, backend, store)
+        manifest = manifest.model_copy(update={"files": files.records(staging.files)})
         files.write(staging.files / CARD, card.render(manifest))
+        manifest = manifest.model_copy(update={"files": files.records(staging.files)})
         files.write(staging.files / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         return Made(Verification())
 
@@ -45,6 +50,49 @@ def _licences(checkpoint: Path) -> list[Path]:
     return [path for path in files.walk(checkpoint) if path.parent == checkpoint and path.name.upper().startswith(_LICENCES)]
 
 
-def _recipe_text(recipe: dict[str, Any]) -> str:
-    """The recipe of this one build, as YAML that the loader reads."""
+def recipe_text(build: ResolvedBuild) -> str:
+    """The recipe of this one build, nothing left to defaults, as YAML that the loader reads."""
+    recipe = as_recipe(build).model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) -> PackageManifest:
+    """All that is known of the package but its own files, out of the records of the steps that it was made by."""
+    records = [_record(needed, store) for needed in step.closure() if needed is not step]
+    source = _record(next(step.need("checkpoint").closure()), store)
+    tools = {name: version for record in records for name, version in record.tools.items()}
+    validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
+    return PackageManifest(
+        name=build.name,
+        key=step.key,
+        build=build,
+        source=SourceRecord(described=_described(build.source), files=source.files),
+        tools=dict(sorted(tools.items())),
+        steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran) for record in records),
+        files=(),
+        measured={role: _record(needed, store).measured for role, needed in step.needs if role not in ("checkpoint", "validate")},
+        validation=validation,
+        targets=backend.targets(build.options),
+        made_at=datetime.now(UTC),
+        made_on=machine(),
+    )
+
+
+def _record(step: Step, store: Store) -> StepRecord:
+    record = store.record(step)
+    if record is None:
+        raise LookupError(f"{step.kind} of {step.label} is not in the store, although the package needs it")
+    return record
+
+
+def _described(source: Source) -> str:
+    """Where the model comes from, in words."""
+    match source:
+        case HuggingFace(repo=repo, revision=revision, gguf=gguf):
+            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}"
+        case PyPI(package=package, version=version, file=file):
+            return f"{file} in {package} {version} on PyPI"
+        case Local(path=path):
+            return f"the local files {path}"
+        case _:
+            assert_never(source)

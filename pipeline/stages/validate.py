@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from pipeline import files
 from pipeline.backends.base import Backend
 from pipeline.errors import Failure
@@ -13,7 +15,7 @@ from pipeline.maker import Verification
 from pipeline.manifest import Validation, Verdict
 from pipeline.plan import prompts
 from pipeline.process import Finished
-from pipeline.recipe import ResolvedGolden
+from pipeline.recipe import BuildOptions, Golden
 from pipeline.session import Session
 from pipeline.stages.judging import Answer, judge
 from pipeline.stages.making import Made, make, run_child
@@ -30,7 +32,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     Raises:
         Failure: an answer is not what the recipe expects; prompts, answers and verdicts are then under `failed/`.
     """
-    golden = tuple(ResolvedGolden.model_validate_json(json.dumps(entry)) for entry in step.options["golden"])
+    golden = TypeAdapter(tuple[Golden, ...]).validate_json(json.dumps(step.options["golden"]))
+    options = TypeAdapter(BuildOptions).validate_json(json.dumps(step.options["options"]))
 
     def fill(staging: Staging) -> Made:
         folder = staging.folder / "model"
@@ -38,11 +41,11 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         link_model(step, backend, session.store, folder)
         request = staging.folder / "request.json"
         files.write(request, json.dumps({"prompts": prompts(golden)}, indent=2) + "\n")
-        command = backend.generate(folder, request, staging.files / ANSWERS)
+        command = backend.generate(options, folder, request, staging.files / ANSWERS)
         finished, ran = run_child(command, step, session, staging)
         source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
         verdicts = tuple(
-            judge(entry, answer, of_source, step.options["min_agreement"])
+            judge(entry, answer, of_source, options.min_agreement)
             for entry, answer, of_source in zip(golden, read_answers(staging.files / ANSWERS), source, strict=True)
         )
         files.write(staging.files / RESULT, _validation(verdicts, finished).model_dump_json(indent=2) + "\n")
@@ -74,6 +77,7 @@ def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation
         verdicts=verdicts,
         device=facts["device"],
         device_name=facts["device_name"],
+        stand_in=facts.get("stand_in", False),
         load_s=facts["load_s"],
         peak_memory_bytes=finished.peak_memory_bytes,
     )
@@ -85,4 +89,6 @@ def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, object]:
 
 def _faults(verdicts: tuple[Verdict, ...]) -> list[str]:
     """A sentence for every reason, with the prompt and the answer that it is about."""
-    return [f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}: {reason}" for verdict in verdicts for reason in verdict.reasons]
+    return [
+        f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}: {reason}" for verdict in verdicts for reason in verdict.reasons
+    ]

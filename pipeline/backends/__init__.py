@@ -1,0 +1,10 @@
+"""Modules that each know one converter: which steps, which options, how to read back what was done, how to generate."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from pipeline.backends import openvino
+from pipeline.backends.base import Backend
+
+BACKENDS: MappingProxyType[str, Backend] = MappingProxyType({"openvino": openvino})

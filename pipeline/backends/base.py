@@ -1,0 +1,82 @@
+"""What a backend is: a module with these functions and no state. The table of them is in the package itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.maker import Command, Maker
+from pipeline.recipe import BuildOptions
+from pipeline.step import Step
+from pipeline.survey import Survey
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step will take, from shapes alone: bytes that its directory will hold, and resident bytes of its hungriest child."""
+
+    disk_bytes: int
+    memory_bytes: int
+
+
+class Backend(Maker, Protocol):
+    """A module that knows one converter."""
+
+    def steps(
+        self, label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    ) -> dict[str, Step]:
+        """The steps whose files make the model folder, by role; what builds share comes out as equal steps. Pure.
+
+        Args:
+            label: the build's name, for steps of its own.
+            source_label: the recipe's name, for steps that its builds share.
+            calibration: the step that holds `samples.txt`, if the build has a calibration.
+            remote_code: whether Python files of the checkpoint may run.
+        """
+        ...
+
+    def toolchain(self) -> dict[str, str]:
+        """The versions of all tools that change bytes, from installed metadata, without importing them."""
+        ...
+
+    def generate_tools(self) -> dict[str, str]:
+        """The versions of the tools that change answers."""
+        ...
+
+    def missing(self) -> str | None:
+        """Why this machine cannot make it and what to do, in a few words; None if it can."""
+        ...
+
+    def layout(self, parts: Mapping[str, Path]) -> dict[str, Path]:
+        """Path in the package -> file in a part; `parts` are the files of the steps by role, and of "checkpoint"."""
+        ...
+
+    def targets(self, build: BuildOptions) -> tuple[str, ...]:
+        """The devices that the build is made for, as its runtime calls them ("CPU", "GPU")."""
+        ...
+
+    def generate(self, build: BuildOptions, model_folder: Path, request: Path, answers: Path) -> Command:
+        """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model."""
+        ...
+
+    def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:
+        """Sentences, one for each reason why this build of this checkpoint cannot work."""
+        ...
+
+    def estimate(self, step: Step, survey: Survey) -> Estimate:
+        """What one of the backend's steps will take."""
+        ...
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Version of each installed distribution; those that are not installed have none."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # `missing` says so, in words
+    return found

@@ -1,0 +1,203 @@
+"""Builds OpenVINO IR: one export and one tokenizer a checkpoint, any number of precisions compressed from that export.
+
+What a model's XML says is read by openvino_ir and judged by openvino_rules; whether a checkpoint fits is openvino_fit's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+from pipeline.backends import openvino_ir, openvino_rules
+from pipeline.backends.base import installed
+from pipeline.backends.openvino_fit import estimate, preflight
+from pipeline.maker import Command, Verification, worker
+from pipeline.quantization import FourBit, normal
+from pipeline.recipe import BuildOptions
+from pipeline.step import Kind, Step
+
+__all__ = ["command", "estimate", "generate", "generate_tools", "layout", "missing", "preflight", "steps", "targets", "toolchain", "verify"]
+
+MODEL = "openvino_model"
+TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
+CONFIGS = ("config.json", "generation_config.json")
+
+_EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
+_TOKENIZER_TOOLS = ("openvino", "openvino-tokenizers", "tokenizers", "transformers")
+_GENERATE_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers")
+_CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
+_DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+
+
+def steps(
+    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+) -> dict[str, Step]:
+    """Model, tokenizer and config: the export serves as the config and, with every other build of the checkpoint, as the model's source."""
+    shared = {"remote_code": remote_code}
+    needs = (("checkpoint", checkpoint),)
+
+    def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
+        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=installed(*tools))
+
+    export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
+    options = spelled_out(build)
+    tools = ("openvino",) if options["weights"] in ("fp16", "fp32") else ("nncf", "openvino")
+    compress = Step(
+        kind="compress",
+        maker="openvino",
+        label=label,
+        options=options,
+        needs=(("export", export), *((("calibration", calibration), ("tokenizer", tokenizer)) if calibration else ())),
+        tools=installed(*tools, *(_CALIBRATION_TOOLS if calibration else ())),
+    )
+    return {"model": compress, "tokenizer": tokenizer, "config": export}
+
+
+def spelled_out(build: BuildOptions) -> dict[str, Any]:
+    """Every quantization option, also those that a format does not let one choose; of a calibration only how it is used."""
+    options = normal(build.quantization).model_dump(mode="json")
+    if not isinstance(build.quantization, FourBit):
+        return options
+    fixed: dict[str, Any] = {"group_size": 32, "awq": False, "scale_estimation": False, "gptq": False, "lora_correction": False}
+    texts = options["calibration"]
+    used = {name: texts[name] for name in ("num_samples", "max_tokens")} if texts else None
+    return {**fixed, **options, "calibration": used}
+
+
+def toolchain() -> dict[str, str]:
+    """The versions of all tools that change bytes."""
+    return installed(*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, "nncf", *_CALIBRATION_TOOLS)
+
+
+def generate_tools() -> dict[str, str]:
+    """The versions of the tools that change answers."""
+    return installed(*_GENERATE_TOOLS)
+
+
+def missing() -> str | None:
+    """What is not installed and what to do; None if all is there."""
+    wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *_GENERATE_TOOLS, "nncf"})
+    absent = [name for name in wanted if name not in installed(*wanted)]
+    return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
+
+
+def layout(parts: Mapping[str, Path]) -> dict[str, Path]:
+    """The flat folder that the OpenVINO organisation publishes."""
+    named = {name: parts["config"] / name for name in CONFIGS}
+    folders = (parts["tokenizer"], parts["model"])
+    return named | {path.name: path for folder in folders for path in sorted(folder.iterdir())}
+
+
+def targets(build: BuildOptions) -> tuple[str, ...]:
+    """IR is the same for every device that OpenVINO compiles it for."""
+    return ("CPU", "GPU")
+
+
+def generate(build: BuildOptions, model_folder: Path, request: Path, answers: Path) -> Command:
+    """The command that answers the prompts of `request` with openvino_genai on the CPU."""
+    return worker("openvino_generate", str(model_folder), str(request), str(answers))
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that makes an export, a tokenizer or a compressed model."""
+    kinds: dict[Kind, str] = {"export": "checkpoint", "tokenizer": "checkpoint", "compress": "export"}
+    source = inputs[kinds[step.kind]]
+    arguments = [str(source), str(files), json.dumps(step.options)]
+    for role in ("calibration", "tokenizer"):
+        if step.kind == "compress" and role in inputs:
+            arguments += [f"--{role}", str(inputs[role])]
+    return worker(f"openvino_{step.kind}", *arguments, upstream=upstream(step))
+
+
+def upstream(step: Step) -> str:
+    """How to do the same with optimum-cli; "" if it has no words for it, or for a step that is only a part of what it does."""
+    options = step.options
+    if step.kind != "compress" or options.get("ignored_scope") or options.get("calibration"):
+        return ""
+    words = ["optimum-cli export openvino --model MODEL --task text-generation-with-past --weight-format", options["weights"]]
+    words += ["--sym"] if options.get("symmetric") else []
+    if "ratio" in options:
+        for name in ("group_size", "group_size_fallback", "ratio", "backup_precision", "sensitivity_metric"):
+            words.append(f"--{name.replace('_', '-')} {options[name]}")
+        words += [f"--{name.replace('_', '-')}" for name in ("all_layers", "awq") if options[name]]
+    return " ".join([*words, "OUT"])
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Hold what was made against what was asked: weights counted from the model's XML, tokenizers as compared by the worker."""
+    match step.kind:
+        case "tokenizer":
+            return _verify_tokenizer(inputs["checkpoint"], files, facts)
+        case "export" | "compress":
+            return _verify_model(step, inputs, files, facts)
+        case _:
+            raise ValueError(f"openvino makes no {step.kind}")
+
+
+# What is judged of a model is measured in the same pass over its XML.
+def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    absent = _absent(files, (f"{MODEL}.xml", f"{MODEL}.bin", *(CONFIGS if step.kind == "export" else ("openvino_config.json",))))
+    if absent:
+        return Verification(faults=absent)
+    try:
+        model = openvino_ir.read(files / f"{MODEL}.xml")
+    except ElementTree.ParseError as error:
+        return Verification(faults=(f"{MODEL}.xml is not whole: {error}",))
+    size = (files / f"{MODEL}.bin").stat().st_size
+    sizes = () if size == model.bin_bytes else (f"{MODEL}.bin has {size} bytes, the model refers to {model.bin_bytes}",)
+    if step.kind == "export":
+        found = _verify_export(model, inputs["checkpoint"], files, facts)
+    else:
+        source = openvino_ir.read(inputs["export"] / f"{MODEL}.xml")
+        skipped = tuple(f"NNCF skipped what was asked: {message}" for message in facts.get("skipped", ()))
+        found = Verification(
+            openvino_rules.measure(model, source, step.options), (*openvino_rules.judge(model, source, step.options), *skipped)
+        )
+    return Verification(found.measured, (*sizes, *found.faults))
+
+
+def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    dtype = config.get("dtype") or config.get("torch_dtype") or facts["dtype"]
+    wrong = [weight for weight in model.weights if weight.type != _DTYPES[dtype]]
+    faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {_DTYPES[dtype]} as in the checkpoint"] if wrong else []
+    if not model.weights:
+        faults.append("the model has no weights")
+    if not _end_tokens(files):
+        faults.append("generation_config.json names no end token, so answers would not end")
+    return Verification({"exported_weights": sum(weight.count for weight in model.weights), "exported_as": _DTYPES[dtype]}, tuple(faults))
+
+
+def _verify_tokenizer(checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
+    absent = _absent(files, (*TOKENIZER_FILES, "tokenizer_config.json"))
+    if absent:
+        return Verification(faults=absent)
+    compared = facts["comparison"]
+    faults = [
+        f"the OpenVINO tokenizer differs from transformers': {json.dumps(case, ensure_ascii=False)}" for case in compared["differences"]
+    ]
+    ends = _end_tokens(checkpoint)
+    for name, token in (
+        ("the tokenizer's end token", facts["eos_token_id"]),
+        ("the token that ends an answer in a chat", facts["turn_end_id"]),
+    ):
+        if token is not None and token not in ends:
+            faults.append(f"{name}, {token}, is not among the end tokens of the generation config, {ends}: answers would not end")
+    told = openvino_ir.info(files / "openvino_tokenizer.xml").get("eos_token_id")
+    if told != str(facts["eos_token_id"]):
+        faults.append(f"openvino_tokenizer.xml says that the end token is {told}, the tokenizer {facts['eos_token_id']}")
+    return Verification({"tokenizer_texts_compared": compared["texts"], "end_tokens": ends}, tuple(faults))
+
+
+def _end_tokens(folder: Path) -> list[int]:
+    """The ids that end an answer: of generation_config.json, or of config.json where there is none, as transformers has it."""
+    path = next((folder / name for name in reversed(CONFIGS) if (folder / name).exists()), None)
+    told = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+    return [] if told is None else sorted(told) if isinstance(told, list) else [told]
+
+
+def _absent(files: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name} was not made" for name in names if not (files / name).is_file())

@@ -1,0 +1,221 @@
+"""Reads out of an OpenVINO model's XML what its weights really are. What they should be, openvino_rules judges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+Role = Literal["embedding", "matmul", "last", "adapter"]
+
+FLOATS = ("f32", "f16", "bf16")
+FOUR_BIT = ("i4", "u4", "nf4", "f4e2m1")
+# What may stand between a stored weight and the operation that uses it: decompression, in the order in which NNCF puts it.
+_BETWEEN = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
+_USERS = ("MatMul", "Gather")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One stored matrix.
+
+    Attributes:
+        name: the constant's; quantization renames it.
+        user: name of the MatMul or Gather that uses it (the first, if shared); it stays the same.
+        kind: that operation's type.
+        type: element type as stored, as OpenVINO spells it ("i4", "u8", "bf16").
+        count: number of weights.
+        channel: size of the dimension that the user sums over or, in an embedding, of a row.
+        group_size: weights that share a scale, -1 for the whole channel, 0 if there is no scale.
+        symmetric: whether there are no zero points.
+        role: where it stands; "last" is the last MatMul with weights of its own, "adapter" a low-rank correction.
+    """
+
+    name: str
+    user: str
+    kind: str
+    type: str
+    count: int
+    channel: int
+    group_size: int
+    symmetric: bool
+    role: Role
+
+
+@dataclass(frozen=True)
+class Model:
+    """What openvino_model.xml says: its matrices in the model's order, the bytes its .bin must have, and rt_info as nested texts."""
+
+    weights: tuple[Weight, ...]
+    bin_bytes: int
+    info: Mapping[str, object]
+
+    def told(self, *path: str) -> str | None:
+        """The rt_info value at `path`, or None."""
+        here: object = self.info
+        for name in path:
+            here = here.get(name) if isinstance(here, Mapping) else None
+        return here if isinstance(here, str) else None
+
+
+@dataclass
+class _Layer:
+    name: str
+    type: str
+    element: str = ""
+    shape: tuple[int, ...] = ()
+    transposed: tuple[bool, bool] = (False, False)
+
+
+@dataclass
+class _Graph:
+    layers: dict[str, _Layer] = field(default_factory=dict)
+    order: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, dict[int, str]] = field(default_factory=dict)
+    users: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    bin_bytes: int = 0
+    info: dict[str, object] = field(default_factory=dict)
+
+
+def read(xml: Path) -> Model:
+    """Read the model's XML; its weights are not touched.
+
+    Raises:
+        xml.etree.ElementTree.ParseError: the file is not whole.
+    """
+    graph = _parse(xml)
+    return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)
+
+
+def info(xml: Path) -> Mapping[str, object]:
+    """The rt_info of a model's XML alone."""
+    return _parse(xml).info
+
+
+def _parse(xml: Path) -> _Graph:
+    graph = _Graph()
+    depth = 0
+    for event, element in ElementTree.iterparse(xml, ("start", "end")):
+        depth += 1 if event == "start" else -1
+        if event == "start":
+            continue
+        if element.tag == "layer" and depth == 2:  # deeper ones are bodies of loops
+            _add_layer(graph, element)
+            element.clear()
+        elif element.tag == "edge" and depth == 2:
+            source, target = element.attrib["from-layer"], element.attrib["to-layer"]
+            port = int(element.attrib["to-port"])
+            graph.inputs.setdefault(target, {})[port] = source
+            graph.users.setdefault(source, []).append((target, port))
+        elif element.tag == "rt_info" and depth == 1:
+            graph.info = _nested(element)
+    return graph
+
+
+def _add_layer(graph: _Graph, element: ElementTree.Element) -> None:
+    identity = element.attrib["id"]
+    layer = _Layer(element.attrib["name"], element.attrib["type"])
+    data = element.find("data")
+    if layer.type == "MatMul" and data is not None:
+        layer.transposed = (data.attrib["transpose_a"] == "true", data.attrib["transpose_b"] == "true")
+    if layer.type == "Const" and data is not None:
+        layer.element = data.attrib["element_type"]
+        layer.shape = tuple(int(size) for size in data.attrib["shape"].split(",") if size.strip())
+        graph.bin_bytes = max(graph.bin_bytes, int(data.attrib["offset"]) + int(data.attrib["size"]))
+    graph.layers[identity] = layer
+    graph.order[identity] = len(graph.order)
+
+
+def _nested(element: ElementTree.Element) -> dict[str, object]:
+    """rt_info as names and texts; an entry whose name is no XML name is written `<info name=... value=...>`."""
+    found: dict[str, object] = {}
+    for child in element:
+        name = child.attrib.get("name", child.tag)
+        found[name] = child.attrib["value"] if "value" in child.attrib else _nested(child)
+    return found
+
+
+def _weights(graph: _Graph) -> Iterator[Weight]:
+    """All matrices in the order of their first use; the one that the last of all MatMuls has for itself is marked."""
+    found: list[tuple[list[tuple[str, int]], str]] = []
+    for identity, layer in graph.layers.items():
+        if layer.type == "Const" and sum(size > 1 for size in layer.shape) >= 2:  # others are biases, norms, frequencies
+            uses = sorted(set(_uses(graph, identity)), key=lambda use: graph.order[use[0]])
+            if uses:
+                found.append((uses, identity))
+    last = max((graph.order[uses[-1][0]] for uses, _ in found), default=-1)
+    for uses, identity in sorted(found, key=lambda pair: graph.order[pair[0][0][0]]):
+        yield _weight(graph, identity, *uses[0], is_last=graph.order[uses[0][0]] == last)
+
+
+def _uses(graph: _Graph, identity: str) -> Iterator[tuple[str, int]]:
+    """The MatMuls and Gathers that a constant reaches through its decompression, and at which input."""
+    for user, port in graph.users.get(identity, []):
+        kind = graph.layers[user].type
+        if kind == "MatMul" or (kind == "Gather" and port == 0):
+            yield user, port
+        elif kind in _BETWEEN and port == 0 and _rest_is_constant(graph, user):
+            yield from _uses(graph, user)
+
+
+def _rest_is_constant(graph: _Graph, identity: str) -> bool:
+    return all(_constant(graph, source) is not None for port, source in graph.inputs[identity].items() if port > 0)
+
+
+def _constant(graph: _Graph, identity: str) -> _Layer | None:
+    """The constant that this is, if need be behind a Convert."""
+    layer = graph.layers[identity]
+    if layer.type == "Convert":
+        return _constant(graph, graph.inputs[identity][0])
+    return layer if layer.type == "Const" else None
+
+
+def _weight(graph: _Graph, identity: str, used_by: str, port: int, *, is_last: bool) -> Weight:
+    layer, user = graph.layers[identity], graph.layers[used_by]
+    scale, symmetric, merged = _decompression(graph, identity)
+    group = 0
+    # A Linear's weight is stored (out, in) and transposed when used; the channel is what is summed over.
+    across = user.type == "MatMul" and user.transposed[port] != (port == 1)
+    channel = layer.shape[-2 if across else -1]
+    if scale is not None:
+        sizes = [stored for stored, kept in zip(layer.shape, scale.shape, strict=True) if kept == 1 and stored > 1]
+        group = math.prod(sizes) if merged else -1
+        channel = math.prod(layer.shape[-2:]) if merged else math.prod(sizes)
+    return Weight(
+        name=layer.name,
+        user=user.name,
+        kind=user.type,
+        type=layer.element,
+        count=math.prod(layer.shape),
+        channel=channel,
+        group_size=group,
+        symmetric=symmetric,
+        role=_role(layer, user, is_last),
+    )
+
+
+def _role(layer: _Layer, user: _Layer, is_last: bool) -> Role:
+    if "lora" in layer.name.lower():
+        return "adapter"
+    if user.type == "Gather":
+        return "embedding"
+    return "last" if is_last else "matmul"
+
+
+def _decompression(graph: _Graph, identity: str) -> tuple[_Layer | None, bool, bool]:
+    """Scale, whether there is no zero point, and whether groups are merged into channels again."""
+    scale: _Layer | None = None
+    symmetric, merged = True, False
+    while following := [user for user, port in graph.users.get(identity, []) if port == 0 and graph.layers[user].type in _BETWEEN]:
+        identity = following[0]
+        kind = graph.layers[identity].type
+        if kind == "Subtract":
+            symmetric = False
+        elif kind == "Multiply":
+            scale = _constant(graph, graph.inputs[identity][1])
+        elif kind == "Reshape" and scale is not None:
+            merged = True
+    return scale, symmetric, merged

@@ -1,0 +1,68 @@
+"""A model repository on the Hugging Face hub at one commit: a safetensors checkpoint, or one GGUF file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.maker import Command, Verification, worker
+from pipeline.recipe import HuggingFace
+from pipeline.step import Step
+from pipeline.survey import Survey
+from pipeline.workers import safetensors_files
+
+
+def _options(source: HuggingFace) -> dict[str, Any]:
+    return {"repo": source.repo, "revision": source.revision, "gguf": source.gguf, "remote_code": dict(source.remote_code)}
+
+
+def download(source: HuggingFace, label: str) -> Step:
+    """The step that fetches the checkpoint or the GGUF file; the commit in its options pins the bytes."""
+    return Step(kind="download", maker="huggingface", label=label, options=_options(source))
+
+
+def survey(source: HuggingFace, label: str) -> Step:
+    """The step that asks for sizes, configuration and tensors beforehand: `survey.json`, a `pipeline.survey.Survey`."""
+    return Step(kind="survey", maker="huggingface", label=label, options=_options(source))
+
+
+def file_name(step: Step) -> str:
+    """Name of the fetched GGUF file in the step's directory."""
+    return PurePosixPath(step.options["gguf"]).name
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that fills `files`; it goes on with what a broken-off download left there."""
+    asked = step.options
+    arguments = ["--repo", asked["repo"], "--revision", asked["revision"], "--files", str(files)]
+    if asked["gguf"]:
+        arguments += ["--only", asked["gguf"]]
+    for name, digest in sorted(asked["remote_code"].items()):
+        arguments += ["--remote-code", f"{name}={digest}"]
+    if step.kind == "survey":
+        return worker("hub_survey", *arguments, needs_network=True)
+    by_hand = f"hf download {asked['repo']} {asked['gguf'] or ''}".rstrip() + f" --revision {asked['revision']}"
+    return worker("hub_download", *arguments, needs_network=True, upstream=by_hand)
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Hold what was fetched against what was asked: all files there, and the weights as long as their headers say.
+
+    Every file's bytes were held against the hub's sha256 (or git's sha1 for small files) while they came.
+    """
+    if step.kind == "survey":
+        found = Survey.model_validate_json((files / "survey.json").read_text(encoding="utf-8"))
+        return Verification({"download_bytes": found.download_bytes, "parameters": found.parameters})
+    there = {path.name for path in files.iterdir()}
+    fetched: dict[str, str] = facts.get("files", {})
+    faults = [f"{name} is missing." for name in sorted(set(fetched) - there)]
+    faults += [f"{name} was not asked for." for name in sorted(there - set(fetched))]
+    faults += [
+        f"{name} is not the code that the recipe lists."
+        for name, asked in step.options["remote_code"].items()
+        if fetched.get(name) != asked
+    ]
+    if not step.options["gguf"]:
+        faults += safetensors_files.faults(files)
+    return Verification({"sha256_by_hub": facts.get("hub_sha256", {})}, tuple(faults))

@@ -1,0 +1,170 @@
+"""The kinds of text that a recipe may hold (a commit, a path, a name), each refused in words. How they are put together is the recipe's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+LONGEST_NAME = 80  # of a build's full name: it is a folder, a doit task and the head of file names
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$"  # for editors; devices of Windows aside
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
+
+
+def refusal(reason: str, remedy: str = "") -> PydanticCustomError:
+    """An error of a recipe in our own words: what is wrong, and what to do (the field's description if empty)."""
+    return PydanticCustomError("refused", "{reason}", {"reason": reason, "remedy": remedy})
+
+
+def quoted(value: str, longest: int = 60) -> str:
+    """`value` between backticks as it may be shown on any terminal: escapes written out, cut when long."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    return f"`{shown if len(shown) <= longest else shown[: longest - 3] + '...'}`"
+
+
+def device_name(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device ("nul", "com1.txt")."""
+    return name.split(".")[0].strip().lower() in _RESERVED
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise refusal("an empty text says nothing")
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", value):
+        raise refusal(f"the text {quoted(value)} has a control character", "Leave it out: it can change what a terminal shows.")
+    return value
+
+
+def _line(value: str) -> str:
+    if "\n" in _text(value):
+        raise refusal(
+            "this is one sentence on one line", "Write it without line breaks; a block that starts with `>-` is joined to one line."
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
+        raise refusal(
+            f"{quoted(value)} cannot be a name",
+            "Use lower-case letters, digits, `.`, `_` and `-`, starting with a letter or a digit: it becomes a task and a folder.",
+        )
+    if value.endswith("."):
+        raise refusal(f"{quoted(value)} ends with a dot, and Windows drops a folder's last dot", "Leave the dot out.")
+    if device_name(value):
+        raise refusal(f"{quoted(value)} is a device on Windows and cannot be a folder", "Choose another name.")
+    return value
+
+
+def _repo(value: str) -> str:
+    # The hub's own rules, huggingface_hub/utils/_validators.py, validate_repo_id.
+    part = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+    if not re.fullmatch(f"{part}/{part}", value) or "--" in value or ".." in value or value.endswith(".git") or len(value) > 96:
+        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
+    return value
+
+
+def _commit(value: str) -> str:
+    remedy = "Write all 40 digits of the commit, as the repository's history on the hub shows them."
+    if re.fullmatch(r"[0-9a-f]{40}", value):
+        return value
+    if re.fullmatch(r"[0-9A-Fa-f]{40}", value):
+        raise refusal("a commit is written in lower-case", f"Write {value.lower()}.")
+    if re.fullmatch(r"[0-9A-Fa-f]{5,}", value):
+        size = len(value)
+        kind = "a short commit, which may come to mean two" if size < 40 else "too long for a commit"
+        raise refusal(f"{quoted(value)} has {size} digits: it is {kind}", remedy)
+    raise refusal(f"{quoted(value)} is the name of a branch or a tag, which can come to mean another commit", remedy)
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise refusal(f"{quoted(value)} is not a sha256", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them.")
+    return value
+
+
+def _licence(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*", value):
+        raise refusal(
+            f"{quoted(value)} is not an SPDX identifier", "Write one as in MIT, Apache-2.0, or LicenseRef-NAME for a licence of its own."
+        )
+    return value
+
+
+def _package(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", value):
+        raise refusal(f"{quoted(value)} cannot be a package's name", "Write the name alone: no version, no extra, no address.")
+    normal = re.sub(r"[-_.]+", "-", value).lower()
+    if value != normal:
+        raise refusal(f"{quoted(value)} is not the package's normal name", f"Write {normal}.")
+    return value
+
+
+def _version(value: str) -> str:
+    # The normal forms of PEP 440, without ranges.
+    if not re.fullmatch(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", value):
+        raise refusal(
+            f"{quoted(value)} is not one exact version", "Write one release, as in 0.1.2: a range would choose another one some day."
+        )
+    return value
+
+
+def _path(value: str) -> str:
+    remedy = "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
+    parts = value.split("/")
+    faults = {
+        "is absolute": value.startswith("/") or re.match(r"[A-Za-z]:", value),
+        "has a backslash": "\\" in value,
+        "leads out of its folder": ".." in parts,
+        "starts with `~`, and nothing is expanded in a recipe": value.startswith("~"),
+        "names a variable, and nothing is expanded in a recipe": "$" in value or re.search(r"%\w+%", value),
+        "has a character that file systems do not take": re.search(r'[<>:"|?*\x00-\x1f\x7f]', value),
+        "has an empty part, or one that is `.`": any(part in ("", ".") for part in parts),
+        "has a part that ends with a dot or a space": any(part.endswith((".", " ")) for part in parts),
+        "has a part that is a device on Windows": any(device_name(part) for part in parts),
+    }
+    for what, found in faults.items():
+        if found:
+            raise refusal(f"the path {quoted(value)} {what}", remedy)
+    return value
+
+
+def ends_with(suffix: str, reason: str) -> AfterValidator:
+    """Refuse paths that do not end with `suffix`, for this reason."""
+
+    def check(value: str) -> str:
+        if not value.endswith(suffix):
+            raise refusal(f"{quoted(value)} does not end with {suffix}", reason)
+        return value
+
+    return AfterValidator(check)
+
+
+def _expression(value: str) -> str:
+    try:
+        re.compile(_text(value))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise refusal(f"the regular expression does not compile: {error}") from None
+    return value
+
+
+def _kind(check: Callable[[str], str], pattern: str) -> tuple[AfterValidator, WithJsonSchema]:
+    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Text = Annotated[str, *_kind(_text, r"\S")]
+Line = Annotated[str, *_kind(_line, r"^[^\n]*\S[^\n]*$")]
+Name = Annotated[str, *_kind(_name, NAME_PATTERN)]
+Repo = Annotated[str, *_kind(_repo, r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Commit = Annotated[str, *_kind(_commit, r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, *_kind(_sha256, r"^[0-9a-f]{64}$")]
+Licence = Annotated[str, *_kind(_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
+Package = Annotated[str, *_kind(_package, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
+RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
+GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files are imported from there.")]
+PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files run as remote code.")]
+Expression = Annotated[str, *_kind(_expression, r"\S")]

@@ -1,0 +1,65 @@
+"""What every generator reads and writes: prompts in one JSON file, answers as lines of JSON, written as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pipeline.workers import events
+
+
+class Prompt(TypedDict, total=False):
+    """One of `messages` (role and content each, for the chat template) and `raw` (text as it is); always `max_new_tokens`."""
+
+    messages: list[dict[str, str]]
+    raw: str
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A greedy answer: `tokens` with the end token if it was reached (`ended`), `text` without special tokens, times in seconds."""
+
+    index: int
+    prompt_ids: list[int]
+    prompt_tokens: int
+    tokens: list[int]
+    text: str
+    ended: bool
+    first_token_s: float
+    tokens_per_s: float | None
+
+
+def prompts(request: Path) -> list[Prompt]:
+    """The prompts of a request file, `{"prompts": [...]}`."""
+    asked: dict[str, list[Prompt]] = json.loads(request.read_text(encoding="utf-8"))
+    return asked["prompts"]
+
+
+def add(answers: Path, answer: Answer) -> None:
+    """Append one line and bring it to the disk: what was answered before a crash is evidence."""
+    with answers.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+        lines.flush()
+        os.fsync(lines.fileno())
+
+
+def report(device: str, device_name: str, load_s: float, **more: Any) -> None:
+    """Facts about the run, said once at its end."""
+    events.result(device=device, device_name=device_name, load_s=load_s, peak_memory_bytes=peak_memory_bytes(), **more)
+
+
+def peak_memory_bytes() -> int:
+    """Most memory this process has held resident."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # the BSDs count bytes, Linux kibibytes

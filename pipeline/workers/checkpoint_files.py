@@ -1,0 +1,118 @@
+"""Which files of a model repository or directory make a checkpoint: the same rules for the hub and for a local directory.
+
+Weights are safetensors or nothing: a pickle can run any code while it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.workers import safetensors_files
+
+BESIDE_WEIGHTS = frozenset(
+    {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    }
+)
+LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
+PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
+
+
+class Unfit(Exception):
+    """The files are no checkpoint that can be taken: what is wrong, what to do, and the names that it is about."""
+
+    def __init__(self, what: str, remedy: str, details: Iterable[str] = ()) -> None:
+        super().__init__(what)
+        self.what, self.remedy, self.details = what, remedy, tuple(details)
+
+
+def one(file: str, names: Iterable[str]) -> str:
+    """`file`, if it is among `names`; else an Unfit that shows the others of its sort."""
+    there = set(names)
+    if file not in there:
+        suffix = PurePosixPath(file).suffix
+        raise Unfit(
+            f"There is no file {file} at that commit.",
+            "Write the path of a file that is in the repository into the recipe.",
+            sorted(name for name in there if name.endswith(suffix)),
+        )
+    return file
+
+
+def licences(names: Iterable[str]) -> tuple[str, ...]:
+    """The licence and notice files among `names`, at the top only."""
+    return tuple(sorted(name for name in names if LICENCE.fullmatch(name)))
+
+
+def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
+    """All files of a checkpoint but the weights; Unfit if there is no config.json."""
+    there = set(names)
+    if "config.json" not in there:
+        raise Unfit(
+            "There is no config.json, so this is no transformers checkpoint.",
+            "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file.",
+        )
+    return tuple(sorted(there & BESIDE_WEIGHTS | set(licences(there))))
+
+
+def weights(names: Iterable[str]) -> str:
+    """The file that weights begin with: the single safetensors file, or the index; Unfit if there is neither."""
+    there = set(names)
+    for name in (safetensors_files.SINGLE, safetensors_files.INDEX):
+        if name in there:
+            return name
+    pickles = sorted(name for name in there if PICKLE.fullmatch(name))
+    if pickles:
+        raise Unfit(
+            "The weights are pickles, which can run any code while they are read, and there are no safetensors.",
+            "Take a repository or a commit with safetensors weights; the hub's converter makes them on request.",
+            pickles,
+        )
+    others = sorted(name for name in there if name.endswith((".safetensors", ".gguf")))
+    raise Unfit(
+        f"There is neither {safetensors_files.SINGLE} nor {safetensors_files.INDEX}.",
+        "Let the recipe's source name a safetensors checkpoint at the top of a repository, or one GGUF file.",
+        others,
+    )
+
+
+def shards(index: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+    """The shards that `index` names; Unfit if one is not among `names`, or is no plain safetensors file."""
+    there = set(names)
+    listed = safetensors_files.shards(index)
+    strange = [name for name in listed if name not in there or "/" in name or not name.endswith(".safetensors")]
+    if strange:
+        raise Unfit(
+            f"{safetensors_files.INDEX} names shards that are not there.",
+            "Take another commit of the repository: this one is not whole.",
+            strange,
+        )
+    return listed
+
+
+def remote_code(names: Iterable[str], listed: Mapping[str, str]) -> tuple[str, ...]:
+    """The Python files that the recipe lists; Unfit if one is not among `names`."""
+    lost = sorted(name for name in listed if name not in set(names) or "/" in name)
+    if lost:
+        raise Unfit(
+            "The recipe's remote_code lists files that are not at the top of the repository.",
+            "Write down the names as they are in the repository at that commit.",
+            lost,
+        )
+    return tuple(sorted(listed))

@@ -1,0 +1,199 @@
+"""Turns a GGUF file into a Hugging Face checkpoint: bfloat16 safetensors, configuration, tokenizer, chat template, end tokens.
+
+    python -m pipeline.workers.gguf_checkpoint --gguf FILE --files DIR
+
+Reading the weights is transformers' work. What that reader skips in silence (a key or a tensor that it has no place
+for, a weight that the file does not hold) is refused here, because the result would be another model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, leash
+
+# The keys under the architecture's own name that transformers 5.5 carries over, by architecture, each proven by a test
+# that compares logits. A key that is not here and not without effect changes the model (rope scaling, experts, ...).
+CARRIED = frozenset(
+    {
+        "context_length",
+        "block_count",
+        "feed_forward_length",
+        "embedding_length",
+        "rope.dimension_count",
+        "rope.freq_base",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.layer_norm_rms_epsilon",
+        "vocab_size",
+    }
+)
+ARCHITECTURES = ("llama", "qwen2")
+ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
+
+
+def main() -> None:
+    """Make the checkpoint of --gguf in --files."""
+    leash.hold()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--files", type=Path, required=True)
+    arguments = parser.parse_args()
+    gguf, files = arguments.gguf, arguments.files
+    events.progress("reading the GGUF's metadata")
+    metadata, tensors = read(gguf)
+    refuse_what_is_not_carried(metadata, tensors)
+    from pipeline.workers import gguf_tokenizer
+
+    tokenizer = gguf_tokenizer.build(metadata)
+    ends = end_tokens(tokenizer, metadata)
+    events.progress("reading the weights")
+    model = load(gguf)
+    name_tokens(model, tokenizer, ends)
+    events.progress("writing the checkpoint")
+    model.save_pretrained(files, max_shard_size="5GB")
+    tokenizer.save_pretrained(files)
+    tidy(files)
+    for beside in sorted(gguf.parent.iterdir()):
+        if re.match(r"(?i)(licen[cs]e|notice|copying)", beside.name) and beside.is_file():
+            shutil.copyfile(beside, files / beside.name)
+    events.result(architecture=metadata["general.architecture"], end_tokens=ends, parameters=sum(p.numel() for p in model.parameters()))
+
+
+def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
+    """All key-value pairs of the file, and the names of its tensors."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(gguf)
+    except (ValueError, IndexError) as error:  # what the reader raises for a wrong magic number and for a file cut short
+        events.refuse(f"{gguf.name} is not a whole GGUF file: {error}.", "Check the file in the recipe's source.")
+    return {key: field.contents() for key, field in reader.fields.items()}, [tensor.name for tensor in reader.tensors]
+
+
+def refuse_what_is_not_carried(metadata: Mapping[str, Any], tensors: list[str]) -> None:
+    """End here if the file says something that the reader would leave out."""
+    architecture = metadata.get("general.architecture")
+    if architecture not in ARCHITECTURES:
+        events.refuse(
+            f'The GGUF\'s architecture is "{architecture}", and only {" and ".join(ARCHITECTURES)} are proven to come out exactly.',
+            ANOTHER_SOURCE,
+        )
+    own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
+    head = own["embedding_length"] // own["attention.head_count"]
+    without_effect = {
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "rope.dimension_count": head,
+        "rope.scaling.type": "none",
+        "expert_count": 0,
+        "expert_used_count": 0,
+    }
+    lost = [
+        f"{architecture}.{key} = {value}"
+        for key, value in own.items()
+        if (key not in CARRIED and key not in without_effect) or (key in without_effect and value != without_effect[key])
+    ]
+    if metadata.get("general.name") == "mistral":  # transformers takes the name for an architecture of its own
+        lost.append('general.name = "mistral" (another architecture to the reader)')
+    if "rope_freqs.weight" in tensors:
+        lost.append("rope_freqs.weight (frequencies of the rotary embedding)")
+    if lost:
+        events.refuse("The GGUF says things about the model that its reader leaves out.", ANOTHER_SOURCE, lost)
+
+
+def load(gguf: Path) -> Any:
+    """The model in bfloat16; refuses a file whose tensors are not exactly the model's weights."""
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoModelForCausalLM
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+
+    model, report = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, output_loading_info=True, local_files_only=True
+    )
+    places = get_gguf_hf_weights_map(model, TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)(config={}))
+    homeless = sorted({tensor.name for tensor in GGUFReader(gguf).tensors} - set(places))
+    if homeless:
+        events.refuse("The GGUF holds weights that the model has no place for.", ANOTHER_SOURCE, homeless)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        events.refuse("The GGUF lacks weights of the model.", ANOTHER_SOURCE, missing)
+    return model
+
+
+def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
+    """Numbers of the tokens that end an answer: end-of-sequence first, then end-of-turn where that is another one."""
+    ends = [metadata["tokenizer.ggml.eos_token_id"]]
+    for key in ("tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"):
+        if key in metadata:
+            ends.append(metadata[key])
+    turn = end_of_turn(tokenizer) if tokenizer.chat_template else None
+    if turn is not None:
+        ends.append(turn)
+    return list(dict.fromkeys(ends))
+
+
+def end_of_turn(tokenizer: Any) -> int | None:
+    """The special token that the chat template puts right after an answer, or None."""
+    import jinja2
+
+    said = "Sixteen."
+    chat = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": said}]
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False)
+    except jinja2.TemplateError as error:
+        events.refuse(f"The GGUF's chat template cannot be rendered: {error}.", ANOTHER_SOURCE)
+    _, shown, rest = text.rpartition(said)
+    after = tokenizer.encode(rest.lstrip(), add_special_tokens=False) if shown else []
+    return after[0] if after and after[0] in tokenizer.added_tokens_decoder else None
+
+
+def name_tokens(model: Any, tokenizer: Any, ends: list[int]) -> None:
+    """Put the tokenizer's own special tokens into the configuration, in place of the architecture's defaults."""
+    from transformers import GenerationConfig
+
+    model.config.bos_token_id = tokenizer.bos_token_id
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.eos_token_id = ends[0]
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, pad_token_id=tokenizer.pad_token_id, eos_token_id=ends if len(ends) > 1 else ends[0]
+    )
+
+
+def tidy(files: Path) -> None:
+    """Take out of the configuration files what only says how they came about, and what older releases cannot read."""
+    config = json.loads((files / "config.json").read_text(encoding="utf-8"))
+    config.pop("_model_name_or_path", None)  # the GGUF's general.name, which is no path
+    config.pop("unk_token_id", None)  # belongs to the tokenizer
+    for name in ("rms_norm_eps", "rope_theta"):
+        if name in config:
+            config[name] = shortest(config[name])
+    write_json(files / "config.json", config)
+    # transformers 5 writes the class TokenizersBackend, which 4 does not have; both read the older name.
+    tokenizer = json.loads((files / "tokenizer_config.json").read_text(encoding="utf-8"))
+    tokenizer["tokenizer_class"] = "PreTrainedTokenizerFast"
+    tokenizer.pop("backend", None)
+    write_json(files / "tokenizer_config.json", tokenizer)
+
+
+def shortest(number: float) -> float:
+    """The shortest decimal that is the same in float32, which is what a GGUF holds: 1e-05 for 9.999999747378752e-06."""
+    import numpy
+
+    return float(str(numpy.float32(number)))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` in one fixed form."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

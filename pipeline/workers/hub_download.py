@@ -1,0 +1,113 @@
+"""Downloads a checkpoint, or one file, from a hub repository at a pinned commit.
+
+    python -m pipeline.workers.hub_download --repo OWNER/NAME --revision COMMIT --files DIR
+        [--type model|dataset] [--only FILE [--as NAME]] [--remote-code FILE=SHA256 ...]
+
+DIR may hold what an earlier, broken-off run left: whole files are hashed again, a partial one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from pipeline.workers import checkpoint_files, disk, events, hub_errors, hub_files, leash, model_type, safetensors_files
+
+SECONDS_BETWEEN_WORDS = 0.5
+
+
+def main() -> None:
+    """Fill --files."""
+    leash.hold()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--revision", required=True)
+    parser.add_argument("--type", default="model")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--as", dest="name", default="")
+    parser.add_argument("--remote-code", action="append", default=[])
+    parser.add_argument("--files", type=Path, required=True)
+    asked = parser.parse_args()
+    events.progress(f"asking the hub for {asked.repo}")
+    repository = hub_files.Repository(asked.repo, asked.revision, asked.type)
+    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    try:
+        with disk.refusing_a_full_disk(asked.files), hub_errors.explained(asked.repo, asked.revision):
+            remotes = hub_files.listing(repository)
+            if asked.only:
+                fetched = one_file(repository, remotes, asked.only, asked.name, asked.files)
+            else:
+                fetched = checkpoint(repository, remotes, code, asked.files)
+    except checkpoint_files.Unfit as unfit:
+        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+    sweep(asked.files, fetched)
+    events.result(files=fetched, hub_sha256={name: remote.sha256 for name, remote in remotes.items() if name in fetched and remote.sha256})
+
+
+def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], only: str, name: str, files: Path) -> dict[str, str]:
+    """Fetch the file `only`, under its own last name or `name`, and the licences; their sha256 by name."""
+    checkpoint_files.one(only, remotes)
+    wanted = {only: name or PurePosixPath(only).name, **{licence: licence for licence in checkpoint_files.licences(remotes)}}
+    fetched, told = {}, telling(sum(remotes[origin].size for origin in wanted))
+    for origin, target in wanted.items():
+        fetched[target] = told(repository, remotes[origin], files / target)
+    return fetched
+
+
+def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str], files: Path) -> dict[str, str]:
+    """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
+    first = checkpoint_files.weights(remotes)
+    small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
+    large: tuple[str, ...] = (first,)
+    total = sum(remotes[name].size for name in small)
+    fetched, told = {}, telling(total)
+    for name in small:
+        fetched[name] = told(repository, remotes[name], files / name)
+        if name in code and fetched[name] != code[name]:
+            raise checkpoint_files.Unfit(
+                f"{name} is not the code that the recipe lists.",
+                "Read the file; only if you trust it, put its sha256 under source.remote_code.",
+                (f"sha256 in the recipe: {code[name]}", f"sha256 of the file:   {fetched[name]}"),
+            )
+    model_type.refuse_unlisted_code(json.loads((files / "config.json").read_text(encoding="utf-8")), code)
+    if first == safetensors_files.INDEX:
+        fetched[first] = told(repository, remotes[first], files / first)
+        large = checkpoint_files.shards(json.loads((files / first).read_text(encoding="utf-8")), remotes)
+    told = telling(sum(remotes[name].size for name in large))
+    for name in large:
+        fetched[name] = told(repository, remotes[name], files / name)
+    return fetched
+
+
+def telling(total: int) -> Callable[[hub_files.Repository, hub_files.Remote, Path], str]:
+    """A `fetch` that says how many of `total` bytes are there, over all files that it is called for."""
+    done, said = 0, 0.0
+
+    def fetch(repository: hub_files.Repository, remote: hub_files.Remote, to: Path) -> str:
+        nonlocal done
+
+        def arrived(size: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= SECONDS_BETWEEN_WORDS or done + size == total:
+                said = time.monotonic()
+                events.progress(f"downloading {remote.name}", done + size, total, "B")
+
+        digest = hub_files.fetch(repository, remote, to, arrived)
+        done += remote.size
+        return digest
+
+    return fetch
+
+
+def sweep(files: Path, fetched: dict[str, str]) -> None:
+    """Remove what an earlier run left that belongs to nothing."""
+    for path in files.iterdir():
+        if path.name not in fetched:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Makes OpenVINO IR of a Hugging Face checkpoint, its weights in the checkpoint's own precision; without a tokenizer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, hermetic, leash
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def load(checkpoint: Path, remote_code: bool) -> Any:
+    """The torch model in the precision that config.json names, or where it names none in that of the weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
+    config = AutoConfig.from_pretrained(checkpoint, **told)
+    if getattr(config, "quantization_config", None):
+        events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(config, "dtype", None) or "auto", **told)
+    precision = str(model.dtype).removeprefix("torch.")
+    if precision not in PRECISIONS:
+        events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
+    events.result(parameters=model.num_parameters(), dtype=precision)
+    return model
+
+
+def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
+    """Fill `files` with openvino_model.{xml,bin}, config.json and generation_config.json.
+
+    `export_from_model` and not `main_export`: the latter quantizes to int8 by itself from 1e9 parameters on.
+    No preprocessors: the tokenizer is a step of its own.
+    """
+    events.progress("importing optimum-intel")
+    from optimum.exporters.openvino.convert import export_from_model
+
+    events.progress("loading the checkpoint")
+    model = load(checkpoint, remote_code)
+    events.progress("tracing and saving the model")
+    export_from_model(
+        model,
+        files,
+        task="text-generation-with-past",
+        stateful=True,
+        preprocessors=[],
+        device="cpu",
+        trust_remote_code=remote_code,
+        patch_16bit_model=model.dtype.itemsize == 2,
+    )
+
+
+def main() -> None:
+    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
+    leash.hold()
+    hermetic.seal()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("files", type=Path)
+    parser.add_argument("options", type=json.loads)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as modules:
+        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+        export(told.checkpoint, told.files, told.options["remote_code"])
+
+
+if __name__ == "__main__":
+    main()

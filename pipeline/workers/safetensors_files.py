@@ -1,0 +1,102 @@
+"""Reads what safetensors files say about themselves, without loading a weight and without the safetensors package.
+
+The format: eight bytes, the length of a JSON header (little endian), the header, the weights
+(https://huggingface.co/docs/safetensors/index#format).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+LENGTH_BYTES = 8
+MOST_HEADER_BYTES = 100_000_000  # the format's own limit
+
+
+class Tensor(NamedTuple):
+    """One tensor: name, dtype as the format spells it ("BF16", "F16", "F32", ...) and shape."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class NotSafetensors(ValueError):
+    """The bytes are not a safetensors header."""
+
+
+def header_length(first: bytes) -> int:
+    """Length of the JSON header, from the file's first eight bytes."""
+    length = int.from_bytes(first[:LENGTH_BYTES], "little")
+    if len(first) < LENGTH_BYTES or not 2 <= length <= MOST_HEADER_BYTES:
+        raise NotSafetensors("it does not begin with the length of a header")
+    return length
+
+
+def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
+    """The tensors that a JSON header describes, in the order of their names, and how many bytes of weights follow it."""
+    try:
+        entries: dict[str, Any] = json.loads(header)
+        entries.pop("__metadata__", None)
+        tensors = tuple(Tensor(name, entries[name]["dtype"], tuple(entries[name]["shape"])) for name in sorted(entries))
+        return tensors, max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise NotSafetensors("its header cannot be read") from error
+
+
+def shards(index: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files that a weights index names, in order."""
+    return tuple(sorted(set(index["weight_map"].values())))
+
+
+def weight_files(files: Path) -> tuple[str, ...]:
+    """Names of the files that hold a checkpoint's weights: the single one goes before the index, as in transformers."""
+    if (files / SINGLE).exists():
+        return (SINGLE,)
+    if (files / INDEX).exists():
+        return shards(json.loads((files / INDEX).read_text(encoding="utf-8")))
+    return ()
+
+
+def tensors(files: Path) -> tuple[Tensor, ...]:
+    """Every tensor of a checkpoint directory, file by file."""
+    return tuple(tensor for name in weight_files(files) for tensor in _read(files / name)[0])
+
+
+def faults(files: Path) -> tuple[str, ...]:
+    """Sentences on what is wrong with a checkpoint directory, from the names, headers and sizes of its files; empty if nothing is."""
+    wrong = [f"{name} is missing." for name in ("config.json",) if not (files / name).is_file()]
+    if not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+        wrong.append("The tokenizer's files are missing.")
+    names = weight_files(files)
+    if not names:
+        return (*wrong, "The weights are missing.")
+    there: set[str] = set()
+    for name in names:
+        path = files / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing.")
+            continue
+        try:
+            found, size = _read(path)
+        except NotSafetensors as error:
+            wrong.append(f"{name} is not a safetensors file: {error}.")
+            continue
+        there.update(tensor.name for tensor in found)
+        if path.stat().st_size != size:
+            wrong.append(f"{name} has {path.stat().st_size} bytes, and its header speaks of {size}.")
+    if not wrong and names != (SINGLE,):
+        listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - there)]
+    return tuple(wrong)
+
+
+def _read(path: Path) -> tuple[tuple[Tensor, ...], int]:
+    """The tensors of one file, and the size in bytes that the file must have."""
+    with path.open("rb") as opened:
+        length = header_length(opened.read(LENGTH_BYTES))
+        found, weights = described(opened.read(length))
+    return found, LENGTH_BYTES + length + weights

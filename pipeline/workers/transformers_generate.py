@@ -1,0 +1,114 @@
+"""Answers prompts greedily with the unquantized checkpoint in transformers: the reference that every build is held against."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import answers, events, hermetic, leash
+
+
+class Clock:
+    """A streamer that keeps only when tokens came: transformers puts the prompt first, then every token."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def put(self, value: Any) -> None:
+        self.times.append(time.monotonic())
+
+    def end(self) -> None:
+        pass
+
+
+def load(checkpoint: Path, options: dict[str, Any]) -> Any:
+    """The model, in float32 when it has fewer parameters than options say, else in the checkpoint's own precision."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=options["remote_code"], dtype="auto")
+    if model.num_parameters() < options["float32_below"]:
+        model = model.to(torch.float32)
+    return model.eval()
+
+
+def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
+    """The prompt's ids and mask as tensors: messages through the chat template, raw text with the tokenizer's own special tokens."""
+    if "messages" in prompt:
+        text = tokenizer.apply_chat_template(prompt["messages"], tokenize=False, add_generation_prompt=True)
+        return tokenizer(text, add_special_tokens=False, return_tensors="pt")
+    return tokenizer(prompt["raw"], return_tensors="pt")
+
+
+def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
+    """One greedy answer; ends at the end tokens of the checkpoint's generation config."""
+    clock = Clock()
+    inputs = encode(tokenizer, prompt)
+    made = model.generate(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        do_sample=False,
+        temperature=None,  # a checkpoint's generation config may set these for sampling, and transformers warns of them
+        top_p=None,
+        top_k=None,
+        max_new_tokens=prompt["max_new_tokens"],
+        streamer=clock,
+    )[0].tolist()
+    ids = inputs["input_ids"][0].tolist()
+    tokens = made[len(ids) :]
+    first, rest = clock.times[1] - clock.times[0], clock.times[-1] - clock.times[1]
+    return answers.Answer(
+        index=index,
+        prompt_ids=ids,
+        prompt_tokens=len(ids),
+        tokens=tokens,
+        text=tokenizer.decode(tokens, skip_special_tokens=True),
+        ended=tokens[-1] in end_tokens(model),
+        first_token_s=first,
+        tokens_per_s=(len(tokens) - 1) / rest if len(tokens) > 1 else None,
+    )
+
+
+def end_tokens(model: Any) -> list[int]:
+    """The ids that end an answer."""
+    told = model.generation_config.eos_token_id
+    return [] if told is None else sorted(told) if isinstance(told, list) else [told]
+
+
+def main() -> None:
+    """`CHECKPOINT REQUEST ANSWERS OPTIONS`, OPTIONS being the step's options as JSON."""
+    leash.hold()
+    hermetic.seal()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("request", type=Path)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("options", type=json.loads)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as modules:
+        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+        events.progress("loading the checkpoint")
+        import torch
+        from transformers import AutoTokenizer
+
+        started = time.monotonic()
+        model = load(told.checkpoint, told.options)
+        tokenizer = AutoTokenizer.from_pretrained(told.checkpoint, local_files_only=True, trust_remote_code=told.options["remote_code"])
+        load_s = time.monotonic() - started
+        asked = answers.prompts(told.request)
+        with torch.inference_mode():
+            for index, prompt in enumerate(asked):
+                events.progress("answering", index, len(asked), "prompts")
+                answers.add(told.answers, answer(model, tokenizer, index, prompt))
+        dtype = str(model.dtype).removeprefix("torch.")
+        answers.report("CPU", platform.processor() or platform.machine(), load_s, dtype=dtype, end_tokens=end_tokens(model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What tests share: stand-in models, made once per machine, and a hub of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import hub as hubs
+from tests import standin
+
+
+@pytest.fixture(scope="session")
+def smollm2_checkpoint() -> Path:
+    """SmolLM2-135M-Instruct as a Hugging Face checkpoint."""
+    return standin.smollm2_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def phi3_checkpoint() -> Path:
+    """The stand-in for Phi-3-mini, with the layout of its repository."""
+    return standin.phi3_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint() -> Path:
+    """A tiny Llama that answers standin.TINY_ANSWERS and converts in a second."""
+    return standin.tiny_checkpoint()
+
+
+@pytest.fixture
+def hub() -> Iterator[hubs.Hub]:
+    """A hub without repositories."""
+    hub, server = hubs.start()
+    yield hub
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,209 @@
+"""The model card: what it says, and that no answer can change what it says."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import card
+from pipeline.loader import load
+from pipeline.manifest import Agreement, FileRecord, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.recipe import resolve
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "card.golden.md"
+
+
+def verdict(**changes: Any) -> Verdict:
+    facts: dict[str, Any] = {
+        "prompt": "What is the capital of France?",
+        "answer": "The capital of France is Paris.",
+        "tokens": (504, 3575, 282, 4649, 314, 7042, 30, 2),
+        "ended": True,
+        "passed": True,
+        "reasons": (),
+        "agreement": Agreement(common_tokens=8, answer_tokens=8, source_tokens=8),
+        "first_token_s": 0.0421,
+        "tokens_per_s": 61.25,
+    }
+    return Verdict(**{**facts, **changes})
+
+
+def manifest(recipe: str = "phi3", name: str = "int4-openvino", /, *verdicts: Verdict, **changes: Any) -> PackageManifest:
+    resolved = resolve(load(ROOT / "recipes" / f"{recipe}.yaml"), name)
+    facts: dict[str, Any] = {
+        "name": resolved.name,
+        "key": "ab" * 32,
+        "build": resolved,
+        "source": SourceRecord(
+            described="microsoft/Phi-3-mini-4k-instruct at f39ac1d28e925b323eae81227eaba4464caced4e",
+            files=(FileRecord(path="config.json", size=967, sha256="12" * 32),),
+        ),
+        "tools": {"openvino": "2026.4.1", "openvino-genai": "2026.4.1.0", "optimum-intel": "2.1.0", "nncf": "3.4.0"},
+        "steps": (
+            StepRun(
+                kind="compress",
+                key="cd" * 32,
+                ran=(
+                    Ran(
+                        argv=(
+                            "python",
+                            "-m",
+                            "pipeline.workers.openvino_compress",
+                            "artifacts/store/export/x/files",
+                            "OUT/files",
+                            '{"ratio": 0.6}',
+                        ),
+                        upstream="optimum-cli export openvino --model microsoft/Phi-3-mini-4k-instruct --weight-format int4 phi3",
+                        seconds=70.2,
+                        peak_memory_bytes=10_600_000_000,
+                    ),
+                ),
+            ),
+        ),
+        "files": (
+            FileRecord(path="LICENSE", size=1084, sha256="34" * 32),
+            FileRecord(path="openvino_model.bin", size=2_640_000_000, sha256="56" * 32),
+        ),
+        "measured": {
+            "model": {"weights": {"int4_sym": 2_000_000_000, "int8_asym": 1_800_000_000}, "group_sizes": [128], "share_4bit": 0.52631579},
+            "tokenizer": {"tokenizer_texts_compared": 40},
+        },
+        "validation": Validation(
+            verdicts=verdicts or (verdict(),), device="CPU", device_name="Some Processor", load_s=2.34, peak_memory_bytes=3_100_000_000
+        ),
+        "targets": ("CPU", "GPU"),
+        "made_at": datetime(2026, 11, 22, 12, 0, tzinfo=UTC),
+        "made_on": {"system": "Linux x86_64"},
+    }
+    return PackageManifest(**{**facts, **changes})
+
+
+def front_matter(rendered: str) -> dict[str, Any]:
+    opening, facts, _ = re.split(r"^---$", rendered, maxsplit=2, flags=re.MULTILINE)
+    assert opening == ""
+    read = yaml.safe_load(facts)
+    assert isinstance(read, dict)
+    return read
+
+
+def rows(rendered: str, heading: str) -> list[str]:
+    """The table rows of a section, without their header."""
+    section = rendered.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [line for line in section.splitlines() if line.startswith("|")][2:]
+
+
+def test_the_card_is_to_the_letter_the_one_checked_in() -> None:
+    assert card.render(manifest()) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_front_matter_has_what_the_openvino_organisations_cards_have() -> None:
+    assert front_matter(card.render(manifest())) == {
+        "license": "mit",
+        "license_link": "LICENSE",
+        "base_model": "microsoft/Phi-3-mini-4k-instruct",
+        "base_model_relation": "quantized",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["openvino", "openvino-genai", "nncf", "int4"],
+    }
+
+
+def test_a_model_from_a_wheel_names_the_repository_it_was_made_from() -> None:
+    facts = front_matter(card.render(manifest("smollm2", "int8-openvino")))
+    assert (facts["license"], facts["base_model"]) == ("apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct")
+
+
+def test_floating_point_is_not_tagged_as_compressed_by_nncf() -> None:
+    assert front_matter(card.render(manifest("phi3", "fp16-openvino")))["tags"] == ["openvino", "openvino-genai", "fp16"]
+
+
+def test_a_licence_that_the_hub_does_not_know_is_other_with_its_name() -> None:
+    build = manifest().build
+    source = build.source.model_copy(update={"license": "LicenseRef-Llama: 3"})
+    facts = front_matter(card.render(manifest(build=build.model_copy(update={"source": source}), files=())))
+    assert facts["license"] == "other"
+    assert facts["license_name"] == "llama:-3"
+    assert "license_link" not in facts
+
+
+def test_without_a_known_origin_no_base_model_is_claimed() -> None:
+    build = manifest("smollm2").build
+    source = build.source.model_copy(update={"base_model": None})
+    facts = front_matter(card.render(manifest(build=build.model_copy(update={"source": source}))))
+    assert "base_model" not in facts
+    assert "base_model_relation" not in facts
+
+
+HOSTILE = (
+    "a | b\n| c |\r\n```\n# Heading\n---\n<script>alert(1)</script> ![x](http://x) `code` *bold* "
+    "{{ 7*7 }} \\ \x1b[31m \u202e www.example.com"
+)
+
+
+def test_a_hostile_answer_stays_in_its_cell() -> None:
+    rendered = card.render(manifest("phi3", "int4-openvino", verdict(prompt=HOSTILE, answer=HOSTILE, passed=False, reasons=(HOSTILE,))))
+    honest = card.render(manifest())
+    assert [line for line in rendered.splitlines() if line.startswith("#")] == [
+        line for line in honest.splitlines() if line.startswith("#")
+    ]
+    (row,) = rows(rendered, "What it answers")
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6
+    assert "<script>" not in row.replace("\\<script\\>", "")
+    assert "\x1b" not in rendered
+    assert "\u202e" not in rendered
+    assert "www.example" not in row
+    assert "{{ 7\\*7 }}" in row
+
+
+def test_a_hostile_measured_value_stays_in_its_cell() -> None:
+    rendered = card.render(manifest(measured={"a|`b``": HOSTILE}))
+    (row,) = rows(rendered, "Quantization Parameters")[-1:]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3
+
+
+def test_hostile_text_in_code_cannot_close_the_block() -> None:
+    command = Ran(argv=("python", "```\n# Heading\n````"), seconds=1.0, peak_memory_bytes=1)
+    rendered = card.render(manifest(steps=(StepRun(kind="compress", key="k", ran=(command,)),)))
+    assert "`````sh\npython '```\n# Heading\n````'\n`````\n" in rendered
+
+
+def test_the_example_asks_the_first_golden_prompt_as_a_python_string() -> None:
+    build = manifest().build
+    message = build.golden[0].messages[0].model_copy(update={"content": 'Say "hi"\n```'})  # type: ignore[index]
+    asked = build.model_copy(update={"golden": (build.golden[0].model_copy(update={"messages": (message,)}),)})
+    rendered = card.render(manifest(build=asked))
+    snippets = re.findall(r"^````*python\n(.*?)\n````*$", rendered, flags=re.MULTILINE | re.DOTALL)
+    assert len(snippets) == 2
+    for snippet in snippets:
+        compile(snippet, "card", "exec")
+        assert repr('Say "hi"\n```') in snippet
+
+
+def test_a_device_on_which_it_was_not_run_is_named() -> None:
+    assert "It has **not** been run on GPU." in card.render(manifest())
+    run_everywhere = card.render(manifest(targets=("CPU",)))
+    assert "not** been run" not in run_everywhere
+
+
+def test_a_stand_in_is_called_one() -> None:
+    validation = manifest().validation.model_copy(update={"stand_in": True})
+    rendered = card.render(manifest(targets=("NPU",), validation=validation))
+    assert (
+        "It was run on CPU (Some Processor) as a stand-in for the device that it is made for. It has **not** been run on NPU." in rendered
+    )
+
+
+def test_an_answer_of_nothing_is_said_to_be_nothing() -> None:
+    (row,) = rows(card.render(manifest("phi3", "int4-openvino", verdict(answer=" \n", tokens_per_s=None))), "What it answers")
+    assert "| (nothing) |" in row
+
+
+@pytest.mark.parametrize(("value", "shown"), [("", "` `"), ("a", "`a`"), ("`a", "`` `a ``"), ("a``b", "```a``b```"), ("a|b", "`a\\|b`")])
+def test_inline_code_is_fenced_by_more_backticks_than_it_has(value: str, shown: str) -> None:
+    assert card.code(value).replace("  ", " ") == shown
