@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +59,34 @@ def make(step: Step, folder: Path, **inputs: Path) -> Made:
     verification = openvino.verify(step, inputs, files, finished.facts)
     log = (folder / "log.txt").read_text(encoding="utf-8")
     return Made(files, finished.facts, verification, log, finished.peak_memory_bytes)
+
+
+# All of upstream's runs in one process: its imports take longer than a tiny model does.
+UPSTREAM = """
+import json, sys
+from optimum.commands.optimum_cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = arguments
+    main()
+"""
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run_upstream(checkpoint: Path, runs: dict[Path, dict[str, Any]]) -> None:
+    """Have optimum-cli make each output folder, by the command that the manifest and the card name."""
+    commands = []
+    for out, quantization in runs.items():
+        words = openvino.upstream(steps(**quantization)["model"]).replace("MODEL", str(checkpoint)).replace("OUT", str(out))
+        commands.append(shlex.split(words))
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", UPSTREAM, json.dumps(commands)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @dataclass

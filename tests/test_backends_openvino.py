@@ -373,9 +373,7 @@ FACTS: dict[str, Any] = {"eos_token_id": 2, "turn_end_id": 2, "comparison": {"te
         ({"turn_end_id": None}, ()),
         (
             {"turn_end_id": 7},
-            (
-                "the token that ends an answer in a chat, 7, is not among the end tokens of the generation config, [2]: answers would not end",
-            ),
+            (f"the token that ends an answer in a chat, 7, {UNENDED}",),
         ),
         (
             {"eos_token_id": 5},

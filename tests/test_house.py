@@ -37,11 +37,13 @@ FLOORS = (
     ("plan",),
     ("backends", "sources", "loader", "schema", "card"),
     ("store", "session"),
-    ("process",),
-    ("maker", "survey", "fields", "diagnostics", "document"),
-    ("step", "recipe", "quantization", "manifest", "model", "terms"),
-    ("files",),
-    ("errors",),
+    ("process", "document", "wording"),
+    ("maker", "survey", "files", "diagnostics", "syntax"),
+    ("manifest", "step", "fields"),
+    ("recipe",),
+    ("quantization",),
+    ("model",),
+    ("terms", "errors"),
     ("workers",),
 )
 

@@ -24,8 +24,8 @@ class Weight:
 
     Attributes:
         name: the constant's; quantization renames it.
-        user: name of the MatMul or Gather that uses it (the first, if shared); it stays the same.
-        kind: that operation's type.
+        users: names of the MatMuls and Gathers that use it, in the model's order; they stay the same.
+        kind: the type of the first of them.
         type: element type as stored, as OpenVINO spells it ("i4", "u8", "bf16").
         count: number of weights.
         channel: size of the dimension that the user sums over or, in an embedding, of a row.
@@ -35,7 +35,7 @@ class Weight:
     """
 
     name: str
-    user: str
+    users: tuple[str, ...]
     kind: str
     type: str
     count: int
@@ -43,6 +43,11 @@ class Weight:
     group_size: int
     symmetric: bool
     role: Role
+
+    @property
+    def user(self) -> str:
+        """The first that uses it, by which the weight is known."""
+        return self.users[0]
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def _weights(graph: _Graph) -> Iterator[Weight]:
                 found.append((uses, identity))
     last = max((graph.order[uses[-1][0]] for uses, _ in found), default=-1)
     for uses, identity in sorted(found, key=lambda pair: graph.order[pair[0][0][0]]):
-        yield _weight(graph, identity, *uses[0], is_last=graph.order[uses[0][0]] == last)
+        yield _weight(graph, identity, uses, is_last=graph.order[uses[0][0]] == last)
 
 
 def _uses(graph: _Graph, identity: str) -> Iterator[tuple[str, int]]:
@@ -173,8 +178,9 @@ def _constant(graph: _Graph, identity: str) -> _Layer | None:
     return layer if layer.type == "Const" else None
 
 
-def _weight(graph: _Graph, identity: str, used_by: str, port: int, *, is_last: bool) -> Weight:
-    layer, user = graph.layers[identity], graph.layers[used_by]
+def _weight(graph: _Graph, identity: str, uses: list[tuple[str, int]], *, is_last: bool) -> Weight:
+    (first, port), layer = uses[0], graph.layers[identity]
+    user = graph.layers[first]
     scale, symmetric, merged = _decompression(graph, identity)
     group = 0
     # A Linear's weight is stored (out, in) and transposed when used; the channel is what is summed over.
@@ -186,7 +192,7 @@ def _weight(graph: _Graph, identity: str, used_by: str, port: int, *, is_last: b
         channel = math.prod(layer.shape[-2:]) if merged else math.prod(sizes)
     return Weight(
         name=layer.name,
-        user=user.name,
+        users=tuple(graph.layers[use].name for use, _ in uses),
         kind=user.type,
         type=layer.element,
         count=math.prod(layer.shape),

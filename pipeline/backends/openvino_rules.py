@@ -139,8 +139,8 @@ def _ratio(held: list[Weight], defining: dict[str, Weight], ratio: float) -> Ite
 
 
 def _whole(model: Model, source: Model) -> Iterator[str]:
-    after = {weight.user: weight.count for weight in model.weights if weight.role != "adapter"}
-    before = {weight.user: weight.count for weight in source.weights}
+    after = {user: weight.count for weight in model.weights if weight.role != "adapter" for user in weight.users}
+    before = {user: weight.count for weight in source.weights for user in weight.users}
     missing = sorted(before.keys() - after.keys())
     if missing:
         yield f"{len(missing)} of the export's {len(before)} weights are not in the model, first that of {missing[0]}"
@@ -176,7 +176,7 @@ def _ignored(weight: Weight, options: Mapping[str, Any]) -> bool:
     scope = options["ignored_scope"]
     if not scope:
         return False
-    names = (weight.user, weight.name)
+    names = (*weight.users, weight.name)
     if weight.kind in scope["types"] or any(name in scope["names"] for name in names):
         return True
     return any(re.match(pattern, name) for pattern in scope["patterns"] for name in names)

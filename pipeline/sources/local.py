@@ -57,17 +57,10 @@ def files_of(path: Path) -> dict[str, Path]:
     Raises:
         Failure: the directory is no safetensors checkpoint.
     """
-    if path.is_file():
-        beside = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
-        return {name: path.parent / name for name in (path.name, *checkpoint_files.licences(beside))}
-    names = [other.name for other in path.iterdir() if other.is_file()]
     try:
-        wanted = {*checkpoint_files.beside_weights(names), first := checkpoint_files.weights(names)}
-        if first == safetensors_files.INDEX:
-            wanted |= {*checkpoint_files.shards(json.loads((path / first).read_text(encoding="utf-8")), names)}
+        return checkpoint_files.belonging(path)
     except checkpoint_files.Unfit as unfit:
         raise Failure(unfit.what, where=str(path), remedy=unfit.remedy, details=unfit.details) from unfit
-    return {name: path / name for name in sorted(wanted)}
 
 
 def fingerprint(path: Path, cache: Path) -> str:

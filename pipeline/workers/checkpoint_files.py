@@ -5,9 +5,10 @@ Weights are safetensors or nothing: a pickle can run any code while it is read.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.workers import safetensors_files
@@ -40,6 +41,22 @@ class Unfit(Exception):
     def __init__(self, what: str, remedy: str, details: Iterable[str] = ()) -> None:
         super().__init__(what)
         self.what, self.remedy, self.details = what, remedy, tuple(details)
+
+
+def belonging(path: Path) -> dict[str, Path]:
+    """The files of a local source, by name: of a checkpoint directory, or one file (a GGUF with the licences beside it).
+
+    Raises:
+        Unfit: the directory is no safetensors checkpoint.
+    """
+    if path.is_file():
+        beside = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
+        return {name: path.parent / name for name in (path.name, *licences(beside))}
+    names = [other.name for other in path.iterdir() if other.is_file()]
+    wanted = {*beside_weights(names), first := weights(names)}
+    if first == safetensors_files.INDEX:
+        wanted |= {*shards(json.loads((path / first).read_text(encoding="utf-8")), names)}
+    return {name: path / name for name in sorted(wanted)}
 
 
 def one(file: str, names: Iterable[str]) -> str:

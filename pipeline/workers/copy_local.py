@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.workers import checkpoint_files, disk, events, leash, safetensors_files
+from pipeline.workers import checkpoint_files, events, leash, model_type
 
 FICLONE = 0x40049409  # linux/fs.h
 CHUNK = 1 << 20
@@ -36,32 +36,18 @@ def main() -> None:
     if not path.exists():
         events.refuse(f"{path} is not there any more.", "Put it back, or write the right path into the recipe.")
     try:
-        folder, names = belonging(path)
+        belonging = checkpoint_files.belonging(path)
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{path}: {unfit.what}", unfit.remedy, list(unfit.details))
-    total, done, hashes = sum((folder / name).stat().st_size for name in names), 0, {}
-    with disk.refusing_a_full_disk(files):
-        for name in names:
-            events.progress(f"copying {name}", done, total, "B")
-            target = asked.name or name
-            hashes[target] = copy(folder / name, files / target)
-            done += (files / target).stat().st_size
+    if path.is_dir():
+        model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), ())
+    total, done, hashes = sum(file.stat().st_size for file in belonging.values()), 0, {}
+    for name, file in belonging.items():
+        events.progress(f"copying {name}", done, total, "B")
+        target = asked.name or name
+        hashes[target] = copy(file, files / target)
+        done += (files / target).stat().st_size
     events.result(files=hashes)
-
-
-def belonging(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that holds the source at `path`, and the names of the files that belong to it."""
-    if path.is_file():
-        beside = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
-        return path.parent, (path.name, *checkpoint_files.licences(beside))
-    from pipeline.workers import model_type
-
-    names = [other.name for other in path.iterdir() if other.is_file()]
-    wanted, first = checkpoint_files.beside_weights(names), checkpoint_files.weights(names)
-    model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), ())
-    if first != safetensors_files.INDEX:
-        return path, (*wanted, first)
-    return path, (*wanted, first, *checkpoint_files.shards(json.loads((path / first).read_text(encoding="utf-8")), names))
 
 
 def copy(source: Path, target: Path) -> str:

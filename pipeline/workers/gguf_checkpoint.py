@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, leash
+from pipeline.workers import checkpoint_files, events, leash
 
-# The keys under the architecture's own name that transformers 5.5 carries over, by architecture, each proven by a test
-# that compares logits. A key that is not here and not without effect changes the model (rope scaling, experts, ...).
+# The keys under the architecture's own name that transformers 5.5 carries over, proven by a test that compares logits.
+# A key that is not here, and not without effect, makes another model: scaled rotary embeddings, experts, ...
 CARRIED = frozenset(
     {
         "context_length",
@@ -60,9 +59,8 @@ def main() -> None:
     model.save_pretrained(files, max_shard_size="5GB")
     tokenizer.save_pretrained(files)
     tidy(files)
-    for beside in sorted(gguf.parent.iterdir()):
-        if re.match(r"(?i)(licen[cs]e|notice|copying)", beside.name) and beside.is_file():
-            shutil.copyfile(beside, files / beside.name)
+    for name in checkpoint_files.licences(path.name for path in gguf.parent.iterdir() if path.is_file()):
+        shutil.copyfile(gguf.parent / name, files / name)
     events.result(architecture=metadata["general.architecture"], end_tokens=ends, parameters=sum(p.numel() for p in model.parameters()))
 
 

@@ -7,7 +7,7 @@ decide here, and a kind that is not in the table is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -36,20 +36,20 @@ def _gpt2() -> Any:
 
 
 # What each kind does to a text before the merges, from the tokenizer.json of the model family that gave the kind its name.
-PRE_TOKENIZERS = {
+PRE_TOKENIZERS: Mapping[str, Callable[[], Any]] = {
     "gpt-2": _gpt2,
     "smollm": lambda: pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2()]),
     "llama-bpe": lambda: _split(_WORDS + r"\p{N}{1,3}" + _REST),
     "qwen2": lambda: _split(_WORDS + r"\p{N}" + _REST),
 }
-NORMALIZERS = {"qwen2": normalizers.NFC}
+NORMALIZERS: Mapping[str, Callable[[], Any]] = {"qwen2": normalizers.NFC}
 WHOLE_WORDS_FIRST = {"llama-bpe"}  # a pre-token that is in the vocabulary is taken as it is, merges or not
 BEGINS_WITH_BOS = {"llama-bpe"}  # where the metadata does not say
 
 
 def build(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
     """The tokenizer that `metadata` (a GGUF's key-value pairs) describes; refuses a kind that is not in the table."""
-    model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
+    model, pre = metadata.get("tokenizer.ggml.model", ""), metadata.get("tokenizer.ggml.pre", "")
     if model != "gpt2":
         events.refuse(
             f"The GGUF's tokenizer is of the kind {_quoted(model)}, and only gpt2 (byte-level BPE) can be read exactly.",
@@ -107,5 +107,5 @@ def special_tokens(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {name: tokens[number] for name, number in numbers.items() if number is not None}
 
 
-def _quoted(kind: object) -> str:
-    return f'"{kind}"' if isinstance(kind, str) else "(not named)"
+def _quoted(kind: str) -> str:
+    return f'"{kind}"' if kind else "(not named)"

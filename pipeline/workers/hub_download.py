@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from pipeline.workers import checkpoint_files, disk, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, events, hub_errors, hub_files, leash, model_type, safetensors_files
 
 SECONDS_BETWEEN_WORDS = 0.5
 
@@ -35,7 +35,7 @@ def main() -> None:
     repository = hub_files.Repository(asked.repo, asked.revision, asked.type)
     code = dict(entry.split("=", 1) for entry in asked.remote_code)
     try:
-        with disk.refusing_a_full_disk(asked.files), hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(asked.repo, asked.revision):
             remotes = hub_files.listing(repository)
             if asked.only:
                 fetched = one_file(repository, remotes, asked.only, asked.name, asked.files)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import checkpoint_files, disk, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, events, hub_errors, hub_files, leash, model_type, safetensors_files
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 
@@ -30,7 +30,7 @@ def main() -> None:
     repository = hub_files.Repository(asked.repo, asked.revision)
     code = dict(entry.split("=", 1) for entry in asked.remote_code)
     try:
-        with disk.refusing_a_full_disk(asked.files), hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(asked.repo, asked.revision):
             remotes = hub_files.listing(repository)
             survey = of_one_file(remotes, asked.only) if asked.only else of_checkpoint(repository, remotes, code)
             (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8")

