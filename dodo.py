@@ -29,6 +29,10 @@ def task_overview() -> tasks.Task:
     return kitchen.overview()
 
 
+def task_setup() -> Iterator[tasks.Task]:
+    return kitchen.group("setup")
+
+
 def task_download() -> Iterator[tasks.Task]:
     """fetch the source models, pinned"""
     return kitchen.group("download")

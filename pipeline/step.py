@@ -9,7 +9,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-Kind = Literal["survey", "download", "checkpoint", "calibration", "export", "tokenizer", "compress", "reference", "validate", "package"]
+Kind = Literal[
+    "survey",
+    "setup",
+    "download",
+    "checkpoint",
+    "calibration",
+    "export",
+    "tokenizer",
+    "compress",
+    "compile",
+    "reference",
+    "validate",
+    "package",
+]
 
 
 @dataclass(frozen=True)

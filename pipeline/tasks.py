@@ -22,12 +22,14 @@ Task = dict[str, Any]
 
 # kind: its task group, and what is added to the label so that no two names in a group are the same
 _NAMES: dict[Kind, tuple[str, str]] = {
+    "setup": ("setup", ""),
     "download": ("download", ""),
     "calibration": ("download", "-calibration"),
     "checkpoint": ("export", "-checkpoint"),
     "export": ("export", ""),
     "tokenizer": ("export", "-tokenizer"),
     "compress": ("convert", ""),
+    "compile": ("convert", ""),
     "reference": ("validate", "-reference"),
     "validate": ("validate", ""),
     "package": ("package", ""),
@@ -54,6 +56,7 @@ def of(plan: Plan, session: Session, known: dict[str, str], group: str) -> Itera
 
 
 _DOCS = {
+    "setup": "what a backend needs beside this environment: compilers, environments of its own",
     "download": "fetch the source models, pinned",
     "export": "import and export them, once for all builds",
     "convert": "quantize, and hold the result against the recipe",

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.backends import openvino, reference
 from pipeline.process import Children, run
-from tests.openvino_making import CHECKPOINT, make, run_upstream, sha256, steps
+from tests.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.standin import QUESTION
 
 pytestmark = pytest.mark.model
@@ -54,7 +54,7 @@ def answers(package: Path, folder: Path) -> list[dict[str, Any]]:
     folder.mkdir(exist_ok=True)
     request = folder / "request.json"
     request.write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
-    command = openvino.generate(package, request, folder / "answers.jsonl")
+    command = openvino.generate(build(**BUILDS["int4"]), {}, package, request, folder / "answers.jsonl")
     run(command, children=Children(), log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda progress: None)
     return [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
 

@@ -58,8 +58,11 @@ class Backend(Maker, Protocol):
         """The devices that the build is made for, as its runtime calls them ("CPU", "GPU")."""
         ...
 
-    def generate(self, build: BuildOptions, model_folder: Path, request: Path, answers: Path) -> Command:
-        """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model."""
+    def generate(self, build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+        """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model.
+
+        `parts` are those of `layout`; a backend with an environment of its own finds it there.
+        """
         ...
 
     def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("CPU", "GPU")
 
 
-def generate(build: BuildOptions, model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
     """The command that answers the prompts of `request` with openvino_genai on the CPU."""
     return worker("openvino_generate", str(model_folder), str(request), str(answers))
 
