@@ -16,7 +16,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: wall seconds, peak resident bytes of the hungriest process and of all processes together, peak bytes of disk under the watched folders."""
+    """One run: wall seconds, peak resident bytes of the hungriest process and of all together, peak bytes of watched folders."""
 
     seconds: float
     peak_process_bytes: int

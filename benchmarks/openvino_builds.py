@@ -100,10 +100,8 @@ def ours(model: Path, scratch: Path, jobs: int) -> tuple[Measured, dict[str, str
         record = json.loads(manifest.read_bytes())
         peak = max(peak, *(ran["peak_memory_bytes"] for ran in record["ran"]))
         if record["kind"] != "download":
-            print(
-                f"  {record['kind']} {record['label']}: {record['ran'][0]['seconds']:.1f} s, {record['ran'][0]['peak_memory_bytes'] / 1e9:.2f} GB",
-                flush=True,
-            )
+            child = record["ran"][0]
+            print(f"  {record['kind']} {record['label']}: {child['seconds']:.1f} s, {child['peak_memory_bytes'] / 1e9:.2f} GB", flush=True)
         if record["kind"] == "compress":
             digests[record["label"].removeprefix("bench-")] = next(
                 file["sha256"] for file in record["files"] if file["path"] == "openvino_model.bin"
@@ -158,9 +156,8 @@ def report(
     for title, runs in (("bakehouse, one after the other", one), ("bakehouse, -n 2", two)):
         took = median([measured for measured, _, _ in runs])
         child = max(memory for _, _, memory in runs)
-        print(
-            f"| {title} | {took.seconds:.0f} s | {took.seconds / total:.2f} | {child / 1e9:.2f} GB | {took.peak_disk_bytes / 1e9:.2f} GB (all four) |"
-        )
+        memory, disk = f"{child / 1e9:.2f} GB", f"{took.peak_disk_bytes / 1e9:.2f} GB (all four)"
+        print(f"| {title} | {took.seconds:.0f} s | {took.seconds / total:.2f} | {memory} | {disk} |")
     print("\n| variant | optimum-cli | weights |\n|---|---|---|")
     for name, measured in each.items():
         same = theirs[0][1][name] == one[0][1][name] == two[0][1][name]

@@ -13,6 +13,7 @@ from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
 from pipeline.progress import clock_text, size_text
+from pipeline.recipe import BuildOptions
 from pipeline.session import Session
 from pipeline.step import Step
 from pipeline.store import MANIFEST, Store
@@ -26,9 +27,10 @@ _HINT = """
 
 
 def builds(plan: Plan, store: Store) -> str:
-    """Every build, one line each: its task, how it stands, what it is."""
-    width = max(len(build.name) for build in plan.builds)
-    return "\n".join(f"build:{build.name:{width}}  {_standing(build, store):9}  {_doc(build)}" for build in plan.builds)
+    """Every build, one line each: its task, how it stands, what is done to the weights, what it is (or why it cannot be made here)."""
+    rows = [(f"build:{one.name}", _standing(one, store), brief(one.asked.options), _doc(one)) for one in plan.builds]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join((*(f"{text:{width}}" for text, width in zip(row, widths, strict=False)), row[3])) for row in rows)
 
 
 def welcome(plan: Plan, store: Store) -> str:
@@ -44,6 +46,36 @@ def _standing(build: Build, store: Store) -> str:
 
 def _doc(build: Build) -> str:
     return f"not on this machine: {build.cannot}" if build.cannot else build.asked.description
+
+
+# What tells builds of a model apart, in the order in which people say it; the rest is in `recipe.yaml` and the plan.
+_TELLING = (
+    "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
+    "lora_correction", "execution_provider", "platforms",
+)  # fmt: skip
+_WORDS = {"symmetric": ("asym", "sym"), "all_layers": ("", "all layers"), "lora_correction": ("", "lora")}
+_SHORT = {"group_size": "g", "ratio": "r", "block_size": "b"}
+
+
+def brief(options: BuildOptions) -> str:
+    """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
+    said = {**dict(options), **dict(options.quantization)}
+    words = (_word(name, said[name]) for name in _TELLING if name in said)
+    return " ".join((options.runtime, *(word for word in words if word)))
+
+
+def _word(name: str, value: object) -> str:
+    match value:
+        case bool():
+            return _WORDS.get(name, ("", name))[value]
+        case int() | float():
+            return "channel-wise" if value == -1 else f"{_SHORT[name]}{value:g}"
+        case str():
+            return "" if value == "default" else value
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return ""
 
 
 # --- doit plan ----------------------------------------------------------------------------------------------------

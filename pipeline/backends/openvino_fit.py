@@ -130,7 +130,8 @@ def compressed_bytes(options: dict[str, Any], survey: Survey) -> int:
     if weights in _WIDTHS:
         return survey.parameters * _WIDTHS[weights]
     outer = 0 if options["all_layers"] else _count(tensor for tensor in survey.tensors if _OUTER.search(tensor.name))
-    four = (survey.parameters - outer) * options["ratio"]
+    ratio: float = options["ratio"]
+    four = (survey.parameters - outer) * ratio
     scales = 0.0 if options["group_size"] == -1 else four * 2.5 / options["group_size"]  # a float16 and at most a 4-bit zero point
     backup: int = 2 if options["backup_precision"] == "none" else 1
     return round(four / 2 + scales + (survey.parameters - four) * backup)

@@ -1,4 +1,4 @@
-"""Gives back the memory of mapped files that are read once: what stays resident is what is in use. A hint; it never changes what is read."""
+"""Gives back the memory of mapped files that are read once: what stays resident is what is in use. It never changes what is read."""
 
 from __future__ import annotations
 
