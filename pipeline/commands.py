@@ -120,13 +120,12 @@ class Lint(_Ours):
 class Schema(_Ours):
     """`doit schema`"""
 
-    doc_purpose = "write recipes/recipe.schema.json for editors"
+    doc_purpose = "write the recipes' JSON Schema for editors and the table of their fields"
     doc_usage = ""
 
     def _do(self, params: Any, args: list[str]) -> int:
-        path = recipes_folder() / "recipe.schema.json"
-        path.write_text(schema.text(), encoding="utf-8", newline="\n")
-        print(path)
+        for path in schema.write(recipes_folder()):
+            print(path)
         return 0
 
 

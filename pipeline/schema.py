@@ -1,4 +1,4 @@
-"""The recipe's fields for others: a JSON Schema for editors, a table for the README."""
+"""The recipe's fields for others: a JSON Schema for editors, a table for people."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.model import Model
 from pipeline.recipe import Recipe
 
 NAME = "recipe.schema.json"  # beside the recipes, which name it in their first line
+TABLE = "FIELDS.md"
 
 
 def json_schema() -> dict[str, Any]:
@@ -27,11 +28,12 @@ def text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def write(folder: Path) -> Path:
-    """Write the schema beside the recipes of `folder`; where it is."""
-    path = folder / NAME
-    path.write_text(text(), encoding="utf-8", newline="\n")
-    return path
+def write(folder: Path) -> tuple[Path, ...]:
+    """Write schema and table beside the recipes of `folder`; where they are."""
+    written = {folder / NAME: text(), folder / TABLE: table()}
+    for path, content in written.items():
+        path.write_text(content, encoding="utf-8", newline="\n")
+    return tuple(written)
 
 
 def _without_null(schema: Any) -> Any:
@@ -51,6 +53,11 @@ def _without_null(schema: Any) -> Any:
             return {**left[0], **made}
         made["anyOf"] = left
     return made
+
+
+def table() -> str:
+    """The table as the file that is checked in."""
+    return f"# Fields of a recipe\n\nWritten by `doit schema`. A field without a default that is not required may be left out.\n\n{field_table()}"
 
 
 def field_table() -> str:

@@ -1,4 +1,4 @@
-"""The JSON Schema and the field table: the same as the model, and of use to an editor."""
+"""The JSON Schema and the field table: the same as the model, and of use to an editor and to people."""
 
 from __future__ import annotations
 
@@ -79,10 +79,12 @@ def shipped() -> list[dict[str, Any]]:
 
 def test_the_schema_checked_in_is_the_models() -> None:
     assert (RECIPES / schema.NAME).read_text(encoding="utf-8") == schema.text()
+    assert (RECIPES / schema.TABLE).read_text(encoding="utf-8") == schema.table()
 
 
 def test_the_schema_is_written_beside_the_recipes(tmp_path: Path) -> None:
-    assert schema.write(tmp_path).read_bytes() == schema.text().encode()
+    written = schema.write(tmp_path)
+    assert [path.read_bytes() for path in written] == [schema.text().encode(), schema.table().encode()]
 
 
 def test_the_schema_takes_the_shipped_recipes() -> None:
