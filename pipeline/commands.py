@@ -1,4 +1,4 @@
-"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune."""
+"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune, compare."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import signal
 import sys
 from collections.abc import Iterable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command, DoitCmdBase
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
+from rich.console import Console
 
-from pipeline import housekeeping, overview, preflight, schema
+from pipeline import compare, files, housekeeping, overview, preflight, schema
 from pipeline.errors import Failure
+from pipeline.manifest import PackageManifest
 from pipeline.plan import Build
 from pipeline.progress import size_text
 from pipeline.tasks import Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
+_HTML = {"name": "html", "long": "html", "type": str, "default": "", "help": "write a page with bar charts to this file instead"}
 _DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
 
 
@@ -154,6 +158,43 @@ class Prune(_Ours):
         freed = housekeeping.prune(workspace.plan, workspace.store, dry_run=params["dry_run"], say=print)
         print(f"{size_text(freed)} {'would be freed' if params['dry_run'] else 'freed'} in {artifacts_folder()}")
         return 0
+
+
+class Compare(_Ours):
+    """`doit compare NAME NAME...`"""
+
+    doc_purpose = "show packages side by side: size, bits, agreement with the source, speed, answers"
+    doc_usage = "NAME NAME ..."
+    cmd_options = (_HTML,)
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = open_kitchen()
+        rows = [compare.row(_built(build, kitchen)) for build in _named(args, kitchen) if args or _is_built(build, kitchen)]
+        if not rows:
+            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
+        if params["html"]:
+            files.write(Path(params["html"]), compare.page(rows))
+            print(params["html"])
+            return 0
+        for table in compare.tables(rows):
+            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+        return 0
+
+
+def _is_built(build: Build, kitchen: Kitchen) -> bool:
+    return kitchen.workspace.store.is_published(build.package, build.name)
+
+
+def _built(build: Build, kitchen: Kitchen) -> PackageManifest:
+    """The manifest of a build's package.
+
+    Raises:
+        Failure: it is not built, or what is there was made from another recipe.
+    """
+    manifest = overview.read_manifest(build.name, kitchen.workspace.store)
+    if manifest is None or not _is_built(build, kitchen):
+        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+    return manifest
 
 
 # --- names on the command line ------------------------------------------------------------------------------------

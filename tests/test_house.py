@@ -32,7 +32,7 @@ HEAVY = {
 FLOORS = (
     ("commands",),
     ("tasks",),
-    ("progress", "overview", "housekeeping", "preflight", "workspace"),
+    ("progress", "overview", "housekeeping", "preflight", "workspace", "compare"),
     ("stages",),
     ("plan",),
     ("backends", "sources", "loader", "schema", "card"),
