@@ -1,0 +1,33 @@
+"""A sealed worker: no telemetry, no hub, nothing left in the user's home."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.model  # imports the converters
+
+PROGRAM = """
+import sys
+{seal}
+import nncf, openvino.tools.ovc, huggingface_hub.constants
+telemetry = sys.modules.get("openvino_telemetry")
+print("telemetry" if telemetry else "no telemetry", huggingface_hub.constants.HF_HUB_OFFLINE)
+"""
+
+
+def said(seal: str, home: Path) -> str:
+    """What a process says that imports the converters in an empty home."""
+    home.mkdir()
+    environment = {"HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(seal=seal)], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def test_the_converters_would_call_home_and_a_sealed_worker_does_not(tmp_path: Path) -> None:
+    assert said("", tmp_path / "open") == "telemetry False"
+    assert said("from pipeline.workers import hermetic; hermetic.seal()", tmp_path / "sealed") == "no telemetry True"
+    assert not list((tmp_path / "sealed").iterdir())
