@@ -6,13 +6,13 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
 from pipeline.process import Children, Progress
 from pipeline.step import Step
 from pipeline.store import Store
+from pipeline.workers.answers import processor
 
 Tell = Callable[[Step, Progress], None]
 
@@ -35,17 +35,8 @@ def machine() -> dict[str, str]:
     memory = psutil.virtual_memory().total / 2**30
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.0f} GiB",
         "python": platform.python_version(),
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

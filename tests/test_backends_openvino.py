@@ -167,7 +167,7 @@ def test_the_package_is_flat_and_made_of_the_parts_files(tmp_path: Path) -> None
         (tmp_path / role).mkdir()
         for name in names:
             (tmp_path / role / name).write_text(role, encoding="utf-8")
-    files = openvino.layout({role: tmp_path / role for role in made})
+    files = openvino.layout(build(**INT4), {role: tmp_path / role for role in made})
     assert {name: path.read_text(encoding="utf-8") for name, path in files.items()} == {
         **dict.fromkeys(("config.json", "generation_config.json"), "config"),
         **dict.fromkeys(made["model"], "model"),

@@ -44,7 +44,7 @@ def packages(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
         made[name] = folder / "packages" / name
         made[name].mkdir(parents=True)
         parts = {"model": model.files, "tokenizer": tokenizer.files, "config": export.files, "checkpoint": phi3_checkpoint}
-        for path, file in openvino.layout(parts).items():
+        for path, file in openvino.layout(build(**quantization), parts).items():
             shutil.copyfile(file, made[name] / path)
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from pipeline.backends import openvino
+from pipeline.backends import openvino, ort_genai
 from pipeline.backends.base import Backend
 
-BACKENDS: MappingProxyType[str, Backend] = MappingProxyType({"openvino": openvino})
+BACKENDS: MappingProxyType[str, Backend] = MappingProxyType({"openvino": openvino, "onnxruntime-genai": ort_genai})

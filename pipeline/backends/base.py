@@ -50,7 +50,7 @@ class Backend(Maker, Protocol):
         """Why this machine cannot make it and what to do, in a few words; None if it can."""
         ...
 
-    def layout(self, parts: Mapping[str, Path]) -> dict[str, Path]:
+    def layout(self, build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
         """Path in the package -> file in a part; `parts` are the files of the steps by role, and of "checkpoint"."""
         ...
 

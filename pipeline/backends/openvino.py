@@ -16,7 +16,7 @@ from pipeline.backends.base import installed
 from pipeline.backends.openvino_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
-from pipeline.recipe import BuildOptions
+from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
 
 __all__ = ["command", "estimate", "generate", "generate_tools", "layout", "missing", "preflight", "steps", "targets", "toolchain", "verify"]
@@ -58,6 +58,7 @@ def steps(
 
 def spelled_out(build: BuildOptions) -> dict[str, Any]:
     """Every quantization option, also those that a format does not let one choose; of a calibration only how it is used."""
+    assert isinstance(build, OpenVINO)
     options = normal(build.quantization).model_dump(mode="json")
     if not isinstance(build.quantization, FourBit):
         return options
@@ -84,7 +85,7 @@ def missing() -> str | None:
     return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
 
 
-def layout(parts: Mapping[str, Path]) -> dict[str, Path]:
+def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The flat folder that the OpenVINO organisation publishes."""
     named = {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])

@@ -31,7 +31,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     build = ResolvedBuild.model_validate_json(json.dumps(step.options["build"]))
 
     def fill(staging: Staging) -> Made:
-        link_model(step, backend, store, staging.files)
+        link_model(step, build.options, backend, store, staging.files)
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
         files.write(staging.files / RECIPE, recipe_text(build))

@@ -38,7 +38,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     def fill(staging: Staging) -> Made:
         folder = staging.folder / "model"
         files.remove(folder)
-        parts = link_model(step, backend, session.store, folder)
+        parts = link_model(step, options, backend, session.store, folder)
         request = staging.folder / "request.json"
         files.write(request, json.dumps({"prompts": prompts(golden)}, indent=2) + "\n")
         command = backend.generate(options, parts, folder, request, staging.files / ANSWERS)
@@ -56,10 +56,10 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     make(step, session, fill)
 
 
-def link_model(step: Step, backend: Backend, store: Store, folder: Path) -> Mapping[str, Path]:
+def link_model(step: Step, build: BuildOptions, backend: Backend, store: Store, folder: Path) -> Mapping[str, Path]:
     """Lay out the model folder of a step that needs all parts of a model, as hard links; the files of the parts by role."""
     parts: Mapping[str, Path] = {role: store.files(needed) for role, needed in step.needs}
-    for name, path in backend.layout(parts).items():
+    for name, path in backend.layout(build, parts).items():
         files.link(path, folder / name)
     return parts
 

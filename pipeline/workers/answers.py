@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,6 +52,14 @@ def add(answers: Path, answer: Answer) -> None:
 def report(device: str, device_name: str, load_s: float, **more: Any) -> None:
     """Facts about the run, said once at its end."""
     events.result(device=device, device_name=device_name, load_s=load_s, peak_memory_bytes=peak_memory_bytes(), **more)
+
+
+def processor() -> str:
+    """What this machine's processor is called."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
 
 
 def peak_memory_bytes() -> int:

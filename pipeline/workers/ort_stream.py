@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
+import torch
 from onnxruntime.quantization.neural_compressor.onnx_model import ONNXModel as SortedModel
 from onnxruntime.quantization.onnx_model import ONNXModel as CleanedModel
 
@@ -87,7 +88,9 @@ def _quantized(builder: Any, weights: Weights, to_nbits: ToNbits, between: Calla
 
 def _model_of(node: ir.Node, model: ir.Model, weights: Weights) -> ir.Model:
     """A model of this one node and its weights; all that the node is given otherwise is an input."""
-    given = [ir.Value(name=value.name, shape=value.shape, type=value.type, const_value=weights.get(value.name)) for value in node.inputs]
+    given = [ir.Value(name=value.name, shape=value.shape, type=value.type) for value in node.inputs]
+    for value in given:
+        value.const_value = _in_order(weights[value.name]) if value.name in weights else None
     outputs = [ir.Value(name=value.name, shape=value.shape, type=value.type) for value in node.outputs]
     graph = ir.Graph(
         [value for value in given if value.const_value is None],
@@ -98,6 +101,12 @@ def _model_of(node: ir.Node, model: ir.Model, weights: Weights) -> ir.Model:
         name=model.graph.name,
     )
     return ir.Model(graph, ir_version=model.ir_version)
+
+
+def _in_order(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """The same in memory, row by row: onnx_ir serializes a transposed torch tensor a number at a time (TorchTensor.tobytes, 1.1)."""
+    array = torch.from_numpy(tensor.numpy()).contiguous().numpy()
+    return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
 
 def _apart(tensor: ir.TensorProtocol) -> ir.TensorProtocol:

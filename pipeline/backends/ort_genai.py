@@ -1,0 +1,122 @@
+"""Builds model folders for ONNX Runtime GenAI with its own model builder: one step a build, from the downloaded checkpoint.
+
+Nothing is shared among builds: of what two of them do alike only the comparison of the tokenizers could be done once, and that
+takes less time than starting a process for it. What a graph should be is ort_rules', whether a checkpoint fits ort_fit's, and
+what the builder is told ort_words'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import ort_folders, ort_options
+from pipeline.backends import ort_rules, ort_words
+from pipeline.backends.base import installed
+from pipeline.backends.ort_fit import estimate, preflight
+from pipeline.maker import Command, Verification, worker
+from pipeline.ort_options import TITLES, OnnxRuntimeGenAI
+from pipeline.recipe import BuildOptions
+from pipeline.step import Step
+
+__all__ = ["command", "estimate", "generate", "generate_tools", "layout", "missing", "preflight", "steps", "targets", "toolchain", "verify"]
+
+FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
+
+# One of these brings the runtime and the builder; on Windows the first two bring DirectML too.
+RUNTIMES = ("onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda", "onnxruntime-genai")
+_ENGINES = ("onnxruntime-directml", "onnxruntime-gpu", "onnxruntime")
+_BUILD_TOOLS = (*RUNTIMES, *_ENGINES, "onnx", "onnx-ir", "numpy", "tokenizers", "torch", "transformers")
+_GENERATE_TOOLS = (*RUNTIMES, *_ENGINES)
+
+
+def steps(
+    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+) -> dict[str, Step]:
+    """The one step that makes model, tokenizer and configuration."""
+    options = spelled_out(_ours(build)) | {"remote_code": remote_code}
+    needs = (("checkpoint", checkpoint),)
+    return {
+        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=installed(*_BUILD_TOOLS))
+    }
+
+
+def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
+    """What the builder is told, nothing left open but whether embeddings are shared, which is the model's to say."""
+    return ort_options.normal(build).model_dump(mode="json", include={"execution_provider", "quantization", "graph_capture"})
+
+
+def toolchain() -> dict[str, str]:
+    """The versions of all tools that change bytes."""
+    return installed(*_BUILD_TOOLS)
+
+
+def generate_tools() -> dict[str, str]:
+    """The versions of the tools that change answers."""
+    return installed(*_GENERATE_TOOLS)
+
+
+def missing() -> str | None:
+    """What is not installed and what to do; None if all is there. Of runtimes and engines one is enough."""
+    there = installed(*_BUILD_TOOLS)
+    absent = [name for name in _BUILD_TOOLS if name not in there and name not in _GENERATE_TOOLS]
+    absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in there for name in group)]
+    return f"{', '.join(sorted(absent))} not installed: run `pip install -e .`" if absent else None
+
+
+def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
+    """The builder's files in the folder that Microsoft's repositories have for such a model."""
+    below = folder(build)
+    return {f"{below}/{path.name}": path for path in sorted(parts["model"].iterdir())}
+
+
+def folder(build: BuildOptions) -> str:
+    """The model's folder within its repository, with forward slashes."""
+    return ort_folders.folder(ort_options.normal(_ours(build)))
+
+
+def targets(build: BuildOptions) -> tuple[str, ...]:
+    """The provider, as people call it."""
+    return (TITLES[_ours(build).execution_provider],)
+
+
+def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+    """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
+    return worker("ort_generate", str(model_folder / folder(build)), str(request), str(answers), *targets(build))
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that makes a model folder."""
+    words = json.dumps(ort_words.extra_options(step.options))
+    arguments = (str(inputs["checkpoint"]), str(files), json.dumps(step.options), words)
+    return worker("ort_build", *arguments, upstream=ort_words.upstream(step.options))
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Hold the graph as the worker read it, genai_config.json and the tokenizer against what was asked."""
+    absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
+    if absent:
+        return Verification(faults=absent)
+    graph, tokenizer = facts["graph"], facts["tokenizer"]
+    source, made = ort_rules.read_source(inputs["checkpoint"]), json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
+    faults = [
+        *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir()}),
+        *ort_rules.judge_weights(graph["weights"], source, step.options),
+        *ort_rules.judge_interface(graph, made, step.options),
+        *ort_rules.judge_config(made, source, step.options),
+        *ort_rules.judge_tokenizer(tokenizer, made),
+    ]
+    measured = ort_rules.measure(graph["weights"]) | {
+        "context_length": made["model"]["context_length"],
+        "end_tokens": ort_rules.end_tokens(made),
+        "genai_config_mended": facts["mended"],
+        "tokenizer_texts_compared": tokenizer["texts"],
+    }
+    return Verification(measured, tuple(faults))
+
+
+def _ours(build: BuildOptions) -> OnnxRuntimeGenAI:
+    assert isinstance(build, OnnxRuntimeGenAI)
+    return build

@@ -1,0 +1,120 @@
+"""Builds a model folder for ONNX Runtime GenAI with its own model builder, reads it back, and compares its tokenizer with transformers'."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, hermetic, leash, mapped
+
+LAYER = re.compile(r"Reading layer (\d+)")
+
+
+class Said(io.TextIOBase):
+    """What the builder prints, as the worker's own events."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+
+    def write(self, text: str) -> int:
+        if found := LAYER.match(text):
+            events.progress("reading layers", int(found[1]), self.layers)
+        elif text.startswith(("Reading", "Saving")):
+            events.progress(text.partition(" in /")[0].strip().lower())
+        return len(text)
+
+
+def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[str]) -> None:
+    """Fill `files` with genai_config.json, model.onnx, model.onnx.data and the tokenizer's files.
+
+    The same as the builder's command line but for memory: its quantization is streamed (see ort_stream), by the one line below.
+    """
+    events.progress("importing the model builder")
+    import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
+    from builders.base import Model
+    from onnxruntime_genai.models import builder
+
+    from pipeline.workers import ort_stream
+
+    Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    weights, provider = options["quantization"]["weights"], options["execution_provider"]
+    with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
+        os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
+        told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, words)
+        events.progress("loading the checkpoint")
+        try:
+            builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
+        except (NotImplementedError, ValueError) as error:
+            events.refuse(
+                "The model builder does not take this model with these options.",
+                "Change the quantization in the recipe, or take another model.",
+                str(error).splitlines(),
+            )
+
+
+def generation_config(checkpoint: Path) -> dict[str, Any]:
+    """generation_config.json, or config.json's end tokens where there is none, as transformers has it."""
+    path = checkpoint / "generation_config.json"
+    if path.exists():
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return told
+    return {"eos_token_id": json.loads((checkpoint / "config.json").read_text(encoding="utf-8")).get("eos_token_id")}
+
+
+def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
+    """Put into genai_config.json what the builder leaves out of the generation config; what that was, by name.
+
+    End tokens, without which answers run on; and search defaults that it looks for in config.json only (repetition_penalty and
+    others, make_genai_config in base.py).
+    """
+    path = files / "genai_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    has, wanted = _listed(config["model"]["eos_token_id"]), _listed(generation.get("eos_token_id"))
+    mended: dict[str, Any] = {}
+    if short := [token for token in wanted if token not in has]:
+        config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
+    for name, value in generation.items():
+        if name in config["search"] and value is not None and config["search"][name] != value:
+            config["search"][name] = mended[name] = value
+    if mended:
+        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+    return mended
+
+
+def _listed(told: int | list[int] | None) -> list[int]:
+    return told if isinstance(told, list) else [] if told is None else [told]
+
+
+def main() -> None:
+    """`CHECKPOINT FILES OPTIONS WORDS`: the step's options and the builder's extra options, both as JSON."""
+    leash.hold()
+    hermetic.seal()
+    # The builder writes `git rev-parse HEAD` of the repository around its own folder into the model (base.py, get_genai_commit):
+    # in a virtual environment inside a repository every commit would change the bytes. Without git it writes its release's own.
+    os.environ["GIT_DIR"] = os.devnull
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("files", type=Path)
+    parser.add_argument("options", type=json.loads)
+    parser.add_argument("words", type=json.loads)
+    told = parser.parse_args()
+    build(told.checkpoint, told.files, told.options, told.words)
+    from pipeline.workers import ort_graph, ort_tokenizer
+
+    events.result(
+        mended=mend(told.files, generation_config(told.checkpoint)),
+        graph=ort_graph.read(told.files / "model.onnx"),
+        tokenizer=ort_tokenizer.compare(told.checkpoint, told.files, told.options["remote_code"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
