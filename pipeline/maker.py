@@ -18,7 +18,8 @@ class Command:
     Attributes:
         argv: program and arguments.
         env: additions to the (scrubbed) environment.
-        needs_network: only then does the child get the hub's settings and token, else it is put offline.
+        needs_network: only then is the child online.
+        hub_token: only then does it see the hub's token; no child sees any other secret of the environment.
         upstream: how to do the same by hand with the tool's own command line, for the manifest and the card.
     """
 
@@ -26,11 +27,13 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     needs_network: bool = False
     upstream: str = ""
+    hub_token: bool = False
 
 
-def worker(name: str, *arguments: str, needs_network: bool = False, upstream: str = "") -> Command:
+def worker(name: str, *arguments: str, needs_network: bool = False, upstream: str = "", hub_token: bool = False) -> Command:
     """The command that runs `pipeline.workers.<name>` with this interpreter."""
-    return Command((sys.executable, "-m", f"pipeline.workers.{name}", *arguments), needs_network=needs_network, upstream=upstream)
+    argv = (sys.executable, "-m", f"pipeline.workers.{name}", *arguments)
+    return Command(argv, needs_network=needs_network, upstream=upstream, hub_token=hub_token)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pipeline.workers.events import MARK
 
 _LAST_LINES = 15
 _SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
+_OF_THE_HUB = re.compile(r"HF_|HUGGING_FACE_HUB_|ACTIONS_ID_TOKEN_REQUEST_")  # the last is how a CI job gets a token from its hub
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
 _PERCENT = re.compile(r"\b(\d{1,3})%")
@@ -135,8 +136,10 @@ def run(
 
 
 def _environment(command: Command, scratch: Path) -> dict[str, str]:
-    """This environment without secrets, offline and quiet; only a command that needs the network gets both as they are."""
-    kept = {name: value for name, value in os.environ.items() if command.needs_network or not _SECRETS.search(name)}
+    """This environment without secrets, offline and quiet; only a command that needs them is online and gets the hub's token."""
+    kept = {
+        name: value for name, value in os.environ.items() if not _SECRETS.search(name) or (command.hub_token and _OF_THE_HUB.match(name))
+    }
     here = str(Path(__file__).resolve().parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

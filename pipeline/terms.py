@@ -60,10 +60,51 @@ def _name(value: str) -> str:
 
 
 def _repo(value: str) -> str:
+    if not is_repository(value):
+        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
+    return value
+
+
+PLACEHOLDERS = ("org", "recipe", "build", "name")
+
+
+def is_repository(value: str) -> bool:
+    """Whether the hub takes it for a repository, owner/name."""
     # The hub's own rules, huggingface_hub/utils/_validators.py, validate_repo_id.
     part = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
-    if not re.fullmatch(f"{part}/{part}", value) or "--" in value or ".." in value or value.endswith(".git") or len(value) > 96:
-        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
+    good = re.fullmatch(f"{part}/{part}", value) and "--" not in value and ".." not in value
+    return bool(good) and not value.endswith(".git") and len(value) <= 96
+
+
+def _repo_pattern(value: str) -> str:
+    for found in re.findall(r"\{[^{}]*\}", value):
+        if found[1:-1] not in PLACEHOLDERS:
+            raise refusal(
+                f"{quoted(found)} stands for nothing here",
+                "Only `{org}`, `{recipe}`, `{build}` and `{name}` (recipe-build) are filled in; nothing else is expanded.",
+            )
+    if not is_repository(re.sub(r"\{[^{}]*\}", "x", value)):
+        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in owner/tiny-{build}.")
+    return value
+
+
+def _organization(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", value) or "--" in value:
+        raise refusal(f"{quoted(value)} is not an account or an organization on the hub", "Write the first part of its address.")
+    return value
+
+
+def _ref(value: str) -> str:
+    # git's own rules (git check-ref-format) are wider; a name within these is a good branch, tag and address.
+    good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", value)
+    if not good or ".." in value or value.endswith((".", ".lock")) or value.startswith("refs/") or re.fullmatch(r"[0-9a-f]{40}", value):
+        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag", "Write one as in main, v1.0 or nightly/openvino.")
+    return value
+
+
+def _card_tag(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*", value) or value != value.strip():
+        raise refusal(f"{quoted(value)} cannot be a tag of a model card", "Write one as in conversational or low-memory.")
     return value
 
 
@@ -161,6 +202,10 @@ Name = Annotated[str, *_kind(_name, NAME_PATTERN)]
 Repo = Annotated[str, *_kind(_repo, r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 Commit = Annotated[str, *_kind(_commit, r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, *_kind(_sha256, r"^[0-9a-f]{64}$")]
+RepoPattern = Annotated[str, *_kind(_repo_pattern, r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*/[A-Za-z0-9_{][A-Za-z0-9._{}-]*$")]
+Organization = Annotated[str, *_kind(_organization, r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+Ref = Annotated[str, *_kind(_ref, r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+CardTag = Annotated[str, *_kind(_card_tag, r"^[A-Za-z0-9][A-Za-z0-9 ._:+-]*$")]
 Licence = Annotated[str, *_kind(_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
 Package = Annotated[str, *_kind(_package, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]

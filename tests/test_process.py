@@ -24,9 +24,10 @@ def _run(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     children: Children | None = None,
     network: bool = False,
+    hub: bool = False,
 ) -> Finished:
     return run(
-        Command((sys.executable, "-c", program), needs_network=network),
+        Command((sys.executable, "-c", program), needs_network=network, hub_token=hub),
         children=children or Children(),
         log=folder / "log.txt",
         scratch=folder / "scratch",
@@ -88,19 +89,18 @@ def test_a_refusal_is_passed_on_in_the_workers_own_words(tmp_path: Path) -> None
     assert str(caught.value) == "the moon is full\n    it shines\n  what to do: wait a day"
 
 
-@pytest.mark.parametrize("network", [True, False])
-def test_only_a_child_that_needs_the_network_gets_tokens_and_is_online(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+@pytest.mark.parametrize(("network", "hub"), [(False, False), (True, False), (True, True)])
+def test_only_a_child_that_needs_them_is_online_and_gets_the_hubs_token_and_none_gets_another_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, hub: bool
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    secrets = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    program = (
-        _EVENTS
-        + "import os\nevents.result(token=os.environ.get('HF_TOKEN'), key=os.environ.get('AWS_SECRET_ACCESS_KEY'), offline=os.environ.get('HF_HUB_OFFLINE'))"
-    )
-    facts = _run(program, tmp_path, network=network).facts
-    assert facts == ({"token": "hf_secret", "key": "secret", "offline": None} if network else {"token": None, "key": None, "offline": "1"})
+    seen = f"[name for name in {secrets} if name in os.environ]"
+    program = f"{_EVENTS}import os\nevents.result(seen={seen}, offline=os.environ.get('HF_HUB_OFFLINE'))"
+    facts = _run(program, tmp_path, network=network, hub=hub).facts
+    assert facts == {"seen": list(secrets[:3]) if hub else [], "offline": None if network else "1"}
 
 
 def test_temporary_files_go_where_they_are_thrown_away(tmp_path: Path) -> None:
@@ -109,7 +109,8 @@ def test_temporary_files_go_where_they_are_thrown_away(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_a_child_with_all_its_descendants(tmp_path: Path) -> None:
-    program = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\nopen('up', 'w').close()\ntime.sleep(600)"
+    grandchild = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    program = f"import subprocess, sys, time\n{grandchild}\nopen('up', 'w').close()\ntime.sleep(600)"
     children, failures = Children(), []
 
     def wait() -> None:

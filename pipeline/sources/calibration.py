@@ -42,7 +42,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     if asked["type"] == "file":
         return worker("copy_local", "--path", step.notes["path"], "--as", SAMPLES, "--files", str(files))
     where = ("--repo", asked["repo"], "--revision", asked["revision"], "--type", "dataset")
-    return worker("hub_download", *where, "--only", asked["file"], "--as", SAMPLES, "--files", str(files), needs_network=True)
+    only = ("--only", asked["file"], "--as", SAMPLES, "--files", str(files))
+    return worker("hub_download", *where, *only, needs_network=True, hub_token=True)
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:

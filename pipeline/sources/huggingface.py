@@ -41,9 +41,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     for name, digest in sorted(asked["remote_code"].items()):
         arguments += ["--remote-code", f"{name}={digest}"]
     if step.kind == "survey":
-        return worker("hub_survey", *arguments, needs_network=True)
+        return worker("hub_survey", *arguments, needs_network=True, hub_token=True)
     by_hand = f"hf download {asked['repo']} {asked['gguf'] or ''}".rstrip() + f" --revision {asked['revision']}"
-    return worker("hub_download", *arguments, needs_network=True, upstream=by_hand)
+    return worker("hub_download", *arguments, needs_network=True, upstream=by_hand, hub_token=True)
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:

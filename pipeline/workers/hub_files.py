@@ -62,7 +62,7 @@ def listing(repository: Repository) -> dict[str, Remote]:
             f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.get('sha')}.",
             "Check HF_ENDPOINT: a mirror that does not know commits cannot be used.",
         )
-    return {entry["rfilename"]: _remote(entry) for entry in info["siblings"]}
+    return {entry["rfilename"]: remote(entry) for entry in info["siblings"]}
 
 
 @contextmanager
@@ -93,7 +93,8 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
         time.sleep(wait)
 
 
-def _remote(entry: dict[str, Any]) -> Remote:
+def remote(entry: dict[str, Any]) -> Remote:
+    """What the hub says of a file, out of an entry of its `siblings`."""
     large = entry.get("lfs")
     if large:
         return Remote(entry["rfilename"], large["size"], large["sha256"], None)
