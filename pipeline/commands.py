@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import getopt
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -42,15 +44,14 @@ class Run(DoitRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            return int(super().execute(params, args))
-        except Failure as failure:
-            print(f"ERROR: {failure}", file=sys.stderr)
-            return 3
-        except KeyboardInterrupt:
-            print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
-            return 130
+        return _told(lambda: int(super(Run, self).execute(params, args)), failed=3)
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Options count wherever they stand: doit alone would take those after a name for names of tasks."""
+        with suppress(getopt.GetoptError):  # doit's own parser says it
+            options, names = getopt.gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
+            in_args = [word for option, value in options for word in (option, value) if word] + names
+        return int(super().parse_execute(in_args))
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
@@ -63,7 +64,25 @@ class Run(DoitRun):  # type: ignore[misc]
             kitchen.session.children.stop()
 
 
+def _told(work: Callable[[], int], *, failed: int) -> int:
+    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; either is told in a sentence, without a traceback."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as behind nohup, or in a script's background
+            signal.signal(number, _interrupt)
+    try:
+        return work()
+    except Failure as failure:
+        print(f"ERROR: {failure}", file=sys.stderr)
+        return failed
+    except KeyboardInterrupt:
+        print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
+        return 130
+
+
 def _interrupt(number: int, frame: object) -> None:
+    # Once is enough: what follows only ends the children, and must not be broken off itself.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -86,11 +105,7 @@ class _Ours(Command):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Carry out the command."""
-        try:
-            return self._do(params, args)
-        except Failure as failure:
-            print(f"ERROR: {failure}", file=sys.stderr)
-            return 1
+        return _told(lambda: self._do(params, args), failed=1)
 
     def _do(self, params: Any, args: list[str]) -> int:
         raise NotImplementedError

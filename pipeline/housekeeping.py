@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pipeline import files
 from pipeline.plan import Build, Plan, unique
 from pipeline.progress import size_text
 from pipeline.store import Store
+
+_LOCKS = {"packages": "package-name"}  # folder: how its locks are called; the others are called as the kind
 
 
 @dataclass(frozen=True)
@@ -24,75 +27,75 @@ class Report:
 
 
 def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Callable[[str], None]) -> Report:
-    """Hash every file of these builds' steps and packages again; tells each result through `say`."""
+    """Hash every file of these builds' steps and packages again; tells each result through `say`, and how to mend it."""
     builds = tuple(builds)
     count = size = 0
     faults: list[str] = []
+    damaged: list[str] = []
+
+    def tell(what: str, task: str, found: Iterable[str]) -> None:
+        said = [f"{what}: {fault}" for fault in found]
+        say("\n".join(f"damaged  {fault}" for fault in said) or f"ok       {what}")
+        faults.extend(said)
+        damaged.extend([task] if said else [])
+
     for step in unique(build.package for build in builds):
         if (record := store.record(step)) is None:
             continue
         count += len(record.files)
         size += sum(file.size for file in record.files)
-        name = names[step.key]
-        found = [f"{name}: {fault}" for fault in store.damage(step, thorough=True)]
-        say(
-            "\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit clean {name} && doit {name}"
-            if found
-            else f"ok       {name}"
-        )
-        faults += found
+        tell(names[step.key], names[step.key], store.damage(step, thorough=True))
     for build in builds:
-        record = store.record(build.package)
-        if record is None or not store.package(build.name).exists():
-            continue
-        found = [f"packages/{build.name}: {fault}" for fault in files.faults(store.package(build.name), record.files, thorough=True)]
-        say(
-            "\n".join(f"damaged  {fault}" for fault in found) + f"\n         to mend it: doit build:{build.name}"
-            if found
-            else f"ok       packages/{build.name}"
-        )
-        faults += found
+        record, package = store.record(build.package), store.package(build.name)
+        if record is not None and package.exists():
+            tell(f"packages/{build.name}", f"build:{build.name}", files.faults(package, record.files, thorough=True))
+    if damaged:
+        say(f"to mend it: doit clean {' '.join(damaged)} && doit {' '.join(damaged)}")
     return Report(count, size, tuple(faults))
 
 
 def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]) -> int:
     """Drop every step, package, failure and leaving that the plan does not reach; returns the bytes that frees.
 
-    A directory that another run works on just now is left alone. A file with another name elsewhere
-    (a package that stays) frees nothing and is not counted.
+    A directory that another run works on just now is left alone. A file counts where its last name goes:
+    one that also lies in a package that stays frees nothing.
     """
     keep = [*plan.steps, *(build.survey for build in plan.builds if build.survey)]
+    left: dict[int, int] = {}  # inode -> names that are not dropped yet
     freed = 0
     for folder in store.prunable(keep, [build.name for build in plan.builds]):
-        if not _idle(folder, store):
-            say(f"in use   {folder.relative_to(store.root)}")
-            continue
-        size = _only_here_bytes(folder)
+        with _idle(folder, store) as idle:
+            if not idle:
+                say(f"in use   {folder.relative_to(store.root)}")
+                continue
+            size = _given_back(folder, left)
+            if not dry_run:
+                files.remove(folder)
         say(f"{'would drop' if dry_run else 'dropped'}  {folder.relative_to(store.root)}  {size_text(size)}")
         freed += size
-        if not dry_run:
-            files.remove(folder)
     return freed
 
 
-def _idle(folder: Path, store: Store) -> bool:
-    """Whether no run holds the lock that goes with a folder."""
-    held = [folder.name] if folder.parent.name == ".staging" else [f"{folder.parent.name}-{folder.name}"]
-    for path in sorted((store.root / ".locks").glob(f"{held[0]}*")):
+@contextmanager
+def _idle(folder: Path, store: Store) -> Iterator[bool]:
+    """Hold the lock that goes with a folder, so that no run begins with it meanwhile; False if a run holds it now."""
+    name = folder.name if folder.parent.name == ".staging" else f"{_LOCKS.get(folder.parent.name, folder.parent.name)}-{folder.name}"
+    with ExitStack() as held:
         try:
-            with FileLock(path, timeout=0):
-                pass
+            for path in sorted((store.root / ".locks").glob(f"{name}*")):
+                held.enter_context(FileLock(path, timeout=0))
         except Timeout:
-            return False
-    return True
+            yield False
+            return
+        yield True
 
 
-def _only_here_bytes(folder: Path) -> int:
-    """Bytes that removing a folder gives back: files whose every name lies in it."""
-    names: dict[int, list[int]] = {}
+def _given_back(folder: Path, left: dict[int, int]) -> int:
+    """Bytes that removing a folder gives back: of files that have no other name then; `left` counts names down over folders."""
+    size = 0
     for path in folder.rglob("*"):
         if path.is_file():
             status = path.stat()
-            entry = names.setdefault(status.st_ino, [0, status.st_nlink, status.st_size])
-            entry[0] += 1
-    return sum(size for here, total, size in names.values() if here == total)
+            left[status.st_ino] = left.get(status.st_ino, status.st_nlink) - 1
+            size += 0 if left[status.st_ino] else status.st_size
+    return size

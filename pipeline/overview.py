@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -157,7 +158,7 @@ def _short(value: Any) -> str:
 # --- at the end of a run ------------------------------------------------------------------------------------------
 
 
-def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], seconds: dict[str, float], total_s: float) -> Table | None:
+def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], seconds: dict[str, float], total_s: float) -> Group | None:
     """Build, what ran, time, size, answer; None if no build was asked for."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("build", "steps run", "time", "size", "answer"):
@@ -176,9 +177,8 @@ def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], second
         )
     if not table.row_count:
         return None
-    table.caption = f"{clock_text(total_s)} in all; packages are in {store.root / 'packages'}"
-    table.caption_justify = "left"
-    return table
+    # a line of its own: a caption would be broken at the table's width, the path with it
+    return Group(table, Text(f"{clock_text(total_s)} in all; packages are in {store.root / 'packages'}"))
 
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:

@@ -45,7 +45,7 @@ def missing(builds: Iterable[Build], store: Store) -> tuple[Step, ...]:
     def want(step: Step) -> None:
         if step.key in wanted or store.has(step):
             return
-        for _, needed in step.needs:
+        for needed in step.reads:
             want(needed)
         wanted[step.key] = step
 
@@ -130,11 +130,16 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
             remedy="change these options in the recipe; nothing was downloaded for them",
         )
     expected = forecast(todo, session, ask=False)
-    _check_room(expected, session.store)
+    check_room(expected, session.store)
     return expected
 
 
-def _check_room(expected: Forecast, store: Store) -> None:
+def check_room(expected: Forecast, store: Store) -> None:
+    """Refuse what would not find room.
+
+    Raises:
+        Failure: disk or memory would not do; with the numbers.
+    """
     if expected.disk_bytes is not None and (free := store.free_bytes()) < expected.disk_bytes:
         raise Failure(
             f"about {expected.disk_bytes / _GB:.1f} GB of disk are needed and {free / _GB:.1f} GB are free",

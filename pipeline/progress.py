@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -36,7 +36,7 @@ class Reporter:
 
     desc = "live view on a terminal, plain lines elsewhere"
 
-    def __init__(self, stream: TextIO, summary: Callable[[list[str], dict[str, float], float], Table | None]) -> None:
+    def __init__(self, stream: TextIO, summary: Callable[[list[str], dict[str, float], float], Group | None]) -> None:
         # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
         self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary

@@ -81,5 +81,12 @@ class Step:
 
         return walk(self)
 
+    @property
+    def reads(self) -> tuple[Step, ...]:
+        """What must be in the store to make this step: what it needs; for a package, which tells its whole story, all before it."""
+        if self.kind == "package":
+            return tuple(step for step in self.closure() if step is not self)
+        return tuple(step for _, step in self.needs)
+
     def __hash__(self) -> int:
         return hash(self.key)

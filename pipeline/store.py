@@ -96,8 +96,11 @@ class Store:
                 return
             staging = Staging(self.root / ".staging" / f"{step.kind}-{step.key[:24]}")
             staging.folder.mkdir(parents=True, exist_ok=True)
-            files.remove(staging.scratch)
-            staging.log.unlink(missing_ok=True)
+            for left in staging.folder.iterdir():
+                if left.is_dir() and left != staging.files:
+                    files.remove(left)
+                elif left.is_file():
+                    left.unlink()
             yield staging
 
     @contextmanager
@@ -153,22 +156,22 @@ class Store:
         """Make `packages/<name>` the files of a package step, as hard links: the new one whole, or the old one."""
         self._prepare()
         with self.lock(f"package-name-{name}", on_wait):
-            new, old = (self.root / ".staging" / f"{age}-{name}" for age in ("new", "old"))
+            new = self.root / ".staging" / f"package-name-{name}"
             files.remove(new)
-            files.remove(old)
             source = self.files(step)
             for path in files.walk(source):
                 files.link(path, new / path.relative_to(source))
             final = self.package(name)
             if final.exists():
-                final.rename(old)
-            files.move(new, final)
-            files.remove(old)
+                files.exchange(new, final)
+                files.remove(new)
+            else:
+                files.move(new, final)
 
     def is_published(self, step: Step, name: str) -> bool:
         """Whether `packages/<name>` is, at a glance, exactly what the package step made."""
-        record = self.record(step)
-        return record is not None and not files.faults(self.package(name), record.files)
+        record, package = self.record(step), self.package(name)
+        return record is not None and not files.faults(package, record.files) and files.same(self.files(step), package)
 
     def withdraw(self, name: str) -> None:
         """Take a package away; the store keeps what it is made of."""

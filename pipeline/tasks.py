@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from doit.exceptions import TaskFailed
-from rich.table import Table
+from rich.console import Group
 
 from pipeline import overview
 from pipeline.errors import Failure
@@ -75,7 +75,7 @@ def _step(step: Step, session: Session, known: dict[str, str]) -> Task:
         "actions": [(run, [step, session])],
         "uptodate": [(session.store.has, [step])],
         # setup and not task_dep: what is whole does not ask for what it once was made from
-        "setup": [known[needed.key] for _, needed in step.needs],
+        "setup": [known[needed.key] for needed in step.reads],
         "clean": [(session.store.drop, [step])],
         "meta": {"step": step},
     }
@@ -139,7 +139,7 @@ class Kitchen:
         if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
             self.reporter.tell(name, progress)
 
-    def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Table | None:
+    def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Group | None:
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
         return overview.summary(chosen, self.workspace.store, self.names, seconds, total_s)
 

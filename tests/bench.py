@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Bench:
 
     folder: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()  # what runs doit, if it must run in a place of its own
+    seen: Path | None = None  # where the artifacts of such a place are seen from here
 
     @property
     def recipes(self) -> Path:
@@ -48,7 +51,7 @@ class Bench:
 
     @property
     def artifacts(self) -> Path:
-        return self.folder / "artifacts"
+        return self.seen or self.folder / "artifacts"
 
     def write(self, *recipes: dict[str, Any]) -> None:
         """Make these the recipes."""
@@ -65,7 +68,21 @@ class Bench:
     def start(self, *args: str) -> psutil.Popen:
         """Start doit and do not wait for it; what it prints goes to `out.txt`."""
         with (self.folder / "out.txt").open("ab") as out:
-            return psutil.Popen(self._argv(args), cwd=ROOT, env=self._environ(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            return psutil.Popen(
+                self._argv(args),
+                cwd=ROOT,
+                env=self._environ(),
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a process group of its own, as a shell gives it
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # also where the tests run in the background
+            )
+
+    @property
+    def said(self) -> str:
+        """What all runs by `start` have printed by now."""
+        return (self.folder / "out.txt").read_text(encoding="utf-8")
 
     def doit(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run doit to its end."""
@@ -84,6 +101,14 @@ class Bench:
         subprocess.run(["cp", "-a", str(self.folder), str(folder)], check=True)
         return Bench(folder, self.env)
 
+    def with_env(self, **env: str) -> Bench:
+        """The same folders with more in the environment."""
+        return replace(self, env={**self.env, **env})
+
+    def drop(self, kind: str) -> None:
+        """Forget all steps of a kind."""
+        shutil.rmtree(self.artifacts / "store" / kind, ignore_errors=True)
+
     def records(self, kind: str) -> list[StepRecord]:
         """What the store has of a kind."""
         found = (read_record(path) for path in sorted((self.artifacts / "store" / kind).glob("*")))
@@ -94,10 +119,10 @@ class Bench:
         return PackageManifest.model_validate_json((self.artifacts / "packages" / name / "manifest.json").read_bytes())
 
     def _argv(self, args: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "doit", *args]
+        return [*self.prefix, sys.executable, "-m", "doit", *args]
 
     def _environ(self) -> dict[str, str]:
-        mine = {"PIPELINE_RECIPES": str(self.recipes), "PIPELINE_ARTIFACTS": str(self.artifacts)}
+        mine = {"PIPELINE_RECIPES": str(self.recipes), "PIPELINE_ARTIFACTS": str(self.folder / "artifacts")}
         return {**os.environ, **mine, **self.env}
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import hub as hubs
-from tests import standin
+from tests import lanes, standin
+from tests.bench import Bench
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,16 @@ def hub() -> Iterator[hubs.Hub]:
     yield hub
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(params=lanes.LANES, ids=lambda lane: lane.name, scope="module")
+def lane(request: pytest.FixtureRequest) -> lanes.Lane:
+    """Every lane, one after the other."""
+    found: lanes.Lane = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def baked(lane: lanes.Lane, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bench:
+    """All builds of the lane, made without any interruption; tests that change something work on a copy."""
+    return lanes.baked(lane, tmp_path_factory, tiny_checkpoint)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from pipeline import files, loader, plan
 from pipeline.maker import Command, Verification
+from pipeline.plan import Plan
+from pipeline.session import Session
+from pipeline.stages.making import Made, make
 from pipeline.step import Step
+from pipeline.store import Staging, Store
 
 WRITES_A_FILE = "(files / 'made.txt').write_text('made')"
 
@@ -22,7 +30,10 @@ class FakeMaker:
     faults: tuple[str, ...] = ()
 
     def command(self, step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-        head = f"import os, sys, time; from pathlib import Path; from pipeline.workers import events, leash; leash.hold(); files = Path({str(files)!r})\n"
+        head = (
+            "import os, sys, time; from pathlib import Path; from pipeline.workers import events, leash; leash.hold(); "
+            f"files = Path({str(files)!r})\n"
+        )
         return Command((sys.executable, "-c", head + self.program))
 
     def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
@@ -32,3 +43,26 @@ class FakeMaker:
 def step(kind: Any = "compress", label: str = "fake-int4", needs: tuple[tuple[str, Step], ...] = (), **options: Any) -> Step:
     """A step with the given options."""
     return Step(kind=kind, maker="fake", label=label, options=options, needs=needs, tools={"oven": "1.0"})
+
+
+def put(step: Step, store: Store, **texts: str) -> None:
+    """Have the store make a step whose files are these texts: `name_txt="..."` becomes name.txt."""
+
+    def fill(staging: Staging) -> Made:
+        for name, text in (texts or {"made_txt": step.key}).items():
+            files.write(staging.files / ".".join(name.rsplit("_", 1)), text)
+        return Made(Verification())
+
+    make(step, Session(store), fill)
+
+
+def planned(folder: Path, *recipes: dict[str, Any]) -> Plan:
+    """The plan of recipes whose sources lie elsewhere; nothing is read but the recipes, which are written to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in recipes:
+        apart = json.loads(json.dumps(one))  # YAML would say with an alias what is the same object
+        (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False), encoding="utf-8")
+    return plan.make(loader.load_all(folder), lambda path: "f" * 64)
+
+
+HUB = {"type": "huggingface", "repo": "bakers/tiny", "revision": "0123456789abcdef0123456789abcdef01234567", "license": "MIT"}

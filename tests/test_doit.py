@@ -11,15 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import lanes
 from tests.bench import GOLDEN, INT4, ROOT, Bench, ran, recipe
 
 HEAVY = ("torch", "transformers", "openvino", "nncf", "huggingface_hub", "optimum", "numpy")
-BUILDS = {
-    "int4": {"runtime": "openvino", "quantization": INT4},
-    "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
-    "fp16": {"runtime": "openvino", "quantization": {"weights": "fp16"}},
-}
-ALL = ["tiny-int4", "tiny-int8", "tiny-fp16"]
+BUILDS = lanes.OPENVINO.builds
+ALL = lanes.OPENVINO.names()
 
 pytestmark = pytest.mark.model
 
@@ -27,11 +24,7 @@ pytestmark = pytest.mark.model
 @pytest.fixture(scope="module")
 def built(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Three builds of the tiny model, made once; tests that change something work on a copy."""
-    bench = Bench(tmp_path_factory.mktemp("built"))
-    bench.write(recipe(builds=BUILDS))
-    bench.add_model(tiny_checkpoint)
-    bench.build("build")
-    return bench
+    return lanes.baked(lanes.OPENVINO, tmp_path_factory, tiny_checkpoint)
 
 
 @pytest.fixture
@@ -151,7 +144,7 @@ def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_pa
     empty.write(recipe(builds=BUILDS))
     empty.add_model(built.recipes / "model")
     last = empty.build("plan").splitlines()[-1]
-    assert re.fullmatch(r"14 steps, about \d+ [kM]B to download, \d+ [kM]B of disk, [\d.]+ [MG]B of memory for the largest", last)
+    assert re.fullmatch(r"13 steps, about \d+ [kM]B to download, \d+ [kM]B of disk, [\d.]+ [MG]B of memory for the largest", last)
 
 
 def test_cleaning_a_build_takes_its_package_and_keeps_the_store(copy: Bench) -> None:
@@ -175,32 +168,6 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     freed = re.search(r"([\d.]+ [kM]B) freed in ", output)
     assert freed and f"{freed[1]} would be freed in " in would
     assert ran(copy.build("build")) == []
-
-
-def test_verify_finds_nothing_wrong_with_what_was_just_made(built: Bench) -> None:
-    assert re.search(r"\d+ files, [\d.]+ MB hashed: none damaged", built.build("verify"))
-
-
-@pytest.mark.parametrize("place", ["store", "package"])
-@pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_damage_is_named_by_verify_and_mended_by_the_next_build(copy: Bench, place: str, harm: str) -> None:
-    record = next(record for record in copy.records("compress") if record.label == "tiny-int4")
-    folder = copy.artifacts / "packages" / "tiny-int4" if place == "package" else copy.artifacts / "store" / "compress" / record.key / "files"
-    path = folder / "openvino_model.bin"
-    before = path.read_bytes()
-    after = before[:-1] if harm == "truncated" else bytes([before[0] ^ 1]) + before[1:]
-    path.chmod(0o644)
-    with path.open("r+b") as file:  # in place: the package's file is the store's
-        file.write(after)
-        file.truncate(len(after))
-    verified = copy.doit("verify", "tiny-int4")
-    assert verified.returncode == 1
-    assert "damaged  convert:tiny-int4: openvino_model.bin: " in verified.stdout
-    assert "damaged  packages/tiny-int4: openvino_model.bin: " in verified.stdout
-    assert "to mend it: doit clean convert:tiny-int4 && doit convert:tiny-int4" in verified.stdout
-    assert ran(copy.build("build:tiny-int4")) == ["convert:tiny-int4", "package:tiny-int4", "build:tiny-int4"]
-    assert path.read_bytes() == before
-    assert copy.doit("verify", "tiny-int4").returncode == 0
 
 
 def test_a_build_that_fails_leaves_the_older_good_package_and_its_evidence(copy: Bench) -> None:

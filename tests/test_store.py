@@ -137,10 +137,11 @@ def test_an_unreadable_record_is_not_a_record(session: Session) -> None:
 def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on(session: Session) -> None:
     for kind, expected in (("compress", "fresh"), ("download", "went on")):
         one = step(kind)
-        slow = "(files / 'part').write_text('x'); (Path('started')).touch(); time.sleep(600)"
+        slow = "(files / 'part').write_text('x'); (files / 'part').chmod(0o444); (Path('started')).touch(); time.sleep(600)"
         run = (
-            "from pathlib import Path; from pipeline.session import Session; from pipeline.store import Store; from pipeline.stages import convert; "
-            f"from tests.fakes import FakeMaker, step; convert.run(step({kind!r}), FakeMaker({slow!r}), Session(Store(Path({str(session.store.root)!r}))))"
+            "from pathlib import Path; from pipeline.session import Session; from pipeline.store import Store; "
+            "from pipeline.stages import convert; from tests.fakes import FakeMaker, step; "
+            f"convert.run(step({kind!r}), FakeMaker({slow!r}), Session(Store(Path({str(session.store.root)!r}))))"
         )
         process = subprocess.Popen([sys.executable, "-c", run], cwd=Path(__file__).parent.parent)
         while not list((session.store.root / ".staging").glob("*/scratch/started")):
@@ -149,8 +150,19 @@ def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not session.store.has(one)
-        convert.run(one, FakeMaker("(files / 'made.txt').write_text('went on' if (files / 'part').exists() else 'fresh')"), session)
+        goes_on = (
+            "part = files / 'part'; writable = part.exists() and part.stat().st_mode & 0o200; "
+            "(files / 'made.txt').write_text('went on' if writable else 'fresh')"
+        )
+        convert.run(one, FakeMaker(goes_on), session)
         assert (session.store.files(one) / "made.txt").read_text() == expected
+
+
+def test_a_run_killed_right_before_any_of_its_file_operations_leaves_whole_things_only_and_the_next_ends_well(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "tests.kill_everywhere", str(tmp_path)]
+    done = subprocess.run(argv, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30
 
 
 def test_the_second_of_two_at_one_step_waits_and_finds_the_work_done(session: Session) -> None:

@@ -104,10 +104,14 @@ def _remembered(cache: Path) -> dict[str, list[Any]]:
 
 
 def _remember(cache: Path, known: Mapping[str, list[Any]]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
     staged = cache.with_name(f"{cache.name}.{os.getpid()}")
-    staged.write_text(json.dumps(known, indent=0), encoding="utf-8")
-    staged.replace(cache)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(json.dumps(known, indent=0), encoding="utf-8")
+        staged.replace(cache)
+    except OSError:  # a disk that is full or not ours to write: `doit list` works there all the same
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

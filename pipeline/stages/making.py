@@ -23,6 +23,7 @@ from pipeline.store import Staging
 # Kinds whose unfinished files are worth keeping: a broken-off download goes on where it was.
 _RESUMES = ("download",)
 _NO_SPACE = "No space left on device"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEARLY_FULL_BYTES = 64 * 1024 * 1024
 
 
@@ -41,26 +42,38 @@ def make(step: Step, session: Session, fill: Callable[[Staging], Made]) -> None:
     Raises:
         Failure: with what went wrong; the log, and what was made if it was found wanting, are then under `failed/`.
     """
-    store = session.store
-    with store.making(step, lambda: session.tell(step, Progress("waiting for another run that is at this step"))) as staging:
-        if staging is None:
+    waiting = Progress("waiting for another run that is at this step")
+    try:
+        with session.store.making(step, lambda: session.tell(step, waiting)) as staging:
+            if staging is not None:
+                _carry_out(step, session, staging, fill)
+    except OSError as error:  # on a disk without one free block not even a folder can be made
+        if error.errno not in _FULL:
+            raise
+        raise _disk_full(step, session, 0) from error
+
+
+def _carry_out(step: Step, session: Session, staging: Staging, fill: Callable[[Staging], Made]) -> None:
+    """Fill and commit, or put away what came of it and say why."""
+    if step.kind not in _RESUMES:
+        files.remove(staging.files)
+    staging.files.mkdir(exist_ok=True)
+    files.unseal(staging.files)
+    try:
+        made = fill(staging)
+        if not made.verification.faults:
+            session.tell(step, Progress("writing it into the store"))
+            session.store.commit(step, staging, _record(step, staging, made))
             return
-        if step.kind not in _RESUMES:
-            files.remove(staging.files)
-        staging.files.mkdir(exist_ok=True)
-        try:
-            made = fill(staging)
-            if not made.verification.faults:
-                session.tell(step, Progress("writing it into the store"))
-                store.commit(step, staging, _record(step, staging, made))
-                return
-        except Failure as failure:
-            raise _explained(failure, step, session, staging) from failure
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise _disk_full(step, session, staging) from error
-        raise _wanting(step, session, staging, made.verification)
+    except Failure as failure:
+        raise _explained(failure, step, session, staging) from failure
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _no_room(step, session, staging) from error
+    if _is_full(session):  # a tool that did not notice that it could not write
+        raise _no_room(step, session, staging)
+    raise _wanting(step, session, staging, made.verification)
 
 
 def run_child(command: Command, step: Step, session: Session, staging: Staging) -> tuple[Finished, Ran]:
@@ -106,19 +119,28 @@ def _record(step: Step, staging: Staging, made: Made) -> StepRecord:
 
 def _explained(failure: Failure, step: Step, session: Session, staging: Staging) -> Failure:
     """The failure with the step's name and the place where its log went."""
-    if _NO_SPACE in str(failure) or session.store.free_bytes() < _NEARLY_FULL_BYTES:
-        return _disk_full(step, session, staging)
+    if _NO_SPACE in str(failure) or (_is_full(session) and not session.children.stopping):
+        return _no_room(step, session, staging)
     at = str(staging.log)
     left = _put_away(step, session, staging)
     details = tuple(line.replace(at, str(left / "log.txt")) for line in failure.details)
     return Failure(failure.what, where=f"{step.kind} of {step.label}", remedy=failure.remedy, details=details)
 
 
-def _disk_full(step: Step, session: Session, staging: Staging) -> Failure:
-    size = files.size_bytes(staging.folder)
+def _is_full(session: Session) -> bool:
+    return session.store.free_bytes() < _NEARLY_FULL_BYTES
+
+
+def _no_room(step: Step, session: Session, staging: Staging) -> Failure:
+    """Throws away what was written, but for a download's."""
+    written = files.size_bytes(staging.folder)
     _put_away(step, session, staging)
+    return _disk_full(step, session, written)
+
+
+def _disk_full(step: Step, session: Session, written_bytes: int) -> Failure:
     return Failure(
-        f"the disk is full: {size / 1e9:.2f} GB were written, {session.store.free_bytes() / 1e9:.2f} GB are free now",
+        f"the disk is full: {written_bytes / 1e6:,.0f} MB were written, {session.store.free_bytes() / 1e6:,.0f} MB are free now",
         where=f"{step.kind} of {step.label}",
         remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
     )

@@ -1,0 +1,150 @@
+"""Killed at any moment of any step: nothing of it counts, no child is left, and the next run ends with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import lanes
+from tests.bench import ROOT, Bench, wait_for
+from tests.lanes import Lane
+
+pytestmark = pytest.mark.model
+
+STEPS = [(lane, kind) for lane in lanes.LANES for kind in lane.kinds]
+EACH_STEP = pytest.mark.parametrize(("lane", "kind"), STEPS, ids=[f"{lane.name}-{kind}" for lane, kind in STEPS])
+
+
+@pytest.fixture
+def unmade(lane: Lane, kind: str, tiny_checkpoint: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Everything is made but the steps of one kind and the package; the disk has no package of any name."""
+    bench = lanes.baked(lane, tmp_path_factory, tiny_checkpoint).copy(tmp_path / "bench")
+    for one in (kind, "package", "../packages"):
+        bench.drop(one)
+    return bench
+
+
+@EACH_STEP
+def test_a_step_killed_at_any_moment_is_made_by_the_next_run_with_the_same_bytes(
+    lane: Lane, kind: str, unmade: Bench, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path
+) -> None:
+    whole = lanes.baked(lane, tmp_path_factory, tiny_checkpoint)
+    kept = {one: lanes.made(unmade, one) for one in lane.kinds}
+    for interfere in moments(kind):
+        interfere(unmade, lane, kind)
+        assert not unmade.records(kind), "something counts as made"
+        assert not (unmade.artifacts / "packages" / lane.name).exists()
+    unmade.build(lane.task)
+    (record,) = [record for record in unmade.records(kind) if record.label in (lane.name, "tiny")]
+    assert lanes.made(whole, kind)[record.key] == lanes.bytes_of(record.files)
+    assert lanes.bytes_of(unmade.manifest(lane.name).files) == lanes.bytes_of(whole.manifest(lane.name).files)
+    assert "Paris" in unmade.manifest(lane.name).verdicts[0].answer
+    for one in set(lane.kinds) - {kind, "package"}:
+        assert lanes.made(unmade, one) == kept[one], f"{one} was touched"
+    assert not list((unmade.artifacts / ".staging").iterdir())
+
+
+def moments(kind: str) -> Iterator[Callable[[Bench, Lane, str], None]]:
+    """When a step of the kind is killed, and what of it."""
+    yield killed_when("os.mkdir", ".staging/{kind}-")
+    if kind == "package":
+        yield killed_when("os.link", ".staging/{kind}-")
+    else:
+        yield doit_killed_while_a_child_starts
+        yield child_killed
+    if kind not in ("download", "package"):  # a local checkpoint is copied in an instant; test_hub_faults.py kills long downloads
+        yield doit_killed_while_a_file_is_written
+    if kind == "compress":  # the same code for every kind; test_store.py kills it at every file operation
+        yield killed_when("os.rename", ".staging/{kind}-")
+
+
+def killed_when(event: str, text: str) -> Callable[[Bench, Lane, str], None]:
+    """Kills doit right before it does a certain thing to the step's directory."""
+
+    def interfere(bench: Bench, lane: Lane, kind: str) -> None:
+        at = f"{event} {text.format(kind=kind)}"
+        done = bench.with_env(PYTHONPATH=str(ROOT / "tests" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=at).doit(lane.task)
+        assert done.returncode == -signal.SIGKILL, f"{done.stdout}\n{done.stderr}"
+
+    return interfere
+
+
+def doit_killed_while_a_child_starts(bench: Bench, lane: Lane, kind: str) -> None:
+    doit = bench.start(lane.task)
+    wait_for(lambda: doit.children(), doit)
+    kill(doit)
+
+
+def doit_killed_while_a_file_is_written(bench: Bench, lane: Lane, kind: str) -> None:
+    doit = bench.start(lane.task)
+    wait_for(lambda: any(path.is_file() for path in bench.artifacts.glob(f".staging/{kind}-*/files/**/*")), doit)
+    kill(doit)
+
+
+def kill(doit: psutil.Popen) -> None:
+    """kill -9; all its descendants must end by themselves."""
+    family = doit.children(recursive=True)
+    assert family
+    doit.send_signal(signal.SIGKILL)
+    doit.wait(10)
+    assert gone(family)
+
+
+def gone(family: list[psutil.Process]) -> bool:
+    """Whether these processes end within seconds."""
+    _, alive = psutil.wait_procs(family, timeout=10)
+    return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def child_killed(bench: Bench, lane: Lane, kind: str) -> None:
+    doit = bench.start(lane.task)
+    wait_for(lambda: doit.children(), doit)
+    (child,) = doit.children()
+    child.send_signal(signal.SIGKILL)
+    assert doit.wait(60) == 1
+    assert "the child process was killed by the system, most likely for want of memory" in bench.said
+    assert "Traceback" not in bench.said
+
+
+# --- asked to stop ------------------------------------------------------------------------------------------------
+
+SAID = "interrupted; run it again: it goes on from the last whole step"
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["alone", "side by side"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "Ctrl-C", "Ctrl-C twice"])
+def test_an_interrupt_ends_with_one_line_exit_code_130_and_no_child(
+    baked: Bench, lane: Lane, tmp_path: Path, how: str, args: tuple[str]
+) -> None:
+    bench = baked.copy(tmp_path / "bench")
+    for kind in (lane.compresses, "package"):
+        bench.drop(kind)
+    doit = bench.start("build", *args)
+    wait_for(lambda: len(doit.children()) == (2 if args else 1), doit)
+    family = doit.children(recursive=True)
+    interrupt(doit, how)
+    assert doit.wait(30) == 130
+    assert gone(family)
+    assert bench.said.count(SAID) == 1
+    assert "Traceback" not in bench.said
+    assert "Error" not in bench.said
+    assert not bench.records(lane.compresses)
+    if how == "Ctrl-C" and not args:
+        bench.build(lane.task)
+        assert lanes.bytes_of(bench.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
+
+
+def interrupt(doit: psutil.Popen, how: str) -> None:
+    """What a person or a service manager does to end it."""
+    if how == "SIGTERM":
+        doit.terminate()
+    elif how == "SIGINT":
+        doit.send_signal(signal.SIGINT)
+    else:
+        for _ in range(2 if "twice" in how else 1):
+            os.killpg(doit.pid, signal.SIGINT)

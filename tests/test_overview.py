@@ -1,0 +1,151 @@
+"""The list, the plan's reasons and the closing table, to the letter."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline import overview, tasks
+from pipeline.plan import Plan
+from pipeline.session import Session
+from pipeline.step import Step
+from pipeline.store import Store
+from tests.bench import INT4, recipe
+from tests.fakes import HUB, planned, put
+from tests.test_backends_openvino_fit import survey
+
+INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(Store(tmp_path / "artifacts"))
+
+
+def plan_of(tmp_path: Path, **changes: Any) -> Plan:
+    """The plan of one recipe over the hub."""
+    return planned(tmp_path / "recipes", recipe(**{"source": HUB} | changes))
+
+
+def reasons(plan: Plan, session: Session) -> dict[str, str]:
+    """Task -> how it stands, in a plan's words."""
+    lines = overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[:-1]
+    return {line.split()[1]: " ".join([line.split()[0], *line.split()[2:]]) for line in lines}
+
+
+def hub_tells(plan: Plan, session: Session) -> None:
+    """The hub was asked for shapes."""
+    asked = plan.builds[0].survey
+    assert asked
+    put(asked, session.store, survey_json=survey(hidden=640).model_dump_json())
+
+
+def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8, "fp16": {**INT8}})
+    first, second, third = plan.builds
+    put(first.package, session.store)
+    session.store.publish(first.package, first.name, lambda: None)
+    plan = Plan((first, second, replace(third, cannot="nncf not installed: run `pip install -e .`")))
+    lines = overview.builds(plan, session.store).splitlines()
+    assert [line.split()[:2] for line in lines] == [["build:tiny-int4", "built"], ["build:tiny-int8", "-"], ["build:tiny-fp16", "cannot"]]
+    assert lines[2].endswith("not on this machine: nncf not installed: run `pip install -e .`")
+
+
+def test_bare_doit_ends_with_what_to_type_next(tmp_path: Path, session: Session) -> None:
+    assert overview.welcome(plan_of(tmp_path), session.store).endswith(
+        "\n"
+        "  doit plan NAME...        what a build would do, and what it would take\n"
+        "  doit build:NAME          make one build, down to its package\n"
+        "  doit build               make all that this machine can make\n"
+        "  doit help                all commands\n"
+    )
+
+
+def test_a_plan_before_the_first_run_names_every_step_and_what_it_takes(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path)
+    hub_tells(plan, session)
+    assert set(reasons(plan, session).values()) == {"run never made"}
+    last = overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[-1]
+    assert last.startswith("7 steps, about 1 B to download, ")
+    assert last.endswith(" of memory for the largest")
+
+
+def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path)
+    for step in plan.steps:
+        put(step, session.store, made_txt="x" * 2_000)
+    assert set(reasons(plan, session).values()) == {"have 2 kB"}
+    assert overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[-1] == "nothing to do"
+
+
+def test_a_step_that_only_a_made_one_needs_is_said_not_to_be_needed(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path)
+    put(plan.builds[0].package, session.store)
+    found = reasons(plan, session)
+    assert found["package:tiny-int4"].startswith("have ")
+    assert {text for name, text in found.items() if name != "package:tiny-int4"} == {"- not needed: what is made from it is there"}
+
+
+def test_another_option_is_the_reason_and_what_follows_names_its_new_part(tmp_path: Path, session: Session) -> None:
+    for step in plan_of(tmp_path).steps:
+        if step.kind != "download":
+            put(step, session.store)
+    plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": {**INT4, "group_size": 64}}})
+    hub_tells(plan, session)
+    found = reasons(plan, session)
+    assert found["convert:tiny-int4"] == "run group_size 128 -> 64"
+    assert found["validate:tiny-int4"] == "run options.quantization.group_size 128 -> 64; model is new"
+    assert found["export:tiny"].startswith("have ")
+
+
+def why(step: Step, session: Session) -> str:
+    return overview.why(step, session.store, {step.key})
+
+
+def test_another_tool_another_format_and_many_changes_are_reasons(session: Session) -> None:
+    before = Step("compress", "openvino", "tiny-int4", {"a": 1, "b": 1, "c": 1, "d": 1}, tools={"nncf": "3.4.0"})
+    put(before, session.store)
+    assert why(replace(before, tools={"nncf": "3.5.0"}), session) == "nncf 3.4.0 -> 3.5.0"
+    assert why(replace(before, format=2), session) == "format 1 -> 2"
+    assert why(replace(before, options=dict.fromkeys("abcd", 2)), session) == "a 1 -> 2; b 1 -> 2; c 1 -> 2; and 1 more"
+    assert why(replace(before, label="tiny-other", options={"a": 2}), session) == "never made"
+
+
+def test_damage_is_a_reason_and_names_the_file(session: Session) -> None:
+    step = Step("compress", "openvino", "tiny-int4", {})
+    put(step, session.store, model_bin="whole")
+    path = session.store.files(step) / "model.bin"
+    path.chmod(0o644)
+    path.write_text("who", encoding="utf-8")
+    assert why(step, session) == "damaged: model.bin: 3 bytes, should be 5"
+
+
+def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    plan = plan_of(tmp_path)
+    text = overview.plan_text(plan.builds, session, tasks.names(plan))
+    assert "7 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
+
+
+def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path)
+    table = overview.summary(plan.builds, session.store, tasks.names(plan), {"download:tiny": 3.0, "export:tiny": 62.0}, 70.0)
+    stream = io.StringIO()
+    Console(file=stream, width=160, soft_wrap=True).print(table)
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "build        steps run    time    size    answer",
+        "tiny-int4    2 of 7       1:05    -       not built",
+        f"1:10 in all; packages are in {session.store.root / 'packages'}",
+    ]
+
+
+def test_without_a_build_there_is_no_table(session: Session) -> None:
+    assert overview.summary([], session.store, {}, {}, 1.0) is None

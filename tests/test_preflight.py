@@ -1,0 +1,115 @@
+"""What cannot succeed is refused before the work, with numbers; and what is made already asks for nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import preflight
+from pipeline.errors import Failure
+from pipeline.plan import Build
+from pipeline.preflight import Forecast
+from pipeline.session import Session
+from pipeline.store import Store
+from tests.bench import INT4, recipe
+from tests.fakes import HUB, planned, put
+from tests.test_backends_openvino_fit import survey
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(Store(tmp_path / "artifacts"))
+
+
+def build_of(tmp_path: Path, **changes: Any) -> Build:
+    """The one build of a recipe over the hub."""
+    return planned(tmp_path / "recipes", recipe(**{"source": HUB} | changes)).builds[0]
+
+
+def surveyed(build: Build, session: Session, hidden: int = 640, layers: int = 2) -> None:
+    """Have the hub say what the checkpoint is."""
+    assert build.survey
+    put(build.survey, session.store, survey_json=survey(hidden, layers).model_dump_json())
+
+
+def refusal(build: Build, session: Session) -> str:
+    with pytest.raises(Failure) as caught:
+        preflight.check([build], session)
+    return str(caught.value)
+
+
+def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Session) -> None:
+    build = replace(build_of(tmp_path), cannot="nncf not installed: run `pip install -e .`")
+    assert refusal(build, session) == (
+        "this machine cannot make all that was asked\n"
+        "    tiny-int4: nncf not installed: run `pip install -e .`\n"
+        "  what to do: install what is named, or leave those builds out"
+    )
+
+
+def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what_would(tmp_path: Path, session: Session) -> None:
+    build = build_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}})
+    surveyed(build, session)
+    assert refusal(build, session) == (
+        "the recipe does not fit the model\n"
+        "    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all\n"
+        "  what to do: change these options in the recipe; nothing was downloaded for them"
+    )
+
+
+def test_what_fits_is_not_refused_and_its_forecast_grows_with_the_model(tmp_path: Path, session: Session) -> None:
+    build = build_of(tmp_path)
+    surveyed(build, session)
+    expected = preflight.check([build], session)
+    assert expected.disk_bytes and expected.memory_bytes
+    larger = Session(Store(tmp_path / "larger"))
+    surveyed(build, larger, layers=20)
+    grown = preflight.forecast([build], larger, ask=False)
+    assert grown.disk_bytes and grown.disk_bytes > expected.disk_bytes
+
+
+def test_too_little_disk_is_refused_with_both_numbers(session: Session) -> None:
+    with pytest.raises(Failure) as caught:
+        preflight.check_room(Forecast(0, 10**17, 0), session.store)
+    assert re.fullmatch(
+        rf"{re.escape(str(session.store.root))}: about 100000000\.0 GB of disk are needed and \d+\.\d GB are free\n"
+        r"  what to do: free space \(`doit prune` drops what no recipe reaches\) or point PIPELINE_ARTIFACTS at a larger disk",
+        str(caught.value),
+    )
+
+
+def test_too_little_memory_is_refused_with_both_numbers(session: Session) -> None:
+    with pytest.raises(Failure) as caught:
+        preflight.check_room(Forecast(0, 0, 10**17), session.store)
+    assert str(caught.value) == (
+        f"about 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB\n"
+        "  what to do: make it on a machine with more memory, and carry the artifacts folder over"
+    )
+
+
+def test_what_cannot_be_known_before_the_download_is_not_guessed(tmp_path: Path, session: Session) -> None:
+    source = {**HUB, "gguf": "tiny.gguf"}
+    build = build_of(tmp_path, source=source)
+    assert preflight.forecast([build], session, ask=False) == Forecast(None, None, None)
+    preflight.check_room(Forecast(None, None, None), session.store)
+
+
+def test_what_is_made_asks_for_no_tool_and_no_hub(tmp_path: Path, session: Session) -> None:
+    build = replace(build_of(tmp_path), cannot="nncf not installed")
+    put(build.package, session.store)
+    assert preflight.check([build], session) == Forecast(0, 0, 0)
+
+
+def test_a_step_that_is_there_hides_what_only_it_needs(tmp_path: Path, session: Session) -> None:
+    build = build_of(tmp_path)
+    put(build.package, session.store)
+    assert preflight.missing([build], session.store) == ()
+    session.store.drop(build.package)
+    put(build.parts["model"], session.store)
+    # a package tells its whole story, so all before it must be there
+    kinds = [step.kind for step in preflight.missing([build], session.store)]
+    assert sorted(kinds) == ["download", "export", "package", "reference", "tokenizer", "validate"]
