@@ -62,16 +62,22 @@ def main() -> None:
 
 def download(package: str, version: str, scratch: Path) -> Path:
     """The wheel, in `scratch`."""
-    requirement = f"{package}=={version}"
+    if said := fetch(f"{package}=={version}", scratch):
+        explain(package, version, said)
+    return next(scratch.glob("*.whl"))
+
+
+def fetch(requirement: str, scratch: Path, *options: str) -> str:
+    """Have pip put the wheel into `scratch`, without what it requires; what pip said if it could not, else ""."""
     doing = f"downloading {requirement}"
     events.progress(doing)
     temporary = scratch / "tmp"
     temporary.mkdir()
-    pip = ("download", "--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "-d", str(scratch), requirement)
+    pip = ("download", "--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "-d", str(scratch))
     # TMPDIR: pip writes the whole wheel to a temporary file first, which belongs on the disk that is to hold it.
     environment = {**os.environ, "BAKEHOUSE_PARENT": str(os.getpid()), "TMPDIR": str(temporary)}
     with subprocess.Popen(
-        (sys.executable, "-c", LEASHED_PIP, *pip),
+        (sys.executable, "-c", LEASHED_PIP, *pip, *options, requirement),
         env=environment,
         stdin=subprocess.PIPE,  # stays open: where there is no better way, the leash ends when it closes
         stdout=subprocess.DEVNULL,
@@ -84,9 +90,7 @@ def download(package: str, version: str, scratch: Path) -> Path:
             listener.join(timeout=0.5)
             events.progress(doing, size_of_wheel(temporary), unit="B")
         code = child.wait()
-    if code != 0:
-        explain(package, version, b"".join(said).decode("utf-8", errors="replace"))
-    return next(scratch.glob("*.whl"))
+    return b"".join(said).decode("utf-8", errors="replace") or f"pip ended with {code}" if code != 0 else ""
 
 
 def size_of_wheel(temporary: Path) -> int | None:

@@ -1,0 +1,189 @@
+"""Builds OpenVINO IR for Intel NPUs, and compiles it ahead of time for each platform that is asked for.
+
+Export, tokenizer and compression are the OpenVINO lane's own steps, shared with it. Which compiler there is, npu_compiler knows;
+what a blob says of itself is read by npu_blob.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.backends import npu_blob, npu_compiler, openvino
+from pipeline.backends.base import Estimate, installed
+from pipeline.backends.npu_blob import Blob, NotABlob
+from pipeline.backends.openvino_fit import compressed_bytes
+from pipeline.backends.openvino_fit import estimate as openvino_estimate
+from pipeline.backends.openvino_fit import preflight as openvino_preflight
+from pipeline.maker import Command, Verification, worker
+from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
+from pipeline.recipe import BuildOptions, OpenVINO
+from pipeline.step import Step
+from pipeline.survey import Survey
+
+MAKER = "openvino-npu"
+BLOB, DESCRIPTION = "openvino_model.blob", "openvino_model.json"
+_PREFIX_BYTES = 700_000_000  # what Wine puts into its folder; gone when the step is done
+_COMPILER_BYTES = 130_000_000
+_BASE_BYTES = 500_000_000
+
+
+def steps(
+    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+) -> dict[str, Step]:
+    """The OpenVINO lane's parts, and a blob a platform, each compiled from the very model that is shipped."""
+    asked = _ours(build)
+    parts = openvino.steps(label, _plain(asked), checkpoint, source_label, None, remote_code)
+    return parts | {f"blob-{platform}": _compile(label, asked, platform, parts["model"]) for platform in asked.platforms}
+
+
+def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step:
+    driver = npu_compiler.driver() or "wine"  # with none, `missing` tells which is the easiest to have
+    wine = driver == "wine"
+    names = ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
+    version = npu_compiler.WHEELS[0]["version"] if wine else installed("openvino").get("openvino")
+    return Step(
+        kind="compile",
+        maker=MAKER,
+        label=f"{label}-{platform}",
+        options={"platform": platform, "driver": driver, "openvino": version, **{name: getattr(asked, name) for name in names}},
+        needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
+    )
+
+
+def toolchain() -> dict[str, str]:
+    """The versions of all tools that change bytes; that of the compiler under Wine is pinned in its own step."""
+    return openvino.toolchain()
+
+
+def generate_tools() -> dict[str, str]:
+    """The versions of the tools that change answers."""
+    return openvino.generate_tools()
+
+
+def missing(build: BuildOptions) -> str | None:
+    """What is not installed, or that blobs are asked for and nothing here can compile them."""
+    asked = _ours(build)
+    return openvino.missing(_plain(asked)) or (npu_compiler.missing(asked.platforms) if asked.platforms else None)
+
+
+def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
+    """The flat folder that the OpenVINO organisation publishes, and a folder for each platform's blob."""
+    blobs = {
+        f"npu/{platform}/{name}": parts[f"blob-{platform}"] / name for platform in _ours(build).platforms for name in (BLOB, DESCRIPTION)
+    }
+    return openvino.layout(_plain(_ours(build)), parts) | blobs
+
+
+def targets(build: BuildOptions) -> tuple[str, ...]:
+    """The device that it is made for."""
+    return ("NPU",)
+
+
+def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+    """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
+    asked = _ours(build)
+    told = {"settings": settings(asked), "platforms": list(asked.platforms)}
+    return worker("npu_generate", str(model_folder), str(request), str(answers), json.dumps(told))
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that sets up the compiler, or compiles a model."""
+    if step.kind == "setup":
+        return npu_compiler.setup_command(step, files)
+    return npu_compiler.command(step, inputs, files)
+
+
+def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+    asked = _ours(build)
+    reasons = list(openvino_preflight(_plain(asked), survey))
+    room = asked.max_prompt_len + asked.min_response_len
+    context = survey.config.get("max_position_embeddings")
+    if isinstance(context, int) and room > context:
+        reasons.append(f"max_prompt_len and min_response_len make {room} tokens together, and the model's context holds {context}")
+    if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
+        reasons.append(
+            f"a model of {survey.parameters / 1e9:.1f} billion weights is too large for groups of 128 on the NPU; "
+            "group_size -1 is for such models"
+        )
+    return tuple(reasons)
+
+
+def estimate(step: Step, survey: Survey) -> Estimate:
+    """What one step will take.
+
+    Measured on the full Phi-3-mini shape, int4 in groups of 128: compiling a model of 2.1 GB gave a blob of 2.13 GB and held 4.6 GB.
+    """
+    match step.kind:
+        case "setup":
+            return Estimate(_COMPILER_BYTES, _BASE_BYTES)
+        case "compile":
+            model = compressed_bytes(step.need("model").options, survey)
+            return Estimate(round(1.4 * model) + _PREFIX_BYTES, compiling_bytes(model))
+        case _:
+            return openvino_estimate(step, survey)
+
+
+def compiling_bytes(model_bytes: int) -> int:
+    """Memory that compiling a model of this size takes."""
+    return round(2.2 * model_bytes) + _BASE_BYTES
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Read the blob, and hold what it says of itself against what was asked."""
+    if step.kind == "setup":
+        return npu_compiler.verify_setup(files)
+    absent = tuple(f"{name} was not made" for name in (BLOB, DESCRIPTION) if not (files / name).is_file())
+    if absent:
+        return Verification(faults=absent)
+    try:
+        blob = npu_blob.read(files / BLOB)
+    except NotABlob as error:
+        return Verification(faults=(str(error),))
+    compilers = sorted({image.says.get("compiler", "unknown") for image in blob.images})
+    measured = {
+        "compiler": ", ".join(compilers),
+        "images": len(blob.images),
+        "image_bytes": sum(image.size_bytes for image in blob.images),
+        "blob_bytes": (files / BLOB).stat().st_size,
+        "weightless": blob.weightless,
+        "compiled_by": facts["driver"],
+        "executed": False,
+    }
+    return Verification(measured, tuple(judge(blob, step.options)))
+
+
+def judge(blob: Blob, options: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences, one for each way in which a blob is not what the options ask."""
+    if blob.cpu_graphs or blob.devices != ("NPU",):
+        on = ", ".join(blob.devices) or "an unknown device"
+        yield f"the blob holds {blob.cpu_graphs} graphs of CPU code and is made for {on}; it must be for the NPU alone"
+    if not blob.images:
+        yield "the blob has no graph for the NPU"
+    if blob.encrypted:
+        yield "the blob is encrypted"
+    platforms = sorted({image.says.get("npu", "unknown") for image in blob.images} - {str(options["platform"])})
+    if platforms:
+        yield f"the blob has graphs for {', '.join(platforms)}, should be for {options['platform']} only"
+    if blob.openvino != options["openvino"]:
+        yield f"OpenVINO {blob.openvino} made the blob, should be {options['openvino']}"
+    for name in ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint"):
+        found = blob.asked.get(f"NPUW_LLM_{name.upper()}")
+        if found != str(options[name]):
+            yield f"the blob was compiled with {name} {found}, should be {options[name]}"
+    if blob.weightless != (options["cache_mode"] == "OPTIMIZE_SIZE"):
+        kind = "weightless" if blob.weightless else "with weights"
+        yield f"the blob is {kind}, which is not what cache_mode {options['cache_mode']} gives"
+
+
+def _ours(build: BuildOptions) -> OpenVINONpu:
+    assert isinstance(build, OpenVINONpu)
+    return build
+
+
+def _plain(asked: OpenVINONpu) -> OpenVINO:
+    """The build of the OpenVINO lane whose model this one ships."""
+    return OpenVINO.model_validate({"runtime": "openvino", "quantization": as_openvino(asked)})

@@ -1,0 +1,203 @@
+"""Runs a Windows program under Wine: no display, no network, a prefix of its own, a time limit, memory watched, and nothing left behind.
+
+What is started here dies with this process, even by SIGKILL: the program and the wineserver by the kernel's hand
+(PR_SET_PDEATHSIG), and Wine's services because their server is gone. The wineserver is held in the foreground for that: the one
+that Wine would start itself is a daemon.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from pipeline.workers import events
+
+TIMEOUT_S = 3 * 3600.0
+LEAST_FREE_BYTES = 200_000_000  # below that the system would soon kill a process of its own choice
+PREFIX_BYTES = 700_000_000  # what Wine 8.0 puts into a new prefix
+_LOOKS_EVERY_S = 0.2
+_TELLS_EVERY_S = 2.0
+_SERVER_STARTS_WITHIN_S = 30.0
+
+# linux/prctl.h, linux/seccomp.h, linux/audit.h, asm/unistd_64.h
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER = 1, 38, 22, 36
+_SECCOMP_MODE_FILTER, _AUDIT_ARCH_X86_64, _SOCKET, _AF_UNIX, _X32 = 2, 0xC000003E, 41, 1, 0x40000000
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
+
+
+def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
+    """Run `program` in `folder` to its end; its exit code and what it said. Wine's prefix is made in `folder`, and goes again.
+
+    The words may be names in `folder` and KEY=VALUE: neither spaces nor paths, which Windows would spell otherwise.
+    Ends with a refusal if it takes too long, or more memory than there is.
+    """
+    log = folder / "wine.log"
+    with _server(folder) as (wine, environment), log.open("wb") as said:
+        child = subprocess.Popen(
+            (wine, str(program), *words),
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_hold,
+        )
+        _watch(child, doing, timeout_s)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    log.unlink()
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        events.refuse(f"{program.name} died of {name} under Wine", "If it was SIGKILL, the system most likely lacked memory.", lines(text))
+    return child.returncode, text
+
+
+def lines(text: str) -> list[str]:
+    """What a program said, without Wine's own remarks."""
+    return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("wine: ")][-15:]
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A wineserver in the foreground, and at the end an end to everything that came of it."""
+    wine, server = (shutil.which(name) for name in ("wine", "wineserver"))
+    if wine is None or server is None:
+        events.refuse("Wine is not installed.", "Install it, on Debian and Ubuntu with `apt-get install wine64`.")
+    prefix, home = folder / "prefix", folder / "home"
+    for made in (prefix, home):
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+    _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))  # orphans become ours, to be ended
+    environment = _environment(prefix, home)
+    running = subprocess.Popen((server, "-f", "-p"), env=environment, stdin=subprocess.DEVNULL, preexec_fn=_hold)
+    try:
+        _wait_for(running)
+        yield wine, environment
+    finally:
+        _end(running)
+        shutil.rmtree(prefix, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _environment(prefix: Path, home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "WINEPREFIX": str(prefix),
+        "WINEARCH": "win64",
+        "WINEDEBUG": "-all",
+        # No .NET, no browser, no menu entries, and no debugger that waits for someone.
+        "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe,winedbg.exe=",
+    }
+
+
+def _wait_for(server: subprocess.Popen[bytes]) -> None:
+    """Until it listens: its working directory is then the one that holds its socket. Wine would else start a daemon."""
+    until = time.monotonic() + _SERVER_STARTS_WITHIN_S
+    while server.poll() is None and time.monotonic() < until:
+        if Path(f"/proc/{server.pid}/cwd/socket").exists():
+            return
+        time.sleep(0.02)
+    events.refuse("Wine's server does not start.", "Try `wineserver -f -d` by hand; it says why.", [f"exit code: {server.poll()}"])
+
+
+def _watch(child: subprocess.Popen[bytes], doing: str, timeout_s: float) -> None:
+    """Wait for its end, say how much memory it holds, and stop it before the system would have to."""
+    started = told = time.monotonic()
+    events.progress(doing)
+    while child.poll() is None:
+        now = time.monotonic()
+        if now - started > timeout_s:
+            _stop(child)
+            events.refuse(f"{doing}: not done after {timeout_s:.0f} s, and stopped.", "Try it on a faster machine.")
+        memory = psutil.virtual_memory()
+        if memory.available + psutil.swap_memory().free < LEAST_FREE_BYTES:
+            held = _resident(child)
+            _stop(child)
+            events.refuse(
+                f"{doing}: stopped with {held / 1e9:.1f} GB held, because memory was running out.",
+                "Close other programs, run without -n, or use a machine with more memory.",
+            )
+        if now - told > _TELLS_EVERY_S:
+            told = now
+            events.progress(f"{doing}, memory held", _resident(child), None, "B")
+        time.sleep(_LOOKS_EVERY_S)
+
+
+def _resident(child: subprocess.Popen[bytes]) -> int:
+    try:
+        return int(psutil.Process(child.pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server, which ends its clients, and then whatever is left of them."""
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    while left := psutil.Process().children(recursive=True):
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(left, timeout=5)
+
+
+def _hold() -> None:
+    """In the child, before it becomes Wine: die with the parent, and get no socket but those within this machine."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    program = _no_network()
+    steps = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: number of steps, padding, their address
+    rule = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(steps)))
+    _check(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, rule, 0, 0))
+
+
+def _no_network() -> bytes:
+    """A filter of system calls (seccomp(2), as BPF): socket() gives AF_UNIX only, and no other way of calling the kernel is open."""
+
+    def step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
+        return struct.pack("HBBI", code, jump_true, jump_false, value)
+
+    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06
+    return b"".join(
+        (
+            step(load, 0, 0, 4),  # seccomp_data.arch
+            step(equal, 0, 6, _AUDIT_ARCH_X86_64),
+            step(load, 0, 0, 0),  # seccomp_data.nr
+            step(at_least, 4, 0, _X32),
+            step(equal, 0, 2, _SOCKET),
+            step(load, 0, 0, 16),  # seccomp_data.args[0]
+            step(equal, 0, 1, _AF_UNIX),
+            step(end, 0, 0, _ALLOW),
+            step(end, 0, 0, _REFUSE),
+        )
+    )
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
