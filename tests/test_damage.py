@@ -27,6 +27,17 @@ def compressed(bench: Bench, lane: Lane) -> StepRecord:
     return next(record for record in bench.records(lane.compresses) if record.label == lane.name)
 
 
+def packaged(bench: Bench, lane: Lane) -> Path:
+    """The package's folder."""
+    return bench.artifacts / "packages" / lane.name
+
+
+def weights(folder: Path, lane: Lane) -> Path:
+    """The one file below a folder that holds the weights."""
+    (path,) = folder.rglob(lane.weights)
+    return path
+
+
 def damage(path: Path, harm: str, *, quietly: bool = False) -> None:
     """Harm a file in place, so that all its names show it; quietly, as a rotting disk does: size and time stay."""
     before, times = path.read_bytes(), path.stat()
@@ -50,16 +61,14 @@ def test_what_was_just_made_is_found_whole(baked: Bench, lane: Lane) -> None:
 )
 def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, lane: Lane, place: str, harm: str) -> None:
     record = compressed(copy, lane)
-    folder = copy.artifacts / "store" / record.kind / record.key / "files"
-    path = next(folder.rglob(Path(lane.weights).name)) if place == "store" else copy.artifacts / "packages" / lane.name / lane.weights
-    damage(path, harm)
+    folder = copy.artifacts / "store" / record.kind / record.key if place == "store" else packaged(copy, lane)
+    damage(weights(folder, lane), harm)
     found = copy.doit("verify", lane.name)
     assert found.returncode == 1
-    size = (baked.artifacts / "packages" / lane.name / lane.weights).stat().st_size
+    size = weights(packaged(baked, lane), lane).stat().st_size
     what = f"{size - 1:,} bytes, should be {size:,}" if harm == "truncated" else "content changed (sha256 "
-    name = Path(lane.weights).name
     for owner in (f"convert:{lane.name}", f"package:{lane.name}", f"packages/{lane.name}"):
-        assert re.search(rf"^damaged  {re.escape(owner)}: (\S*/)?{re.escape(name)}: {re.escape(what)}", found.stdout, re.MULTILINE)
+        assert re.search(rf"^damaged  {re.escape(owner)}: (\S*/)?{re.escape(lane.weights)}: {re.escape(what)}", found.stdout, re.MULTILINE)
     # one file with three names: all three are mended by one build
     assert ran(copy.build(lane.task)) == [f"convert:{lane.name}", f"package:{lane.name}", f"build:{lane.name}"]
     assert lanes.bytes_of(copy.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
@@ -67,7 +76,7 @@ def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, 
 
 
 def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_it_says(copy: Bench, baked: Bench, lane: Lane) -> None:
-    damage(copy.artifacts / "packages" / lane.name / lane.weights, "flipped", quietly=True)
+    damage(weights(packaged(copy, lane), lane), "flipped", quietly=True)
     found = copy.doit("verify", lane.name)
     assert found.returncode == 1
     tasks = f"convert:{lane.name} package:{lane.name} build:{lane.name}"

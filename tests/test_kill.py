@@ -10,13 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import lanes
-from tests.bench import ROOT, Bench, wait_for
+from tests import gguf_files, lanes, standin
+from tests.bench import ROOT, Bench, recipe, wait_for
 from tests.lanes import Lane
 
 pytestmark = pytest.mark.model
 
 STEPS = [(lane, kind) for lane in lanes.LANES for kind in lane.kinds]
+Interference = Callable[[Bench, str, str], None]  # with a task and the kind of step that it is at
 EACH_STEP = pytest.mark.parametrize(("lane", "kind"), STEPS, ids=[f"{lane.name}-{kind}" for lane, kind in STEPS])
 
 
@@ -36,7 +37,7 @@ def test_a_step_killed_at_any_moment_is_made_by_the_next_run_with_the_same_bytes
     whole = lanes.baked(lane, tmp_path_factory, tiny_checkpoint)
     kept = {one: lanes.made(unmade, one) for one in lane.kinds}
     for interfere in moments(kind):
-        interfere(unmade, lane, kind)
+        interfere(unmade, lane.task, kind)
         assert not unmade.records(kind), "something counts as made"
         assert not (unmade.artifacts / "packages" / lane.name).exists()
     unmade.build(lane.task)
@@ -49,7 +50,25 @@ def test_a_step_killed_at_any_moment_is_made_by_the_next_run_with_the_same_bytes
     assert not list((unmade.artifacts / ".staging").iterdir())
 
 
-def moments(kind: str) -> Iterator[Callable[[Bench, Lane, str], None]]:
+def test_a_killed_import_of_a_gguf_file_is_made_by_the_next_run_with_the_same_bytes(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    bench, task = Bench(tmp_path), "export:tiny-checkpoint"
+    bench.write(recipe(source={"type": "local", "path": "model/tiny.gguf", "license": "MIT"}))
+    (bench.recipes / "model").mkdir()
+    model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint, dtype="float32")
+    gguf_files.write(bench.recipes / "model" / "tiny.gguf", model, standin.byte_level_metadata())
+    bench.build(task)
+    whole = lanes.made(bench, "checkpoint")
+    bench.drop("checkpoint")
+    for interfere in moments("checkpoint"):
+        interfere(bench, task, "checkpoint")
+        assert not bench.records("checkpoint")
+    bench.build(task)
+    assert lanes.made(bench, "checkpoint") == whole
+
+
+def moments(kind: str) -> Iterator[Interference]:
     """When a step of the kind is killed, and what of it."""
     yield killed_when("os.mkdir", ".staging/{kind}-")
     if kind == "package":
@@ -63,25 +82,25 @@ def moments(kind: str) -> Iterator[Callable[[Bench, Lane, str], None]]:
         yield killed_when("os.rename", ".staging/{kind}-")
 
 
-def killed_when(event: str, text: str) -> Callable[[Bench, Lane, str], None]:
+def killed_when(event: str, text: str) -> Interference:
     """Kills doit right before it does a certain thing to the step's directory."""
 
-    def interfere(bench: Bench, lane: Lane, kind: str) -> None:
+    def interfere(bench: Bench, task: str, kind: str) -> None:
         at = f"{event} {text.format(kind=kind)}"
-        done = bench.with_env(PYTHONPATH=str(ROOT / "tests" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=at).doit(lane.task)
+        done = bench.with_env(PYTHONPATH=str(ROOT / "tests" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=at).doit(task)
         assert done.returncode == -signal.SIGKILL, f"{done.stdout}\n{done.stderr}"
 
     return interfere
 
 
-def doit_killed_while_a_child_starts(bench: Bench, lane: Lane, kind: str) -> None:
-    doit = bench.start(lane.task)
+def doit_killed_while_a_child_starts(bench: Bench, task: str, kind: str) -> None:
+    doit = bench.start(task)
     wait_for(lambda: doit.children(), doit)
     kill(doit)
 
 
-def doit_killed_while_a_file_is_written(bench: Bench, lane: Lane, kind: str) -> None:
-    doit = bench.start(lane.task)
+def doit_killed_while_a_file_is_written(bench: Bench, task: str, kind: str) -> None:
+    doit = bench.start(task)
     wait_for(lambda: any(path.is_file() for path in bench.artifacts.glob(f".staging/{kind}-*/files/**/*")), doit)
     kill(doit)
 
@@ -101,8 +120,8 @@ def gone(family: list[psutil.Process]) -> bool:
     return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
-def child_killed(bench: Bench, lane: Lane, kind: str) -> None:
-    doit = bench.start(lane.task)
+def child_killed(bench: Bench, task: str, kind: str) -> None:
+    doit = bench.start(task)
     wait_for(lambda: doit.children(), doit)
     (child,) = doit.children()
     child.send_signal(signal.SIGKILL)

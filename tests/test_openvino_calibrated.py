@@ -36,7 +36,7 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     texts, samples = calibration.samples(source, "tiny", base=folder, fingerprint=fingerprint), folder / "samples"
     samples.mkdir()
     assert worker.run(calibration.command(texts, {}, samples)).code == 0
-    shared = steps(**{"weights": "int4", "group_size": 64})
+    shared = steps(weights="int4", group_size=64)
     export = make(shared["config"], folder / "export", checkpoint=tiny_checkpoint).files
     tokenizer = make(shared["tokenizer"], folder / "tokenizer", checkpoint=tiny_checkpoint).files
     models = {"plain": make(shared["model"], folder / "plain", export=export)}
