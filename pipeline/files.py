@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,8 +46,13 @@ def sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
 
 
 def records(folder: Path) -> tuple[FileRecord, ...]:
-    """Path, size and sha256 of every file below `folder`, sorted; two files at a time (hashing releases the GIL)."""
-    paths = list(walk(folder))
+    """Path, size and sha256 of every file below `folder`, sorted."""
+    return records_of(folder, walk(folder))
+
+
+def records_of(folder: Path, paths: Iterable[Path]) -> tuple[FileRecord, ...]:
+    """Path, size and sha256 of some files below `folder`; two files at a time (hashing releases the GIL)."""
+    paths = list(paths)
     with ThreadPoolExecutor(2) as pool:
         digests = list(pool.map(sha256, paths))
     return tuple(

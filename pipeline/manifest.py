@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.recipe import ResolvedBuild
 
+BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
+
 
 class Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +99,22 @@ class StepRun(Written):
     kind: str
     key: str
     ran: tuple[Ran, ...]
+    made_at: datetime | None = None
+
+
+class Wheel(Written):
+    """An installed tool; the sha256 is over the paths and hashes that its wheel brought, as the installer recorded them ("" if unknown)."""
+
+    name: str
+    version: str
+    record_sha256: str = ""
+
+
+class Builder(Written):
+    """Who made it: URIs of what ran the build and of that very run ("" where there is none)."""
+
+    id: str = "urn:bakehouse:builder:local"
+    invocation: str = ""
 
 
 class PackageManifest(Written):
@@ -109,12 +127,15 @@ class PackageManifest(Written):
     source: SourceRecord
     tools: dict[str, str]  # of all steps
     steps: tuple[StepRun, ...]  # in the order in which they depend on each other
-    files: tuple[FileRecord, ...]  # every file of the package but this one
+    files: tuple[FileRecord, ...]  # every file of the package but this one and those of `PROOFS`, which are made from it
     measured: dict[str, Any]  # what verify read from the artifact
     validation: Validation
     targets: tuple[str, ...]  # devices that it is made for
     made_at: datetime
     made_on: dict[str, str]
+    wheels: tuple[Wheel, ...] = ()  # of the tools, those that are installed in this environment
+    builder: Builder = Builder()
+    members: tuple[PackageManifest, ...] = ()  # of a repository: the packages in it; `build` and `validation` are the first's
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

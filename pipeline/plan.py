@@ -15,6 +15,8 @@ from pipeline.recipe import Golden, HuggingFace, Local, ResolvedBuild, resolve
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
+PACKAGE_FORMAT = 2  # 2: with bom.json, provenance.json and SHA256SUMS
+
 
 @dataclass(frozen=True)
 class Build:
@@ -102,7 +104,8 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
         needs=(*pieces, ("reference", known)),
         tools=backend.generate_tools(),
     )
-    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=(*pieces, ("validate", validate)))
+    needs = (*pieces, ("validate", validate))
+    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
     return Build(asked.name, asked, checkpoint, survey, parts, validate, package, backend.missing())
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import psutil
 
+from pipeline.manifest import Builder
 from pipeline.process import Children, Progress
 from pipeline.step import Step
 from pipeline.store import Store
@@ -40,3 +41,12 @@ def machine() -> dict[str, str]:
         "memory": f"{memory:.0f} GiB",
         "python": platform.python_version(),
     }
+
+
+def builder(environ: Mapping[str, str] = os.environ) -> Builder:
+    """What runs this build: in GitHub Actions the workflow at its commit and the run, elsewhere someone's own machine, unnamed."""
+    server, workflow = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_WORKFLOW_REF")
+    if not (environ.get("GITHUB_ACTIONS") and server and workflow):
+        return Builder()
+    run = f"{environ.get('GITHUB_REPOSITORY')}/actions/runs/{environ.get('GITHUB_RUN_ID')}/attempts/{environ.get('GITHUB_RUN_ATTEMPT')}"
+    return Builder(id=f"{server}/{workflow}", invocation=f"{server}/{run}")

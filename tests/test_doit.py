@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.manifest import PROOFS
 from tests import lanes
 from tests.bench import GOLDEN, INT4, ROOT, Bench, ran, recipe
 
@@ -47,9 +48,11 @@ def test_a_package_is_a_real_folder_with_everything_in_it_and_answers(built: Ben
     assert "Paris" in built.manifest(name).verdicts[0].answer
 
 
-def test_the_manifest_lists_every_other_file_of_the_package(built: Bench) -> None:
+def test_the_manifest_lists_every_other_file_of_the_package_but_the_proofs_which_list_it(built: Bench) -> None:
     package = built.artifacts / "packages" / "tiny-int4"
-    assert {file.path for file in built.manifest("tiny-int4").files} == {path.name for path in package.iterdir()} - {"manifest.json"}
+    apart = {"manifest.json", *PROOFS}
+    assert {file.path for file in built.manifest("tiny-int4").files} == {path.name for path in package.iterdir()} - apart
+    assert apart < {path.name for path in package.iterdir()}
 
 
 def test_a_second_run_runs_nothing(built: Bench) -> None:

