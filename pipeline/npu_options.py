@@ -64,7 +64,7 @@ class NpuInt8(_Symmetric):
 def _group_size(value: int) -> int:
     if value not in (-1, 128):
         raise refusal(
-            f"the NPU has no kernels for groups of {value} weights",
+            f"the NPU takes groups of 128 weights or whole channels, not groups of {value}",
             "Write 128, or -1 for the whole channel, which larger models need.",
         )
     return value
@@ -156,7 +156,7 @@ class OpenVINONpu(Model):
         Rule(
             "platforms",
             lambda b: b.quantization.weights == "nf4" and 3720 in b.platforms,
-            "nf4 needs the NPU of Lunar Lake or a later one; 3720 (Meteor Lake, Arrow Lake) has no kernels for it",
+            "nf4 needs the NPU of Lunar Lake or a later one, not 3720 (Meteor Lake, Arrow Lake)",
             "Leave 3720 out, or take int4.",
         ),
         Rule(

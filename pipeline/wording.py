@@ -141,7 +141,9 @@ def _literals(at: Place) -> Iterable[Any]:
     if at.models:
         return [tag for model in at.models for tag in tags(model)]
     annotation = at.info.annotation if at.info else None
-    return [value for member in members(annotation) if get_origin(member) is Literal for value in get_args(member)]
+    here = members(annotation)
+    entries = [part for member in here if get_origin(member) is tuple for part in members(get_args(member)[0])]
+    return [value for member in (*here, *entries) if get_origin(member) is Literal for value in get_args(member)]
 
 
 def _kind(node: Node) -> str:

@@ -17,10 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.backends import npu_blob
 from pipeline.maker import Command, Verification, worker
 from pipeline.npu_options import CODENAMES
 from pipeline.step import Step
+from pipeline.workers import npu_blob
 
 Driver = Literal["native", "wine", "driver"]
 SOURCE = Path(__file__).resolve().parent.parent / "npu_compiler" / "compile.c"

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.backends import npu_blob, npu_compiler, openvino
+from pipeline.backends import npu_compiler, openvino
 from pipeline.backends.base import Estimate, installed
-from pipeline.backends.npu_blob import Blob, NotABlob
 from pipeline.backends.openvino_fit import compressed_bytes
 from pipeline.backends.openvino_fit import estimate as openvino_estimate
 from pipeline.backends.openvino_fit import preflight as openvino_preflight
@@ -22,6 +21,8 @@ from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, sett
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Step
 from pipeline.survey import Survey
+from pipeline.workers import npu_blob
+from pipeline.workers.npu_blob import Blob, NotABlob
 
 MAKER = "openvino-npu"
 BLOB, DESCRIPTION = "openvino_model.blob", "openvino_model.json"
@@ -151,7 +152,6 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         "blob_bytes": (files / BLOB).stat().st_size,
         "weightless": blob.weightless,
         "compiled_by": facts["driver"],
-        "executed": False,
     }
     return Verification(measured, tuple(judge(blob, step.options)))
 

@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.workers import events, hermetic, leash, npu_wine
+from pipeline.workers import events, hermetic, leash, npu_blob, npu_wine
 
 MODEL = "openvino_model"
 BLOB, DESCRIPTION = f"{MODEL}.blob", f"{MODEL}.json"
@@ -40,7 +40,13 @@ def main() -> None:
         here(told.model / f"{MODEL}.xml", told.files / BLOB, properties, doing)
     events.progress("describing the blob")
     made_of = {name: sha256(told.model / name) for name in (f"{MODEL}.xml", f"{MODEL}.bin")}
-    described = {**told.asked["describes"], "ir_sha256": made_of, "blob_sha256": sha256(told.files / BLOB)}
+    compilers = {said.get("compiler", "unknown") for said in npu_blob.trailers(told.files / BLOB)}
+    described = {
+        **told.asked["describes"],
+        "compiler": ", ".join(sorted(compilers)),
+        "ir_sha256": made_of,
+        "blob_sha256": sha256(told.files / BLOB),
+    }
     (told.files / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     events.result(driver=told.driver)
 
