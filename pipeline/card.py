@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, assert_never
@@ -13,8 +13,11 @@ from typing import Any, assert_never
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipeline import npu_options, ort_folders, ort_options
 from pipeline.manifest import PackageManifest, Verdict
-from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild
+from pipeline.npu_options import OpenVINONpu
+from pipeline.ort_options import OnnxRuntimeGenAI
+from pipeline.recipe import BuildOptions, HuggingFace, Local, OpenVINO, PyPI, ResolvedBuild
 
 TEMPLATE = "card.md.jinja"
 _JOINER = "\N{ZERO WIDTH JOINER}"
@@ -23,26 +26,36 @@ _HUB_LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"}
     | {"gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
 )
-_RUNTIME_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
+_RUNTIME_TOOLS = (
+    *("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf"),
+    *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
+    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
+)
 
 
 def render(manifest: PackageManifest) -> str:
     """The card, Markdown with YAML front matter."""
     build = manifest.build
     chats = [golden.messages[0].content for golden in build.golden if golden.messages and len(golden.messages) == 1]
-    card: str = _template().render(
+    card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
         front_matter=front_matter(manifest),
         origin=base_model(build) or manifest.source.described,
-        asked={"weights": build.options.quantization.weights, **dict(_flat(build.options.quantization.model_dump(mode="json")))},
+        asked=asked(build),
         measured=dict(_flat(manifest.measured)),
         versions={tool: manifest.tools[tool] for tool in _RUNTIME_TOOLS if tool in manifest.tools},
+        name=manifest.name,
+        format=format_of(build.options),
+        codenames=npu_options.CODENAMES,
+        repository_suffix=npu_options.suffix(build.options) if isinstance(build.options, OpenVINONpu) else "",
+        folders=folders(manifest.members or [manifest]),
         prompt=chats[0] if chats else "Introduce yourself in one sentence.",
         max_new_tokens=max(golden.max_new_tokens for golden in build.golden),
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
         same=sum(_whole(verdict) for verdict in manifest.verdicts),
+        members=[_member(member) for member in manifest.members],
         licence_file=licence_file(manifest),
     )
     return card
@@ -51,20 +64,78 @@ def render(manifest: PackageManifest) -> str:
 def front_matter(manifest: PackageManifest) -> str:
     """The YAML that the hub reads, without the lines around it; the keys that the OpenVINO organisation's cards have."""
     build = manifest.build
-    licence = build.source.license
+    licence = build.license
     known = licence.lower() in _HUB_LICENCES
-    weights = build.options.quantization.weights
     facts: dict[str, Any] = {"license": licence.lower() if known else "other"}
     if not known:
         facts["license_name"] = licence.removeprefix("LicenseRef-").lower().replace(" ", "-")
-    if file := licence_file(manifest):
+    if (file := licence_file(manifest)) and licence == build.source.license:
         facts["license_link"] = file
     if origin := base_model(build):
         facts |= {"base_model": origin, "base_model_relation": "quantized"}
-    facts |= {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["openvino", "openvino-genai", "nncf", weights]}
-    if weights in ("fp16", "fp32"):
-        facts["tags"].remove("nncf")
+    facts |= _hub_words([one.build.options for one in manifest.members or (manifest,)])
+    facts["tags"] = list(dict.fromkeys([*facts["tags"], *(build.card.tags if build.card else ())]))
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip("\n")
+
+
+def _hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+    """What the hub files a model under: as the OpenVINO organisation does it, and as Microsoft does it for ONNX."""
+    first = builds[0]
+    precisions = list(dict.fromkeys(build.quantization.weights for build in builds))
+    match first:
+        case OpenVINO():
+            quantized = [] if first.quantization.weights in ("fp16", "fp32") else ["nncf"]
+            tags = ["openvino", "openvino-genai", *quantized, *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case OpenVINONpu():
+            quantized = [] if first.quantization.weights == "fp16" else ["nncf"]
+            tags = ["openvino", "openvino-genai", "npu", *quantized, *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case OnnxRuntimeGenAI():
+            providers = {build.execution_provider for build in builds if isinstance(build, OnnxRuntimeGenAI)}
+            tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *(["DML"] if "dml" in providers else []), *precisions]
+            return {"library_name": "onnxruntime-genai", "pipeline_tag": "text-generation", "inference": False, "tags": tags}
+        case _:
+            assert_never(first)
+
+
+def format_of(build: BuildOptions) -> str:
+    """What the model is in now, as the end of a sentence."""
+    match build:
+        case OpenVINO():
+            return "in OpenVINO IR"
+        case OpenVINONpu():
+            return "in OpenVINO IR for Intel NPUs"
+        case OnnxRuntimeGenAI():
+            return f"in ONNX for ONNX Runtime GenAI on {ort_options.TITLES[build.execution_provider]}"
+        case _:
+            assert_never(build)
+
+
+def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
+    """The model folders of ONNX packages: where each lies, what it is made for, precision and size."""
+    return [
+        {
+            "folder": (folder := ort_folders.folder(options)),
+            "title": ort_options.TITLES[options.execution_provider],
+            "weights": options.quantization.weights,
+            "size_bytes": sum(file.size for file in manifest.files if file.path.startswith(f"{folder}/")),
+        }
+        for manifest in manifests
+        if isinstance(options := manifest.build.options, OnnxRuntimeGenAI)
+    ]
+
+
+def _member(manifest: PackageManifest) -> dict[str, Any]:
+    """A package of a repository, as its card speaks of it."""
+    (where,) = folders([manifest])
+    return where | {"manifest": manifest, "asked": asked(manifest.build), "measured": dict(_flat(manifest.measured))}
+
+
+def asked(build: ResolvedBuild) -> dict[str, str]:
+    """The options as name and value, the precision first."""
+    options = build.options.model_dump(mode="json", exclude={"runtime", "quantization", "min_agreement"})
+    return {"weights": build.options.quantization.weights, **dict(_flat(options | build.options.quantization.model_dump(mode="json")))}
 
 
 def base_model(build: ResolvedBuild) -> str | None:
@@ -145,7 +216,7 @@ def _shown(value: object) -> str:
 
 
 @cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     # The card is Markdown, not HTML: `text`, `code` and `block` escape what is put in.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -155,4 +226,4 @@ def _template() -> Any:
         keep_trailing_newline=True,
     )
     environment.filters |= {"text": text, "code": code, "block": block, "python": string}
-    return environment.get_template(TEMPLATE)
+    return environment.get_template(name)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import sources
+from pipeline import publishing, sources
 from pipeline.backends import BACKENDS, reference
 from pipeline.loader import Loaded
+from pipeline.publishing import Destination
 from pipeline.quantization import CalibrationFile, CalibrationHub, FourBit
-from pipeline.recipe import Golden, HuggingFace, Local, ResolvedBuild, resolve
+from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, ResolvedBuild, full_name, published_names, resolve
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
@@ -28,6 +29,8 @@ class Build:
         survey: the step that asks for shapes and sizes before the download, if the source can say.
         parts: role -> step; with the checkpoint's their files make the model folder.
         cannot: why this machine cannot make it, in a few words, or None.
+        destination: where its package is published, or None.
+        members: of a repository, the builds whose folders it holds; it is then asked for as the first of them.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Build:
     validate: Step
     package: Step
     cannot: str | None = None
+    destination: Destination | None = None
+    members: tuple[Build, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,26 @@ def _builds(loaded: Loaded, fingerprint: Callable[[Path], str]) -> Iterator[Buil
     checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints)
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
+    names = published_names(recipe)
+    homes = {name: publishing.destination(recipe.publish, recipe.name, name, listed_only=inside) for name, inside in names.items()}
+    made: dict[str, Build] = {}
     for short in recipe.builds:
         asked = resolve(recipe, short)
         samples = _samples(asked, base, fingerprint)
         parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
-        yield _assemble(asked, checkpoint, survey, parts, known)
+        made[short] = replace(_assemble(asked, checkpoint, survey, parts, known), destination=homes[short])
+    yield from made.values()
+    for name, members in recipe.repositories.items():
+        yield replace(_repository(full_name(recipe.name, name), name, [made[member] for member in members]), destination=homes[name])
 
 
 def _samples(asked: ResolvedBuild, base: Path, fingerprint: Callable[[Path], str]) -> Step | None:
     """The step that brings the texts of a data-aware method."""
-    match asked.options.quantization:
-        case FourBit(calibration=CalibrationFile() as file):
+    match asked.options:
+        case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
             return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint(local.resolve(base, file.path)))
-        case FourBit(calibration=CalibrationHub() as hub):
+        case OpenVINO(quantization=FourBit(calibration=CalibrationHub() as hub)):
             return calibration.samples(hub, asked.name, base=base, fingerprint=None)
         case _:
             return None
@@ -106,7 +117,23 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
     )
     needs = (*pieces, ("validate", validate))
     package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
-    return Build(asked.name, asked, checkpoint, survey, parts, validate, package, backend.missing())
+    return Build(asked.name, asked, checkpoint, survey, parts, validate, package, backend.missing(asked.options))
+
+
+def _repository(name: str, short: str, members: list[Build]) -> Build:
+    """One package of several builds."""
+    first = members[0]
+    package = Step(
+        kind="package",
+        maker=first.package.maker,
+        label=name,
+        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members]},
+        needs=tuple((member.asked.build, member.package) for member in members),
+        format=PACKAGE_FORMAT,
+    )
+    cannot = next((member.cannot for member in members if member.cannot), None)
+    asked = first.asked.model_copy(update={"name": name, "build": short})
+    return replace(first, name=name, asked=asked, parts={}, package=package, cannot=cannot, members=tuple(members))
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import ConfigDict, Field
 
+from pipeline import npu_options, ort_folders, ort_options, publishing, quantization
 from pipeline.model import Fault, Model, Rule
-from pipeline.quantization import Quantization, normal
+from pipeline.npu_options import OpenVINONpu
+from pipeline.ort_options import OnnxRuntimeGenAI
+from pipeline.publishing import CardWords, Publish
+from pipeline.quantization import Quantization
 from pipeline.terms import (
     LONGEST_NAME,
     NAME_PATTERN,
@@ -154,8 +158,21 @@ class OpenVINO(Model):
     )
 
 
-# A second runtime: its class above, here Annotated[OpenVINO | Other, Field(discriminator="runtime")], and its normal form in resolve().
-BuildOptions = OpenVINO
+# Another runtime: its class here, and its normal form in normal_options().
+BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu, Field(discriminator="runtime")]
+
+
+def normal_options(options: BuildOptions) -> BuildOptions:
+    """The same with what is left open spelled out, so that equals are equal."""
+    match options:
+        case OpenVINO():
+            return options.model_copy(update={"quantization": quantization.normal(options.quantization)})
+        case OnnxRuntimeGenAI():
+            return ort_options.normal(options)
+        case OpenVINONpu():
+            return npu_options.normal(options)
+        case _:
+            assert_never(options)
 
 
 class Recipe(Model):
@@ -169,16 +186,60 @@ class Recipe(Model):
     builds: dict[Name, BuildOptions] = Field(
         min_length=1, description="What to make, by name.", json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}}
     )
+    repositories: dict[Name, tuple[Name, ...]] = Field(
+        default_factory=dict,
+        description="Repositories that hold several onnxruntime-genai builds, by name: a folder for each, one model card for all.",
+        json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
+    )
+
+    publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say besides.")
 
     def faults(self) -> Iterator[Fault]:
-        for build in self.builds:
-            size = len(full_name(self.name, build))
-            if size > LONGEST_NAME:
-                yield Fault(
-                    ("builds", build, "[key]"),
-                    f"the build's full name, {quoted(full_name(self.name, build), 90)}, has {size} characters",
-                    f"Shorten it to {LONGEST_NAME} or fewer.",
-                )
+        for part in ("builds", "repositories"):
+            for name in getattr(self, part):
+                size = len(full_name(self.name, name))
+                if size > LONGEST_NAME:
+                    yield Fault(
+                        (part, name, "[key]"),
+                        f"the {'build' if part == 'builds' else 'repository'}'s full name, {quoted(full_name(self.name, name), 90)}, "
+                        f"has {size} characters",
+                        f"Shorten it to {LONGEST_NAME} or fewer.",
+                    )
+        for name in self.repositories:
+            yield from _repository_faults(self, name)
+        if self.publish:
+            for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
+                yield fault._replace(loc=("publish", *fault.loc))
+
+
+def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
+    """A repository is not called as a build is, and holds builds of this recipe that lie in folders, each in one of its own."""
+    at = ("repositories", name)
+    if name in recipe.builds:
+        yield Fault((*at, "[key]"), f"there is a build called {quoted(name)} already", "Choose another name.")
+    if not recipe.repositories[name]:
+        yield Fault(at, "a repository without builds holds nothing", "Name the builds that it holds.")
+    taken: dict[str, str] = {}
+    for position, member in enumerate(recipe.repositories[name]):
+        build = recipe.builds.get(member)
+        if build is None:
+            yield Fault((*at, position), f"there is no build called {quoted(member)}", f"The builds are {', '.join(recipe.builds)}.")
+        elif not isinstance(build, OnnxRuntimeGenAI):
+            yield Fault((*at, position), f"a model of {build.runtime} is a repository of its own", "Name onnxruntime-genai builds only.")
+        elif member in taken.values():
+            yield Fault((*at, position), f"{quoted(member)} is named twice", "Name it once.")
+        elif (folder := ort_folders.folder(ort_options.normal(build))) in taken:
+            yield Fault(
+                (*at, position), f"{quoted(member)} would lie where {quoted(taken[folder])} lies, in {folder}", "Leave one of them out."
+            )
+        else:
+            taken[folder] = member
+
+
+def published_names(recipe: Recipe) -> dict[str, bool]:
+    """Builds and repositories; True for a build that lies in a repository."""
+    inside = {name for members in recipe.repositories.values() for name in members}
+    return {name: name in inside for name in (*recipe.builds, *recipe.repositories)}
 
 
 # --- the build as resolved ------------------------------------------------------------------------
@@ -194,6 +255,13 @@ class ResolvedBuild(Model):
     source: Source = Field(description="Where the model comes from.")
     golden: tuple[Golden, ...] = Field(description="Prompts that prove it: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
+    # Left out where it is None: a recipe that publishes nothing, or under no words of its own, has the package that it always had.
+    card: CardWords | None = Field(None, description="What the card says besides.", exclude_if=lambda words: words is None)
+
+    @property
+    def license(self) -> str:
+        """The licence that the package is published under."""
+        return (self.card and self.card.license) or self.source.license
 
 
 def full_name(recipe: str, build: str) -> str:
@@ -206,7 +274,6 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
 
     `model_dump(mode="json")` of the result, or of any part of it, is JSON values only and may go into a key.
     """
-    options = recipe.builds[build]
     return ResolvedBuild(
         name=full_name(recipe.name, build),
         recipe=recipe.name,
@@ -214,19 +281,23 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         description=recipe.description,
         source=recipe.source,
         golden=tuple(_normal_golden(golden) for golden in recipe.golden),
-        options=options.model_copy(update={"quantization": normal(options.quantization)}),
+        options=normal_options(recipe.builds[build]),
+        card=publishing.card_words(recipe.publish, recipe.source.license),
     )
 
 
-def as_recipe(build: ResolvedBuild) -> Recipe:
-    """The recipe of this one build alone, nothing left to defaults: what goes into its package."""
+def as_recipe(*builds: ResolvedBuild, repository: str = "") -> Recipe:
+    """The recipe of these builds of one recipe alone, nothing left to defaults: what goes into their package."""
+    first = builds[0]
     return Recipe(
         schema_version=1,
-        name=build.recipe,
-        description=build.description,
-        source=build.source,
-        golden=build.golden,
-        builds={build.build: build.options},
+        name=first.recipe,
+        description=first.description,
+        source=first.source,
+        golden=first.golden,
+        builds={build.build: build.options for build in builds},
+        repositories={repository: tuple(build.build for build in builds)} if repository else {},
+        publish=publishing.publish_of(first.card),
     )
 
 

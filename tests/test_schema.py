@@ -107,6 +107,11 @@ WRONG: dict[str, dict[str, Any]] = {
     "ratio with int8": {"builds": {"a": {"runtime": "openvino", "quantization": {"weights": "int8", "ratio": 0.5}}}},
     "a ratio above 1": {"builds": {"a": {"runtime": "openvino", "quantization": {"weights": "int4", "ratio": 1.5}}}},
     "a group of no weights": {"builds": {"a": {"runtime": "openvino", "quantization": {"weights": "int4", "group_size": 0}}}},
+    "a publication to nowhere": {"publish": {}},
+    "a repository with a blank": {"publish": {"repo": "a b/c"}},
+    "a repository whose name is filled from elsewhere": {"publish": {"repo": "$A/b"}},
+    "a visibility that the hub does not know": {"publish": {"repo": "a/b", "visibility": "hidden"}},
+    "a branch with a blank": {"publish": {"repo": "a/b", "branch": "a b"}},
     "a build that no folder can be called": {"builds": {"a/b": {"runtime": "openvino", "quantization": {"weights": "fp16"}}}},
 }
 
@@ -140,7 +145,8 @@ def test_the_table_says_which_precisions_have_a_field() -> None:
     rows = schema.field_table().splitlines()
     ratio = next(row for row in rows if row.startswith("| `ratio` |"))
     assert ratio.startswith("| `ratio` | `int4`, `nf4`, `mxfp4` | number | `1.0` | Share of the ratio-defining weights")
-    assert "| `weights` | all | `fp32` or `fp16` or `int8` or `int4` or `nf4` or `mxfp4` | required | Precision of the weights. |" in rows
+    weights = next(row for row in rows if row.startswith("| `weights` |"))
+    assert weights.startswith("| `weights` | all | `fp32` or `fp16` or `int8` or `int4` or `nf4` or `mxfp4` or `bf16` | required |")
 
 
 def test_all_tables_are_well_formed() -> None:

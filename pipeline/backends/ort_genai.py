@@ -58,7 +58,7 @@ def generate_tools() -> dict[str, str]:
     return installed(*_GENERATE_TOOLS)
 
 
-def missing() -> str | None:
+def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if all is there. Of runtimes and engines one is enough."""
     there = installed(*_BUILD_TOOLS)
     absent = [name for name in _BUILD_TOOLS if name not in there and name not in _GENERATE_TOOLS]

@@ -15,6 +15,7 @@ from pipeline import survey
 
 LAST = "/lm_head/MatMul"
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
+_NAMES = {element: name for name, element in _TYPES.items()}
 _SUFFIX = re.compile(r"(_matmul)?_Q[48]$")  # what the quantizers append to a node's name
 _MIXED = re.compile(r"/model/layers\.(\d+)/(?:attn/(?:qkv|v)_proj|mlp/down_proj)/MatMul")
 _GATHERS = ("Gather", "GatherBlockQuantized")
@@ -96,11 +97,12 @@ def measure(rows: Iterable[Row]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for row in rows:
         if row["shape"]:
-            counts[described(row)] += math.prod(row["shape"])
+            counts[_NAMES[row["type"]] if row["bits"] is None else f"int{row['bits']}"] += math.prod(row["shape"])
     matmuls = [row for row in rows if row["op"] not in _GATHERS]
     usual = Counter(described(row) for row in matmuls).most_common(1)[0][0]
     return {
         "weights": dict(sorted(counts.items())),
+        "matmul": usual,
         "embedding": ", ".join(sorted({described(row) for row in rows if row["op"] in _GATHERS})) or "shared with the last MatMul",
         "last_matmul": ", ".join(described(row) for row in rows if name_of(row) == LAST),
         "other_precision": [name_of(row) for row in matmuls if described(row) != usual],
@@ -193,6 +195,8 @@ def _judge_value(name: str, value: Mapping[str, Any], model: Mapping[str, Any], 
     """One input or output: ids are int64, caches have heads and head size, logits the vocabulary."""
     decoder, shape = model["decoder"], value["shape"]
     wanted = "int64" if name in ("input_ids", "attention_mask", "position_ids") else io
+    if name == "logits" and io == "bfloat16":
+        wanted = "float"  # the builder casts them, for what samples from them
     if value["type"] != wanted:
         yield f"{name} is {value['type']}, should be {wanted}"
     if name == "logits" and shape[-1] != model["vocab_size"]:

@@ -34,16 +34,10 @@ class Said(io.TextIOBase):
 def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[str]) -> None:
     """Fill `files` with genai_config.json, model.onnx, model.onnx.data and the tokenizer's files.
 
-    The same as the builder's command line but for memory: its quantization is streamed (see ort_stream), by the one line below.
+    The same as the builder's command line.
     """
-    events.progress("importing the model builder")
-    import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
-    from builders.base import Model
     from onnxruntime_genai.models import builder
 
-    from pipeline.workers import ort_stream
-
-    Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights, provider = options["quantization"]["weights"], options["execution_provider"]
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
@@ -58,6 +52,17 @@ def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[st
                 "Change the quantization in the recipe, or take another model.",
                 str(error).splitlines(),
             )
+
+
+def stream(checkpoint: Path) -> None:
+    """Have the builder quantize one weight at a time from now on (see ort_stream): the same bytes in half the memory."""
+    events.progress("importing the model builder")
+    import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
+    from builders.base import Model
+
+    from pipeline.workers import ort_stream
+
+    Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
 
 
 def generation_config(checkpoint: Path) -> dict[str, Any]:
@@ -106,6 +111,7 @@ def main() -> None:
     parser.add_argument("options", type=json.loads)
     parser.add_argument("words", type=json.loads)
     told = parser.parse_args()
+    stream(told.checkpoint)
     build(told.checkpoint, told.files, told.options, told.words)
     from pipeline.workers import ort_graph, ort_tokenizer
 

@@ -38,7 +38,7 @@ def _row(node: onnx.NodeProto, initializers: dict[str, TensorProto], dequantized
             block = next(attribute.i for attribute in source.attribute if attribute.name == "block_size")
             data = initializers[source.input[0]]
             return row | _blocks(4, block, _given(source, 2)) | {"type": _type(initializers[source.input[1]]), "shape": list(data.dims)}
-        case "MatMul" | "Gather":
+        case "MatMul" | "Gather" | "Attention":  # that of fp32 on cuda holds q, k and v
             data = initializers.get(node.input[0 if node.op_type == "Gather" else 1])
             if data is None or len(data.dims) != 2:
                 return None

@@ -1,0 +1,70 @@
+"""Join packages of several builds to one repository: their model folders side by side, one card, one manifest."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from pipeline import files, ort_folders
+from pipeline.maker import Verification
+from pipeline.manifest import PackageManifest
+from pipeline.ort_options import OnnxRuntimeGenAI
+from pipeline.recipe import ResolvedBuild
+from pipeline.session import Session, machine
+from pipeline.stages.making import Made, make
+from pipeline.stages.package import CARD, RECIPE, describe, recipe_text
+from pipeline.step import Step
+from pipeline.store import MANIFEST, Staging
+
+
+def run(step: Step, session: Session) -> None:
+    """Make the repository of builds whose packages are made: every folder in it is the one that was verified and validated."""
+    builds = [ResolvedBuild.model_validate_json(json.dumps(dump)) for dump in step.options["builds"]]
+
+    def fill(staging: Staging) -> Made:
+        members: list[PackageManifest] = []
+        made: set[str] = set()
+        for build in builds:
+            package = session.store.files(step.need(build.build))
+            members.append(PackageManifest.model_validate_json((package / MANIFEST).read_bytes()))
+            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{_folder(build)}/")}
+            for place in sorted(wanted | _legal(members[-1]) - made):
+                files.link(package / place, staging.files / place)
+                made.add(place)
+        files.write(staging.files / RECIPE, recipe_text(*builds, repository=step.options["repository"]))
+        describe(staging.files, _manifest(step, members))
+        return Made(Verification())
+
+    make(step, session, fill)
+
+
+def _folder(build: ResolvedBuild) -> str:
+    assert isinstance(build.options, OnnxRuntimeGenAI)
+    return ort_folders.folder(build.options)
+
+
+def _legal(manifest: PackageManifest) -> set[str]:
+    """Files at the top of a package that come from the source: licences and notices."""
+    return {file.path for file in manifest.files if "/" not in file.path} - {CARD, RECIPE}
+
+
+def _manifest(step: Step, members: list[PackageManifest]) -> PackageManifest:
+    """What is known of all members; the first stands for what they have in common."""
+    first = members[0]
+    steps = {one.key: one for member in members for one in member.steps}
+    name = {"name": step.label, "build": step.options["repository"]}
+    return first.model_copy(
+        update={
+            "name": step.label,
+            "key": step.key,
+            "build": first.build.model_copy(update=name),
+            "tools": dict(sorted({name: version for member in members for name, version in member.tools.items()}.items())),
+            "steps": tuple(steps.values()),
+            "files": (),
+            "measured": {_folder(member.build): member.measured for member in members},
+            "targets": tuple(dict.fromkeys(target for member in members for target in member.targets)),
+            "made_at": datetime.now(UTC),
+            "made_on": machine(),
+            "members": tuple(members),
+        }
+    )
