@@ -85,6 +85,8 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool) -> Forecas
     known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in builds} if steps else {}
     for step in steps:
         survey = next((known[needed.key] for needed in _closure(step) if needed.key in known), None)
+        if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
+            survey = next(iter(known.values()))
         if survey is None:
             return Forecast(None, None, None)
         estimate = _estimate(step, survey)
@@ -118,7 +120,7 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
         raise Failure(
             "this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out"
         )
-    for build in todo:
+    for build in (one for whole in todo for one in whole.members or (whole,)):
         if survey := survey_of(build, session, ask=True):
             reasons += [
                 f"{build.name}: {reason}" for reason in BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey)

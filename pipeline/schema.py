@@ -105,6 +105,8 @@ def _names(annotation: Any) -> Iterator[str]:
 
 
 def _plural(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
     return "mappings" if models(annotation) else "texts"
 
 

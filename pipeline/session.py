@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psutil
@@ -22,6 +24,41 @@ def _nobody(step: Step, progress: Progress) -> None:
     """Progress that no one watches."""
 
 
+def available_bytes() -> int:
+    """Memory that could be had now."""
+    return int(psutil.virtual_memory().available)
+
+
+class Room:
+    """The memory of this machine, for steps that may run side by side: those that would not fit together wait for each other."""
+
+    def __init__(self, available: Callable[[], int] = available_bytes) -> None:
+        self._available = available
+        self._total = 0
+        self._held: list[int] = []
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, size_bytes: int, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Run with so much memory set apart; the first always may, and `on_wait` is called once if this one has to wait."""
+        with self._changed:
+            if not self._held:
+                self._total = self._available()
+            if not self._fits(size_bytes):
+                on_wait()
+            self._changed.wait_for(lambda: self._fits(size_bytes))
+            self._held.append(size_bytes)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.remove(size_bytes)
+                self._changed.notify_all()
+
+    def _fits(self, size_bytes: int) -> bool:
+        return not self._held or sum(self._held) + size_bytes <= self._total
+
+
 @dataclass(frozen=True)
 class Session:
     """What a stage needs beside the step: where things lie, the children that run, and who watches."""
@@ -29,6 +66,7 @@ class Session:
     store: Store
     children: Children = field(default_factory=Children)
     tell: Tell = _nobody
+    room: Room = field(default_factory=Room)
 
 
 def machine() -> dict[str, str]:

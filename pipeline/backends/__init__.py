@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from pipeline.backends import openvino, ort_genai
+from pipeline.backends import openvino, openvino_npu, ort_genai
 from pipeline.backends.base import Backend
 
-BACKENDS: MappingProxyType[str, Backend] = MappingProxyType({"openvino": openvino, "onnxruntime-genai": ort_genai})
+BACKENDS: MappingProxyType[str, Backend] = MappingProxyType(
+    {"openvino": openvino, "onnxruntime-genai": ort_genai, "openvino-npu": openvino_npu}
+)

@@ -46,8 +46,8 @@ class Backend(Maker, Protocol):
         """The versions of the tools that change answers."""
         ...
 
-    def missing(self) -> str | None:
-        """Why this machine cannot make it and what to do, in a few words; None if it can."""
+    def missing(self, build: BuildOptions) -> str | None:
+        """Why this machine cannot make the build and what to do, in a few words; None if it can."""
         ...
 
     def layout(self, build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

@@ -78,7 +78,7 @@ def generate_tools() -> dict[str, str]:
     return installed(*_GENERATE_TOOLS)
 
 
-def missing() -> str | None:
+def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if all is there."""
     wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *_GENERATE_TOOLS, "nncf"})
     absent = [name for name in wanted if name not in installed(*wanted)]
