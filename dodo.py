@@ -56,3 +56,7 @@ def task_package() -> Iterator[tasks.Task]:
 
 def task_build() -> Iterator[tasks.Task]:
     return kitchen.group("build")
+
+
+def task_sign() -> Iterator[tasks.Task]:
+    return kitchen.signatures()

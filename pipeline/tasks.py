@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from doit.exceptions import TaskFailed
 from rich.console import Group
 
-from pipeline import overview
+from pipeline import overview, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
 from pipeline.process import Progress
@@ -63,6 +63,7 @@ _DOCS = {
     "validate": "generate from the golden prompts in the real runtime",
     "package": "join what passed to what will be published",
     "build": "all of it: every build that this machine can make",
+    "sign": "put a signature beside a package's files, in a copy of it",
 }
 
 
@@ -112,6 +113,15 @@ def publish(build: Build, session: Session) -> TaskFailed | None:
     return None
 
 
+def sign(build: Build, session: Session) -> TaskFailed | None:
+    """The action of a signature's task."""
+    try:
+        print(signing.sign(build.package, build.name, session))
+    except Failure as failure:
+        return TaskFailed(str(failure))
+    return None
+
+
 class Kitchen:
     """One run of doit: the workspace, its session, and the reporter that both of them tell."""
 
@@ -124,6 +134,20 @@ class Kitchen:
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""
         return of(self.workspace.plan, self.session, self.names, group)
+
+    def signatures(self) -> Iterator[Task]:
+        """A task for each build: a copy of its package with a signature beside the files."""
+        yield {"basename": "sign", "name": None, "doc": _DOCS["sign"]}
+        for build in self.workspace.plan.builds:
+            yield {
+                "basename": "sign",
+                "name": build.name,
+                "doc": "to artifacts/signed, as PIPELINE_SIGN says",
+                "actions": [(sign, [build, self.session])],
+                "uptodate": [(signing.is_signed, [build.package, build.name, self.session])],
+                "setup": [f"build:{build.name}"],
+                "meta": {"build": build},
+            }
 
     def overview(self) -> Task:
         """The task that bare `doit` runs: it never starts a download."""

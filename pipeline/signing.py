@@ -1,0 +1,108 @@
+"""Sign a package, and check the signature of one: how the environment asks for it, and where the signed copy lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import files, process
+from pipeline.errors import Failure
+from pipeline.inspection import SIGNATURE
+from pipeline.maker import Command, worker
+from pipeline.process import Children
+from pipeline.session import Session
+from pipeline.step import Step
+
+_FORMS = "key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
+
+
+def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """How to sign, out of PIPELINE_SIGN.
+
+    Raises:
+        Failure: it is not set, of no known form, or names a file that is not there.
+    """
+    asked = environ.get("PIPELINE_SIGN", "")
+    kind, _, rest = asked.partition(":")
+    paths = [str(Path(part).absolute()) for part in rest.split(",") if part]
+    if missing := [path for path in paths if not Path(path).is_file()]:
+        raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
+    match kind, len(paths):
+        case "key", 1:
+            return {"method": "key", "key": paths[0]}
+        case "certificate", count if count >= 2:
+            return {"method": "certificate", "key": paths[0], "certificate": paths[1], "chain": paths[2:]}
+        case "sigstore", 0:
+            return {"method": "sigstore"}
+        case _:
+            what = "nothing says how to sign" if not asked else f"{kind}:… is no way to sign"
+            raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
+
+
+def folder(name: str, session: Session) -> Path:
+    """Where the signed copy of a package is: its files as hard links, and the signature beside them."""
+    return session.store.root / "signed" / name
+
+
+def is_signed(package: Step, name: str, session: Session) -> bool:
+    """Whether the signed copy is, at a glance, of the package as it is now."""
+    record = session.store.record(package)
+    wrong = files.faults(folder(name, session), record.files) if record else ("never made",)
+    return wrong == (f"{SIGNATURE}: does not belong here",)
+
+
+def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> Path:
+    """Make the signed copy of a package anew, and return where it is; the store and the package itself stay as they are.
+
+    Raises:
+        Failure: nothing says how to sign, or the signer refused.
+    """
+    asked = method(environ)
+    final = folder(name, session)
+    with session.store.lock(f"signed-{name}", lambda: None):
+        new = session.store.root / ".staging" / f"signed-{name}"
+        shutil.rmtree(new, ignore_errors=True)
+        for path in files.walk(session.store.files(package)):
+            files.link(path, new / "files" / path.relative_to(session.store.files(package)))
+        command = worker("model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(asked))
+        command = Command(command.argv, _secrets(asked["method"], environ), needs_network=asked["method"] == "sigstore")
+        _run(command, new, session.children, f"signing {name}")
+        (new / SIGNATURE).rename(new / "files" / SIGNATURE)
+        files.remove(final)
+        files.move(new / "files", final)
+        files.remove(new)
+    return final
+
+
+def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the signer alone may know: the key's password, or what a CI job proves its identity with."""
+    if kind == "sigstore":
+        return {name: value for name, value in environ.items() if name.startswith("ACTIONS_ID_TOKEN_REQUEST_")}
+    password = environ.get("PIPELINE_SIGN_PASSWORD")
+    return {"BAKEHOUSE_KEY_PASSWORD": password} if password else {}
+
+
+def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Children) -> None:
+    """Hold a package against the signature in it.
+
+    Args:
+        asked: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
+
+    Raises:
+        Failure: it does not hold; with the reason that the verifier gives.
+    """
+    command = worker("model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(asked))
+    command = Command(command.argv, {}, needs_network=asked["method"] == "sigstore")
+    _run(command, scratch, children, "")
+
+
+def _run(command: Command, folder: Path, children: Children, where: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None)
+    except Failure as failure:
+        raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

@@ -1,0 +1,157 @@
+"""A package that came from elsewhere: whatever was changed in it is caught and named, with no store and no recipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import files
+from pipeline.errors import Failure
+from pipeline.inspection import inspect
+from tests.bench import ROOT
+from tests.packed import pack
+from tests.test_card import manifest
+
+ALL = "manifest.json, provenance.json and SHA256SUMS"
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return pack(tmp_path / "package")
+
+
+def _verify(*args: str) -> subprocess.CompletedProcess[str]:
+    """`doit verify`, where there are no recipes and no store."""
+    env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", "PIPELINE_ARTIFACTS": "/nowhere"}
+    argv = [sys.executable, "-m", "doit", "verify", *args]
+    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def _sha(path: Path) -> str:
+    return files.sha256(path)[:12]
+
+
+def test_a_package_as_it_was_made_has_nothing_wrong_on_a_machine_without_recipes_or_store(package: Path) -> None:
+    done = _verify("--package", str(package))
+    assert (done.returncode, done.stderr) == (0, "")
+    size = sum(path.stat().st_size for path in files.walk(package))
+    assert done.stdout == f"phi3-int4-openvino: 9 files, {size / 1e3:.0f} kB hashed: nothing wrong\n"
+
+
+def test_one_changed_byte_is_named_with_both_hashes_and_the_lists_that_know_better(package: Path) -> None:
+    right = _sha(package / "openvino_model.bin")
+    (package / "openvino_model.bin").write_bytes(b"weightz")
+    wrong = _sha(package / "openvino_model.bin")
+    done = _verify("--package", str(package))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == (f"damaged  openvino_model.bin: content changed (sha256 {wrong}…, should be {right}… by {ALL})")
+    assert done.stdout.splitlines()[-1].endswith(" hashed: 1 wrong")
+
+
+def _flip(path: Path) -> None:
+    body = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(body[:-5] + bytes([body[-5] ^ 1]) + body[-4:])
+
+
+@pytest.mark.parametrize("name", [path.relative_to("/x").as_posix() for path in map(Path, [
+    "/x/LICENSE", "/x/README.md", "/x/SHA256SUMS", "/x/below/config.json", "/x/bom.json", "/x/manifest.json", "/x/openvino_model.bin",
+    "/x/provenance.json", "/x/recipe.yaml",
+])])  # fmt: skip
+def test_no_file_can_be_changed_in_one_byte_without_notice(package: Path, name: str) -> None:
+    if name == "below/config.json":
+        (package / name).write_text("[]\n")
+    else:
+        _flip(package / name)
+    assert any(name in fault for fault in inspect(package).faults)
+
+
+@pytest.mark.parametrize(
+    "name", ["LICENSE", "README.md", "SHA256SUMS", "below/config.json", "bom.json", "openvino_model.bin", "provenance.json", "recipe.yaml"]
+)
+def test_no_file_can_be_missing_without_notice(package: Path, name: str) -> None:
+    (package / name).unlink()
+    assert any(fault.startswith(f"{name}: missing") for fault in inspect(package).faults)
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (
+        lambda folder: (folder / "LICENSE").unlink(),
+        f"LICENSE: missing; listed in {ALL}",
+    ),
+    "added": (
+        lambda folder: (folder / "below" / "modeling_phi3.py").write_text("import os\n"),
+        "below/modeling_phi3.py: does not belong here; no list of the package has it",
+    ),
+    "link": (
+        lambda folder: (folder / "more.bin").symlink_to("/etc/passwd"),
+        "more.bin: neither a regular file nor a folder",
+    ),
+    "no checksums": (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS: missing"),
+    "no provenance": (lambda folder: (folder / "provenance.json").write_text("[]"), "provenance.json: cannot be read"),
+    "odd checksums": (
+        lambda folder: (folder / "SHA256SUMS").write_text("oh\n"),
+        "SHA256SUMS: line 1 is not a sha256, two spaces and a path",
+    ),
+    "other recipe": (
+        lambda folder: (folder / "recipe.yaml").write_text((folder / "recipe.yaml").read_text().replace("size: 128", "size: 64")),
+        "recipe.yaml: not the recipe of manifest.json",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_done_to_a_package_is_said_in_a_sentence(package: Path, case: str) -> None:
+    harm, said = CASES[case]
+    harm(package)
+    assert said in inspect(package).faults
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one["predicate"]["buildDefinition"]["externalParameters"]["recipe"]["source"].update(repo="evil/Phi-3"), "its recipe"),
+        (lambda one: one["predicate"]["buildDefinition"]["internalParameters"].update(key="00" * 32), "its key"),
+        (lambda one: one["predicate"]["buildDefinition"]["resolvedDependencies"][0]["digest"].update(sha256="00" * 32), "its source files"),
+    ],
+)
+def test_provenance_that_is_not_the_manifests_is_noticed_even_if_the_checksums_were_made_anew(
+    package: Path, change: Callable[[dict[str, object]], None], said: str
+) -> None:
+    statement = json.loads((package / "provenance.json").read_text())
+    change(statement)
+    (package / "provenance.json").write_text(json.dumps(statement))
+    sums = (package / "SHA256SUMS").read_text().splitlines()
+    sums = [
+        f"{files.sha256(package / 'provenance.json')}  provenance.json" if line.endswith("  provenance.json") else line for line in sums
+    ]
+    (package / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    verb = "are" if said.endswith("files") else "is"
+    rest = "those" if verb == "are" else "the one"
+    assert inspect(package).faults == (f"provenance.json: {said} {verb} not {rest} of manifest.json",)
+
+
+def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None:
+    (package / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (package / ".cache" / "huggingface").mkdir(parents=True)
+    (package / ".cache" / "huggingface" / "x.metadata").write_text("x")
+    found = inspect(package)
+    assert (found.faults, found.beside) == ((), (".cache/huggingface/x.metadata", ".gitattributes"))
+
+
+def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        inspect(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: there is no manifest.json, so this is no package\n  what to do: name the folder that holds manifest.json"
+    )
+
+
+def test_a_package_of_another_model_is_whole_too(tmp_path: Path) -> None:
+    assert inspect(pack(tmp_path / "other", manifest("smollm2", "int8-openvino"))).faults == ()
