@@ -168,7 +168,7 @@ class OrtInt4(MatMulNBits):
         # base ignores: make_algo_config makes MatMulNBits for rtn and k_quant in any case.
         Rule("use_qdq", lambda q: q.use_qdq and q.algorithm != "default", "only the default algorithm can be written with use_qdq"),
         # quantizer ignores: DequantizeLinear has no such attribute.
-        Rule("accuracy_level", lambda q: q.use_qdq and q.accuracy_level is not None, "with use_qdq no operation has an accuracy_level"),
+        Rule("accuracy_level", lambda q: q.use_qdq and q.accuracy_level, "with use_qdq no operation has an accuracy_level"),
     )
 
 

@@ -45,7 +45,10 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
     if quantized := config.get("quantization_config"):
         method = quantized.get("quant_method", "an unknown method")
-        reasons.append(f"the checkpoint is quantized already ({method}); take the unquantized one as the source")
+        reasons.append(
+            f"the checkpoint is quantized already ({method}): most options would not reach its weights, and there is no unquantized "
+            "model to hold its answers against; take the one that it was made from"
+        )
     ties = bool(config.get("tie_word_embeddings", False))
     if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")

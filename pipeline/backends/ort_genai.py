@@ -111,7 +111,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     measured = ort_rules.measure(graph["weights"]) | {
         "context_length": made["model"]["context_length"],
         "end_tokens": ort_rules.end_tokens(made),
-        "genai_config_mended": facts["mended"],
+        "mended": facts["mended"],
         "tokenizer_texts_compared": tokenizer["texts"],
     }
     return Verification(measured, tuple(faults))

@@ -115,8 +115,11 @@ def main() -> None:
     build(told.checkpoint, told.files, told.options, told.words)
     from pipeline.workers import ort_graph, ort_tokenizer
 
+    mended = mend(told.files, generation_config(told.checkpoint))
+    if ort_tokenizer.mend(told.files):
+        mended["tokenizer.json"] = "digits split by a regular expression"
     events.result(
-        mended=mend(told.files, generation_config(told.checkpoint)),
+        mended=mended,
         graph=ort_graph.read(told.files / "model.onnx"),
         tokenizer=ort_tokenizer.compare(told.checkpoint, told.files, told.options["remote_code"]),
     )
