@@ -105,6 +105,10 @@ class Bench:
         """The same folders with more in the environment."""
         return replace(self, env={**self.env, **env})
 
+    def killed_at(self, moment: str) -> Bench:
+        """The same folders, with doit or its child killed or stopped at a moment: see killpoint/sitecustomize.py."""
+        return self.with_env(PYTHONPATH=str(ROOT / "tests" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=moment)
+
     def drop(self, kind: str) -> None:
         """Forget all steps of a kind."""
         shutil.rmtree(self.artifacts / "store" / kind, ignore_errors=True)

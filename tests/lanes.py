@@ -72,7 +72,7 @@ ONNX = Lane(
     "model.onnx.data",
     ("download", "compress", "reference", "validate", "package"),
 )
-LANES = [lane for lane in (OPENVINO,) if lane.runtime in BACKENDS]
+LANES = [lane for lane in (OPENVINO, ONNX) if lane.runtime in BACKENDS]
 
 
 def made_once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

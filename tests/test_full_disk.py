@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import lanes, small_disk
@@ -30,10 +31,9 @@ def test_a_full_disk_is_said_with_numbers_and_the_step_is_made_once_there_is_roo
         shutil.copytree(whole.artifacts, bench.artifacts, dirs_exist_ok=True)
         for one in (kind, "package", "../packages"):
             bench.drop(one)
-        doit = bench.start(lane.task)
-        wait_for(lambda: doit.children(), doit)
+        doit = bench.killed_at("stop").start(lane.task)
+        wait_for(lambda: [one for one in doit.children() if one.status() == psutil.STATUS_STOPPED], doit)
         (child,) = doit.children()
-        child.suspend()
         disk.fill()
         child.resume()
         assert doit.wait(120) == 1, bench.said

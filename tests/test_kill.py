@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests import gguf_files, lanes, standin
-from tests.bench import ROOT, Bench, recipe, wait_for
+from tests.bench import Bench, recipe, wait_for
 from tests.lanes import Lane
 
 pytestmark = pytest.mark.model
@@ -70,64 +70,55 @@ def test_a_killed_import_of_a_gguf_file_is_made_by_the_next_run_with_the_same_by
 
 def moments(kind: str) -> Iterator[Interference]:
     """When a step of the kind is killed, and what of it."""
-    yield killed_when("os.mkdir", ".staging/{kind}-")
+    yield killed_when("os.mkdir .staging/{kind}-")
     if kind == "package":
-        yield killed_when("os.link", ".staging/{kind}-")
-    else:
-        yield doit_killed_while_a_child_starts
-        yield child_killed
-    if kind not in ("download", "package"):  # a local checkpoint is copied in an instant; test_hub_faults.py kills long downloads
+        yield killed_when("os.link .staging/{kind}-")
+        return
+    yield killed_when("parent")
+    yield child_killed
+    if kind != "download":  # a local checkpoint is copied in an instant; test_hub_faults.py kills long downloads
         yield doit_killed_while_a_file_is_written
     if kind == "compress":  # the same code for every kind; test_store.py kills it at every file operation
-        yield killed_when("os.rename", ".staging/{kind}-")
+        yield killed_when("os.rename .staging/{kind}-")
 
 
-def killed_when(event: str, text: str) -> Interference:
-    """Kills doit right before it does a certain thing to the step's directory."""
+def killed_when(at: str) -> Interference:
+    """Kills doit right before it does a certain thing, see killpoint/sitecustomize.py; its child must end by itself."""
 
     def interfere(bench: Bench, task: str, kind: str) -> None:
-        at = f"{event} {text.format(kind=kind)}"
-        done = bench.with_env(PYTHONPATH=str(ROOT / "tests" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=at).doit(task)
+        done = bench.killed_at(at.format(kind=kind)).doit(task)
         assert done.returncode == -signal.SIGKILL, f"{done.stdout}\n{done.stderr}"
+        assert gone(at_work_in(bench))
 
     return interfere
 
 
-def doit_killed_while_a_child_starts(bench: Bench, task: str, kind: str) -> None:
-    doit = bench.start(task)
-    wait_for(lambda: doit.children(), doit)
-    kill(doit)
+def child_killed(bench: Bench, task: str, kind: str) -> None:
+    done = bench.killed_at("child").doit(task)
+    assert done.returncode == 1
+    assert "the child process was killed by the system, most likely for want of memory" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def doit_killed_while_a_file_is_written(bench: Bench, task: str, kind: str) -> None:
     doit = bench.start(task)
-    wait_for(lambda: any(path.is_file() for path in bench.artifacts.glob(f".staging/{kind}-*/files/**/*")), doit)
-    kill(doit)
-
-
-def kill(doit: psutil.Popen) -> None:
-    """kill -9; all its descendants must end by themselves."""
-    family = doit.children(recursive=True)
-    assert family
-    doit.send_signal(signal.SIGKILL)
+    wait_for(lambda: doit.poll() is not None or any(path.is_file() for path in bench.artifacts.glob(f".staging/{kind}-*/files/**/*")))
+    doit.kill()
     doit.wait(10)
-    assert gone(family)
+    assert gone(at_work_in(bench))
+    for late in (kind, "package", "../packages"):  # on a busy machine it may have got further
+        bench.drop(late)
 
 
-def gone(family: list[psutil.Process]) -> bool:
+def at_work_in(bench: Bench) -> list[psutil.Process]:
+    """The processes that were told of the bench's folder."""
+    return [one for one in psutil.process_iter(["cmdline"]) if str(bench.artifacts) in " ".join(one.info["cmdline"] or ())]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
     """Whether these processes end within seconds."""
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=10)
     return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
-
-
-def child_killed(bench: Bench, task: str, kind: str) -> None:
-    doit = bench.start(task)
-    wait_for(lambda: doit.children(), doit)
-    (child,) = doit.children()
-    child.send_signal(signal.SIGKILL)
-    assert doit.wait(60) == 1
-    assert "the child process was killed by the system, most likely for want of memory" in bench.said
-    assert "Traceback" not in bench.said
 
 
 # --- asked to stop ------------------------------------------------------------------------------------------------

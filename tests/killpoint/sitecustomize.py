@@ -1,6 +1,9 @@
-"""On the PYTHONPATH of a doit under test: kills it right before it does a certain thing, as a power cut would.
+"""On the PYTHONPATH of a doit under test: kills it, or a child of its, right before a certain thing, as a power cut would.
 
-BAKEHOUSE_TEST_KILL_AT is `EVENT TEXT`: one of Python's audit events ("os.rename", "os.link", "os.mkdir"), and what stands in its arguments.
+BAKEHOUSE_TEST_KILL_AT is one of
+- `EVENT TEXT`: doit, at one of Python's audit events ("os.rename", "os.link", "os.mkdir") with TEXT in its arguments;
+- `parent`, `child`: doit, or its child, as the child starts;
+- `stop`: nothing is killed; the child stops as it starts, until it is told to go on.
 """
 
 import os
@@ -15,5 +18,12 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-if _EVENT and "doit" in sys.orig_argv:
+if _TEXT and "doit" in sys.orig_argv:
     sys.addaudithook(_hook)
+if any(word.startswith("pipeline.workers.") for word in sys.orig_argv):
+    if _EVENT == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
+    elif _EVENT == "child":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif _EVENT == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
