@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import commands, inspection, signing
+from pipeline import archive, commands, files, inspection, matrix, rebuild, release, signing
 from pipeline.errors import Failure
 from pipeline.process import Children
 from pipeline.progress import size_text
+from pipeline.store import Store
+from pipeline.workspace import artifacts_folder, recipes_folder
 
 
 def _option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
@@ -68,3 +71,95 @@ def _signature(found: inspection.Inspection, params: Any) -> list[str]:
             return [f"{inspection.SIGNATURE}: {failure.what}"]
     print(f"signed   by {params['key'] or params['certificate'] or params['identity']}")
     return []
+
+
+class Rebuild(commands._Ours):
+    """`doit rebuild NAME|DIR`"""
+
+    doc_purpose = "build a package again from the recipe in it, in a store of its own, and compare every file"
+    doc_usage = "NAME|DIR"
+    cmd_options = (_option("keep", "keep what was built again", bool, False),)
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        if len(args) != 1:
+            raise Failure("one package is built again at a time", remedy="name a build, or a folder with a package")
+        store, children = Store(artifacts_folder()), Children()
+        package = Path(args[0]).absolute() if Path(args[0]).is_dir() else store.package(args[0].removeprefix("build:"))
+        with store.lock("rebuild", lambda: print("waiting for another rebuild")):
+            folder = rebuild.place(store)
+            try:
+                again, found = rebuild.build_again(package, recipes_folder(), store, folder, children, print)
+            finally:
+                children.stop()
+            _tell(rebuild.read(package).name, found)
+            if params["keep"] or found.differs:
+                print(f"kept     {again}")
+            else:
+                files.remove(folder)
+        return 1 if found.differs else 0
+
+
+def _tell(name: str, found: rebuild.Comparison) -> None:
+    for word, lines in (("same", found.same), ("apart", found.apart), ("differs", found.differs)):
+        for line in lines:
+            print(f"{word:8} {line}")
+    verdict = f"{len(found.differs)} differ" if found.differs else "all that can be the same is the same"
+    print(f"{name}: {len(found.same)} files have the same bytes, {len(found.apart)} are records of their own; {verdict}")
+
+
+class Release(commands._Ours):
+    """`doit release [NAME...]`"""
+
+    doc_purpose = "write an archive of each package, with checksums, proofs and notes"
+    doc_usage = "[--output DIR] [--since release.json] [NAME ...]"
+    cmd_options = (
+        _option("output", "where to (default: release, below the artifacts)"),
+        _option("since", "release.json of the last release, for the notes"),
+        _option("part-size", "most bytes of a part", int, archive.PART_BYTES),
+    )
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = commands.open_kitchen()
+        session, store = kitchen.session, kitchen.workspace.store
+        folders = []
+        for build in commands._named(args, kitchen):
+            if not store.is_published(build.package, build.name):
+                if args:
+                    raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+                continue
+            is_signed = signing.is_signed(build.package, build.name, session)
+            folders.append(signing.folder(build.name, session) if is_signed else store.package(build.name))
+        if not folders:
+            raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
+        target = Path(params["output"]).absolute() if params["output"] else store.root / "release"
+        last = release.read(Path(params["since"])) if params["since"] else None
+        made = release.make(folders, target, last, params["part_size"])
+        for one in made.packages:
+            parts = f"{len(one.archive.parts)} part{'s' if len(one.archive.parts) > 1 else ''}"
+            print(f"{one.archive.name}  {size_text(one.archive.size)} in {parts}, {'signed' if one.signed else 'not signed'}")
+        print(target)
+        return 0
+
+
+class Matrix(commands._Ours):
+    """`doit matrix`"""
+
+    doc_purpose = "print the builds as JSON for a CI matrix: what changed, and what each needs"
+    doc_usage = "[--against release.json | --base COMMIT] [NAME ...]"
+    cmd_options = (
+        _option("against", "release.json of a release: leave out what is in it"),
+        _option("base", "a commit: leave out what was the same then"),
+        _option("ask", "ask the hub for shapes, to tell memory and disk before a download", bool, False),
+    )
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = commands.open_kitchen()
+        with tempfile.TemporaryDirectory() as scratch:
+            known: dict[str, str] = {}
+            if params["against"]:
+                known = release.read(Path(params["against"])).keys()
+            elif params["base"]:
+                known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
+            rows = matrix.rows(commands._named(args, kitchen), known, ask=params["ask"], scratch=Path(scratch))
+        print(json.dumps({"include": rows}))
+        return 0

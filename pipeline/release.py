@@ -1,0 +1,153 @@
+"""A release: an archive for each package, what proves them, and notes of what changed since the last one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pipeline import archive, card, files, proof
+from pipeline.archive import Archive
+from pipeline.errors import Failure
+from pipeline.inspection import SIGNATURE
+from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest, Written
+from pipeline.progress import size_text
+from pipeline.store import MANIFEST
+
+RECORD = "release.json"
+NOTES = "NOTES.md"
+
+
+class Released(Written):
+    """One package of a release, with what the next release's notes compare."""
+
+    name: str
+    key: str
+    archive: Archive
+    signed: bool
+    source: str
+    options: dict[str, Any]
+    tools: dict[str, str]
+    passed: str  # "3 of 3"
+    common_tokens: str  # with the unquantized model's answers, "31 of 32"
+    size_bytes: int
+
+
+class Release(Written):
+    """The `release.json` of a release."""
+
+    schema_version: Literal[1] = 1
+    packages: tuple[Released, ...]
+
+    def keys(self) -> dict[str, str]:
+        """name -> key of each package."""
+        return {one.name: one.key for one in self.packages}
+
+
+def read(path: Path) -> Release:
+    """A release's `release.json`.
+
+    Raises:
+        Failure: it is not there or not one of ours.
+    """
+    try:
+        return Release.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise Failure("no release.json that can be read", where=str(path), remedy=f"name the {RECORD} of an earlier release") from error
+
+
+def make(packages: Iterable[Path], target: Path, last: Release | None, part_bytes: int = archive.PART_BYTES) -> Release:
+    """Write archives, proofs, notes and checksums of these packages into `target`; the same packages give the same bytes."""
+    target.mkdir(parents=True, exist_ok=True)
+    released = []
+    for folder in packages:
+        manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        packed = archive.write(folder, manifest.name, target, part_bytes)
+        signed = (folder / SIGNATURE).is_file()
+        for name in (PROVENANCE, BOM, *([SIGNATURE] if signed else [])):
+            shutil.copyfile(folder / name, target / f"{manifest.name}.{name}")
+        files.write(target / f"{packed.name}.sha256", f"{packed.sha256}  {packed.name}\n")
+        released.append(_released(manifest, packed, signed))
+    release = Release(packages=tuple(released))
+    files.write(target / RECORD, release.model_dump_json(indent=2) + "\n")
+    files.write(target / NOTES, notes(release, last))
+    (target / CHECKSUMS).unlink(missing_ok=True)
+    files.write(target / CHECKSUMS, proof.checksums(files.records(target)))
+    return release
+
+
+def _released(manifest: PackageManifest, packed: Archive, signed: bool) -> Released:
+    agreements = [verdict.agreement for verdict in manifest.verdicts]
+    builds = [member.build for member in manifest.members] or [manifest.build]
+    return Released(
+        name=manifest.name,
+        key=manifest.key,
+        archive=packed,
+        signed=signed,
+        source=manifest.source.described,
+        options={build.build: build.options.model_dump(mode="json", exclude_none=True) for build in builds},
+        tools=manifest.tools,
+        passed=f"{sum(verdict.passed for verdict in manifest.verdicts)} of {len(manifest.verdicts)}",
+        common_tokens=f"{sum(one.common_tokens for one in agreements)} of {sum(one.source_tokens for one in agreements)}",
+        size_bytes=manifest.size_bytes,
+    )
+
+
+# --- notes --------------------------------------------------------------------------------------------------------
+
+
+def notes(release: Release, last: Release | None) -> str:
+    """What is in a release and what changed since the last one, Markdown; text from outside cannot break out of its place."""
+    before = {one.name: one for one in last.packages} if last else {}
+    lines = ["| package | size | prompts as expected | tokens in common with the unquantized model | signed |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {card.text(one.name)} | {size_text(one.size_bytes)} | {one.passed} | {one.common_tokens} | {'yes' if one.signed else 'no'} |"
+        for one in release.packages
+    ]
+    if last:
+        lines += ["", "## Since the last release", ""]
+        for one in release.packages:
+            old = before.pop(one.name, None)
+            changes = ["new"] if old is None else list(_changes(old, one)) or ["unchanged"]
+            lines.append(f"- {card.text(one.name)}: {'; '.join(changes)}")
+        lines += [f"- {card.text(name)}: no longer part of the release" for name in before]
+    return "\n".join([*lines, "", *_how_to(release), ""])
+
+
+def _changes(old: Released, new: Released) -> Iterator[str]:
+    if old.key == new.key:
+        return
+    yield from _pair("source", old.source, new.source)
+    for path, was, now in _unequal(old.options, new.options):
+        yield from _pair(path, was, now)
+    for tool in sorted({*old.tools, *new.tools}):
+        yield from _pair(tool, old.tools.get(tool, "-"), new.tools.get(tool, "-"))
+    yield from _pair("prompts as expected", old.passed, new.passed)
+    yield from _pair("tokens in common", old.common_tokens, new.common_tokens)
+    yield from _pair("size", size_text(old.size_bytes), size_text(new.size_bytes))
+
+
+def _pair(what: str, old: object, new: object) -> Iterator[str]:
+    if old != new:
+        yield f"{card.text(what)} {card.code(old)} → {card.code(new)}"
+
+
+def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, object, object]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in sorted({*old, *new}):
+            yield from _unequal(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+    elif old != new:
+        yield path, json.dumps(old), json.dumps(new)
+
+
+def _how_to(release: Release) -> list[str]:
+    lines = ["## Putting together and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
+    for one in release.packages:
+        packed = one.archive
+        joined = f"cat {packed.name}.[0-9]* > {packed.name} && " if len(packed.parts) > 1 else ""
+        lines.append(f"{joined}sha256sum --check {packed.name}.sha256 && tar xf {packed.name} && doit verify --package {one.name}")
+    return [*lines, "```", "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]

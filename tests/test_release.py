@@ -1,0 +1,135 @@
+"""Archives, notes and the comparison of two packages: the same package gives the same bytes, and parts come together again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline import files, inspection, proof, rebuild, release
+from pipeline.errors import Failure
+from pipeline.manifest import Agreement, PackageManifest
+from tests.packed import pack
+from tests.test_card import manifest, verdict
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return pack(tmp_path / "package")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {file.path: file.sha256 for file in files.records(folder)}
+
+
+def test_the_same_package_gives_the_same_release_whatever_its_times_and_modes(package: Path, tmp_path: Path) -> None:
+    release.make([package], tmp_path / "one", None)
+    for path in files.walk(package):
+        path.touch()
+        path.chmod(0o600)
+    release.make([package], tmp_path / "two", None)
+    assert _sums(tmp_path / "one") == _sums(tmp_path / "two")
+    release.make([package], tmp_path / "two", None, part_bytes=10_000)  # over an older one, nothing of it stays
+    assert not (tmp_path / "two" / "phi3-int4-openvino.tar").exists()
+
+
+def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_together(package: Path, tmp_path: Path) -> None:
+    made = release.make([package], tmp_path / "out", None, part_bytes=10_000)
+    (one,) = made.packages
+    assert len(one.archive.parts) > 2
+    assert all(0 < part.size <= 10_000 for part in one.archive.parts)
+    notes = (tmp_path / "out" / "NOTES.md").read_text()
+    lines = notes.split("```sh\n")[1].split("\n```")[0].splitlines()
+    joins = [line.removesuffix(" && doit verify --package phi3-int4-openvino") for line in lines]
+    assert joins[1].startswith("cat phi3-int4-openvino.tar.[0-9]* > phi3-int4-openvino.tar && sha256sum --check")
+    subprocess.run(["sh", "-ec", "\n".join(joins)], cwd=tmp_path / "out", check=True, capture_output=True)
+    unpacked = tmp_path / "out" / "phi3-int4-openvino"
+    assert _sums(unpacked) == _sums(package)
+    assert inspection.inspect(unpacked).faults == ()
+
+
+def test_a_release_lists_every_file_of_it_and_carries_the_proofs(package: Path, tmp_path: Path) -> None:
+    release.make([package], tmp_path / "out", None)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    proofs = {f"phi3-int4-openvino.{name}" for name in ("tar", "tar.sha256", "provenance.json", "bom.json")}
+    assert names == {"NOTES.md", "SHA256SUMS", "release.json", *proofs}
+    assert proof.read_checksums(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
+
+
+def test_a_damaged_part_is_caught(package: Path, tmp_path: Path) -> None:
+    release.make([package], tmp_path / "out", None, part_bytes=10_000)
+    part = tmp_path / "out" / "phi3-int4-openvino.tar.002"
+    part.write_bytes(b"x" + part.read_bytes()[1:])
+    done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path / "out", capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "phi3-int4-openvino.tar.002: FAILED" in done.stdout
+
+
+def _changed(told: PackageManifest) -> PackageManifest:
+    options = told.build.options
+    asked = options.model_copy(update={"quantization": options.quantization.model_copy(update={"group_size": 64})})
+    return told.model_copy(update={"build": told.build.model_copy(update={"options": asked}), "key": "cd" * 32})
+
+
+def test_the_notes_say_what_changed_since_the_last_release(tmp_path: Path) -> None:
+    last = release.make([pack(tmp_path / "a"), pack(tmp_path / "gone", manifest("phi3", "fp16-openvino"))], tmp_path / "v1", None)
+    worse = verdict(agreement=Agreement(common_tokens=5, answer_tokens=8, source_tokens=8))
+    told = _changed(manifest("phi3", "int4-openvino", worse, tools={**manifest().tools, "nncf": "3.5.0"}))
+    same, new = pack(tmp_path / "b", told), pack(tmp_path / "c", manifest("smollm2", "int8-openvino"))
+    release.make([same, new], tmp_path / "v2", last)
+    notes = (tmp_path / "v2" / "NOTES.md").read_text()
+    since = notes.split("## Since the last release\n\n")[1].split("\n\n")[0].splitlines()
+    assert since[0].startswith("- phi3-int4-openvino: int4-openvino.quantization.group\\_size `128` → `64`; nncf `3.4.0` → `3.5.0`; ")
+    assert "tokens in common `8 of 8` → `5 of 8`" in since[0]
+    assert since[1:] == ["- smollm2-int8-openvino: new", "- phi3-fp16-openvino: no longer part of the release"]
+
+
+def test_an_unchanged_package_is_called_so(package: Path, tmp_path: Path) -> None:
+    last = release.make([package], tmp_path / "v1", None)
+    release.make([package], tmp_path / "v2", release.read(tmp_path / "v1" / "release.json"))
+    assert last == release.read(tmp_path / "v1" / "release.json")
+    assert "- phi3-int4-openvino: unchanged\n" in (tmp_path / "v2" / "NOTES.md").read_text()
+
+
+def test_a_file_that_is_no_release_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        release.read(tmp_path / "release.json")
+    assert str(caught.value) == (
+        f"{tmp_path / 'release.json'}: no release.json that can be read\n  what to do: name the release.json of an earlier release"
+    )
+
+
+# --- comparing what was built again -------------------------------------------------------------------------------
+
+
+def test_packages_of_the_same_bytes_are_the_same_and_their_records_stand_apart(package: Path, tmp_path: Path) -> None:
+    found = rebuild.compare(package, pack(tmp_path / "again"))
+    assert found.differs == ()
+    assert found.same == ("LICENSE", "below/config.json", "openvino_model.bin", "recipe.yaml")
+    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bom.json", "manifest.json", "provenance.json"]
+
+
+def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None:
+    again = pack(tmp_path / "again", manifest(measured={}), weights=b"weiGhTs")
+    (again / "LICENSE").unlink()
+    (again / "below" / "config.json").write_text("{} \n")
+    (again / "extra.txt").write_text("x")
+    assert rebuild.compare(package, again).differs == (
+        "LICENSE: not made again",
+        "extra.txt: is new",
+        "below/config.json: 4 bytes, was 3",
+        "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
+        "manifest.json: what was measured is not the same",
+    )
+
+
+def test_a_compiled_blob_of_the_same_size_is_compared_by_what_was_measured_of_it(package: Path, tmp_path: Path) -> None:
+    again = pack(tmp_path / "again")
+    (package / "openvino_model.blob").write_bytes(b"ELF one")
+    (again / "openvino_model.blob").write_bytes(b"ELF two")
+    found = rebuild.compare(package, again)
+    assert found.differs == ()
+    assert "openvino_model.blob: 3 of 7 bytes differ, the first at 4" in found.apart
+    (again / "openvino_model.blob").write_bytes(b"ELF three")
+    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 9 bytes, was 7",)
