@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline import npu_options, ort_folders, ort_options
 from pipeline.manifest import PackageManifest, Verdict
 from pipeline.npu_options import OpenVINONpu
+from pipeline.npulib_options import NpuLibrary
 from pipeline.ort_options import OnnxRuntimeGenAI
 from pipeline.recipe import BuildOptions, HuggingFace, Local, OpenVINO, PyPI, ResolvedBuild
 
@@ -30,6 +31,7 @@ _RUNTIME_TOOLS = (
     *("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf"),
     *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
     *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
+    *("intel-npu-acceleration-library", "neural-compressor"),
 )
 
 
@@ -91,6 +93,9 @@ def _hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
             quantized = [] if first.quantization.weights == "fp16" else ["nncf"]
             tags = ["openvino", "openvino-genai", "npu", *quantized, *precisions]
             return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case NpuLibrary():
+            tags = ["intel-npu-acceleration-library", "npu", "pickle", *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
         case OnnxRuntimeGenAI():
             providers = {build.execution_provider for build in builds if isinstance(build, OnnxRuntimeGenAI)}
             tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *(["DML"] if "dml" in providers else []), *precisions]
@@ -106,6 +111,8 @@ def format_of(build: BuildOptions) -> str:
             return "in OpenVINO IR"
         case OpenVINONpu():
             return "in OpenVINO IR for Intel NPUs"
+        case NpuLibrary():
+            return "compiled by the Intel NPU Acceleration Library (a pickle)"
         case OnnxRuntimeGenAI():
             return f"in ONNX for ONNX Runtime GenAI on {ort_options.TITLES[build.execution_provider]}"
         case _:

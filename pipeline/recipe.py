@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from pipeline import npu_options, ort_folders, ort_options, publishing, quantization
 from pipeline.model import Fault, Model, Rule
 from pipeline.npu_options import OpenVINONpu
+from pipeline.npulib_options import NpuLibrary
 from pipeline.ort_options import OnnxRuntimeGenAI
 from pipeline.publishing import CardWords, Publish
 from pipeline.quantization import Quantization
@@ -159,7 +160,7 @@ class OpenVINO(Model):
 
 
 # Another runtime: its class here, and its normal form in normal_options().
-BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu, Field(discriminator="runtime")]
+BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu | NpuLibrary, Field(discriminator="runtime")]
 
 
 def normal_options(options: BuildOptions) -> BuildOptions:
@@ -171,6 +172,8 @@ def normal_options(options: BuildOptions) -> BuildOptions:
             return ort_options.normal(options)
         case OpenVINONpu():
             return npu_options.normal(options)
+        case NpuLibrary():
+            return options
         case _:
             assert_never(options)
 

@@ -1,0 +1,137 @@
+"""What a pickled model holds, read without running any of it: names stand for classes, and tensors are only dtypes and shapes."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LIBRARY = "intel_npu_acceleration_library.nn"
+_MODEL = "transformers.models.phi3"
+# All that a Phi-3 compiled by the library 1.4.0 refers to (torch 2.13, transformers 4.46). Unpickling calls what it names,
+# so a name more is not a detail: it is a program.
+CLASSES = frozenset(
+    {
+        *(f"{_LIBRARY}.{name}" for name in ("linear.Linear", "linear.QuantizedLinear", "autograd.AutogradMatMul")),
+        *(f"{_MODEL}.modeling_phi3.Phi3{name}" for name in ("ForCausalLM", "Model", "DecoderLayer", "SdpaAttention", "MLP", "RMSNorm")),
+        f"{_MODEL}.modeling_phi3.Phi3RotaryEmbedding",
+        f"{_MODEL}.configuration_phi3.Phi3Config",
+        "transformers.generation.configuration_utils.GenerationConfig",
+        *(f"torch.nn.modules.{name}" for name in ("activation.SiLU", "container.ModuleList", "dropout.Dropout", "sparse.Embedding")),
+    }
+)
+_STORAGES = {"HalfStorage": "float16", "FloatStorage": "float32", "CharStorage": "int8", "ByteStorage": "uint8"}
+_WIDTHS = {"float16": 2, "float32": 4, "int8": 1, "uint8": 1}
+_DTYPES = ("float16", "float32")
+
+
+class Foreign(ValueError):
+    """The pickle refers to something that a compiled model has no use for, or is not laid out like one."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor by dtype and shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Thing:
+    """An object of a class that stays a name."""
+
+    name = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+
+def read(path: Path) -> Thing:
+    """The model in a file that torch.save wrote.
+
+    Raises:
+        Foreign: it is no such file, or refers to anything but the parts of a compiled Phi-3.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            programs = [name for name in archive.namelist() if name.endswith(".pkl")]
+            if len(programs) != 1:
+                raise Foreign(f"there are {len(programs)} pickles in it, should be one")
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            with archive.open(programs[0]) as program:
+                model = _Reader(program, programs[0].removesuffix("data.pkl"), sizes).load()
+    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
+        raise Foreign(f"it is not whole: {error}") from error
+    if not isinstance(model, Thing):
+        raise Foreign("what it holds is not a model")
+    return model
+
+
+def modules(model: Thing, name: str = "") -> Iterator[tuple[str, Thing]]:
+    """Name and module of the model and all below it, as torch names them."""
+    yield name, model
+    for child, module in vars(model).get("_modules", {}).items():
+        if isinstance(module, Thing):
+            yield from modules(module, f"{name}.{child}" if name else child)
+
+
+def parameters(module: Thing) -> Mapping[str, Tensor]:
+    """A module's own tensors by name; a quantized layer's are attributes and not registered."""
+    registered = vars(module).get("_parameters", {})
+    plain = {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
+    return plain | {name: value for name, value in registered.items() if isinstance(value, Tensor)}
+
+
+class _Reader(pickle.Unpickler):
+    """Python's own reader, that is handed stand-ins for whatever the pickle names."""
+
+    def __init__(self, program: Any, prefix: str, sizes: Mapping[str, int]) -> None:
+        super().__init__(program, encoding="utf-8")
+        self.prefix, self.sizes = prefix, sizes
+        self.classes: dict[str, type[Thing]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module.replace('__builtin__', 'builtins')}.{name}"
+        if full in CLASSES:
+            return self.classes.setdefault(full, type(name, (Thing,), {"name": full}))
+        if full in _CALLS:
+            return _CALLS[full]
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        if module == "torch" and name in _DTYPES:
+            return full
+        raise Foreign(f"it refers to {full}, which a compiled Phi-3 has no use for")
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        _, dtype, key, _, count = pid
+        if self.sizes.get(f"{self.prefix}data/{key}") != count * _WIDTHS[dtype]:
+            raise Foreign(f"the {count} numbers of tensor {key} are not all in it")
+        return Tensor(dtype, (count,))
+
+
+def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], *rest: Any) -> Tensor:
+    return Tensor(storage.dtype, tuple(size))
+
+
+def _parameter(data: Tensor, *rest: Any) -> Tensor:
+    return data
+
+
+def _attribute(of: Any, name: str) -> str:
+    """The one attribute that the library's layers keep a hold of."""
+    if getattr(of, "name", "") != f"{_LIBRARY}.autograd.AutogradMatMul" or name != "apply":
+        raise Foreign(f"it asks for the attribute {name} of {getattr(of, 'name', of)}")
+    return name
+
+
+_CALLS: Mapping[str, Any] = {
+    "collections.OrderedDict": OrderedDict,
+    "builtins.set": set,
+    "builtins.getattr": _attribute,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}
