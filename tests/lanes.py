@@ -72,7 +72,15 @@ ONNX = Lane(
     "model.onnx.data",
     ("download", "compress", "reference", "validate", "package"),
 )
-LANES = [lane for lane in (OPENVINO, ONNX) if lane.runtime in BACKENDS]
+# Export and tokenizer are the OpenVINO lane's own steps; blobs, whose bytes differ at every making, have tests in test_npu_compile.
+NPU = Lane(
+    "openvino-npu",
+    {"npu": {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "max_prompt_len": 128, "min_response_len": 64}},
+    "npu",
+    "openvino_model.bin",
+    ("compress", "validate", "package"),
+)
+LANES = [lane for lane in (OPENVINO, ONNX, NPU) if lane.runtime in BACKENDS]
 
 
 def made_once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
