@@ -60,3 +60,7 @@ def task_build() -> Iterator[tasks.Task]:
 
 def task_sign() -> Iterator[tasks.Task]:
     return kitchen.signatures()
+
+
+def task_publish() -> Iterator[tasks.Task]:
+    return kitchen.publications()

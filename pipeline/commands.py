@@ -27,6 +27,13 @@ from pipeline.tasks import Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
 _HTML = {"name": "html", "long": "html", "type": str, "default": "", "help": "write a page with bar charts to this file instead"}
+_PLAN_ONLY = {
+    "name": "dry_run",
+    "long": "dry-run",
+    "type": bool,
+    "default": False,
+    "help": "of publish: only say what would change on the hub",
+}
 _DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
 
 
@@ -42,8 +49,11 @@ def open_kitchen() -> Kitchen:
 class Run(DoitRun):  # type: ignore[misc]
     """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
 
+    cmd_options = (*DoitRun.cmd_options, _PLAN_ONLY)
+
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
+        self.dry_run = bool(params["dry_run"])
         return _told(lambda: int(super(Run, self).execute(params, args)), failed=3)
 
     def parse_execute(self, in_args: list[str]) -> int:
@@ -57,8 +67,12 @@ class Run(DoitRun):  # type: ignore[misc]
     def _execute(self, *args: Any, **options: Any) -> int:
         kitchen = _kitchen(self)
         self.sel_tasks: list[str] = _expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen)
-        preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
         try:
+            if self.dry_run:
+                for build in _publications(self.sel_tasks, kitchen):
+                    print(kitchen.plan_publication(build))
+                return 0
+            preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
             return int(super()._execute(*args, **options))
         finally:
             kitchen.session.children.stop()
@@ -223,25 +237,50 @@ def _kitchen(command: DoitCmdBase) -> Kitchen:
 
 
 def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[str]:
-    """The selected task names with `build` standing for all builds that this machine can make.
+    """The selected task names with `build` standing for all builds that this machine can make, and `publish` for all that go to the hub.
 
     Raises:
         Failure: a name is no task's; with the nearest ones.
     """
+    homes = {f"publish:{build.name}": build.destination for build in kitchen.workspace.plan.builds}
     for name in selected:
+        if (name == "publish" and not any(homes.values())) or (name in homes and homes[name] is None):
+            raise Failure(
+                "no recipe says where its builds are published"
+                if name == "publish"
+                else f"its recipe does not say where {name[8:]} is published",
+                remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
+            )
         if "*" not in name and name not in known:
             near = difflib.get_close_matches(name, known, 3, 0.5)
             raise Failure(
                 f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
             )
     can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
-    return [one for name in selected for one in (can if name == "build" else [name])]
+    all_of = {"build": can, "publish": [name for name, home in homes.items() if home is not None]}
+    return [one for name in selected for one in all_of.get(name, [name])]
 
 
 def _selected(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
-    """The builds among the selected tasks."""
+    """The builds among the selected tasks, to be made or published."""
     wanted = list(names)
-    return [build for build in kitchen.workspace.plan.builds if any(fnmatch.fnmatch(f"build:{build.name}", name) for name in wanted)]
+    builds = kitchen.workspace.plan.builds
+    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in ("build", "publish") for name in wanted)]
+
+
+def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
+    """The builds whose publication is to be planned.
+
+    Raises:
+        Failure: another task is selected.
+    """
+    wanted = list(names)
+    if others := [name for name in wanted if not name.startswith("publish:")]:
+        raise Failure(
+            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
+        )
+    builds = [one for one in kitchen.workspace.plan.builds if one.destination]
+    return [one for one in builds if any(fnmatch.fnmatch(f"publish:{one.name}", name) for name in wanted)]
 
 
 def _named(args: list[str], kitchen: Kitchen) -> list[Build]:

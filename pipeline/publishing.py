@@ -13,7 +13,7 @@ from pipeline.terms import NAME_PATTERN, CardTag, Licence, Line, Name, Organizat
 
 MAIN = "main"
 # Of no meaning where nothing is published from this recipe: only its card's words are left then.
-_WHERE = ("org", "visibility", "branch", "pull_request", "tag", "allow_pickle")
+_WHERE = ("org", "visibility", "branch", "pull_request", "tag", "sign", "allow_pickle")
 
 
 class Publish(Model):
@@ -37,6 +37,7 @@ class Publish(Model):
     branch: Ref = Field(MAIN, description="Branch that is committed to; made from main if it is not there.")
     pull_request: bool = Field(False, description="Whether to open a pull request against main in place of a commit to it.")
     tag: Ref | None = Field(None, description="Git tag to give the commit; a tag that names another content is never moved.")
+    sign: bool = Field(False, description="Whether the package must be signed before; PIPELINE_SIGN says by what.")
     allow_pickle: bool = Field(False, description="Whether files that can run code when they are loaded (pickles) may be published.")
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -93,6 +94,7 @@ class Destination:
         repo: owner/name on the hub.
         branch: what is committed to, or the base of the pull request.
         tag: git tag that the commit gets.
+        sign: whether only a signed package may go there.
         allow_pickle: whether files that can run code when they are loaded may go there.
     """
 
@@ -101,6 +103,7 @@ class Destination:
     branch: str
     pull_request: bool
     tag: str | None
+    sign: bool
     allow_pickle: bool
 
 
@@ -129,6 +132,7 @@ def destination(publish: Publish | None, recipe: str, name: str, *, listed_only:
         branch=publish.branch,
         pull_request=publish.pull_request,
         tag=publish.tag,
+        sign=publish.sign,
         allow_pickle=publish.allow_pickle,
     )
 

@@ -43,6 +43,11 @@ def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
             raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
 
 
+def wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment wants what is published to be signed."""
+    return bool(environ.get("PIPELINE_SIGN"))
+
+
 def folder(name: str, session: Session) -> Path:
     """Where the signed copy of a package is: its files as hard links, and the signature beside them."""
     return session.store.root / "signed" / name

@@ -8,13 +8,14 @@ from typing import Any, TextIO
 from doit.exceptions import TaskFailed
 from rich.console import Group
 
-from pipeline import overview, signing
+from pipeline import overview, publication, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
 from pipeline.process import Progress
 from pipeline.progress import Reporter
 from pipeline.session import Session
-from pipeline.stages import dispatch
+from pipeline.stages import dispatch, publish
+from pipeline.stages.publish import Outcome
 from pipeline.step import Kind, Step
 from pipeline.workspace import Workspace
 
@@ -63,6 +64,7 @@ _DOCS = {
     "validate": "generate from the golden prompts in the real runtime",
     "package": "join what passed to what will be published",
     "build": "all of it: every build that this machine can make",
+    "publish": "bring packages to where their recipes publish them",
     "sign": "put a signature beside a package's files, in a copy of it",
 }
 
@@ -87,7 +89,7 @@ def _build(build: Build, session: Session, known: dict[str, str]) -> Task:
         "basename": "build",
         "name": build.name,
         "doc": build.asked.description if build.cannot is None else f"not on this machine: {build.cannot}",
-        "actions": [(publish, [build, session])],
+        "actions": [(put, [build, session])],
         "uptodate": [(session.store.is_published, [build.package, build.name])],
         "setup": [known[build.package.key]],
         "clean": [(session.store.withdraw, [build.name])],
@@ -104,7 +106,7 @@ def run(step: Step, session: Session) -> TaskFailed | None:
     return None
 
 
-def publish(build: Build, session: Session) -> TaskFailed | None:
+def put(build: Build, session: Session) -> TaskFailed | None:
     """The action of a build's task: its package under its name."""
     try:
         session.store.publish(build.package, build.name, lambda: None)
@@ -148,6 +150,51 @@ class Kitchen:
                 "setup": [f"build:{build.name}"],
                 "meta": {"build": build},
             }
+
+    def publications(self) -> Iterator[Task]:
+        """A task for each build that its recipe publishes. It asks the hub every time, and sends what is not there."""
+        yield {"basename": "publish", "name": None, "doc": _DOCS["publish"]}
+        for build in self.workspace.plan.builds:
+            if build.destination is not None:
+                yield {
+                    "basename": "publish",
+                    "name": build.name,
+                    "doc": f"to {build.destination.repo}",
+                    "actions": [(self._publish, [build])],
+                    "setup": [f"sign:{build.name}" if build.destination.sign or signing.wanted() else f"build:{build.name}"],
+                    "meta": {"build": build},
+                }
+
+    def plan_publication(self, build: Build) -> str:
+        """What publishing a build would change, as text.
+
+        Raises:
+            Failure: it is not built, not published by its recipe, or the hub cannot be asked.
+        """
+        return publication.text(self._published(build, dry_run=True))
+
+    def _publish(self, build: Build) -> TaskFailed | None:
+        try:
+            print(publication.text(self._published(build, dry_run=False)))
+        except Failure as failure:
+            return TaskFailed(str(failure))
+        return None
+
+    def _published(self, build: Build, *, dry_run: bool) -> Outcome:
+        if build.destination is None:
+            raise Failure(
+                f"the recipe does not say where {build.name} is published", remedy=f"add it to `publish` of {build.asked.recipe}.yaml"
+            )
+        task = f"publish:{build.name}"
+        return publish.run(
+            build.name,
+            build.package,
+            build.destination,
+            self.session,
+            signed=signing.folder(build.name, self.session) if signing.is_signed(build.package, build.name, self.session) else None,
+            dry_run=dry_run,
+            tell=lambda progress: self.reporter.tell(task, progress),
+        )
 
     def overview(self) -> Task:
         """The task that bare `doit` runs: it never starts a download."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import hub as hubs
-from tests import lanes, standin
+from tests import hub_write, lanes, standin
 from tests.bench import Bench
 
 
@@ -50,3 +50,16 @@ def lane(request: pytest.FixtureRequest) -> lanes.Lane:
 def baked(lane: lanes.Lane, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Bench:
     """All builds of the lane, made without any interruption; tests that change something work on a copy."""
     return lanes.baked(lane, tmp_path_factory, tiny_checkpoint)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_write.Workshop]:
+    """An empty hub that can be written to, and an environment with a token for it."""
+    hub, server = hub_write.start(tmp_path / "hub")
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub_write.WRITER, "HF_HOME": str(tmp_path / "hf")}.items():
+        monkeypatch.setenv(name, value)
+    yield hub
+    server.shutdown()
+    server.server_close()

@@ -54,9 +54,13 @@ class Repo:
 
 @dataclass
 class Workshop(Hub):
-    """A hub that can be written to. `Fault.path` names a step: create, branch, preupload, batch, put, complete, verify, yaml, commit,
-    tag, or "report" for what it says of a file afterwards. Kinds beside those of Hub: "409", "412", "413", "lost" (done, but the
-    connection ends without an answer), "cut" (the connection ends before anything is done)."""
+    """A hub that can be written to.
+
+    `Fault.path` names a step: create, branch, preupload, batch, put, complete, verify, yaml, commit, tag; "read" for any question, or
+    "report" for what it says of a file afterwards. Kinds beside those of Hub: "409", "412", "413"; "lost" (it is done, but the
+    connection ends without an answer); "cut" (the connection ends before anything is done); "echo" (an error that repeats the token);
+    "moved" (somebody else commits just before); "stall" (nothing until the client has gone).
+    """
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="hub-")))
     made: dict[str, Repo] = field(default_factory=dict)
@@ -103,6 +107,11 @@ class Workshop(Hub):
     def stored(self, oid: str) -> Path:
         """Where an uploaded object is."""
         return self.folder / f"lfs-{oid}"
+
+
+def fault(kind: str, step: str, *, times: int = 1, after: int = 0) -> Fault:
+    """A fault of a step, by default once."""
+    return Fault(kind, step, after, times)  # type: ignore[arg-type]
 
 
 _MORE = {
@@ -175,10 +184,9 @@ class _Writing(_Answer):
             | ({"lfs": {"sha256": file.sha256, "size": file.size, "pointerSize": 135}} if _large(name, file.size) else {})
             for name, file in files.items()
         ]
-        if (fault := self.hub.fault("report")) and siblings:
-            chosen = next(entry for entry in siblings if "lfs" in entry)
-            chosen["lfs"] = {**chosen["lfs"], "sha256": "0" * 64}  # type: ignore[dict-item]
-            assert fault.kind == "wrong"
+        for entry in [entry for entry in siblings if "lfs" in entry][:1]:
+            if self.hub.fault("report"):
+                entry["lfs"] = {**entry["lfs"], "sha256": "0" * 64}  # type: ignore[dict-item]
         return self._json({"_id": "0", "id": repo, "sha": commit, "private": self.hub.made[repo].private, "siblings": siblings, "tags": []})
 
     def _refs(self, repo: str) -> dict[str, Any]:
@@ -215,9 +223,12 @@ class _Writing(_Answer):
             self.rfile.read(fault.after)
             return self._hang_up()
         body = self._body()
-        if fault and fault.kind not in ("lost", "wrong"):
+        if fault and fault.kind == "moved":
+            self._somebody_else(*found.groups())
+        elif fault and fault.kind not in ("lost", "wrong"):
             return self._fail(fault.kind)
-        if step not in ("put", "complete") and self._token() != WRITER and step not in ("preupload", "commit", "yaml", "batch"):
+        # Who may only read may open a pull request; addresses for uploads carry a right of their own.
+        if step in ("create", "branch", "tag") and self._token() != WRITER:
             return self._status("403" if self._token() == READER else "401")
         act: Callable[..., None] = getattr(self, f"_{step}")
         if fault and fault.kind == "lost":
@@ -245,6 +256,12 @@ class _Writing(_Answer):
     def _fail(self, kind: str) -> None:
         if kind == "cut":
             return self._hang_up()
+        if kind == "echo":
+            return self._refuse(400, f"cannot read the header Authorization: {self.headers['Authorization']}")
+        if kind == "stall":
+            self.connection.settimeout(60)
+            self.rfile.read(1)  # ends when the client does
+            return self._hang_up()
         status, headers = {**_STATUS, **_MORE}[kind]
         return self._send(status, headers, json.dumps({"error": headers.get("X-Error-Message", "failure")}).encode())
 
@@ -254,6 +271,10 @@ class _Writing(_Answer):
     def _refuse(self, status: int, message: str, code: str = "") -> None:
         headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
         self._send(status, headers, json.dumps({"error": message}).encode())
+
+    def _somebody_else(self, repo: str, branch: str) -> None:
+        files = {**self.hub.repos[("model", repo, self.hub.made[repo].branches[branch])], "theirs.txt": self.hub.keep(b"theirs")}
+        self.hub.made[repo].branches[branch] = self.hub.commit(repo, files, "somebody else's")
 
     def _create(self, body: bytes, query: dict[str, list[str]]) -> None:
         asked = json.loads(body)
@@ -429,6 +450,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-__all__ = ["Fault", "Workshop", "start"]

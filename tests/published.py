@@ -7,9 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline import files
+from pipeline.errors import Failure
 from pipeline.manifest import Agreement, PackageManifest, SourceRecord, StepRecord, Validation, Verdict
 from pipeline.plan import Build
+from pipeline.session import Session
+from pipeline.stages import publish
+from pipeline.stages.publish import Outcome
 from pipeline.store import Staging, Store
 from pipeline.workspace import open_workspace
 from tests.bench import Bench, recipe
@@ -62,6 +68,23 @@ def package(made: Bench, contents: Mapping[str, bytes] = MODEL, name: str = "tin
     store.commit(step, staging, record)
     store.publish(step, name, lambda: None)
     return store.package(name)
+
+
+def run(made: Bench, *, dry_run: bool = False) -> Outcome:
+    """Publish the bench's build, or plan that, with the environment's hub and token."""
+    planned = build(made)
+    assert planned.destination
+    session = Session(Store(made.artifacts))
+    return publish.run(
+        planned.name, planned.package, planned.destination, session, signed=None, dry_run=dry_run, tell=lambda progress: None
+    )
+
+
+def refusal(made: Bench) -> str:
+    """What publishing is refused with."""
+    with pytest.raises(Failure) as caught:
+        run(made)
+    return str(caught.value)
 
 
 def _manifest(planned: Build, folder: Path, passed: bool) -> PackageManifest:

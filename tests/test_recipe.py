@@ -339,14 +339,16 @@ def test_only_what_looks_at_data_uses_a_calibration() -> None:
 
 # --- where builds are published -------------------------------------------------------------------
 
-WHERE = {"repo": "bakers/{recipe}-{build}", "visibility": "public", "branch": "next", "tag": "v1", "allow_pickle": True}
+WHERE = {"repo": "bakers/{recipe}-{build}", "visibility": "public", "branch": "next", "tag": "v1", "sign": True, "allow_pickle": True}
 
 
 def test_the_name_of_a_repository_is_filled_in_and_one_of_its_own_wins() -> None:
     publish = recipe(publish={"org": "bakers", "repo": "{org}/{name}-ov", "repos": {"fp16": "{org}/Tiny-fp16"}}).publish
-    assert destination(publish, "tiny", "int4") == Destination("bakers/tiny-int4-ov", True, "main", False, None, False)
-    assert destination(publish, "tiny", "fp16") == Destination("bakers/Tiny-fp16", True, "main", False, None, False)
-    assert destination(recipe(publish=WHERE).publish, "tiny", "fp16") == Destination("bakers/tiny-fp16", False, "next", False, "v1", True)
+    assert destination(publish, "tiny", "int4") == Destination("bakers/tiny-int4-ov", True, "main", False, None, False, False)
+    assert destination(publish, "tiny", "fp16") == Destination("bakers/Tiny-fp16", True, "main", False, None, False, False)
+    assert destination(recipe(publish=WHERE).publish, "tiny", "fp16") == Destination(
+        "bakers/tiny-fp16", False, "next", False, "v1", True, True
+    )
 
 
 def test_a_build_without_a_repository_is_not_published() -> None:

@@ -43,30 +43,40 @@ class Outcome:
 
 
 def run(
-    name: str, package: Step, destination: Destination, session: Session, *, dry_run: bool, tell: Callable[[Progress], None]
+    name: str,
+    package: Step,
+    destination: Destination,
+    session: Session,
+    *,
+    signed: Path | None,
+    dry_run: bool,
+    tell: Callable[[Progress], None],
 ) -> Outcome:
     """Publish the package of `name`, or plan it; a second time does nothing.
+
+    Args:
+        signed: where the same package lies with a signature, if it is signed.
 
     Raises:
         Failure: the package is not there, not proven or not whole, it may not be published, or the hub did not take it; then with
             what the repository holds now.
     """
-    where = f"publishing {name}"
-    folder = session.store.package(name)
     try:
         manifest, parts = proven(name, package, session)
-        refuse_unpublishable(folder, manifest, destination)
-        title, description = message(manifest, files.sha256(folder / MANIFEST))
-        request = _request(folder, destination, parts, title, description)
+        if signed is not None:
+            parts = (*parts, *_beside(signed, parts))
+        refuse_unpublishable(session.store.package(name), manifest, destination, signed=signed is not None)
+        title, description = message(manifest, next(part.sha256 for part in parts if part.path == MANIFEST))
+        request = _request(signed or session.store.package(name), destination, parts, title, description)
         facts = _carried_out(name, request, session, dry_run=dry_run, tell=tell)
     except Failure as failure:
-        raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure
+        raise Failure(failure.what, where=f"publishing {name}", remedy=failure.remedy, details=failure.details) from failure
     outcome = Outcome(name, destination, facts["plan"], title, description)
     if dry_run:
         return outcome
     receipt = _receipt(manifest, destination, parts, facts)
     receipts.write(session.store, receipt)
-    return Outcome(name, destination, facts["plan"], title, description, receipt)
+    return replace(outcome, receipt=receipt)
 
 
 def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest, tuple[FileRecord, ...]]:
@@ -92,12 +102,28 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
     return manifest, record.files
 
 
-def refuse_unpublishable(folder: Path, manifest: PackageManifest, destination: Destination) -> None:
+def _beside(folder: Path, parts: tuple[FileRecord, ...]) -> tuple[FileRecord, ...]:
+    """The files in a folder that are not among `parts`: the signature."""
+    paths = {path.relative_to(folder).as_posix(): path for path in files.walk(folder)}
+    return tuple(
+        FileRecord(path=name, size=path.stat().st_size, sha256=files.sha256(path))
+        for name, path in paths.items()
+        if name not in {part.path for part in parts}
+    )
+
+
+def refuse_unpublishable(folder: Path, manifest: PackageManifest, destination: Destination, *, signed: bool) -> None:
     """Refuse what may not be published at all.
 
     Raises:
-        Failure: it has pickles and the recipe does not allow them, or a licence of its own whose text is missing.
+        Failure: it has pickles and the recipe does not allow them, it must be signed and is not, or it has a licence of its own whose
+            text is missing.
     """
+    if destination.sign and not signed:
+        raise Failure(
+            "the recipe publishes signed packages only, and this one is not signed",
+            remedy=f"set PIPELINE_SIGN to what signs it: `doit publish:{manifest.name}` or `doit sign:{manifest.name}` does it then",
+        )
     if not destination.allow_pickle and (found := pickles.found(folder)):
         raise Failure(
             "the package has files that can run any code when they are loaded (pickles)",
@@ -123,7 +149,7 @@ def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:
 
 
 def _request(folder: Path, destination: Destination, parts: tuple[FileRecord, ...], title: str, description: str) -> dict[str, Any]:
-    asked = {name: value for name, value in asdict(destination).items() if name != "allow_pickle"}
+    asked = {name: value for name, value in asdict(destination).items() if name not in ("sign", "allow_pickle")}
     return {**asked, "folder": str(folder), "title": title, "description": description, "files": [part.model_dump() for part in parts]}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import disable_progress_bars, set_client_factory
 
 from pipeline.workers import discreet, events, hub_remote, hub_upload, leash
 from pipeline.workers.hub_remote import MANIFEST, Comparison, Held, Local
@@ -32,6 +32,7 @@ def main() -> None:
     facts = json.loads(asked.request.read_text(encoding="utf-8"))
     request = Request(**{**facts, "folder": Path(facts["folder"]), "files": tuple(facts["files"])})
     disable_progress_bars()
+    set_client_factory(hub_upload.patient_client)
     discreet.install()
     try:
         token = get_token()

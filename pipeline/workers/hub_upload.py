@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import httpx
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import close_session
-from huggingface_hub.utils._http import parse_ratelimit_headers
+from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 
 from pipeline.workers import events, hub_remote
 from pipeline.workers.hub_remote import Comparison, Local
@@ -24,7 +25,17 @@ from pipeline.workers.publish_errors import PASSING, Refused, answered, unanswer
 WAITS_S = (1.0, 2.0, 4.0, 8.0)
 LONGEST_WAIT_S = 310.0  # the hub's limits are for five minutes
 SECONDS_BETWEEN_WORDS = 0.5
+# The client waits for ever (huggingface_hub 1.21, `default_client_factory`), and a connection may die without a word. A commit of
+# many files, or joining the parts of a large one, may take the hub minutes.
+PATIENCE = httpx.Timeout(connect=30, write=120, read=300, pool=None)
 T = TypeVar("T")
+
+
+def patient_client() -> httpx.Client:
+    """The client's own session, which gives up on a hub that says nothing any more."""
+    client: httpx.Client = default_client_factory()
+    client.timeout = PATIENCE
+    return client
 
 
 def insist(doing: str, action: Callable[[], T], *, client_tries: bool = False) -> T:

@@ -63,6 +63,10 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
         return Refused(
             f"{repo} is on the hub, and the hub's client is told to stay offline.", "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
         )
+    if isinstance(error, ValueError) and "Invalid metadata in README.md" in str(error):
+        return Refused(
+            "The hub does not take the model card's front matter.", "Mend `publish` in the recipe.", tuple(str(error).split("\n")[1:])
+        )
     response = answered(error)
     if response is not None:
         what, remedy = _status(response, repo)
@@ -73,10 +77,6 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
         return Refused(
             f"The hub at {constants.ENDPOINT} cannot be reached, or does not answer: {reason}.",
             f"Check the network, and HF_ENDPOINT and HTTPS_PROXY if they are set, and {AGAIN}.",
-        )
-    if isinstance(error, ValueError) and "Invalid metadata in README.md" in str(error):
-        return Refused(
-            "The hub does not take the model card's front matter.", "Mend `publish` in the recipe.", tuple(str(error).split("\n")[1:])
         )
     return None
 
