@@ -178,5 +178,6 @@ def remove(folder: Path) -> None:
 
 
 def size_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(path.stat().st_size for path in walk(folder)) if folder.is_dir() else 0
+    """Bytes of all files below `folder`; links, as a scratch folder may hold them, are not followed."""
+    found = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+    return sum(path.lstat().st_size for path in found)
