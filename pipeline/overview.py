@@ -29,7 +29,7 @@ _HINT = """
 
 def builds(plan: Plan, store: Store) -> str:
     """Every build, one line each: its task, how it stands, what is done to the weights, what it is (or why it cannot be made here)."""
-    rows = [(f"build:{one.name}", _standing(one, store), brief(one.asked.options), _doc(one)) for one in plan.builds]
+    rows = [(f"build:{one.name}", _standing(one, store), _brief(one), _doc(one)) for one in plan.builds]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join("  ".join((*(f"{text:{width}}" for text, width in zip(row, widths, strict=False)), row[3])) for row in rows)
 
@@ -37,6 +37,10 @@ def builds(plan: Plan, store: Store) -> str:
 def welcome(plan: Plan, store: Store) -> str:
     """The builds, and what to type next."""
     return f"{builds(plan, store)}\n{_HINT}"
+
+
+def _brief(build: Build) -> str:
+    return f"{len(build.members)} builds in one repository" if build.members else brief(build.asked.options)
 
 
 def _standing(build: Build, store: Store) -> str:

@@ -14,7 +14,7 @@ from pipeline.backends import BACKENDS, ort_fit, ort_genai, ort_rules, ort_words
 from pipeline.ort_folders import folder
 from pipeline.ort_options import OnnxRuntimeGenAI, normal
 from pipeline.survey import Survey, Tensor
-from pipeline.workers import ort_build
+from pipeline.workers import ort_build, ort_tokenizer
 from tests.ort_making import build, model_step
 
 INT4 = {"weights": "int4"}
@@ -406,6 +406,29 @@ def test_end_tokens_and_search_defaults_that_the_builder_leaves_out_are_put_in(t
 def test_without_a_generation_config_the_end_tokens_of_config_json_count(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"eos_token_id": 5, "temperature": 0.1}', encoding="utf-8")
     assert ort_build.generation_config(tmp_path) == {"eos_token_id": 5}
+
+
+DIGITS = {"type": "Digits", "individual_digits": True}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
+
+def test_digits_before_byte_level_become_regular_expressions(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS, BYTES]}}), encoding="utf-8")
+    assert ort_tokenizer.mend(tmp_path)
+    steps = json.loads(path.read_text(encoding="utf-8"))["pre_tokenizer"]["pretokenizers"]
+    assert [step["type"] for step in steps] == ["Split", "Split", "ByteLevel"]
+    assert [step.get("pattern") for step in steps] == [{"Regex": r"\p{N}"}, {"Regex": ort_tokenizer.GPT2}, None]
+    assert steps[2] == {**BYTES, "use_regex": False}
+    assert not ort_tokenizer.mend(tmp_path)
+
+
+@pytest.mark.parametrize("told", [None, BYTES, {"type": "Sequence", "pretokenizers": [BYTES]}])
+def test_other_tokenizers_are_left_as_they_are(told: Any, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({"pre_tokenizer": told}), encoding="utf-8")
+    assert not ort_tokenizer.mend(tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == {"pre_tokenizer": told}
 
 
 # --- what does not fit ----------------------------------------------------------------------------

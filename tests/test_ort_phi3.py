@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests.ort_making import Made, answers, batch, build, make, sha256
 from tests.standin import QUESTION
-from tests.worker import run
+from tests.worker import ROOT, run
 
 pytestmark = pytest.mark.model
 
@@ -79,6 +80,23 @@ def test_the_weights_are_the_builders_own_bytes(made: dict[str, Made], phi3_chec
     batch(tmp_path, phi3_checkpoint, {"cpu-int4": BUILDS["cpu-int4"]}, ("cpu-int4",))
     for file in ("model.onnx.data", "model.onnx", "genai_config.json"):
         assert sha256(made["cpu-int4"].files / file) == sha256(tmp_path / "upstream-cpu-int4" / file), file
+
+
+def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
+    made: dict[str, Made], phi3_checkpoint: Path, tmp_path: Path
+) -> None:
+    for path in made["cpu-int4"].files.iterdir():
+        (tmp_path / path.name).hardlink_to(path)
+    (tmp_path / "tokenizer.json").unlink()
+    shutil.copyfile(phi3_checkpoint / "tokenizer.json", tmp_path / "tokenizer.json")
+    program = (
+        "import json, sys; from pathlib import Path; from pipeline.workers import ort_tokenizer as t; a, b = map(Path, sys.argv[1:]); "
+    )
+    program += "print(json.dumps([len(t.compare(a, b, False)['differences']), t.mend(b), len(t.compare(a, b, False)['differences'])]))"
+    argv = [sys.executable, "-c", program, str(phi3_checkpoint), str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
+    before, mended, after = json.loads(done.stdout.splitlines()[-1])
+    assert (before > 0, mended, after) == (True, True, 0)
 
 
 def test_what_the_builder_leaves_out_of_the_generation_config_is_mended(one_end_checkpoint: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Builds model folders for ONNX Runtime GenAI with its own model builder: one step a build, from the downloaded checkpoint.
 
-Nothing is shared among builds: of what two of them do alike only the comparison of the tokenizers could be done once, and that
-takes less time than starting a process for it. What a graph should be is ort_rules', whether a checkpoint fits ort_fit's, and
-what the builder is told ort_words'.
+Nothing is shared among builds. Measured on a model of 0.2e9 weights, of 20 s of processor time for int4: 7.2 imports, 0.2 loading
+the checkpoint, 1.4 making the graph, 7.4 quantizing and saving, 2.9 the tokenizer. Only the last could be done once for all, by one
+more process that takes 7 s to import the same; and the graph differs by provider and has its weights in the io type.
+
+What a graph should be is ort_rules', whether a checkpoint fits ort_fit's, and what the builder is told ort_words'.
 """
 
 from __future__ import annotations
