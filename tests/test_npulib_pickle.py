@@ -1,0 +1,74 @@
+"""What is read of a pickled model without running it, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.backends import npulib_pickle
+from pipeline.backends.npulib_pickle import Foreign
+
+
+class _Calls:
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
+def archive(folder: Path, content: Any) -> Path:
+    """A file as torch.save lays it out, with `content` for a model."""
+    program = io.BytesIO()
+    pickle.Pickler(program, protocol=2).dump(content)
+    path = folder / "pytorch_npu_model.pt"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("model/data.pkl", program.getvalue())
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(Foreign) as caught:
+        npulib_pickle.read(path)
+    return str(caught.value)
+
+
+def test_a_pickle_that_would_run_a_command_is_refused_and_does_not_run_it(tmp_path: Path) -> None:
+    harmed = tmp_path / "harmed"
+    path = archive(tmp_path, _Calls(os.mkdir, str(harmed)))
+    assert refusal(path) == f"it refers to {os.mkdir.__module__}.mkdir, which a compiled Phi-3 has no use for"
+    assert not harmed.exists()
+
+
+def test_no_class_but_those_of_a_compiled_phi3_is_let_in(tmp_path: Path) -> None:
+    assert refusal(archive(tmp_path, Path("x"))).startswith("it refers to pathlib")
+
+
+@pytest.mark.parametrize("of", [_Calls(getattr, OrderedDict(), "__class__"), _Calls(getattr, [], "append")])
+def test_getattr_is_let_in_for_the_one_attribute_that_the_library_keeps(tmp_path: Path, of: _Calls) -> None:
+    assert refusal(archive(tmp_path, of)).startswith("it asks for the attribute ")
+
+
+def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    assert refusal(archive(tmp_path, OrderedDict(a=1))) == "what it holds is not a model"
+
+
+def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path, OrderedDict(a=1))
+    path.write_bytes(path.read_bytes()[:40])
+    assert refusal(path).startswith("it is not whole: ")
+
+
+def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path, OrderedDict(a=1))
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr("model/more.pkl", b"")
+    assert refusal(path) == "there are 2 pickles in it, should be one"
