@@ -72,6 +72,7 @@ class Run(DoitRun):  # type: ignore[misc]
                 for build in _publications(self.sel_tasks, kitchen):
                     print(kitchen.plan_publication(build))
                 return 0
+            kitchen.supply(self.sel_tasks)
             preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
             return int(super()._execute(*args, **options))
         finally:

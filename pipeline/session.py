@@ -24,6 +24,10 @@ def _nobody(step: Step, progress: Progress) -> None:
     """Progress that no one watches."""
 
 
+def _no_more(step: Step) -> None:
+    """Nothing is done with a step beyond making it."""
+
+
 def available_bytes() -> int:
     """Memory that could be had now."""
     return int(psutil.virtual_memory().available)
@@ -67,6 +71,7 @@ class Session:
     children: Children = field(default_factory=Children)
     tell: Tell = _nobody
     room: Room = field(default_factory=Room)
+    made: Callable[[Step], None] = _no_more  # told of every step that a task has made
 
 
 def machine() -> dict[str, str]:

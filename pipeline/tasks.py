@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from doit.exceptions import TaskFailed
@@ -11,8 +12,9 @@ from rich.console import Group
 from pipeline import overview, publication, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
-from pipeline.process import Progress
+from pipeline.process import Children, Progress
 from pipeline.progress import Reporter
+from pipeline.remote import Remote
 from pipeline.session import Session
 from pipeline.stages import dispatch, publish
 from pipeline.stages.publish import Outcome
@@ -101,6 +103,7 @@ def run(step: Step, session: Session) -> TaskFailed | None:
     """The action of a step's task."""
     try:
         dispatch.run(step, session)
+        session.made(step)
     except Failure as failure:
         return TaskFailed(str(failure))
     return None
@@ -131,7 +134,21 @@ class Kitchen:
         self.workspace = workspace
         self.names = names(workspace.plan)
         self.reporter = Reporter(stream, self._summary)
-        self.session = Session(workspace.store, tell=self._tell)
+        children = Children()
+        self.remote = Remote(workspace.store, children)
+        self.session = Session(workspace.store, children, tell=self._tell, made=self.remote.keep)
+
+    def supply(self, selected: Iterable[str]) -> None:
+        """Bring here what the remote has of the selected tasks, before any of them runs.
+
+        Raises:
+            Failure: what the remote has is corrupt.
+        """
+        selected, whole = list(selected), ("build", "sign", "publish")
+        names = [name.partition(":")[2] for name in selected if name.startswith(whole)]
+        builds = [build.package for build in self.workspace.plan.builds if any(fnmatch.fnmatch(build.name, name) for name in names)]
+        steps = [step for step in self.workspace.plan.steps if any(fnmatch.fnmatch(self.names[step.key], name) for name in selected)]
+        self.remote.supply([*builds, *steps], print)
 
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""

@@ -34,7 +34,7 @@ FLOORS = (
     ("commands",),
     ("tasks",),
     ("publication",),
-    ("progress", "overview", "housekeeping", "preflight", "workspace", "compare", "inspection", "signing", "rebuild", "release", "archive", "matrix", "remote"),
+    ("progress", "overview", "housekeeping", "preflight", "workspace", "compare", "inspection", "signing", "rebuild", "release", "archive", "matrix", "remote", "remote"),
     ("stages",),
     ("plan",),
     ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels"),

@@ -1,0 +1,177 @@
+"""Talks to the store that machines share, wherever fsspec reaches: which steps it has, bring one here, put one there.
+
+    python -m pipeline.workers.remote_store list KIND/KEY ...
+    python -m pipeline.workers.remote_store fetch KIND/KEY FOLDER     fills FOLDER/files and FOLDER/record.json
+    python -m pipeline.workers.remote_store put KIND/KEY FOLDER       FOLDER is a directory of the store
+
+The URL is in BAKEHOUSE_REMOTE, as it may hold a password. There, `objects/ab/<sha256>` are the contents of files and
+`steps/<kind>/<key>.json` the records, written last: what a record names is there, whole, whoever else writes the same step meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, leash
+
+_BLOCK_BYTES = 4 << 20
+_SLOW_S = 20
+_RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show whole ones only
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Corrupt(Exception):
+    """The remote holds something that is not what it says it is."""
+
+
+def main() -> None:
+    """Carry out one verb; a remote out of reach is told, a corrupt one refused."""
+    leash.hold()
+    verb, *arguments = sys.argv[1:]
+    work: dict[str, Callable[..., dict[str, Any]]] = {"list": present, "fetch": fetch, "put": put}
+    try:
+        events.result(**work[verb](Remote(os.environ["BAKEHOUSE_REMOTE"]), *arguments))
+    except Corrupt as corrupt:
+        events.refuse(f"the remote is corrupt: {corrupt}", "Delete that object there, and find out who wrote it.")
+    # Every kind of remote has errors of its own (botocore's, aiohttp's, OSError, ImportError of a driver): it cannot be used now.
+    except Exception as error:
+        events.result(unreachable=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+class Remote:
+    """A place on a file system of fsspec's."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        options: dict[str, Any] = {}
+        if url.startswith(("s3:", "s3a:")):
+            timeouts = {"connect_timeout": _SLOW_S, "read_timeout": _SLOW_S, "retries": {"max_attempts": 2}}
+            options = {"config_kwargs": timeouts, "use_listings_cache": False}
+        self.fs, root = fsspec.core.url_to_fs(url, **options)
+        self.root = root.rstrip("/")
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        self.renames = bool(_RENAMES & set(protocols))
+
+    def step(self, name: str) -> str:
+        """Where a step's record is."""
+        return f"{self.root}/steps/{name}.json"
+
+    def content(self, digest: str) -> str:
+        """Where the bytes of that sha256 are."""
+        return f"{self.root}/objects/{digest[:2]}/{digest}"
+
+    def size(self, path: str) -> int | None:
+        """Size in bytes, or None if it is not there."""
+        try:
+            return int(self.fs.info(path)["size"])
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, body: Path) -> None:
+        """Put a file there, under its name only when it is whole."""
+        if not self.renames:
+            self.fs.put_file(str(body), path)
+            return
+        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(body), part)
+        self.fs.mv(part, path)
+
+
+def present(remote: Remote, *names: str) -> dict[str, Any]:
+    """Which steps the remote has."""
+    remote.fs.exists(remote.root)  # a remote out of reach is told by this, and not taken for an empty one
+    return {"present": [name for name in names if remote.size(remote.step(name)) is not None]}
+
+
+def fetch(remote: Remote, name: str, into: str) -> dict[str, Any]:
+    """Bring a step here; every byte is held against the sha256 in the record on its way."""
+    folder = Path(into)
+    body = remote.fs.cat_file(remote.step(name))
+    files = _files(name, body)
+    done, total = 0, sum(file["size"] for file in files)
+    for file in files:
+        events.progress(f"fetching {file['path']}", done, total, "B")
+        target = folder / "files" / file["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if _bring(remote, file, target) and (found := _bring(remote, file, target)):  # once more: it may have been the line
+            raise Corrupt(f"{remote.content(file['sha256'])} {found}")
+        done += file["size"]
+    (folder / "record.json").write_bytes(body)
+    return {"fetched_bytes": total}
+
+
+def _files(name: str, body: bytes) -> list[dict[str, Any]]:
+    """The files that a record lists.
+
+    Raises:
+        Corrupt: it is no record of that step, or lists what could lie outside its folder.
+    """
+    try:
+        record = json.loads(body)
+        files: list[dict[str, Any]] = record["files"]
+        if f"{record['kind']}/{record['key']}" != name:
+            raise Corrupt(f"the record of {name} is that of {record['kind']}/{record['key']}")
+        for file in files:
+            parts = file["path"].split("/")
+            if not _SHA256.fullmatch(file["sha256"]) or not isinstance(file["size"], int):
+                raise Corrupt(f"the record of {name} lists {file['path']} without size or sha256")
+            if {"", ".", ".."} & set(parts) or "\\" in file["path"] or ":" in parts[0]:
+                raise Corrupt(f"the record of {name} lists {file['path']!r}, which is no path within its folder")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Corrupt(f"the record of {name} cannot be read") from error
+    return files
+
+
+def _bring(remote: Remote, file: dict[str, Any], target: Path) -> str:
+    """Copy a file's content here; what is wrong with it, or ""."""
+    path, digest, size = remote.content(file["sha256"]), hashlib.sha256(), 0
+    try:
+        with remote.fs.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="none") as source, target.open("wb") as out:
+            while block := source.read(_BLOCK_BYTES):
+                size += len(block)
+                if size > file["size"]:
+                    break
+                out.write(block)
+                digest.update(block)
+    except FileNotFoundError:
+        return "is missing, although a record names it"
+    if digest.hexdigest() == file["sha256"] and size == file["size"]:
+        return ""
+    return f"has other bytes ({size:,} bytes with the sha256 {digest.hexdigest()[:12]}…)"
+
+
+def put(remote: Remote, name: str, folder: str) -> dict[str, Any]:
+    """Bring a step there: contents that are not there yet, then its record."""
+    record = Path(folder) / "manifest.json"
+    sent = 0
+    for file in _files(name, record.read_bytes()):
+        path = remote.content(file["sha256"])
+        if remote.size(path) == file["size"]:
+            continue
+        events.progress(f"sending {file['path']}")
+        local = Path(folder) / "files" / file["path"]
+        if _digest(local) != file["sha256"]:
+            raise ValueError(f"{file['path']} changed since it was made")
+        remote.write(path, local)
+        sent += file["size"]
+    remote.write(remote.step(name), record)
+    return {"sent_bytes": sent}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as body:
+        return hashlib.file_digest(body, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

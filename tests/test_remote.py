@@ -1,0 +1,247 @@
+"""The store that machines share, in a folder and on a real S3 server: what it gives is whole or an error, and without it work goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Failure
+from pipeline.process import Children
+from pipeline.remote import Remote
+from pipeline.session import Session
+from pipeline.stages import convert
+from pipeline.step import Step
+from pipeline.store import Store
+from tests import s3
+from tests.fakes import FakeMaker, step
+
+PROGRAM = (
+    "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(b'weights' * 100000); (files / 'made.txt').write_text('made')"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[s3.Server]:
+    with s3.serve() as running:
+        yield running
+
+
+class Machine:
+    """A machine with a store of its own that shares a remote."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.said: list[str] = []
+        self.store = Store(folder)
+        self.remote = Remote(self.store, Children(), environ, self.said.append)
+
+    def make(self, one: Step, program: str = PROGRAM) -> None:
+        convert.run(one, FakeMaker(program), Session(self.store))
+        self.remote.keep(one)
+
+    def supply(self, *steps: Step) -> None:
+        self.remote.supply(steps, self.said.append)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Both kinds of remote, empty."""
+    if request.param == "folder":
+        return {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}
+    server: s3.Server = request.getfixturevalue("server")
+    for name in server.names():
+        server.request("DELETE", f"/{name}")
+    return server.env()
+
+
+def _edit(environ: Mapping[str, str], part: str, body: bytes | None) -> str:
+    """Overwrite (or delete) whatever in the remote has `part` in its name and is not empty; its name."""
+    url = environ["PIPELINE_REMOTE"]
+    if url.startswith("file://"):
+        (path,) = [path for path in Path(url.removeprefix("file://")).rglob("*") if path.is_file() and part in str(path)]
+        path.unlink() if body is None else path.write_bytes(body)
+        return str(path)
+    server = s3.Server(int(environ["AWS_ENDPOINT_URL"].rpartition(":")[2]))
+    (name,) = [name for name in server.names() if part in name]
+    server.request("DELETE" if body is None else "PUT", f"/{name}", body)
+    return f"{s3.BUCKET}/{name}"
+
+
+def _digest(machine: Machine, one: Step, path: str) -> str:
+    record = machine.store.record(one)
+    assert record
+    return next(file.sha256 for file in record.files if file.path == path)
+
+
+def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_path: Path) -> None:
+    one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
+    first.make(one)
+    second.supply(one)
+    assert second.said == ["remote   compress of fake-int4, 700 kB"]
+    assert second.store.has(one) and not second.store.damage(one, thorough=True)
+    assert second.store.record(one) == first.store.record(one)
+    second.supply(one)
+    assert len(second.said) == 1
+
+
+def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_path: Path) -> None:
+    below = step("export", label="fake")
+    above = step("compress", needs=(("model", below),))
+    first, second = Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
+    first.make(below)
+    first.make(above)
+    second.supply(above)
+    assert second.store.has(above) and not second.store.has(below)
+
+
+@pytest.mark.parametrize("harm", ["changed", "truncated", "missing"])
+def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(environ: dict[str, str], tmp_path: Path, harm: str) -> None:
+    one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
+    first.make(one)
+    body = {"changed": b"malices" * 100000, "truncated": b"weights" * 99, "missing": None}[harm]
+    name = _edit(environ, _digest(first, one, "below/model.bin"), body)
+    with pytest.raises(Failure) as caught:
+        second.supply(one)
+    said = "is missing, although a record names it" if body is None else f"has other bytes ({len(body):,} bytes with the sha256 "
+    assert str(caught.value).startswith(f"the remote is corrupt: {name} {said}")
+    assert str(caught.value).endswith("\n  what to do: Delete that object there, and find out who wrote it.")
+    assert not second.store.has(one)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda record: b"{", "cannot be read"),
+        (lambda record: json.dumps({**record, "options": {"bits": 8}}).encode(), "tells of another step"),
+        (lambda record: json.dumps({**record, "key": "00" * 32}).encode(), f"is that of compress/{'00' * 32}"),
+        (
+            lambda record: json.dumps({**record, "files": [{**record["files"][0], "path": "../../evil"}]}).encode(),
+            "lists '../../evil', which is no path within its folder",
+        ),
+    ],
+    ids=["unreadable", "of another step", "of another key", "outside"],
+)
+def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, change: object, said: str) -> None:
+    environ = {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}
+    one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
+    first.make(one)
+    record = first.store.record(one)
+    assert record
+    _edit(environ, one.key, change(json.loads(record.model_dump_json())))  # type: ignore[operator]
+    with pytest.raises(Failure) as caught:
+        second.supply(one)
+    assert str(caught.value).startswith(f"the remote is corrupt: the record of compress/{one.key} {said}")
+    assert not second.store.has(one)
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_step_whose_record_never_came_is_not_there(environ: dict[str, str], tmp_path: Path) -> None:
+    one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
+    first.make(one)
+    _edit(environ, one.key, None)
+    second.supply(one)
+    assert (second.said, second.store.has(one)) == ([], False)
+
+
+def test_two_writers_of_one_key_leave_one_of_the_two_whole(environ: dict[str, str], tmp_path: Path) -> None:
+    one = step(bits=4)
+    machines = [Machine(tmp_path / str(number), environ) for number in range(3)]
+    for number, machine in enumerate(machines[:2]):  # as a compiler would that gives other bytes each time
+        convert.run(
+            one, FakeMaker(f"(files / 'a').write_bytes(b'{number}' * 300000); (files / 'b').write_text('{number}')"), Session(machine.store)
+        )
+    writers = [threading.Thread(target=machine.remote.keep, args=(one,)) for machine in machines[:2]]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    machines[2].supply(one)
+    assert machines[2].store.record(one) in [machine.store.record(one) for machine in machines[:2]]
+    assert not machines[2].store.damage(one, thorough=True)
+    assert [machine.said for machine in machines[:2]] == [[], []]
+
+
+def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> None:
+    one, reader, second = (
+        step(bits=4),
+        Machine(tmp_path / "a", {**environ, "PIPELINE_REMOTE_MODE": "read"}),
+        Machine(tmp_path / "b", environ),
+    )
+    reader.make(one)
+    second.supply(one)
+    assert not second.store.has(one)
+    second.make(one)
+    other = Machine(tmp_path / "c", {**environ, "PIPELINE_REMOTE_MODE": "read"})
+    other.supply(one)
+    assert other.store.has(one)
+
+
+def test_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        Machine(tmp_path, {"PIPELINE_REMOTE": "file:///nowhere", "PIPELINE_REMOTE_MODE": "readonly"}).supply(step())
+    assert str(caught.value) == (
+        "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write"
+    )
+
+
+@pytest.mark.parametrize("url", ["s3://shared/store", "s4://what/ever", "file:///proc/nothing/here"])
+def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, url: str) -> None:
+    environ = {"PIPELINE_REMOTE": url, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    one, two, machine = step(bits=4), step(bits=8), Machine(tmp_path / "a", environ)
+    machine.supply(one)
+    machine.make(one)
+    machine.make(two)
+    assert machine.store.has(one) and machine.store.has(two)
+    (warning,) = machine.said
+    assert warning.startswith(f"WARNING: the remote {url} cannot be used, work goes on without it: ")
+
+
+def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_nothing(server: s3.Server, tmp_path: Path) -> None:
+    one, first = step(bits=5), Machine(tmp_path / "a", server.env())
+    first.make(one)
+    with s3.line(server) as line:
+        second = Machine(tmp_path / "b", server.env(line.port))
+        line.budget = 100_000
+        second.supply(one)
+        (warning,) = second.said
+        assert warning.startswith("WARNING: the remote s3://shared/store cannot be used, work goes on without it: ")
+        assert not second.store.has(one)
+        line.budget = None
+        third = Machine(tmp_path / "b", server.env(line.port))
+        third.supply(one)
+        assert third.store.has(one)
+
+
+def test_contents_that_are_there_are_not_sent_again(tmp_path: Path) -> None:
+    environ = {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}
+    machine = Machine(tmp_path / "a", environ)
+    machine.make(step(bits=4))
+    objects = {path: path.stat().st_ino for path in (tmp_path / "shared" / "objects").rglob("*") if path.is_file()}
+    machine.make(step(bits=8))  # the same bytes under another key
+    assert {path: path.stat().st_ino for path in (tmp_path / "shared" / "objects").rglob("*") if path.is_file()} == objects
+    assert len(list((tmp_path / "shared" / "steps").rglob("*.json"))) == 2
+
+
+def test_no_secret_of_the_remote_is_printed_or_written(server: s3.Server, tmp_path: Path) -> None:
+    machine = Machine(
+        tmp_path / "a", {**server.env(), "PIPELINE_REMOTE": "s3://me:very-secret@elsewhere/store", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    )
+    machine.supply(step(bits=4))
+    machine.make(step(bits=4))
+    assert machine.said and "very-secret" not in "".join(machine.said)
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and b"very-secret" in path.read_bytes()] == []
+
+
+def test_without_a_remote_fsspec_is_not_even_imported(tmp_path: Path) -> None:
+    program = (
+        "import sys, dodo; print(sorted(name for name in sys.modules if name.split('.')[0] in ('fsspec', 's3fs', 'boto3', 'cyclonedx')))"
+    )
+    env = {**os.environ, "PIPELINE_REMOTE": "s3://shared/store"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout == "[]\n"
