@@ -50,7 +50,7 @@ def steps(
     asked, setup = _ours(build), environment_step()
     options = {"weights": asked.quantization.weights, "torch_dtype": asked.torch_dtype, "untie": True}
     compiled = Step(
-        kind="compile",
+        kind="compress",
         maker=MAKER,
         label=label,
         options=options,
@@ -134,9 +134,9 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     """What one step will take: the whole checkpoint in `torch_dtype`, and the compiled layers beside it."""
     if step.kind == "setup":
         return Estimate(_ENVIRONMENT_BYTES, _BASE_BYTES)
-    options = step.options if step.kind == "compile" else step.need("model").options
+    options = step.options if step.kind == "compress" else step.need("model").options
     made = round(survey.parameters * _BYTES[options["weights"]])
-    if step.kind == "compile":
+    if step.kind == "compress":
         loaded = survey.parameters * (4 if options["torch_dtype"] == "float32" else 2)
         return Estimate(made, loaded + made + _BASE_BYTES)
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
