@@ -140,11 +140,13 @@ class PackageManifest(Written):
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Every golden prompt with its answer."""
-        return self.validation.verdicts
+        return tuple(verdict for one in self.members or (self,) for verdict in one.validation.verdicts)
 
     @property
     def unproven(self) -> tuple[str, ...]:
         """The targets on which it has not been run."""
+        if self.members:
+            return tuple(dict.fromkeys(target for member in self.members for target in member.unproven))
         return self.targets if self.validation.stand_in else tuple(target for target in self.targets if target != self.validation.device)
 
     @property

@@ -6,7 +6,7 @@ from pipeline.backends import BACKENDS, reference
 from pipeline.maker import Maker
 from pipeline.session import Session
 from pipeline.sources import SOURCES, gguf
-from pipeline.stages import convert, package, validate
+from pipeline.stages import convert, package, repository, validate
 from pipeline.step import Step
 
 
@@ -19,6 +19,8 @@ def run(step: Step, session: Session) -> None:
     match step.kind:
         case "validate":
             validate.run(step, BACKENDS[step.maker], session)
+        case "package" if "repository" in step.options:
+            repository.run(step, session)
         case "package":
             package.run(step, BACKENDS[step.maker], session)
         case _:

@@ -35,25 +35,31 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
         files.write(staging.files / RECIPE, recipe_text(build))
-        # The card is about the manifest, and the manifest lists the card: it is written first without it.
-        manifest = _manifest(step, build, backend, store)
-        manifest = manifest.model_copy(update={"files": files.records(staging.files)})
-        files.write(staging.files / CARD, card.render(manifest))
-        manifest = manifest.model_copy(update={"files": files.records(staging.files)})
-        files.write(staging.files / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-        proof.write(staging.files, manifest)
+        describe(staging.files, _manifest(step, build, backend, store))
         return Made(Verification())
 
     make(step, session, fill)
+
+
+def describe(folder: Path, manifest: PackageManifest) -> None:
+    """Add card, manifest and proofs to a package whose other files are there."""
+    # The card is about the manifest, and the manifest lists the card: it is written first without it.
+    manifest = manifest.model_copy(update={"files": files.records(folder)})
+    files.write(folder / CARD, card.render(manifest))
+    manifest = manifest.model_copy(update={"files": files.records(folder)})
+    files.write(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    proof.write(folder, manifest)
 
 
 def _licences(checkpoint: Path) -> list[Path]:
     return [path for path in files.walk(checkpoint) if path.parent == checkpoint and path.name.upper().startswith(_LICENCES)]
 
 
-def recipe_text(build: ResolvedBuild) -> str:
-    """The recipe of this one build, nothing left to defaults, as YAML that the loader reads."""
-    recipe = as_recipe(build).model_dump(mode="json", exclude_none=True)
+def recipe_text(*builds: ResolvedBuild, repository: str = "") -> str:
+    """The recipe of these builds alone, nothing left to defaults, as YAML that the loader reads."""
+    recipe = as_recipe(*builds, repository=repository).model_dump(mode="json", exclude_none=True)
+    if not recipe["repositories"]:
+        del recipe["repositories"]
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
 
 
