@@ -39,6 +39,8 @@ def render(manifest: PackageManifest) -> str:
     """The card, Markdown with YAML front matter."""
     build = manifest.build
     chats = [golden.messages[0].content for golden in build.golden if golden.messages and len(golden.messages) == 1]
+    # In an environment of its own it was made and run with the packages there.
+    tools = manifest.tools | manifest.measured.get("environment", {}).get("packages", {})
     card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
@@ -46,7 +48,7 @@ def render(manifest: PackageManifest) -> str:
         origin=base_model(build) or manifest.source.described,
         asked=asked(build),
         measured=dict(_flat(manifest.measured)),
-        versions={tool: manifest.tools[tool] for tool in _RUNTIME_TOOLS if tool in manifest.tools},
+        versions={tool: tools[tool] for tool in _RUNTIME_TOOLS if tool in tools},
         name=manifest.name,
         format=format_of(build.options),
         codenames=npu_options.CODENAMES,

@@ -152,7 +152,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         wrong = [
             f"{name} has version {versions[name]}, should be {wanted}" for name, wanted in _VERSIONS.items() if versions[name] != wanted
         ]
-        return Verification({"device_here": facts["device"], "packages": versions}, tuple(wrong))
+        return Verification({"packages": versions}, tuple(wrong))
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

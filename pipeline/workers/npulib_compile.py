@@ -141,6 +141,8 @@ def save(model: Any, files: Path) -> None:
     """Write the model as the library does, and a loader that knows its sha256."""
     import torch
 
+    # A hash of Python's, which is another in every process, and compared (transformers 4.46, generate) within one only.
+    model.generation_config._original_object_hash = 0
     torch.save(model, files / MODEL)
     digest = hashlib.sha256((files / MODEL).read_bytes()).hexdigest()
     (files / LOADER).write_text(_TEMPLATE.read_text(encoding="utf-8").replace("@SHA256@", digest), encoding="utf-8")
