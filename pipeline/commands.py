@@ -148,6 +148,9 @@ class Lint(_Ours):
         plan = open_workspace().plan
         recipes = {build.asked.recipe for build in plan.builds}
         print(f"{len(recipes)} recipes with {len(plan.builds)} builds are well formed")
+        for build in plan.builds:
+            if build.asked.options.remark:
+                print(f"  {build.name}: {build.asked.options.remark}")
         return 0
 
 
