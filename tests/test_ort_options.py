@@ -17,7 +17,9 @@ pytestmark = pytest.mark.model
 
 INT4 = {"weights": "int4"}
 INT8 = {"weights": "int8"}
+SHARED = {"weights": "int4", "shared_embeddings": True}
 LAST = "/lm_head/MatMul"
+COMMON = {"block_size": 64, "symmetric": False, "accuracy_level": 1, "algorithm": "k_quant", "nodes_to_exclude": [LAST]}
 
 # Pairs of builds that differ in one option: class and field, then what one has and what the other has besides.
 WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
@@ -33,7 +35,7 @@ WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
     **{
         f"{name}-{fields['weights']}": (kind, name, build(**fields), build(**fields, **{name: value}))
         for kind, fields in ((OrtInt4, INT4), (OrtInt8, INT8))
-        for name, value in (("block_size", 64), ("symmetric", False), ("accuracy_level", 1), ("algorithm", "k_quant"), ("nodes_to_exclude", [LAST]))
+        for name, value in COMMON.items()
     },
     "block-16": (OrtInt4, "block_size", build(**INT4), build(**INT4, block_size=16)),
     "block-256": (OrtInt4, "block_size", build(**INT4), build(**INT4, block_size=256)),
@@ -55,7 +57,7 @@ WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
 TIED: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
     "shared": (OrtInt4, "shared_embeddings", build(**INT4), build(**INT4, shared_embeddings=False)),
     "shared-float": (OrtFloat, "shared_embeddings", build("dml", weights="fp16"), build("dml", weights="fp16", shared_embeddings=False)),
-    "shared-k_quant": (OrtInt4, "algorithm", build(**INT4, shared_embeddings=True), build(**INT4, algorithm="k_quant", shared_embeddings=True)),
+    "shared-k_quant": (OrtInt4, "algorithm", build(**SHARED), build(**SHARED, algorithm="k_quant")),
     "shared-last": (
         MixedPrecision,
         "last_matmul",
