@@ -149,7 +149,7 @@ def described(options: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "platform": options["platform"],
-        "codename": CODENAMES[options["platform"]],
+        "codename": CODENAMES.get(options["platform"], "unknown"),
         **{name: options[name] for name in names},
         "compiled_by": by[options["driver"]],
     }

@@ -1,18 +1,22 @@
 """Runs a Windows program under Wine: no display, no network, a prefix of its own, a time limit, memory watched, and nothing left behind.
 
-What is started here dies with this process, even by SIGKILL: the program and the wineserver by the kernel's hand
-(PR_SET_PDEATHSIG), and Wine's services because their server is gone. The wineserver is held in the foreground for that: the one
-that Wine would start itself is a daemon.
+Wine's services outlive both the program and a wineserver that was killed. So a guardian, a process and a session of its own, starts
+all of it and is the one that orphans fall to (PR_SET_CHILD_SUBREAPER). When whoever asked for the program is gone, be it by SIGKILL,
+the pipe between them ends, and the guardian ends everything and then itself. What it holds in the foreground, program and
+wineserver, would die with it too (PR_SET_PDEATHSIG); the wineserver that Wine would start itself is a daemon.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import signal
 import struct
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +29,7 @@ from pipeline.workers import events
 TIMEOUT_S = 3 * 3600.0
 LEAST_FREE_BYTES = 200_000_000  # below that the system would soon kill a process of its own choice
 PREFIX_BYTES = 700_000_000  # what Wine 8.0 puts into a new prefix
+_DONE = "wine.json"
 _LOOKS_EVERY_S = 0.2
 _TELLS_EVERY_S = 2.0
 _SERVER_STARTS_WITHIN_S = 30.0
@@ -41,8 +46,36 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
     The words may be names in `folder` and KEY=VALUE: neither spaces nor paths, which Windows would spell otherwise.
     Ends with a refusal if it takes too long, or more memory than there is.
     """
+    argv = (sys.executable, "-m", "pipeline.workers.npu_wine", str(folder), doing, str(timeout_s), str(program), *words)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as guardian:
+        code = guardian.wait()
+    if code != 0:
+        raise SystemExit(code)  # it has said why
+    done = folder / _DONE
+    returned, text = json.loads(done.read_text(encoding="utf-8"))
+    done.unlink()
+    return returned, text
+
+
+def main() -> None:
+    """The guardian: `FOLDER DOING TIMEOUT_S PROGRAM WORDS...`; ends all of Wine when its standard input ends."""
+    folder, doing, timeout_s, program, *words = sys.argv[1:]
+    _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    threading.Thread(target=_end_with_the_asker, daemon=True).start()
+    result = _run(Path(program), words, Path(folder), doing, float(timeout_s))
+    (Path(folder) / _DONE).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _end_with_the_asker() -> None:
+    while os.read(0, 4096):
+        pass
+    _end_all()
+    os._exit(1)
+
+
+def _run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s: float) -> tuple[int, str]:
     log = folder / "wine.log"
-    with _server(folder) as (wine, environment), log.open("wb") as said:
+    with _server(folder) as (wine, server, environment), log.open("wb") as said:
         child = subprocess.Popen(
             (wine, str(program), *words),
             cwd=folder,
@@ -52,7 +85,7 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
             stderr=subprocess.STDOUT,
             preexec_fn=_hold,
         )
-        _watch(child, doing, timeout_s)
+        _watch(child, server, doing, timeout_s)
     text = log.read_text(encoding="utf-8", errors="replace")
     log.unlink()
     if child.returncode < 0:
@@ -67,7 +100,7 @@ def lines(text: str) -> list[str]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], dict[str, str]]]:
     """A wineserver in the foreground, and at the end an end to everything that came of it."""
     wine, server = (shutil.which(name) for name in ("wine", "wineserver"))
     if wine is None or server is None:
@@ -76,12 +109,12 @@ def _server(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     for made in (prefix, home):
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
-    _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))  # orphans become ours, to be ended
     environment = _environment(prefix, home)
-    running = subprocess.Popen((server, "-f", "-p"), env=environment, stdin=subprocess.DEVNULL, preexec_fn=_hold)
+    nowhere = subprocess.DEVNULL  # a pipe that Wine's services held open would seem to be still at work
+    running = subprocess.Popen((server, "-f", "-p"), env=environment, preexec_fn=_hold, stdin=nowhere, stdout=nowhere, stderr=nowhere)
     try:
         _wait_for(running)
-        yield wine, environment
+        yield wine, running, environment
     finally:
         _end(running)
         shutil.rmtree(prefix, ignore_errors=True)
@@ -111,7 +144,7 @@ def _wait_for(server: subprocess.Popen[bytes]) -> None:
     events.refuse("Wine's server does not start.", "Try `wineserver -f -d` by hand; it says why.", [f"exit code: {server.poll()}"])
 
 
-def _watch(child: subprocess.Popen[bytes], doing: str, timeout_s: float) -> None:
+def _watch(child: subprocess.Popen[bytes], server: subprocess.Popen[bytes], doing: str, timeout_s: float) -> None:
     """Wait for its end, say how much memory it holds, and stop it before the system would have to."""
     started = told = time.monotonic()
     events.progress(doing)
@@ -120,6 +153,9 @@ def _watch(child: subprocess.Popen[bytes], doing: str, timeout_s: float) -> None
         if now - started > timeout_s:
             _stop(child)
             events.refuse(f"{doing}: not done after {timeout_s:.0f} s, and stopped.", "Try it on a faster machine.")
+        if server.poll() is not None:
+            _stop(child)
+            events.refuse(f"{doing}: Wine's server ended, code {server.returncode}.", "Run it again.")
         memory = psutil.virtual_memory()
         if memory.available + psutil.swap_memory().free < LEAST_FREE_BYTES:
             held = _resident(child)
@@ -154,6 +190,11 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+    _end_all()
+
+
+def _end_all() -> None:
+    """Kill every descendant; an orphan becomes a child, so that in the end there is none."""
     while left := psutil.Process().children(recursive=True):
         for process in left:
             try:
@@ -201,3 +242,7 @@ def _check(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+if __name__ == "__main__":
+    main()
