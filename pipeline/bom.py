@@ -75,7 +75,7 @@ def _model(manifest: PackageManifest) -> Component:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref="model",
         description=manifest.build.description,
-        licenses=[LicenseFactory().make_from_string(manifest.build.source.license)],
+        licenses=[LicenseFactory().make_from_string(manifest.build.license)],
         pedigree=Pedigree(
             ancestors=[_base_model(manifest, "ancestor")], notes=f"made by the recipe's options {json.dumps(asked, sort_keys=True)}"
         ),

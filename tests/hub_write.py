@@ -59,6 +59,7 @@ class Workshop(Hub):
     `Fault.path` names a step: create, branch, preupload, batch, put, complete, verify, yaml, commit, tag; "read" for any question, or
     "report" for what it says of a file afterwards. Kinds beside those of Hub: "409", "412", "413"; "lost" (it is done, but the
     connection ends without an answer); "cut" (the connection ends before anything is done); "echo" (an error that repeats the token);
+    "quota" (of batch: every object is refused);
     "moved" (somebody else commits just before); "stall" (nothing until the client has gone).
     """
 
@@ -225,6 +226,9 @@ class _Writing(_Answer):
         body = self._body()
         if fault and fault.kind == "moved":
             self._somebody_else(*found.groups())
+        elif fault and fault.kind == "quota":
+            error = {"code": 403, "message": "Private repository storage limit reached"}
+            return self._json({"objects": [{**one, "error": error} for one in json.loads(body)["objects"]]})
         elif fault and fault.kind not in ("lost", "wrong"):
             return self._fail(fault.kind)
         # Who may only read may open a pull request; addresses for uploads carry a right of their own.

@@ -70,9 +70,9 @@ def package(made: Bench, contents: Mapping[str, bytes] = MODEL, name: str = "tin
     return store.package(name)
 
 
-def run(made: Bench, *, dry_run: bool = False) -> Outcome:
+def run(made: Bench, name: str = "tiny-int4", *, dry_run: bool = False) -> Outcome:
     """Publish the bench's build, or plan that, with the environment's hub and token."""
-    planned = build(made)
+    planned = build(made, name)
     assert planned.destination
     session = Session(Store(made.artifacts))
     return publish.run(

@@ -13,6 +13,7 @@ import yaml
 from pipeline import card
 from pipeline.loader import load
 from pipeline.manifest import Agreement, FileRecord, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.publishing import CardWords
 from pipeline.recipe import resolve
 
 ROOT = Path(__file__).parent.parent
@@ -138,6 +139,18 @@ def test_without_a_known_origin_no_base_model_is_claimed() -> None:
     facts = front_matter(card.render(manifest(build=build.model_copy(update={"source": source}))))
     assert "base_model" not in facts
     assert "base_model_relation" not in facts
+
+
+def test_the_recipes_own_tags_and_licence_are_on_the_card_and_the_licence_that_differs_is_explained() -> None:
+    words = CardWords(license="Apache-2.0", license_reason="Its owners | allow both.", tags=("nncf", "chat"))
+    rendered = card.render(manifest(build=manifest().build.model_copy(update={"card": words})))
+    facts = front_matter(rendered)
+    assert (facts["license"], facts["tags"]) == ("apache-2.0", ["openvino", "openvino-genai", "nncf", "int4", "chat"])
+    assert "license_link" not in facts, "the file is the source's licence"
+    assert (
+        "The model is distributed under Apache-2.0. Its source has the licence mit, whose text is in [LICENSE](LICENSE). "
+        "Why another one: Its owners \\| allow both.\n"
+    ) in rendered
 
 
 HOSTILE = (

@@ -118,6 +118,29 @@ def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Worksho
     assert ".gitattributes" in workshop.repos[("model", REPO, workshop.made[REPO].branches["main"])]
 
 
+def test_folders_of_a_package_arrive_as_folders(workshop: Workshop, tmp_path: Path) -> None:
+    folder = "cpu_and_mobile/cpu-int4-rtn-block-32"
+    bench = publishing(tmp_path, {f"{folder}/model.onnx": b"graph", f"{folder}/model.onnx.data": bytes(50_000), "README.md": CARD.encode()})
+    run(bench)
+    assert set(workshop.holds(REPO)) == {f"{folder}/model.onnx", f"{folder}/model.onnx.data", "README.md", "manifest.json"}
+    published.package(bench, {"README.md": CARD.encode()})
+    assert run(bench).plan["gone"] == [f"{folder}/model.onnx", f"{folder}/model.onnx.data"]
+    assert set(workshop.holds(REPO)) == {"README.md", "manifest.json"}
+
+
+def test_builds_that_lie_in_one_repository_go_there_together_and_not_by_themselves(workshop: Workshop, tmp_path: Path) -> None:
+    builds = {
+        provider: {"runtime": "onnxruntime-genai", "execution_provider": provider, "quantization": {"weights": "int4", "block_size": 32}}
+        for provider in ("cpu", "dml")
+    }
+    bench = published.bench(tmp_path / "bench", builds=builds, repositories={"onnx": ["cpu", "dml"]})
+    assert [published.build(bench, f"tiny-{name}").destination for name in ("cpu", "dml")] == [None, None]
+    folders = ("cpu_and_mobile/cpu-int4", "directml/directml-int4")
+    published.package(bench, {f"{folder}/model.onnx": folder.encode() for folder in folders}, "tiny-onnx")
+    run(bench, "tiny-onnx")
+    assert set(workshop.holds("bakers/tiny-onnx")) == {*(f"{folder}/model.onnx" for folder in folders), "manifest.json"}
+
+
 def test_content_that_the_hub_has_under_another_name_is_not_sent_again(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     workshop.put.clear()

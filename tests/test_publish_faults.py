@@ -222,6 +222,14 @@ def test_a_front_matter_that_the_hub_does_not_take_is_said_and_nothing_is_commit
     assert len(workshop.made[REPO].log) == 1
 
 
+def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_committed(workshop: Workshop, bench: Bench) -> None:
+    workshop.misbehave(fault("quota", "batch"))
+    said = refusal(bench)
+    assert said.startswith("publishing tiny-int4: The hub does not take a large file for bakers/tiny-int4.\n")
+    assert "Private repository storage limit reached" in said
+    assert "next of bakers/tiny-int4 is as it was" in said
+
+
 def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert refusal(bench) == (

@@ -67,6 +67,12 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
         return Refused(
             "The hub does not take the model card's front matter.", "Mend `publish` in the recipe.", tuple(str(error).split("\n")[1:])
         )
+    if isinstance(error, ValueError) and str(error).startswith("LFS batch API returned errors"):
+        return Refused(
+            f"The hub does not take a large file for {repo}.",
+            "What it says tells what to mend: a file may have 50 GB, and an account has limits of its own.",
+            tuple(clean(line) for line in str(error).split("\n")[1:]),
+        )
     response = answered(error)
     if response is not None:
         what, remedy = _status(response, repo)
