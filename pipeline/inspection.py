@@ -50,8 +50,21 @@ def inspect(folder: Path) -> Inspection:
     paths, odd = _regular(folder)
     beside = tuple(name for name in paths if name.startswith(_BESIDE))
     there = {record.path: record for record in files.records_of(folder, [folder / name for name in paths if name not in beside])}
-    faults, lists = [f"{name}: neither a regular file nor a folder" for name in odd], {}
-    manifest = provenance_read = None
+    manifest, statement, lists, unread = _lists(folder)
+    faults = [f"{name}: neither a regular file nor a folder" for name in odd] + unread + list(_against(there, lists))
+    if manifest and statement:
+        faults += _disagreements(manifest, statement)
+    if manifest and RECIPE in there:
+        faults += _recipe(manifest, folder / RECIPE)
+    size = sum(record.size for record in there.values())
+    name = manifest.name if manifest else folder.name
+    return Inspection(name, len(there), size, SIGNATURE in there, tuple(dict.fromkeys(faults)), beside)
+
+
+def _lists(folder: Path) -> tuple[PackageManifest | None, dict[str, Any] | None, dict[str, dict[str, str]], list[str]]:
+    """Manifest, provenance, what each of the package's lists says (list -> path -> sha256), and why one cannot be read."""
+    manifest, statement, faults = None, None, []
+    lists: dict[str, dict[str, str]] = {}
     try:
         manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
         lists[MANIFEST] = {file.path: file.sha256 for file in manifest.files}
@@ -59,24 +72,18 @@ def inspect(folder: Path) -> Inspection:
         first = error.errors()[0]
         faults.append(f"{MANIFEST}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}")
     try:
-        provenance_read = json.loads((folder / PROVENANCE).read_bytes())
-        lists[PROVENANCE] = {one["name"]: one["digest"]["sha256"] for one in provenance_read["subject"]}
+        statement = json.loads((folder / PROVENANCE).read_bytes())
+        lists[PROVENANCE] = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
     except (OSError, ValueError, KeyError, TypeError):
-        faults.append(f"{PROVENANCE}: {'cannot be read' if PROVENANCE in there else 'missing'}")
+        faults.append(f"{PROVENANCE}: {'cannot be read' if (folder / PROVENANCE).exists() else 'missing'}")
+        statement = None
     try:
         lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
     except FileNotFoundError:
         faults.append(f"{CHECKSUMS}: missing")
     except Failure as failure:
         faults.append(f"{failure.where}: {failure.what}")
-    faults += _against(there, lists)
-    if manifest and provenance_read:
-        faults += _disagreements(manifest, provenance_read)
-    if manifest and RECIPE in there:
-        faults += _recipe(manifest, folder / RECIPE)
-    size = sum(record.size for record in there.values())
-    name = manifest.name if manifest else folder.name
-    return Inspection(name, len(there), size, SIGNATURE in there, tuple(dict.fromkeys(faults)), beside)
+    return manifest, statement, lists, faults
 
 
 def _regular(folder: Path) -> tuple[list[str], list[str]]:

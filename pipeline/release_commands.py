@@ -114,24 +114,14 @@ class Release(commands._Ours):
     doc_usage = "[--output DIR] [--since release.json] [NAME ...]"
     cmd_options = (
         _option("output", "where to (default: release, below the artifacts)"),
+        _option("from", "a folder of packages that came from elsewhere, each checked first, in place of the builds here"),
         _option("since", "release.json of the last release, for the notes"),
         _option("part-size", "most bytes of a part", int, archive.PART_BYTES),
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
-        kitchen = commands.open_kitchen()
-        session, store = kitchen.session, kitchen.workspace.store
-        folders = []
-        for build in commands._named(args, kitchen):
-            if not store.is_published(build.package, build.name):
-                if args:
-                    raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
-                continue
-            is_signed = signing.is_signed(build.package, build.name, session)
-            folders.append(signing.folder(build.name, session) if is_signed else store.package(build.name))
-        if not folders:
-            raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
-        target = Path(params["output"]).absolute() if params["output"] else store.root / "release"
+        folders = _delivered(Path(params["from"])) if params["from"] else _built(args)
+        target = Path(params["output"]).absolute() if params["output"] else artifacts_folder() / "release"
         last = release.read(Path(params["since"])) if params["since"] else None
         made = release.make(folders, target, last, params["part_size"])
         for one in made.packages:
@@ -139,6 +129,39 @@ class Release(commands._Ours):
             print(f"{one.archive.name}  {size_text(one.archive.size)} in {parts}, {'signed' if one.signed else 'not signed'}")
         print(target)
         return 0
+
+
+def _built(args: list[str]) -> list[Path]:
+    """The packages of these builds, or of all that are built; the signed copy where there is one.
+
+    Raises:
+        Failure: one that was named is not built as its recipe is now, or nothing is built.
+    """
+    kitchen, folders = commands.open_kitchen(), []
+    store = kitchen.workspace.store
+    for build in commands._named(args, kitchen):
+        if store.is_published(build.package, build.name):
+            is_signed = signing.is_signed(build.package, build.name, kitchen.session)
+            folders.append(signing.folder(build.name, kitchen.session) if is_signed else store.package(build.name))
+        elif args:
+            raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+    if not folders:
+        raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
+    return folders
+
+
+def _delivered(folder: Path) -> list[Path]:
+    """The packages in a folder, each held against its own lists.
+
+    Raises:
+        Failure: there is none, or one is damaged.
+    """
+    found = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    faults = [f"{path.name}: {fault}" for path in found for fault in inspection.inspect(path).faults]
+    if faults or not found:
+        what = "not every package is whole" if found else "there is no package in it"
+        raise Failure(what, where=str(folder), details=tuple(faults), remedy="bring the packages there again")
+    return found
 
 
 class Matrix(commands._Ours):
@@ -150,6 +173,7 @@ class Matrix(commands._Ours):
         _option("against", "release.json of a release: leave out what is in it"),
         _option("base", "a commit: leave out what was the same then"),
         _option("ask", "ask the hub for shapes, to tell memory and disk before a download", bool, False),
+        _option("as", "print NAME=JSON, as CI takes a job's output"),
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
@@ -161,5 +185,5 @@ class Matrix(commands._Ours):
             elif params["base"]:
                 known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
             rows = matrix.rows(commands._named(args, kitchen), known, ask=params["ask"], scratch=Path(scratch))
-        print(json.dumps({"include": rows}))
+        print(f"{params['as']}=" * bool(params["as"]) + json.dumps({"include": rows}))
         return 0

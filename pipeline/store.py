@@ -180,11 +180,12 @@ class Store:
     # --- taking away ---
 
     def prunable(self, keep: Iterable[Step], packages: Iterable[str]) -> list[Path]:
-        """Folders that no recipe reaches: steps by key, packages by build name, and the leavings of failures and kills."""
+        """Folders that no recipe reaches: steps by key, packages and signed copies by name, and the leavings of failures and kills."""
         kept = {self.folder(step) for step in keep}
         names = set(packages)
         store = [folder for folder, _ in self.all_records() if folder not in kept]
-        stale = [folder for folder in sorted((self.root / "packages").glob("*")) if folder.name not in names]
+        made = [*sorted((self.root / "packages").glob("*")), *sorted((self.root / "signed").glob("*"))]
+        stale = [folder for folder in made if folder.name not in names]
         return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *sorted((self.root / ".staging").glob("*"))]
 
     def free_bytes(self) -> int:
