@@ -8,12 +8,16 @@ from pathlib import Path
 from pipeline import bom, files, provenance
 from pipeline.errors import Failure
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, FileRecord, PackageManifest
+from pipeline.store import MANIFEST
 
 
 def write(folder: Path, manifest: PackageManifest) -> None:
-    """Add to a package that is otherwise whole, manifest and all, what proves it: each of the three lists all that was there before."""
-    there = files.records(folder)
-    files.write(folder / BOM, bom.render(manifest, there))
+    """Add to a package that is otherwise whole, manifest and all, what proves it: each of the three lists all that was there before.
+
+    The manifest's own hashes are taken as they are: gigabytes that were hashed for it a moment ago are not read again.
+    """
+    there = (*manifest.files, *files.records_of(folder, [folder / MANIFEST]))
+    files.write(folder / BOM, bom.render(manifest, sorted(there, key=lambda file: file.path)))
     there = (*there, *files.records_of(folder, [folder / BOM]))
     files.write(folder / PROVENANCE, provenance.render(manifest, sorted(there, key=lambda file: file.path)))
     there = (*there, *files.records_of(folder, [folder / PROVENANCE]))

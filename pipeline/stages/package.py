@@ -46,7 +46,8 @@ def describe(folder: Path, manifest: PackageManifest) -> None:
     # The card is about the manifest, and the manifest lists the card: it is written first without it.
     manifest = manifest.model_copy(update={"files": files.records(folder)})
     files.write(folder / CARD, card.render(manifest))
-    manifest = manifest.model_copy(update={"files": files.records(folder)})
+    listed = sorted((*manifest.files, *files.records_of(folder, [folder / CARD])), key=lambda file: file.path)
+    manifest = manifest.model_copy(update={"files": tuple(listed)})
     files.write(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     proof.write(folder, manifest)
 
