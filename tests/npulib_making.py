@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.backends import npulib
+from pipeline.maker import Command
 from pipeline.workers import environment
 from tests import standin, worker
 from tests.bench import Bench, recipe
@@ -98,8 +99,6 @@ def bench(folder: Path, *recipes: dict[str, Any], model: Path) -> Bench:
 
 def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> dict[str, Any]:
     """Run the compiling worker as it stands, with these options; what it reported."""
-    from pipeline.maker import Command
-
     site = furnished() / "store" / "setup" / npulib.environment_step().key / "files" / "site"
     files.mkdir()
     scratch = files.parent / f"{files.name}-scratch"

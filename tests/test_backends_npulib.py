@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.backends import npulib
+from pipeline.maker import Command
 from pipeline.npulib_options import NpuLibrary
 from pipeline.step import Step
 from pipeline.survey import Survey, Tensor
@@ -62,8 +63,6 @@ def test_a_worker_in_the_environment_sees_its_packages_and_no_others(tmp_path: P
     program = environment.argv(tmp_path, "events")
     code = program[program.index("-c") + 1].rpartition("runpy")[0]
     look = "import importlib.util as u, pipeline.workers.events as e; print([bool(u.find_spec(n)) for n in ('only', 'torch', 'pydantic')])"
-    from pipeline.maker import Command
-
     said = worker.run(Command((*program[: program.index("-c") + 1], code + look, str(tmp_path), "events")))
     assert said.text.strip() == "[True, False, False]"
 

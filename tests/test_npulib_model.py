@@ -9,18 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import pytest
 
 from pipeline.backends import npulib, npulib_pickle
 from pipeline.manifest import StepRecord
+from pipeline.npulib_options import NpuLibrary
+from pipeline.step import Step
 from tests import npulib_making as making
 from tests.bench import Bench, ran, recipe
 
+CANNOT = npulib.missing(NpuLibrary.model_validate(making.build("fp16")))
 pytestmark = [
     pytest.mark.model,
-    pytest.mark.skipif(npulib.environment_step().options["locks"] == {}, reason="the library runs on Linux and Windows"),
+    pytest.mark.skipif(CANNOT is not None, reason=f"not on this machine: {CANNOT}"),
 ]
 
 TINY = {"int8": making.build("int8"), "fp16": making.build("fp16")}
@@ -151,15 +153,11 @@ def test_a_layer_that_is_missing_is_named(built: Bench, phi3_checkpoint: Path) -
     assert "model.layers.29.mlp.down_proj.weight of the checkpoint is not in the model" in faults
 
 
-def npulib_build(weights: str) -> Any:
-    from pipeline.npulib_options import NpuLibrary
-
+def npulib_build(weights: str) -> NpuLibrary:
     return NpuLibrary.model_validate(making.build(weights))
 
 
-def _checkpoint() -> Any:
-    from pipeline.step import Step
-
+def _checkpoint() -> Step:
     return Step(kind="download", maker="local", label="x", options={})
 
 
