@@ -57,7 +57,8 @@ def _without_null(schema: Any) -> Any:
 
 def table() -> str:
     """The table as the file that is checked in."""
-    return f"# Fields of a recipe\n\nWritten by `doit schema`. A field without a default that is not required may be left out.\n\n{field_table()}"
+    head = "# Fields of a recipe\n\nWritten by `doit schema`. A field without a default that is not required may be left out."
+    return f"{head}\n\n{field_table()}"
 
 
 def field_table() -> str:

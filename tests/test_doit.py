@@ -55,6 +55,14 @@ def test_the_manifest_lists_every_other_file_of_the_package_but_the_proofs_which
     assert apart < {path.name for path in package.iterdir()}
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_package_says_nothing_of_the_machine_that_made_it(built: Bench, name: str) -> None:
+    here = (str(built.folder), str(ROOT), sys.prefix)
+    for path in (built.artifacts / "packages" / name).iterdir():
+        found = [text for text in here if text.encode() in path.read_bytes()]
+        assert not found, f"{path.name} holds {found}"
+
+
 def test_a_second_run_runs_nothing(built: Bench) -> None:
     output = built.build("build")
     assert ran(output) == []

@@ -85,16 +85,18 @@ def run_child(command: Command, step: Step, session: Session, staging: Staging) 
         scratch=staging.scratch,
         on_progress=lambda progress: session.tell(step, progress),
     )
-    argv = tuple(_portable(word, session.store.root, staging) for word in command.argv)
+    argv = tuple(_portable(word, step, session.store.root, staging) for word in command.argv)
     return finished, Ran(
         argv=argv, upstream=command.upstream, seconds=round(finished.seconds, 3), peak_memory_bytes=finished.peak_memory_bytes
     )
 
 
-def _portable(word: str, root: Path, staging: Staging) -> str:
+def _portable(word: str, step: Step, root: Path, staging: Staging) -> str:
     """A word of a command without this machine in it."""
     if word == sys.executable:
         return "python"
+    if beside := step.notes.get("path"):  # of a local source, wherever the recipes lie here
+        word = word.replace(str(beside), "SOURCE")
     return word.replace(str(staging.folder), "OUT").replace(str(root), "artifacts")
 
 
