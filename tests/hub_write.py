@@ -174,6 +174,8 @@ class _Writing(_Answer):
             return None
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             return self._info(found[1], found[2])
+        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/(refs/pr/\d+)/(.+)", path):
+            return self._resolve("model", found[1], found[2], found[3])
         return super()._answer(path)
 
     def _info(self, repo: str, revision: str | None) -> None:

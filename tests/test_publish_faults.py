@@ -13,13 +13,14 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import hf_raise_for_status
 
 from pipeline import receipts
 from pipeline.errors import Failure
 from pipeline.store import Store
-from pipeline.workers import hub_upload, publish_errors
+from pipeline.workers import hub_publish, hub_remote, hub_upload, publish_errors, publish_plan
 from tests import published
 from tests.bench import Bench, wait_for
 from tests.hub_write import WRITER, Workshop, fault
@@ -124,36 +125,33 @@ def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_
     assert holds_the_package(workshop, bench, "next")
 
 
-@pytest.mark.parametrize("step", ["create", "preupload", "commit", "tag"])
-@pytest.mark.parametrize(
-    ("kind", "what", "remedy"),
-    [
-        (
-            "401",
-            "The hub does not take the token (401): there is none, or it is wrong or expired.",
-            "Make a token that may write to bakers/tiny-int4 at {hub}/settings/tokens, and give it with `hf auth login` or HF_TOKEN.",
-        ),
-        (
-            "403",
-            "The token may not do this to bakers/tiny-int4 (403).",
-            "Give a token that may write to the repositories of bakers (`hf auth login` or HF_TOKEN); or let the recipe open a pull "
-            "request (`publish.pull_request: true`); or, if the hub speaks of storage, make room there.",
-        ),
-        (
-            "404",
-            "The hub has no bakers/tiny-int4 for this token (404): it or its owner bakers is not there, or is hidden from it.",
-            "Check publish.repo in the recipe; bakers must be an account or an organization that the token may write to.",
-        ),
-        (
-            "413",
-            "The hub refuses this as too large (413).",
-            "One file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
-        ),
-    ],
-)
+SENTENCES = {
+    "401": (
+        "The hub does not take the token (401): there is none, or it is wrong or expired.",
+        "Make a token that may write to bakers/tiny-int4 at {hub}/settings/tokens, and give it with `hf auth login` or HF_TOKEN.",
+    ),
+    "403": (
+        "The token may not do this to bakers/tiny-int4 (403).",
+        "Give a token that may write to the repositories of bakers (`hf auth login` or HF_TOKEN); or let the recipe open a pull "
+        "request (`publish.pull_request: true`); or, if the hub speaks of storage, make room there.",
+    ),
+    "404": (
+        "The hub has no bakers/tiny-int4 for this token (404): it or its owner bakers is not there, or is hidden from it.",
+        "Check publish.repo in the recipe; bakers must be an account or an organization that the token may write to.",
+    ),
+    "413": (
+        "The hub refuses this as too large (413).",
+        "One file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
+    ),
+}
+REFUSALS = [*(("403", step) for step in ("create", "preupload", "commit", "tag")), ("401", "commit"), ("404", "create"), ("413", "commit")]
+
+
+@pytest.mark.parametrize(("kind", "step"), REFUSALS)
 def test_each_refusal_has_its_own_sentence_with_the_remedy_and_says_what_the_repository_holds(
-    workshop: Workshop, bench: Bench, step: str, kind: str, what: str, remedy: str
+    workshop: Workshop, bench: Bench, step: str, kind: str
 ) -> None:
+    what, remedy = SENTENCES[kind]
     workshop.misbehave(fault(kind, step, times=-1))
     said = refusal(bench).splitlines()
     assert said[0] == f"publishing tiny-int4: {what}"
@@ -235,6 +233,15 @@ def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop,
     assert refusal(bench) == (
         "publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is told to stay offline.\n"
         "  what to do: Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
+    )
+
+
+def test_what_a_hub_that_is_gone_holds_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    request = publish_plan.Request(tmp_path, REPO, True, "main", False, None, "title", "", ())
+    assert hub_publish.standing(request, hub_remote.Held(True, "ab" * 20, {})) == (
+        "what main of bakers/tiny-int4 holds now could not be asked; before this it held commit abababababab"
     )
 
 

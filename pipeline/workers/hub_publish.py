@@ -143,11 +143,12 @@ def standing(request: Request, before: Held | None) -> str:
 def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str, url: str | None, *, committed: bool) -> None:
     """Hold what the hub reports at the commit against the package, and the manifest byte for byte; then tag, and report."""
     events.progress("looking whether the hub has it all")
+    at = f"refs/pr/{url.rsplit('/', 1)[-1]}" if url else commit
     try:
-        held = hub_remote.read(request.repo, commit)
-        if held is None:
-            raise Refused(f"{request.repo} has no commit {commit}, which the hub said it had made.", "Run the same command again.")
-        verify(request, held, package)
+        held = hub_remote.read(request.repo, at)
+        if held is None or held.commit != commit:
+            raise Refused(f"{request.repo} does not show commit {commit}, which the hub said it had made.", "Run the same command again.")
+        verify(request, held, at, package)
     except Exception as error:
         error.add_note(f"{request.where if url is None else url} holds commit {commit}")
         raise
@@ -160,13 +161,13 @@ def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str,
     events.result(commit=commit, url=url, committed=committed, compared=len(package))
 
 
-def verify(request: Request, held: Held, package: dict[str, Local]) -> None:
+def verify(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
     """Refuse if the hub reports another content for any file, or the manifest comes back changed."""
     wrong = [package[name].difference(held.files[name]) or "" for name in sorted(package.keys() & held.files.keys())]
     wrong = [line for line in wrong if line]
     wrong += [f"{name}: not there" for name in sorted(package.keys() - held.files.keys())]
     wrong += [f"{name}: not of the package" for name in sorted(held.files.keys() - package.keys() - hub_remote.OF_THE_HUB)]
-    if not wrong and hub_remote.content(request.repo, held.commit, MANIFEST) != (request.folder / MANIFEST).read_bytes():
+    if not wrong and hub_remote.content(request.repo, at, MANIFEST) != (request.folder / MANIFEST).read_bytes():
         wrong.append(f"{MANIFEST}: other bytes came back than were sent")
     if wrong:
         raise Refused(

@@ -118,9 +118,9 @@ def open_pull_requests(repo: str, title: str) -> list[int]:
             return sorted(found, reverse=True)
 
 
-def content(repo: str, commit: str, name: str) -> bytes:
-    """The bytes of a small file at a commit."""
-    with hub_files.answer(hub_files.Repository(repo, commit).url(name)) as response:
+def content(repo: str, revision: str, name: str) -> bytes:
+    """The bytes of a small file at a commit or another ref."""
+    with hub_files.answer(hub_files.Repository(repo, revision).url(name)) as response:
         body: bytes = response.read()
     return body
 
