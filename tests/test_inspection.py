@@ -14,6 +14,7 @@ import pytest
 from pipeline import files
 from pipeline.errors import Failure
 from pipeline.inspection import inspect
+from pipeline.stages.package import describe, recipe_text
 from tests.bench import ROOT
 from tests.packed import pack
 from tests.test_card import manifest
@@ -155,3 +156,17 @@ def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) 
 
 def test_a_package_of_another_model_is_whole_too(tmp_path: Path) -> None:
     assert inspect(pack(tmp_path / "other", manifest("smollm2", "int8-openvino"))).faults == ()
+
+
+def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(tmp_path: Path) -> None:
+    members = tuple(manifest("phi3", name, files=()) for name in ("int4-ort-cpu", "int4-ort-directml"))
+    build = members[0].build.model_copy(update={"name": "phi3-onnx", "build": "onnx"})
+    told = members[0].model_copy(update={"name": "phi3-onnx", "build": build, "members": members})
+    folder = tmp_path / "repository"
+    (folder / "cpu_and_mobile").mkdir(parents=True)
+    (folder / "cpu_and_mobile" / "model.onnx").write_bytes(b"graph")
+    files.write(folder / "recipe.yaml", recipe_text(*(member.build for member in members), repository="onnx"))
+    describe(folder, told)
+    assert inspect(folder).faults == ()
+    files.write(folder / "recipe.yaml", recipe_text(members[0].build))
+    assert "recipe.yaml: not the recipe of manifest.json" in inspect(folder).faults

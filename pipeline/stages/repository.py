@@ -66,5 +66,6 @@ def _manifest(step: Step, members: list[PackageManifest]) -> PackageManifest:
             "made_at": datetime.now(UTC),
             "made_on": machine(),
             "members": tuple(members),
+            "wheels": tuple({wheel.name: wheel for member in members for wheel in member.wheels}.values()),
         }
     )
