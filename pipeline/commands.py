@@ -261,7 +261,8 @@ def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[s
                 f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
             )
     can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
-    all_of = {"build": can, "publish": [name for name, home in homes.items() if home is not None]}
+    signed = [name.replace("build:", "sign:", 1) for name in can]
+    all_of = {"build": can, "sign": signed, "publish": [name for name, home in homes.items() if home is not None]}
     return [one for name in selected for one in all_of.get(name, [name])]
 
 
@@ -269,7 +270,7 @@ def _selected(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
     """The builds among the selected tasks, to be made or published."""
     wanted = list(names)
     builds = kitchen.workspace.plan.builds
-    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in ("build", "publish") for name in wanted)]
+    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in ("build", "publish", "sign") for name in wanted)]
 
 
 def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
