@@ -270,7 +270,8 @@ def _selected(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
     """The builds among the selected tasks, to be made or published."""
     wanted = list(names)
     builds = kitchen.workspace.plan.builds
-    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in ("build", "publish", "sign") for name in wanted)]
+    tasks = ("build", "publish", "sign")
+    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in tasks for name in wanted)]
 
 
 def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:

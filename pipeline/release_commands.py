@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,11 @@ class Matrix(commands._Ours):
                 known = release.read(Path(params["against"])).keys()
             elif params["base"]:
                 known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
-            rows = matrix.rows(commands._named(args, kitchen), known, ask=params["ask"], scratch=Path(scratch))
+            builds = commands._named(args, kitchen)
+            can = [build for build in builds if args or build.cannot is None]
+            rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch))
+        for build in builds:
+            if build not in can:
+                print(f"left out {build.name}: {build.cannot}", file=sys.stderr)
         print(f"{params['as']}=" * bool(params["as"]) + json.dumps({"include": rows}))
         return 0
