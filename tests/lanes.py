@@ -75,7 +75,10 @@ ONNX = Lane(
 # Export and tokenizer are the OpenVINO lane's own steps; blobs, whose bytes differ at every making, have tests in test_npu_compile.
 NPU = Lane(
     "openvino-npu",
-    {"npu": {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "max_prompt_len": 128, "min_response_len": 64}},
+    {
+        name: {"runtime": "openvino-npu", "quantization": {"weights": weights}, "max_prompt_len": 128, "min_response_len": 64}
+        for name, weights in (("npu", "int4"), ("npu-fp16", "fp16"))
+    },
     "npu",
     "openvino_model.bin",
     ("compress", "validate", "package"),
