@@ -46,7 +46,7 @@ def phi3(tmp_path_factory: pytest.TempPathFactory, phi3_checkpoint: Path) -> tup
     """Three builds of the Phi-3 stand-in, and what doit printed: one of them fails."""
     bench = making.bench(tmp_path_factory.mktemp("phi3"), recipe("phi3", builds=PHI3), model=phi3_checkpoint)
     done = bench.doit("build", "--continue")
-    assert done.returncode == 1
+    assert done.returncode != 0
     return bench, done.stdout
 
 
@@ -194,7 +194,7 @@ def test_the_gate_catches_int4_of_so_small_a_model_and_keeps_the_evidence(phi3: 
 
 
 def test_how_far_the_layers_are_from_the_source_is_measured(phi3: tuple[Bench, str]) -> None:
-    """Channel-wise round to nearest, on 121 layers: under 1 % with 8 bits, about a fifth with 4; float16 holds bfloat16's numbers."""
+    """Channel-wise round to nearest, on 121 layers: about 1 % with 8 bits, 16 % with 4; float16 holds bfloat16's numbers."""
     bench, _ = phi3
     errors = {name: errors_of_layers(bench, f"phi3-{name}") for name in PHI3}
     assert {name: len(found) for name, found in errors.items()} == {"fp16": 121, "int8": 121, "int4": 121}
