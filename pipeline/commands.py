@@ -202,7 +202,8 @@ class Compare(_Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        rows = [compare.row(_built(build, kitchen)) for build in _named(args, kitchen) if args or _is_built(build, kitchen)]
+        single = {one.name: one for build in _named(args, kitchen) for one in build.members or (build,)}
+        rows = [compare.row(_built(build, kitchen)) for build in single.values() if args or _is_built(build, kitchen)]
         if not rows:
             raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
         if params["html"]:

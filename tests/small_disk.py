@@ -50,10 +50,10 @@ class SmallDisk:
 
 
 @contextmanager
-def mounted(at: Path, size_mb: int) -> Iterator[SmallDisk]:
+def mounted(at: Path, size_mb: float) -> Iterator[SmallDisk]:
     """A disk of that size at `at`, for as long as the body runs; skips the test where none can be made."""
     at.mkdir(parents=True, exist_ok=True)
-    script = f"mount -t tmpfs -o size={size_mb}m tmpfs '{at}' && echo ready && exec cat"
+    script = f"mount -t tmpfs -o size={round(size_mb * 1024)}k tmpfs '{at}' && echo ready && exec cat"
     argv = ("unshare", "--map-root-user", "--mount", "sh", "-c", script)
     if sys.platform != "linux" or not shutil.which("unshare"):
         pytest.skip("a small disk needs Linux with unshare")

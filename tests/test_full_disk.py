@@ -55,7 +55,7 @@ def test_a_disk_that_is_full_from_the_start_is_refused_with_numbers_and_can_stil
 ) -> None:
     bench = Bench(tmp_path)
     shutil.copytree(baked.recipes, bench.recipes)
-    with small_disk.mounted(bench.artifacts, 8) as disk:
+    with small_disk.mounted(bench.artifacts, 0.5) as disk:
         bench = small_disk.on(disk, bench)
         disk.fill()
         assert f"build:{lane.name}" in bench.build("list")
