@@ -34,8 +34,7 @@ FLOORS = (
     ("commands",),
     ("tasks",),
     ("publication",),
-    ("progress", "overview", "housekeeping", "preflight", "workspace", "compare", "inspection")
-    + ("signing", "rebuild", "release", "archive", "matrix", "remote"),
+    (*"progress overview housekeeping preflight workspace compare inspection signing rebuild release archive matrix remote".split(),),
     ("stages",),
     ("plan",),
     ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels"),
