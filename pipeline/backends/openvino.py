@@ -81,7 +81,8 @@ def generate_tools() -> dict[str, str]:
 def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if all is there."""
     wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *_GENERATE_TOOLS, "nncf"})
-    absent = [name for name in wanted if name not in installed(*wanted)]
+    found = installed(*wanted)
+    absent = [name for name in wanted if name not in found]
     return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
 
 
