@@ -67,7 +67,10 @@ OPENVINO = Lane(
 )
 ONNX = Lane(
     "onnxruntime-genai",
-    {"ort": {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4", "block_size": 32}}},
+    {
+        "ort": {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4", "block_size": 32}},
+        "ort-fp32": {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "fp32"}},
+    },
     "ort",
     "model.onnx.data",
     ("download", "compress", "reference", "validate", "package"),
