@@ -80,8 +80,8 @@ def run_upstream(checkpoint: Path, runs: dict[Path, dict[str, Any]]) -> None:
     """Have optimum-cli make each output folder, by the command that the manifest and the card name."""
     commands = []
     for out, quantization in runs.items():
-        words = openvino.upstream(steps(**quantization)["model"]).replace("MODEL", str(checkpoint)).replace("OUT", str(out))
-        commands.append(shlex.split(words))
+        places = {"MODEL": str(checkpoint), "OUT": str(out)}
+        commands.append([places.get(word, word) for word in shlex.split(openvino.upstream(steps(**quantization)["model"]))])
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", UPSTREAM, json.dumps(commands)], env=environment, capture_output=True, text=True, check=False
