@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from benchmarks import shapes
 from benchmarks.measure import Measured, run
-from benchmarks.shapes import write_phi3_mini
-from tests import standin
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = {"runtime": "openvino-npu", "quantization": {"weights": "int4", "group_size": 128}, "max_prompt_len": 1024, "min_response_len": 128}
@@ -49,18 +46,10 @@ def compile_once(model: Path, scratch: Path, platform: int) -> tuple[Measured, d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=("full", "stand-in"), default="stand-in")
-    parser.add_argument("--layers", type=int, default=32, help="fewer layers of the full shape, for a quick look")
+    shapes.add_options(parser)
     parser.add_argument("--platform", type=int, default=4000)
-    parser.add_argument("--scratch", type=Path, default=None)
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=options.scratch))
-    try:
-        model = scratch / "model"
-        if options.shape == "full":
-            write_phi3_mini(model, standin.phi3_checkpoint(), options.layers)
-        else:
-            shutil.copytree(standin.phi3_checkpoint(), model)
+    with shapes.made(options) as (model, scratch):
         took, record = compile_once(model, scratch, options.platform)
         child = record["ran"][0]
         measured = record["measured"]
@@ -69,8 +58,6 @@ def main() -> None:
             f"| {options.shape} shape, {options.platform} | {child['seconds']:.0f} s ({took.seconds:.0f} s with doit) "
             f"| {took.peak_process_bytes / 1e9:.2f} GB | {measured['blob_bytes'] / 1e9:.2f} GB | {measured['images']} |"
         )
-    finally:
-        shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,10 @@ import hashlib
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from benchmarks import shapes
 from benchmarks.measure import Measured, median, run
-from benchmarks.shapes import write_phi3_mini
-from tests import standin
 
 VARIANTS = {
     "fp16": ({"weights": "fp16"}, ["--weight-format", "fp16"]),
@@ -121,24 +119,14 @@ def _sha256(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=("full", "stand-in"), default="stand-in")
-    parser.add_argument("--layers", type=int, default=32, help="fewer layers of the full shape, for a quick look")
+    shapes.add_options(parser)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--scratch", type=Path, default=None)
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=options.scratch))
-    try:
-        model = scratch / "model"
-        if options.shape == "full":
-            write_phi3_mini(model, standin.phi3_checkpoint(), options.layers)
-        else:
-            shutil.copytree(standin.phi3_checkpoint(), model)
+    with shapes.made(options) as (model, scratch):
         theirs = [upstream(model, scratch) for _ in range(options.runs)]
         one = [ours(model, scratch, 1) for _ in range(options.runs)]
         two = [ours(model, scratch, 2) for _ in range(options.runs)]
         report(theirs, one, two)
-    finally:
-        shutil.rmtree(scratch)
 
 
 def report(

@@ -17,14 +17,12 @@ import hashlib
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import shapes
 from benchmarks.measure import Measured, median, run
-from benchmarks.shapes import write_phi3_mini
-from tests import standin
 
 VARIANTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "int4-cpu": (
@@ -125,20 +123,12 @@ def report(made: dict[str, dict[str, list[One]]]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=("full", "stand-in"), default="stand-in")
-    parser.add_argument("--layers", type=int, default=32, help="fewer layers of the full shape, for a quick look")
+    shapes.add_options(parser)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--only", choices=tuple(VARIANTS), action="append", help="these builds alone")
     parser.add_argument("--sides", choices=("both", "ours"), default="both")
-    parser.add_argument("--scratch", type=Path, default=None)
     options = parser.parse_args(argv)
-    scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=options.scratch))
-    try:
-        model = scratch / "model"
-        if options.shape == "full":
-            write_phi3_mini(model, standin.phi3_checkpoint(), options.layers)
-        else:
-            shutil.copytree(standin.phi3_checkpoint(), model)
+    with shapes.made(options) as (model, scratch):
         prepare(model, scratch)
         made: dict[str, dict[str, list[One]]] = {}
         for name in options.only or VARIANTS:
@@ -151,8 +141,6 @@ def main(argv: Sequence[str] | None = None) -> None:
                     took = runs[-1].took
                     print(f"  {name}, {side}: {took.seconds:.1f} s, {took.peak_process_bytes / 1e9:.2f} GB", flush=True)
         report(made)
-    finally:
-        shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests import standin
 
 PHI3_MINI = {
     "architectures": ["Phi3ForCausalLM"],
@@ -28,6 +34,28 @@ PHI3_MINI = {
     "dtype": "bfloat16",
     "use_cache": True,
 }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every measurement is told of its model."""
+    parser.add_argument("--shape", choices=("full", "stand-in"), default="stand-in")
+    parser.add_argument("--layers", type=int, default=32, help="fewer layers of the full shape, for a quick look")
+    parser.add_argument("--scratch", type=Path, default=None)
+
+
+@contextmanager
+def made(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """The model that the options ask for and the scratch folder that it lies in, for as long as the body runs."""
+    scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=options.scratch))
+    try:
+        model = scratch / "model"
+        if options.shape == "full":
+            write_phi3_mini(model, standin.phi3_checkpoint(), options.layers)
+        else:
+            shutil.copytree(standin.phi3_checkpoint(), model)
+        yield model, scratch
+    finally:
+        shutil.rmtree(scratch)
 
 
 def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
