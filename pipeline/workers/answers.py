@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -39,6 +40,13 @@ def prompts(request: Path) -> list[Prompt]:
     """The prompts of a request file, `{"prompts": [...]}`."""
     asked: dict[str, list[Prompt]] = json.loads(request.read_text(encoding="utf-8"))
     return asked["prompts"]
+
+
+def write(answers: Path, asked: list[Prompt], answer: Callable[[int, Prompt], Answer]) -> None:
+    """Have `answer` answer every prompt, given its index, and write the answers one by one."""
+    for index, prompt in enumerate(asked):
+        events.progress("answering", index, len(asked), "prompts")
+        add(answers, answer(index, prompt))
 
 
 def add(answers: Path, answer: Answer) -> None:

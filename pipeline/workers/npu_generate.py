@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,7 @@ def main() -> None:
     load_s = time.monotonic() - started
     asked = answers.prompts(told.request)
     check_lengths(pipe, asked, numbers["MAX_PROMPT_LEN"])
-    for index, prompt in enumerate(asked):
-        events.progress("answering", index, len(asked), "prompts")
-        answers.add(told.answers, answer(pipe, index, prompt))
+    answers.write(told.answers, asked, partial(answer, pipe))
     stand_in = "NPUW_DEVICES" in chosen
     config = pipe.get_generation_config()
     ends = sorted({*config.stop_token_ids, config.eos_token_id})

@@ -7,6 +7,7 @@ import platform
 import runpy
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,8 @@ def main() -> None:
     model = load()
     tokenizer = AutoTokenizer.from_pretrained(told.model, local_files_only=True)
     load_s = time.monotonic() - started
-    asked = answers.prompts(told.request)
     with torch.inference_mode():
-        for index, prompt in enumerate(asked):
-            events.progress("answering", index, len(asked), "prompts")
-            answers.add(told.answers, transformers_generate.answer(model, tokenizer, index, prompt))
+        answers.write(told.answers, answers.prompts(told.request), partial(transformers_generate.answer, model, tokenizer))
     name, full_name, stand_in = device()
     answers.report(name, full_name, load_s, stand_in=stand_in, end_tokens=transformers_generate.end_tokens(model))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,7 @@ def main() -> None:
     started = time.monotonic()
     pipe = openvino_genai.LLMPipeline(told.model, told.device)
     load_s = time.monotonic() - started
-    asked = answers.prompts(told.request)
-    for index, prompt in enumerate(asked):
-        events.progress("answering", index, len(asked), "prompts")
-        answers.add(told.answers, answer(pipe, index, prompt))
+    answers.write(told.answers, answers.prompts(told.request), partial(answer, pipe))
     name = ov.Core().get_property(told.device, "FULL_DEVICE_NAME")
     config = pipe.get_generation_config()
     answers.report(told.device, str(name).strip(), load_s, end_tokens=sorted({*config.stop_token_ids, config.eos_token_id}))

@@ -9,6 +9,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,7 @@ def main() -> None:
     model = load(told.model, reason is not None)
     load_s = time.monotonic() - started
     tokenizer = og.Tokenizer(model)
-    prompts = answers.prompts(told.request)
-    for index, prompt in enumerate(prompts):
-        events.progress("answering", index, len(prompts), "prompts")
-        answers.add(told.answers, answer(model, tokenizer, index, prompt))
+    answers.write(told.answers, answers.prompts(told.request), partial(answer, model, tokenizer))
     more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
     on_cpu = model.device_type == "CPU"
     answers.report(

@@ -8,6 +8,7 @@ import os
 import platform
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,8 @@ def main() -> None:
         model = load(told.checkpoint, told.options)
         tokenizer = AutoTokenizer.from_pretrained(told.checkpoint, local_files_only=True, trust_remote_code=told.options["remote_code"])
         load_s = time.monotonic() - started
-        asked = answers.prompts(told.request)
         with torch.inference_mode():
-            for index, prompt in enumerate(asked):
-                events.progress("answering", index, len(asked), "prompts")
-                answers.add(told.answers, answer(model, tokenizer, index, prompt))
+            answers.write(told.answers, answers.prompts(told.request), partial(answer, model, tokenizer))
         dtype = str(model.dtype).removeprefix("torch.")
         answers.report("CPU", platform.processor() or platform.machine(), load_s, dtype=dtype, end_tokens=end_tokens(model))
 
