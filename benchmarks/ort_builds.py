@@ -88,7 +88,7 @@ def environment(scratch: Path) -> dict[str, str]:
 def prepare(model: Path, scratch: Path) -> None:
     """A recipe of all variants, and its source in the store."""
     (scratch / "recipes").mkdir()
-    shutil.copytree(model, scratch / "recipes/model", copy_function=lambda source, target: Path(target).hardlink_to(source))
+    shutil.copytree(model, scratch / "recipes/model", copy_function=shapes.link)
     recipe = {
         "schema_version": 1,
         "name": "bench",

@@ -40,7 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What every measurement is told of its model."""
     parser.add_argument("--shape", choices=("full", "stand-in"), default="stand-in")
     parser.add_argument("--layers", type=int, default=32, help="fewer layers of the full shape, for a quick look")
-    parser.add_argument("--scratch", type=Path, default=None)
+    parser.add_argument("--model", type=Path, default=None, help="a checkpoint that is there already, in place of one that is made anew")
+    parser.add_argument("--scratch", type=Path, default=None, help="where the scratch folder is made; beside a --model, for hard links")
 
 
 @contextmanager
@@ -49,13 +50,20 @@ def made(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=options.scratch))
     try:
         model = scratch / "model"
-        if options.shape == "full":
+        if options.model:
+            shutil.copytree(options.model, model, copy_function=link)
+        elif options.shape == "full":
             write_phi3_mini(model, standin.phi3_checkpoint(), options.layers)
         else:
             shutil.copytree(standin.phi3_checkpoint(), model)
         yield model, scratch
     finally:
         shutil.rmtree(scratch)
+
+
+def link(source: str, target: str) -> None:
+    """A copy of a file that takes no room; for `shutil.copytree`."""
+    Path(target).hardlink_to(source)
 
 
 def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
