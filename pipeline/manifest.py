@@ -82,6 +82,7 @@ class Validation(Written):
     device: str  # as the runtime calls it: "CPU"
     device_name: str
     stand_in: bool = False  # whether that device only stands in for the one that the model is made for
+    runtime_options: dict[str, str] = {}  # what the runtime was told besides its defaults: {"EXECUTION_MODE_HINT": "ACCURACY"}
     load_s: float
     peak_memory_bytes: int
 

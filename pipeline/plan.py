@@ -16,6 +16,7 @@ from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, ResolvedBuild,
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
+VALIDATE_FORMAT = 2  # 2: OpenVINO answers in the model's own precision, whatever the processor
 PACKAGE_FORMAT = 2  # 2: with bom.json, provenance.json and SHA256SUMS
 
 
@@ -114,6 +115,7 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
         options={"golden": dump["golden"], "options": dump["options"]},
         needs=(*pieces, ("reference", known)),
         tools=backend.generate_tools(),
+        format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
     package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)

@@ -76,7 +76,12 @@ def manifest(recipe: str = "phi3", name: str = "int4-openvino", /, *verdicts: Ve
             "tokenizer": {"tokenizer_texts_compared": 40},
         },
         "validation": Validation(
-            verdicts=verdicts or (verdict(),), device="CPU", device_name="Some Processor", load_s=2.34, peak_memory_bytes=3_100_000_000
+            verdicts=verdicts or (verdict(),),
+            device="CPU",
+            device_name="Some Processor",
+            runtime_options={"EXECUTION_MODE_HINT": "ACCURACY"},
+            load_s=2.34,
+            peak_memory_bytes=3_100_000_000,
         ),
         "targets": ("CPU", "GPU"),
         "made_at": datetime(2026, 11, 22, 12, 0, tzinfo=UTC),

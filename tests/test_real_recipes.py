@@ -74,6 +74,7 @@ def test_the_other_openvino_builds_need_no_further_byte_and_no_further_export(be
     assert made == {"download": 1, "export": 1, "tokenizer": 1, "reference": 1, "compress": len(OPENVINO)}
     for name in OPENVINO:
         assert "Paris" in bench.manifest(name).verdicts[0].answer
+        assert bench.manifest(name).validation.runtime_options == {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
 @pytest.mark.parametrize("name", ONNX)

@@ -79,6 +79,7 @@ def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation
         device=facts["device"],
         device_name=facts["device_name"],
         stand_in=facts.get("stand_in", False),
+        runtime_options=facts.get("runtime_options", {}),
         load_s=facts["load_s"],
         peak_memory_bytes=finished.peak_memory_bytes,
     )
