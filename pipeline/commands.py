@@ -46,7 +46,20 @@ def open_kitchen() -> Kitchen:
     return Kitchen(open_workspace(), sys.stdout)
 
 
-class Run(DoitRun):  # type: ignore[misc]
+class _Options:
+    """Options of a command count wherever they stand: doit alone would take those after a name for names."""
+
+    cmdparser: Any
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Carry out the command that these words ask for."""
+        with suppress(getopt.GetoptError):  # doit's own parser says it
+            options, names = getopt.gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
+            in_args = [word for option, value in options for word in (option, value) if word] + names
+        return int(super().parse_execute(in_args))  # type: ignore[misc]
+
+
+class Run(_Options, DoitRun):  # type: ignore[misc]
     """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
 
     cmd_options = (*DoitRun.cmd_options, _PLAN_ONLY)
@@ -55,13 +68,6 @@ class Run(DoitRun):  # type: ignore[misc]
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
         self.dry_run = bool(params["dry_run"])
         return _told(lambda: int(super(Run, self).execute(params, args)), failed=3)
-
-    def parse_execute(self, in_args: list[str]) -> int:
-        """Options count wherever they stand: doit alone would take those after a name for names of tasks."""
-        with suppress(getopt.GetoptError):  # doit's own parser says it
-            options, names = getopt.gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
-            in_args = [word for option, value in options for word in (option, value) if word] + names
-        return int(super().parse_execute(in_args))
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
@@ -72,6 +78,7 @@ class Run(DoitRun):  # type: ignore[misc]
                 for build in _publications(self.sel_tasks, kitchen):
                     print(kitchen.plan_publication(build))
                 return 0
+            kitchen.foresee(self.sel_tasks)
             kitchen.supply(self.sel_tasks)
             preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
             return int(super()._execute(*args, **options))
@@ -115,7 +122,7 @@ class List(DoitList):  # type: ignore[misc]
         return 0
 
 
-class _Ours(Command):  # type: ignore[misc]
+class _Ours(_Options, Command):  # type: ignore[misc]
     """A command that needs no tasks: a Failure is printed without a traceback and ends with exit code 1."""
 
     def execute(self, params: Any, args: list[str]) -> int:
@@ -149,8 +156,8 @@ class Lint(_Ours):
         recipes = {build.asked.recipe for build in plan.builds}
         print(f"{len(recipes)} recipes with {len(plan.builds)} builds are well formed")
         for build in plan.builds:
-            if build.asked.options.remark:
-                print(f"  {build.name}: {build.asked.options.remark}")
+            for remark in filter(None, (build.asked.source.remark(), build.asked.options.remark())):
+                print(f"  {build.name}: {remark}")
         return 0
 
 

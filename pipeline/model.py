@@ -34,13 +34,15 @@ class Model(BaseModel):
     Class attributes for subclasses:
         rules: combinations of fields that are refused.
         elsewhere: fields that belong to a sibling, with the reason why they do not apply here.
-        remark: what whoever writes such a part ought to know, said by `doit lint`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     rules: ClassVar[tuple[Rule, ...]] = ()
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    remark: ClassVar[str] = ""
+
+    def remark(self) -> str:
+        """What whoever writes such a part ought to know, said by `doit lint`; "" for nothing."""
+        return ""
 
     def faults(self) -> Iterator[Fault]:
         """The combinations of this value's fields that cannot work."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from pipeline import gate, signing
 from pipeline import survey as surveys
 from pipeline.backends import BACKENDS
 from pipeline.backends.base import Estimate
@@ -15,7 +16,7 @@ from pipeline.errors import Failure
 from pipeline.plan import Build, unique
 from pipeline.session import Session
 from pipeline.sources import SOURCES, local
-from pipeline.stages import convert
+from pipeline.stages import consent, convert
 from pipeline.step import Step
 from pipeline.store import Store
 from pipeline.survey import Survey
@@ -111,7 +112,7 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
     """Refuse builds that cannot succeed on this machine, all reasons at once, before any of the work.
 
     Raises:
-        Failure: a tool is missing, a shape does not fit the options, or disk or memory would not do.
+        Failure: a tool is missing, code of a repository would run unasked, a shape does not fit the options, or disk or memory is short.
     """
     builds = tuple(builds)
     todo = [build for build in builds if missing([build], session.store)]
@@ -120,6 +121,7 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
         raise Failure(
             "this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out"
         )
+    consent.refuse_code(missing(todo, session.store))
     for build in (one for whole in todo for one in whole.members or (whole,)):
         if survey := survey_of(build, session, ask=True):
             reasons += [
@@ -158,3 +160,23 @@ def check_room(expected: Forecast, store: Store) -> None:
 def memory_bytes() -> int:
     """Memory that this process may use in all: the machine's with its swap."""
     return int(psutil.virtual_memory().total + psutil.swap_memory().total)
+
+
+def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:
+    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is not there.
+
+    Raises:
+        Failure: PIPELINE_SIGN is wrong or missing, or a build has pickles that its recipe does not let go.
+    """
+    publications = tuple(publications)
+    if refused := [build.name for build in publications if kept_by_pickles(build)]:
+        raise Failure(f"{', '.join(refused)} would have {gate.PICKLES}", remedy=gate.ALLOW_PICKLES)
+    to_sign = [*signatures, *(one for one in publications if signing.wanted() or (one.destination and one.destination.sign))]
+    if not all(signing.is_signed(build.package, build.name, session) for build in to_sign):
+        signing.method()
+
+
+def kept_by_pickles(build: Build) -> bool:
+    """Whether a build will be one that may not leave, for the pickles in it: known before it is made."""
+    of_library = any(one.asked.options.runtime == "intel-npu-acceleration-library" for one in build.members or (build,))
+    return of_library and not (build.destination and build.destination.allow_pickle)

@@ -53,6 +53,10 @@ class HuggingFace(Model):
         Rule("remote_code", lambda s: s.gguf and s.remote_code, "a GGUF file brings no code, so remote_code would change nothing"),
     )
 
+    def remark(self) -> str:
+        """That code of the repository runs, if it does."""
+        return "building it runs Python files of the model's repository, only with PIPELINE_REMOTE_CODE=run" if self.remote_code else ""
+
 
 class PyPI(Model):
     """A GGUF file inside a wheel on PyPI."""

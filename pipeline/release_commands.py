@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, commands, files, inspection, matrix, rebuild, release, signing
+from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, signing
 from pipeline.errors import Failure
+from pipeline.plan import Build
 from pipeline.process import Children
 from pipeline.progress import size_text
+from pipeline.session import Session
 from pipeline.store import Store
 from pipeline.workspace import artifacts_folder, recipes_folder
 
@@ -133,35 +135,60 @@ class Release(commands._Ours):
 
 
 def _built(args: list[str]) -> list[Path]:
-    """The packages of these builds, or of all that are built; the signed copy where there is one.
+    """The packages of these builds, or of all that are built and may be released; the signed copy where there is one. All are hashed.
 
     Raises:
-        Failure: one that was named is not built as its recipe is now, or nothing is built.
+        Failure: one that was named is not built as its recipe is now or may not be released, or nothing is built.
     """
     kitchen, folders = commands.open_kitchen(), []
-    store = kitchen.workspace.store
     for build in commands._named(args, kitchen):
-        if store.is_published(build.package, build.name):
-            is_signed = signing.is_signed(build.package, build.name, kitchen.session)
-            folders.append(signing.folder(build.name, kitchen.session) if is_signed else store.package(build.name))
-        elif args:
-            raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+        if not args and not kitchen.workspace.store.is_published(build.package, build.name):
+            continue
+        if not args and preflight.kept_by_pickles(build):
+            print(f"left out {build.name}: it has {gate.PICKLES}", file=sys.stderr)
+            continue
+        try:
+            folders.append(_releasable(build, kitchen.session))
+        except Failure as failure:
+            raise Failure(failure.what, where=f"releasing {build.name}", remedy=failure.remedy, details=failure.details) from failure
     if not folders:
         raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
     return folders
 
 
-def _delivered(folder: Path) -> list[Path]:
-    """The packages in a folder, each held against its own lists.
+def _releasable(build: Build, session: Session) -> Path:
+    """Where a package of this store that may be released is, hashed; its signed copy if there is one.
 
     Raises:
-        Failure: there is none, or one is damaged.
+        Failure: it may not.
+    """
+    manifest, parts = gate.proven(build.name, build.package, session)
+    signature = signing.signature(build.package, build.name, session)
+    folder = signing.folder(build.name, session) if signature else session.store.package(build.name)
+    gate.refuse_unfit(folder, manifest, build.destination, signed=signature is not None)
+    if wrong := files.faults(folder, (*parts, *([signature] if signature else [])), thorough=True):
+        raise Failure("the package is damaged", details=wrong, remedy=f"`doit clean package:{build.name}` and build it again")
+    return folder
+
+
+def _delivered(folder: Path) -> list[Path]:
+    """The packages in a folder, each held against its own lists, and fit to be released as the recipes here say.
+
+    Raises:
+        Failure: there is none, or one is damaged, not proven or may not be released.
     """
     found = sorted(path.parent for path in folder.glob("*/manifest.json"))
-    faults = [f"{path.name}: {fault}" for path in found for fault in inspection.inspect(path).faults]
+    inspected = {path: inspection.inspect(path) for path in found}
+    faults = [f"{path.name}: {fault}" for path, one in inspected.items() for fault in one.faults]
     if faults or not found:
         what = "not every package is whole" if found else "there is no package in it"
         raise Failure(what, where=str(folder), details=tuple(faults), remedy="bring the packages there again")
+    plan = commands.open_kitchen().workspace.plan
+    for path, one in inspected.items():
+        manifest, known = rebuild.read(path), plan.build(one.name)
+        if wrong := gate.shortcomings(manifest):
+            raise Failure("it is not one that was proven", where=str(path), details=tuple(wrong), remedy="build it again")
+        gate.refuse_unfit(path, manifest, known.destination if known else None, signed=one.signed)
     return found
 
 
@@ -186,10 +213,16 @@ class Matrix(commands._Ours):
             elif params["base"]:
                 known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
             builds = commands._named(args, kitchen)
-            can = [build for build in builds if args or build.cannot is None]
+            why = {build.name: _left_out(build) for build in builds if not args}
+            can = [build for build in builds if not why.get(build.name)]
             rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch))
         for build in builds:
             if build not in can:
-                print(f"left out {build.name}: {build.cannot}", file=sys.stderr)
+                print(f"left out {build.name}: {why[build.name]}", file=sys.stderr)
         print(f"{params['as']}=" * bool(params["as"]) + json.dumps({"include": rows}))
         return 0
+
+
+def _left_out(build: Build) -> str:
+    """Why CI does not make a build that it was not told to make; "" if it does."""
+    return build.cannot or (f"it would have {gate.PICKLES}, and could not be released" if preflight.kept_by_pickles(build) else "")

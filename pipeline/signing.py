@@ -9,15 +9,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, process
+from pydantic import ValidationError
+
+from pipeline import files, gate, process
 from pipeline.errors import Failure
 from pipeline.inspection import SIGNATURE
 from pipeline.maker import Command, worker
+from pipeline.manifest import FileRecord, Written
 from pipeline.process import Children
 from pipeline.session import Session
 from pipeline.step import Step
 
 _FORMS = "key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
+
+
+class Signed(Written):
+    """The record of a signed copy: the package's key, who signed, and the signature's file."""
+
+    key: str
+    by: str
+    signature: FileRecord
 
 
 def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -53,20 +64,36 @@ def folder(name: str, session: Session) -> Path:
     return session.store.root / "signed" / name
 
 
+def signature(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> FileRecord | None:
+    """The record of the signature in the signed copy, if that is, at a glance, of the package as it is now; else None.
+
+    Raises:
+        Failure: PIPELINE_SIGN is set, and wrong. If it is right, a copy that something else signed is none.
+    """
+    of_package, kept = session.store.record(package), _kept(name, session)
+    if of_package is None or kept is None or kept.key != package.key:
+        return None
+    if wanted(environ) and kept.by != _signer(method(environ)):
+        return None
+    return None if files.faults(folder(name, session), (*of_package.files, kept.signature)) else kept.signature
+
+
 def is_signed(package: Step, name: str, session: Session) -> bool:
-    """Whether the signed copy is, at a glance, of the package as it is now."""
-    record = session.store.record(package)
-    wrong = files.faults(folder(name, session), record.files) if record else ("never made",)
-    return wrong == (f"{SIGNATURE}: does not belong here",)
+    """Whether there is a signed copy of the package as it is now, signed as the environment wants it."""
+    return signature(package, name, session) is not None
 
 
 def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> Path:
     """Make the signed copy of a package anew, and return where it is; the store and the package itself stay as they are.
 
+    Every file is hashed before, and the new signature is on record: one that comes in its place later is noticed.
+
     Raises:
-        Failure: nothing says how to sign, or the signer refused.
+        Failure: the package was not proven or is damaged, nothing says how to sign, or the signer refused.
     """
     asked = method(environ)
+    gate.proven(name, package, session)
+    gate.whole(name, package, session)
     final = folder(name, session)
     with session.store.lock(f"signed-{name}", lambda: None):
         new = session.store.root / ".staging" / f"signed-{name}"
@@ -77,10 +104,30 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
         command = Command(command.argv, _secrets(asked["method"], environ), needs_network=asked["method"] == "sigstore")
         _run(command, new, session.children, f"signing {name}")
         (new / SIGNATURE).rename(new / "files" / SIGNATURE)
+        (made,) = files.records_of(new / "files", [new / "files" / SIGNATURE])
         files.remove(final)
         files.move(new / "files", final)
+        signed = Signed(key=package.key, by=_signer(asked), signature=made)
+        files.write(_record(name, session), signed.model_dump_json(indent=2) + "\n")
         files.remove(new)
     return final
+
+
+def _record(name: str, session: Session) -> Path:
+    return session.store.root / "signatures" / name / "signed.json"
+
+
+def _kept(name: str, session: Session) -> Signed | None:
+    try:
+        return Signed.model_validate_json(_record(name, session).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _signer(asked: Mapping[str, Any]) -> str:
+    """What signs, in few words that tell no secret: the method, and the hash of the certificates or of the key's file."""
+    named = asked.get("certificate") or asked.get("key")
+    return f"{asked['method']} {files.sha256(Path(named))}" if named else str(asked["method"])
 
 
 def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:

@@ -184,7 +184,7 @@ class Store:
         kept = {self.folder(step) for step in keep}
         names = set(packages)
         store = [folder for folder, _ in self.all_records() if folder not in kept]
-        made = [*sorted((self.root / "packages").glob("*")), *sorted((self.root / "signed").glob("*"))]
+        made = [path for kind in ("packages", "signed", "signatures") for path in sorted((self.root / kind).glob("*"))]
         stale = [folder for folder in made if folder.name not in names]
         return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *sorted((self.root / ".staging").glob("*"))]
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from doit.exceptions import TaskFailed
 from rich.console import Group
 
-from pipeline import overview, publication, signing
+from pipeline import overview, preflight, publication, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
 from pipeline.process import Children, Progress
@@ -150,6 +150,24 @@ class Kitchen:
         steps = [step for step in self.workspace.plan.steps if any(fnmatch.fnmatch(self.names[step.key], name) for name in selected)]
         self.remote.supply([*builds, *steps], print)
 
+    def foresee(self, selected: Iterable[str]) -> None:
+        """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.
+
+        Raises:
+            Failure: with the reason.
+        """
+        names = list(selected)
+
+        def wanted(group: str) -> list[Build]:
+            builds = self.workspace.plan.builds
+            return [build for build in builds if any(fnmatch.fnmatch(f"{group}:{build.name}", name) for name in names)]
+
+        publications = [build for build in wanted("publish") if build.destination]
+        preflight.check_leaving(publications, wanted("sign"), self.session)
+        for build in publications:
+            if build.destination and preflight.missing([build], self.session.store):  # else it is asked at once anyway
+                publish.ask(build.name, build.destination, self.session)
+
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""
         return of(self.workspace.plan, self.session, self.names, group)
@@ -203,12 +221,13 @@ class Kitchen:
                 f"the recipe does not say where {build.name} is published", remedy=f"add it to `publish` of {build.asked.recipe}.yaml"
             )
         task = f"publish:{build.name}"
+        signature = signing.signature(build.package, build.name, self.session)
         return publish.run(
             build.name,
             build.package,
             build.destination,
             self.session,
-            signed=signing.folder(build.name, self.session) if signing.is_signed(build.package, build.name, self.session) else None,
+            signed=(signing.folder(build.name, self.session), signature) if signature else None,
             dry_run=dry_run,
             tell=lambda progress: self.reporter.tell(task, progress),
         )

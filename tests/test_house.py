@@ -51,7 +51,7 @@ FLOORS = (
     ),
     ("stages",),
     ("plan",),
-    ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels"),
+    ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels", "gate"),
     ("store", "session"),
     ("process", "document", "wording"),
     ("maker", "survey", "files", "pickles", "diagnostics", "syntax"),

@@ -354,7 +354,7 @@ def test_a_pickle_is_published_only_if_the_recipe_allows_it(workshop: Workshop, 
     assert refusal(publishing(tmp_path / "not", contents)) == (
         "publishing tiny-int4: the package has files that can run any code when they are loaded (pickles)\n"
         "    pytorch_npu_model.pt\n"
-        "  what to do: publish another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
+        "  what to do: take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
     )
     assert workshop.requests == []
     run(publishing(tmp_path / "allowed", contents, allow_pickle=True))

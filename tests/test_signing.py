@@ -24,6 +24,7 @@ from pipeline.step import Step
 from pipeline.store import Store
 from tests.bench import ROOT
 from tests.packed import pack
+from tests.test_card import manifest
 
 
 def _key(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
@@ -43,15 +44,17 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def package(session: Session) -> Step:
-    """A package step in the store."""
+    """A package step in the store, proven and under two names."""
     step = Step(kind="package", maker="fake", label="phi3-int4-openvino", options={})
 
     def fill(staging: making.Staging) -> Made:
         staging.files.rmdir()
-        pack(staging.files)
+        pack(staging.files, manifest(key=step.key))
         return Made(Verification())
 
     making.make(step, session, fill)
+    for name in (step.label, "x"):
+        session.store.publish(step, name, lambda: None)
     return step
 
 
@@ -105,7 +108,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     assert foreign.returncode == 1
     assert "damaged  model.sig: The signature does not hold: " in foreign.stdout
     (tmp_path / "forged").mkdir()
-    forged = pack(tmp_path / "forged" / "x", weights=b"malice!")  # every list in it is right
+    forged = pack(tmp_path / "forged" / "x", manifest(key=package.key), weights=b"malice!")  # every list in it is right
     assert _verify("--package", str(forged)).returncode == 0
     unsigned = _verify("--package", str(forged), "--key", str(public))
     assert (unsigned.returncode, unsigned.stdout.splitlines()[0]) == (1, "damaged  model.sig: missing, so nothing says who made this")

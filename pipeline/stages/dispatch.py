@@ -6,7 +6,7 @@ from pipeline.backends import BACKENDS, reference
 from pipeline.maker import Maker
 from pipeline.session import Session
 from pipeline.sources import SOURCES, gguf
-from pipeline.stages import convert, package, repository, validate
+from pipeline.stages import consent, convert, package, repository, validate
 from pipeline.step import Step
 
 
@@ -16,6 +16,7 @@ def run(step: Step, session: Session) -> None:
     Raises:
         Failure: with what went wrong and what to do.
     """
+    consent.refuse_code([step])
     match step.kind:
         case "validate":
             validate.run(step, BACKENDS[step.maker], session)

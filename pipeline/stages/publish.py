@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import card, files, pickles, process, receipts
+from pipeline import files, gate, process, receipts
 from pipeline.errors import Failure
 from pipeline.maker import worker
 from pipeline.manifest import FileRecord, PackageManifest
@@ -48,26 +48,25 @@ def run(
     destination: Destination,
     session: Session,
     *,
-    signed: Path | None,
+    signed: tuple[Path, FileRecord] | None,
     dry_run: bool,
     tell: Callable[[Progress], None],
 ) -> Outcome:
     """Publish the package of `name`, or plan it; a second time does nothing.
 
     Args:
-        signed: where the same package lies with a signature, if it is signed.
+        signed: where the same package lies with a signature, and that signature's record, if it is signed.
 
     Raises:
         Failure: the package is not there, not proven or not whole, it may not be published, or the hub did not take it; then with
             what the repository holds now.
     """
     try:
-        manifest, parts = proven(name, package, session)
-        if signed is not None:
-            parts = (*parts, *_beside(signed, parts))
-        refuse_unpublishable(session.store.package(name), manifest, destination, signed=signed is not None)
+        manifest, parts = gate.proven(name, package, session)
+        gate.refuse_unfit(session.store.package(name), manifest, destination, signed=signed is not None)
+        folder, parts = (signed[0], (*parts, signed[1])) if signed else (session.store.package(name), parts)
         title, description = message(manifest, next(part.sha256 for part in parts if part.path == MANIFEST))
-        request = _request(signed or session.store.package(name), destination, parts, title, description)
+        request = _request(folder, destination, parts, title, description)
         facts = _carried_out(name, request, session, dry_run=dry_run, tell=tell)
     except Failure as failure:
         raise Failure(failure.what, where=f"publishing {name}", remedy=failure.remedy, details=failure.details) from failure
@@ -79,63 +78,21 @@ def run(
     return replace(outcome, receipt=receipt)
 
 
-def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest, tuple[FileRecord, ...]]:
-    """The manifest of a package that passed everything and is as it was made, and all its files.
+def ask(name: str, destination: Destination, session: Session) -> None:
+    """Ask the hub whether it knows the token, before a build that is to be published is made.
 
     Raises:
-        Failure: it is not built as its recipe is now, or manifest and files are at odds.
+        Failure: there is no token, the hub does not take it, or it cannot be reached.
     """
-    store = session.store
-    record, folder = store.record(package), store.package(name)
-    if record is None or not store.is_published(package, name):
-        raise Failure("it is not built as its recipe is now", remedy=f"`doit build:{name}` makes it")
-    manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
-    wrong = [f"{verdict.prompt!r} was not answered as expected" for verdict in manifest.verdicts if not verdict.passed]
-    if manifest.key != package.key or not manifest.verdicts:
-        wrong.append("its manifest is of another package")
-    there = {file.path: file for file in record.files}
-    wrong += [f"{file.path}: not as the manifest lists it" for file in manifest.files if there.get(file.path) != file]
-    if wrong:
-        raise Failure(
-            "the package is not one that was proven", details=tuple(wrong), remedy=f"`doit clean package:{name}` and build it again"
-        )
-    return manifest, record.files
-
-
-def _beside(folder: Path, parts: tuple[FileRecord, ...]) -> tuple[FileRecord, ...]:
-    """The files in a folder that are not among `parts`: the signature."""
-    paths = {path.relative_to(folder).as_posix(): path for path in files.walk(folder)}
-    return tuple(
-        FileRecord(path=name, size=path.stat().st_size, sha256=files.sha256(path))
-        for name, path in paths.items()
-        if name not in {part.path for part in parts}
-    )
-
-
-def refuse_unpublishable(folder: Path, manifest: PackageManifest, destination: Destination, *, signed: bool) -> None:
-    """Refuse what may not be published at all.
-
-    Raises:
-        Failure: it has pickles and the recipe does not allow them, it must be signed and is not, or it has a licence of its own whose
-            text is missing.
-    """
-    if destination.sign and not signed:
-        raise Failure(
-            "the recipe publishes signed packages only, and this one is not signed",
-            remedy=f"set PIPELINE_SIGN to what signs it: `doit publish:{manifest.name}` or `doit sign:{manifest.name}` does it then",
-        )
-    if not destination.allow_pickle and (found := pickles.found(folder)):
-        raise Failure(
-            "the package has files that can run any code when they are loaded (pickles)",
-            details=found,
-            remedy="publish another build; only if those who load it can trust you that far, set publish.allow_pickle: true",
-        )
-    licence = manifest.build.license
-    if licence.lower().startswith("licenseref-") and card.licence_file(manifest) is None:
-        raise Failure(
-            f"the licence {licence} is its owner's own, and its text is not in the package",
-            remedy="take a source that brings its licence as a file (LICENSE)",
-        )
+    scratch = session.store.root / ".staging" / f"ask-{name}"
+    command = replace(worker("hub_publish", "--ask", destination.repo, needs_network=True, hub_token=True), env=_CLIENT)
+    try:
+        process.run(command, children=session.children, log=scratch / "log.txt", scratch=scratch, on_progress=lambda _: None)
+    except Failure as failure:
+        remedy = f"{failure.remedy} Nothing was made yet."
+        raise Failure(failure.what, where=f"publishing {name}", remedy=remedy, details=failure.details) from failure
+    finally:
+        files.remove(scratch)
 
 
 def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:

@@ -1,9 +1,11 @@
 """Brings a package to a repository on the hub, or says what that would change.
 
     python -m pipeline.workers.hub_publish --request FILE [--dry-run]
+    python -m pipeline.workers.hub_publish --ask REPO
 
 FILE is JSON: folder, repo, private, branch, pull_request, tag (or null), title, description, and files (path, size, sha256),
-all of the package. The token comes from the environment or from a login, as the hub's client finds it.
+all of the package. `--ask` only finds out whether the hub takes the token, which comes from the environment or from a login, as the
+hub's client finds it.
 """
 
 from __future__ import annotations
@@ -23,28 +25,38 @@ from pipeline.workers.publish_plan import MAIN, Found, Request, check_repository
 
 
 def main() -> None:
-    """Publish, or plan."""
+    """Publish, or plan, or ask."""
     leash.hold()
     parser = argparse.ArgumentParser()
-    parser.add_argument("--request", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--request", type=Path)
+    what.add_argument("--ask", metavar="REPO")
     parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args()
-    facts = json.loads(asked.request.read_text(encoding="utf-8"))
-    request = Request(**{**facts, "folder": Path(facts["folder"]), "files": tuple(facts["files"])})
     disable_progress_bars()
     set_client_factory(hub_upload.patient_client)
     discreet.install()
+    request = _request(asked.request) if asked.request else None
+    repo = request.repo if request else asked.ask
     try:
         token = get_token()
         discreet.keep(token)
         if token is None and not asked.dry_run:
-            raise Refused("There is no token for the hub.", f"Give one that may write to {request.repo}, with {LOG_IN}.")
+            raise Refused("There is no token for the hub.", f"Give one that may write to {repo}, with {LOG_IN}.")
+        if request is None:
+            hub_remote.exists(repo)
+            return
         found, package = look(request)
         events.result(plan=plan(request, found))
         if not asked.dry_run:
             publish(request, HfApi(token=token, library_name="bakehouse"), found, package)
     except Exception as error:
-        refuse(error, request.repo)
+        refuse(error, repo)
+
+
+def _request(path: Path) -> Request:
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return Request(**{**facts, "folder": Path(facts["folder"]), "files": tuple(facts["files"])})
 
 
 def refuse(error: Exception, repo: str) -> NoReturn:

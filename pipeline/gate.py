@@ -1,0 +1,77 @@
+"""What may leave this machine: a package that was proven, is as it was made, and that its recipe lets go. Whatever sends one asks here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import card, pickles
+from pipeline.errors import Failure
+from pipeline.manifest import FileRecord, PackageManifest
+from pipeline.publishing import Destination
+from pipeline.session import Session
+from pipeline.step import Step
+from pipeline.store import MANIFEST
+
+PICKLES = "files that can run any code when they are loaded (pickles)"
+ALLOW_PICKLES = "take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
+
+
+def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest, tuple[FileRecord, ...]]:
+    """The manifest of a package that passed everything and is, at a glance, as it was made, and all its files.
+
+    Raises:
+        Failure: it is not built as its recipe is now, or manifest and files are at odds.
+    """
+    store = session.store
+    record, folder = store.record(package), store.package(name)
+    if record is None or not store.is_published(package, name):
+        raise Failure("it is not built as its recipe is now", remedy=f"`doit build:{name}` makes it")
+    manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    wrong = shortcomings(manifest)
+    if manifest.key != package.key:
+        wrong.append("its manifest is of another package")
+    there = {file.path: file for file in record.files}
+    wrong += [f"{file.path}: not as the manifest lists it" for file in manifest.files if there.get(file.path) != file]
+    if wrong:
+        raise Failure(
+            "the package is not one that was proven", details=tuple(wrong), remedy=f"`doit clean package:{name}` and build it again"
+        )
+    return manifest, record.files
+
+
+def shortcomings(manifest: PackageManifest) -> list[str]:
+    """Why a manifest is not that of a package that passed validation, a sentence each."""
+    wrong = [f"{verdict.prompt!r} was not answered as expected" for verdict in manifest.verdicts if not verdict.passed]
+    return wrong if manifest.verdicts else ["no prompt was answered"]
+
+
+def whole(name: str, package: Step, session: Session) -> None:
+    """Hash every file of a package, for what nobody hashes again on its way.
+
+    Raises:
+        Failure: a file is not as it was made.
+    """
+    if wrong := session.store.damage(package, thorough=True):
+        raise Failure("the package is damaged", details=tuple(wrong), remedy=f"`doit clean package:{name}` and build it again")
+
+
+def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destination | None, *, signed: bool) -> None:
+    """Refuse what may not leave at all, however good it is; `destination` is where the recipe publishes it, or None.
+
+    Raises:
+        Failure: it has pickles and the recipe does not allow them, it must be signed and is not, or it has a licence of its own whose
+            text is missing.
+    """
+    if destination and destination.sign and not signed:
+        raise Failure(
+            "the recipe publishes signed packages only, and this one is not signed",
+            remedy=f"set PIPELINE_SIGN to what signs it: `doit publish:{manifest.name}` or `doit sign:{manifest.name}` does it then",
+        )
+    if not (destination and destination.allow_pickle) and (found := pickles.found(folder)):
+        raise Failure(f"the package has {PICKLES}", details=found, remedy=ALLOW_PICKLES)
+    licence = manifest.build.license
+    if licence.lower().startswith("licenseref-") and card.licence_file(manifest) is None:
+        raise Failure(
+            f"the licence {licence} is its owner's own, and its text is not in the package",
+            remedy="take a source that brings its licence as a file (LICENSE)",
+        )
