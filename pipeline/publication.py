@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline import signing
+from pipeline.inspection import SIGNATURE
 from pipeline.progress import size_text
 from pipeline.receipts import endpoint
 from pipeline.stages.publish import Outcome
@@ -28,6 +30,7 @@ def _planned(outcome: Outcome) -> Iterator[str]:
         yield f"  the branch would be made from main, commit {plan['commit'][:12]}"
     for kind, mark in _MARKS:
         yield from (f"  {mark} {kind:7} {path}" for path in plan[kind])
+    yield f"  {_signature(outcome)}"
     if not _changes(outcome):
         yield "  nothing to do: the hub has this very package" if plan["branch"] else "  no file would be sent"
         return
@@ -44,6 +47,14 @@ def _target(outcome: Outcome) -> str:
     to = outcome.destination
     tagged = f", tag {to.tag}" if to.tag else ""
     return ("by a pull request against main" if to.pull_request else f"branch {to.branch}") + tagged
+
+
+def _signature(outcome: Outcome) -> str:
+    if any(SIGNATURE in outcome.plan[kind] for kind in ("new", "changed", "same")):
+        return f"signed: {SIGNATURE} goes with it"
+    if signing.wanted():
+        return f"not signed yet: PIPELINE_SIGN is set, so `doit publish:{outcome.name}` would sign it first"
+    return "not signed, as PIPELINE_SIGN is not set"
 
 
 def _changes(outcome: Outcome) -> int:

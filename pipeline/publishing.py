@@ -53,6 +53,12 @@ class Publish(Model):
             "a tag would name the commit of a pull request that may never be merged",
             "Leave it out, and tag the commit once it is merged.",
         ),
+        Rule(
+            "tag",
+            lambda p: p.tag in (p.branch, MAIN),
+            "the hub could not tell this tag from the branch of that name",
+            "Give the tag another name.",
+        ),
         Rule("license_reason", lambda p: p.license_reason and not p.license, "there is no publish licence that it could be the reason for"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,7 @@ tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
   + new     openvino_model.bin
   + new     openvino_model.xml
   + new     openvino_tokenizer.bin
+  not signed, as PIPELINE_SIGN is not set
   {size / 1000:.0f} kB differ from what is there; the hub says what of it must be sent
   the commit's message:
     tiny-int4, package {key[:12]}
@@ -289,6 +291,17 @@ def test_a_dry_run_says_what_is_new_changed_gone_and_the_same_and_how_the_card_c
         ["=", "same", "openvino_model.xml"],
     ]
     assert [line.strip() for line in lines if "model." in line and line.strip()[0] in "+-"] == ["-A tiny model.", "+A small model."]
+
+
+def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run(bench, dry_run=True)
+    assert "  not signed, as PIPELINE_SIGN is not set" in publication.text(outcome).splitlines()
+    monkeypatch.setenv("PIPELINE_SIGN", "sigstore")
+    assert (
+        "  not signed yet: PIPELINE_SIGN is set, so `doit publish:tiny-int4` would sign it first" in publication.text(outcome).splitlines()
+    )
+    signed = replace(outcome, plan={**outcome.plan, "new": [*outcome.plan["new"], "model.sig"]})
+    assert "  signed: model.sig goes with it" in publication.text(signed).splitlines()
 
 
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:
