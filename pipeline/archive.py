@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline import files
+from pipeline.errors import Failure
 from pipeline.manifest import FileRecord, Written
 
 # Release hosts (GitHub among them) take files of less than 2 GiB.
 PART_BYTES = 1900 * 1024 * 1024
+_SMALLEST_PART, _LARGEST_PART = 1024 * 1024, 2 * 1024**3 - 1
 
 
 class Archive(Written):
@@ -23,8 +25,23 @@ class Archive(Written):
     parts: tuple[FileRecord, ...]
 
 
+def part_size(asked_bytes: int) -> int:
+    """The size of parts that someone asked for, in bytes.
+
+    Raises:
+        Failure: it is so small that a release would be thousands of files, or more than release hosts take.
+    """
+    if not _SMALLEST_PART <= asked_bytes <= _LARGEST_PART:
+        raise Failure(
+            f"parts of {asked_bytes:,} bytes are of no use",
+            where="--part-size",
+            remedy=f"choose from {_SMALLEST_PART:,} (1 MiB) to {_LARGEST_PART:,} bytes: release hosts take files below 2 GiB",
+        )
+    return asked_bytes
+
+
 def write(folder: Path, name: str, target: Path, part_bytes: int = PART_BYTES) -> Archive:
-    """Write `NAME.tar`, or `NAME.tar.001` and so on, into `target`; a part never has more than `part_bytes`.
+    """Write `NAME.tar`, or `NAME.tar.001` and so on, into the new folder `target`; a part never has more than `part_bytes`.
 
     Not compressed: quantized weights hardly shrink, a compressor's next version would give other bytes, and every system opens a tar.
     Sorted, with one time, one owner and one mode for all files.
@@ -51,8 +68,6 @@ class _Parts:
         self._room = 0
 
     def __enter__(self) -> _Parts:
-        for old in self._target.glob(f"{self._name}*"):
-            old.unlink()
         return self
 
     def __exit__(self, *_: object) -> None:

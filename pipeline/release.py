@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,9 +18,11 @@ from pipeline.inspection import SIGNATURE
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest, Written
 from pipeline.progress import size_text
 from pipeline.store import MANIFEST
+from pipeline.terms import NAME_PATTERN
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
+_TOLD = 10  # files that a refusal names
 
 
 class Released(Written):
@@ -61,11 +64,60 @@ def read(path: Path) -> Release:
 
 
 def make(packages: Iterable[Path], target: Path, last: Release | None, part_bytes: int = archive.PART_BYTES) -> Release:
-    """Write archives, proofs, notes and checksums of these packages into `target`; the same packages give the same bytes."""
-    target.mkdir(parents=True, exist_ok=True)
+    """Write archives, proofs, notes and checksums of these packages; the same packages give the same bytes.
+
+    They come into a folder beside `target`, which takes its place when it is whole: of an earlier release nothing is left.
+
+    Raises:
+        Failure: `target` holds something else, which is left as it is; two packages have one name; or it cannot be written.
+    """
+    told = {folder: PackageManifest.model_validate_json((folder / MANIFEST).read_bytes()) for folder in packages}
+    _refuse_names(told)
+    _refuse_foreign(target)
+    staged = target.with_name(f".{target.name}.bakehouse-release")
+    try:
+        files.remove(staged)
+        staged.mkdir(parents=True)
+        release = _write(told, staged, last, part_bytes)
+        files.exchange(staged, target) if target.exists() else files.move(staged, target)
+    except OSError as error:
+        remedy = "name a folder that you may write to, on a disk with room"
+        raise Failure(f"the release cannot be written: {error}", where=str(target), remedy=remedy) from error
+    finally:
+        files.remove(staged)
+    return release
+
+
+def _refuse_names(told: Mapping[Path, PackageManifest]) -> None:
+    """A package's name is that of its files here: each needs one of its own, and one that leads nowhere else."""
+    taken: dict[str, Path] = {}
+    for folder, manifest in told.items():
+        if not re.fullmatch(NAME_PATTERN, manifest.name):
+            raise Failure(f"{manifest.name!r} is no name of a package", where=str(folder / MANIFEST), remedy="leave this package out")
+        if manifest.name in taken:
+            raise Failure(f"{taken[manifest.name]} and {folder} are both {manifest.name}", remedy="leave one of them out")
+        taken[manifest.name] = folder
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Only an earlier release may be replaced, or an empty folder."""
+    if target.exists() and not target.is_dir():
+        raise Failure("this is a file", where=str(target), remedy="name a folder, it may be a new one")
+    there = {path.name for path in target.iterdir()} if target.exists() else set()
+    if {RECORD, CHECKSUMS} <= there:
+        there -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
+    if there:
+        raise Failure(
+            "the folder holds what is no part of a release",
+            where=str(target),
+            details=tuple(sorted(there)[:_TOLD]),
+            remedy="name another folder, or move these files away",
+        )
+
+
+def _write(told: Mapping[Path, PackageManifest], target: Path, last: Release | None, part_bytes: int) -> Release:
     released = []
-    for folder in packages:
-        manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    for folder, manifest in told.items():
         packed = archive.write(folder, manifest.name, target, part_bytes)
         signed = (folder / SIGNATURE).is_file()
         for name in (PROVENANCE, BOM, *([SIGNATURE] if signed else [])):
@@ -75,7 +127,6 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
     release = Release(packages=tuple(released))
     files.write(target / RECORD, release.model_dump_json(indent=2) + "\n")
     files.write(target / NOTES, notes(release, last))
-    (target / CHECKSUMS).unlink(missing_ok=True)
     files.write(target / CHECKSUMS, proof.checksums(files.records(target)))
     return release
 

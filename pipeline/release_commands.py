@@ -114,19 +114,23 @@ class Release(commands._Ours):
     """`doit release [NAME...]`"""
 
     doc_purpose = "write an archive of each package, with checksums, proofs and notes"
-    doc_usage = "[--output DIR] [--since release.json] [NAME ...]"
+    doc_usage = "[--output DIR] [--since release.json] [--from DIR | NAME ...]"
     cmd_options = (
         _option("output", "where to (default: release, below the artifacts)"),
         _option("from", "a folder of packages that came from elsewhere, each checked first, in place of the builds here"),
         _option("since", "release.json of the last release, for the notes"),
-        _option("part-size", "most bytes of a part", int, archive.PART_BYTES),
+        _option("part-size", "most bytes of a part, from 1 MiB to just below 2 GiB", int, archive.PART_BYTES),
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
-        folders = _delivered(Path(params["from"])) if params["from"] else _built(args)
-        target = Path(params["output"]).absolute() if params["output"] else artifacts_folder() / "release"
+        if params["from"] and args:
+            raise Failure(f"--from takes all packages of a folder, and not {', '.join(args)}", remedy="leave out the names, or --from")
+        part_bytes = archive.part_size(params["part_size"])
+        target = Path(params["output"]).resolve() if params["output"] else artifacts_folder() / "release"
         last = release.read(Path(params["since"])) if params["since"] else None
-        made = release.make(folders, target, last, params["part_size"])
+        folders = _delivered(Path(params["from"])) if params["from"] else _built(args)
+        with Store(artifacts_folder()).lock("release", lambda: print("waiting for another release")):
+            made = release.make(folders, target, last, part_bytes)
         for one in made.packages:
             parts = f"{len(one.archive.parts)} part{'s' if len(one.archive.parts) > 1 else ''}"
             print(f"{one.archive.name}  {size_text(one.archive.size)} in {parts}, {'signed' if one.signed else 'not signed'}")
@@ -175,8 +179,10 @@ def _delivered(folder: Path) -> list[Path]:
     """The packages in a folder, each held against its own lists, and fit to be released as the recipes here say.
 
     Raises:
-        Failure: there is none, or one is damaged, not proven or may not be released.
+        Failure: the folder is not there, there is none in it, or one is damaged, not proven or may not be released.
     """
+    if not folder.is_dir():
+        raise Failure("there is no such folder", where=str(folder), remedy="name the folder that holds a folder for each package")
     found = sorted(path.parent for path in folder.glob("*/manifest.json"))
     inspected = {path: inspection.inspect(path) for path in found}
     faults = [f"{path.name}: {fault}" for path, one in inspected.items() for fault in one.faults]

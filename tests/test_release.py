@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, inspection, proof, rebuild, release
+from pipeline import files, inspection, proof, rebuild, release, release_commands
 from pipeline.errors import Failure
 from pipeline.manifest import Agreement, PackageManifest
 from tests.packed import pack
@@ -30,8 +30,6 @@ def test_the_same_package_gives_the_same_release_whatever_its_times_and_modes(pa
         path.chmod(0o600)
     release.make([package], tmp_path / "two", None)
     assert _sums(tmp_path / "one") == _sums(tmp_path / "two")
-    release.make([package], tmp_path / "two", None, part_bytes=10_000)  # over an older one, nothing of it stays
-    assert not (tmp_path / "two" / "phi3-int4-openvino.tar").exists()
 
 
 def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_together(package: Path, tmp_path: Path) -> None:
@@ -90,6 +88,103 @@ def test_an_unchanged_package_is_called_so(package: Path, tmp_path: Path) -> Non
     release.make([package], tmp_path / "v2", release.read(tmp_path / "v1" / "release.json"))
     assert last == release.read(tmp_path / "v1" / "release.json")
     assert "- phi3-int4-openvino: unchanged\n" in (tmp_path / "v2" / "NOTES.md").read_text()
+
+
+# --- where a release is written -----------------------------------------------------------------------------------
+
+
+def _refused(*packages: Path, target: Path) -> str:
+    with pytest.raises(Failure) as caught:
+        release.make(packages, target, None)
+    return str(caught.value)
+
+
+def test_nothing_of_an_earlier_release_stays_and_nothing_is_left_beside_it(package: Path, tmp_path: Path) -> None:
+    target = tmp_path / "releases" / "out"
+    release.make([package, pack(tmp_path / "gone", manifest("phi3", "fp16-openvino"))], target, None, part_bytes=10_000)
+    release.make([package], target, None)
+    release.make([package], tmp_path / "fresh", None)
+    assert _sums(target) == _sums(tmp_path / "fresh")
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(package: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    release.make([package], target, None)  # an empty one is fine
+    for name in ("thesis.odt", "phi3-int4-openvino"):
+        (target / name).mkdir()
+    before = _sums(target)
+    assert _refused(package, target=target) == (
+        f"{target}: the folder holds what is no part of a release\n"
+        "    phi3-int4-openvino\n"
+        "    thesis.odt\n"
+        "  what to do: name another folder, or move these files away"
+    )
+    assert _sums(target) == before and (target / "thesis.odt").is_dir()
+    assert "no part of a release\n    LICENSE\n" in _refused(package, target=package)
+
+
+def test_a_file_is_no_place_for_a_release_nor_is_what_cannot_be_written_to(package: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert _refused(package, target=file) == f"{file}: this is a file\n  what to do: name a folder, it may be a new one"
+    assert _refused(package, target=file / "v1") == (
+        f"{file / 'v1'}: the release cannot be written: [Errno 20] Not a directory: '{file / '.v1.bakehouse-release'}'\n"
+        "  what to do: name a folder that you may write to, on a disk with room"
+    )
+
+
+def test_a_release_that_fails_leaves_the_earlier_one_as_it_was(package: Path, tmp_path: Path) -> None:
+    target = tmp_path / "releases" / "out"
+    release.make([package], target, None)
+    before = _sums(target)
+    (package / "bom.json").unlink()
+    assert f"the release cannot be written: [Errno 2] No such file or directory: '{package / 'bom.json'}'" in _refused(
+        package, target=target
+    )
+    assert _sums(target) == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_two_packages_of_one_name_are_refused(package: Path, tmp_path: Path) -> None:
+    other = pack(tmp_path / "other")
+    assert _refused(package, other, target=tmp_path / "out") == (
+        f"{package} and {other} are both phi3-int4-openvino\n  what to do: leave one of them out"
+    )
+
+
+def test_a_name_that_leads_out_of_the_release_is_refused(package: Path, tmp_path: Path) -> None:
+    told = manifest().model_copy(update={"name": "../phi3"})
+    (package / "manifest.json").write_text(told.model_dump_json(), encoding="utf-8")
+    assert _refused(package, target=tmp_path / "out") == (
+        f"{package / 'manifest.json'}: '../phi3' is no name of a package\n  what to do: leave this package out"
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 1024 * 1024 - 1, 2 * 1024**3])
+def test_parts_that_no_release_host_takes_are_refused(size: int) -> None:
+    assert _told(f"--part-size={size}") == (
+        f"--part-size: parts of {size:,} bytes are of no use\n"
+        "  what to do: choose from 1,048,576 (1 MiB) to 2,147,483,647 bytes: release hosts take files below 2 GiB"
+    )
+
+
+def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    assert _told(f"--from={tmp_path}", "phi3-int4-openvino") == (
+        "--from takes all packages of a folder, and not phi3-int4-openvino\n  what to do: leave out the names, or --from"
+    )
+    assert _told(f"--from={tmp_path / 'no'}") == (
+        f"{tmp_path / 'no'}: there is no such folder\n  what to do: name the folder that holds a folder for each package"
+    )
+
+
+def _told(*words: str) -> str:
+    """What `doit release` is refused with."""
+    command = release_commands.Release()
+    with pytest.raises(Failure) as caught:
+        command._do(*command.cmdparser.parse(list(words)))
+    return str(caught.value)
 
 
 def test_a_file_that_is_no_release_is_refused(tmp_path: Path) -> None:
