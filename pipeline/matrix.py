@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,28 +23,46 @@ _LINUX, _WINDOWS = "ubuntu-24.04", "windows-2025"
 _CODE = ("pipeline", "constraints.txt", "pyproject.toml")
 
 
-def rows(builds: Iterable[Build], known: Mapping[str, str], *, ask: bool, scratch: Path) -> list[dict[str, Any]]:
+def rows(
+    builds: Iterable[Build], known: Mapping[str, str], *, ask: bool, scratch: Path, warn: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """A row for each build whose package key is not the one in `known` (name -> key).
 
     Args:
-        ask: whether the hub may be asked for shapes; else memory and disk are None where only it knows them.
+        ask: whether the hub may be asked for shapes; else memory and disk (bytes) are None where only it knows them.
+        warn: told which builds' memory and disk are None although the hub was asked, and why.
     """
     session = Session(Store(scratch / "artifacts"))
-    return [_row(build, session, ask=ask) for build in builds if known.get(build.name) != build.package.key]
+    changed = [build for build in builds if known.get(build.name) != build.package.key]
+    if ask:
+        _ask(changed, session, warn)
+    return [_row(build, session) for build in changed]
 
 
-def _row(build: Build, session: Session, *, ask: bool) -> dict[str, Any]:
-    try:
-        expected = preflight.forecast([build], session, ask=ask)
-    except Failure:  # the hub is out of reach: the matrix is still good, only its sizes are not known
-        expected = preflight.Forecast(None, None, None)
+def _ask(builds: Iterable[Build], session: Session, warn: Callable[[str], None]) -> None:
+    """Have the hub say what each checkpoint is, once; the matrix is good without it, only its sizes are not known then."""
+    sharing: dict[str, list[Build]] = {}
+    for build in builds:
+        sharing.setdefault(build.checkpoint.key, []).append(build)
+    for those in sharing.values():
+        why = ""
+        try:
+            if preflight.survey_of(those[0], session, ask=True) is None:
+                why = "its source tells its shapes only after the download"
+        except Failure as failure:
+            why = str(failure)
+        if why:
+            warn(f"memory and disk are not known of {', '.join(build.name for build in those)}: {why}")
+
+
+def _row(build: Build, session: Session) -> dict[str, Any]:
+    expected = preflight.forecast([build], session, ask=False)
     return {
         "name": build.name,
         "os": _system(build),
         "memory_bytes": expected.memory_bytes,
         "disk_bytes": expected.disk_bytes,
         "cache": f"bakehouse-{_system(build)}-{build.package.key[:32]}",
-        "restore": f"bakehouse-{_system(build)}-",
         "key": build.package.key,
     }
 
@@ -59,17 +78,12 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
     {} if the code or the pinned versions changed since, as then every build may be another one.
 
     Raises:
-        Failure: git does not know the commit.
+        Failure: git is not installed, or does not know the commit.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    if (
-        _git(repository, scratch, commit, "diff", "--name-only", f"--output={scratch / 'changed'}", commit, "--", *_CODE)
-        .read_text()
-        .strip()
-    ):
+    if _git(repository, scratch, "diff", ("--name-only",), commit, "--", *_CODE).read_text().strip():
         return {}
-    _git(recipes, scratch, commit, "archive", "--format=tar", f"--output={scratch / 'changed'}", commit, ".")
-    with tarfile.open(scratch / "changed") as tar:
+    with tarfile.open(_git(recipes, scratch, "archive", ("--format=tar",), commit, ".")) as tar:
         tar.extractall(scratch / "recipes", filter="data")
     try:
         loaded = loader.load_all(scratch / "recipes")
@@ -79,12 +93,15 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
     return {build.name: build.package.key for build in planned.builds}
 
 
-def _git(folder: Path, scratch: Path, commit: str, *words: str) -> Path:
-    """Run git; what it wrote to the file that it was told to."""
-    command = Command(("git", "-C", str(folder), *words))
+def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commit: str, *rest: str) -> Path:
+    """Run git; the file with what it said. A commit is never taken for an option (git 2.24 on)."""
+    if shutil.which("git") is None:
+        raise Failure("git is not installed, and it alone knows what there was at a commit", remedy="install git, or leave out --base")
+    output = scratch / "said"
+    command = Command(("git", "-C", str(folder), verb, *options, f"--output={output}", "--end-of-options", commit, *rest))
     try:
         process.run(command, children=Children(), log=scratch / "git.txt", scratch=scratch / "scratch", on_progress=lambda _: None)
     except Failure as failure:
         remedy = "name a commit that git knows here; a shallow clone knows only the last"
         raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[1:-1]) from failure
-    return scratch / "changed"
+    return output

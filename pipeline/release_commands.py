@@ -211,6 +211,8 @@ class Matrix(commands._Ours):
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
+        if params["against"] and params["base"]:
+            raise Failure("--against and --base both say what is known already", remedy="leave one of them out")
         kitchen = commands.open_kitchen()
         with tempfile.TemporaryDirectory() as scratch:
             known: dict[str, str] = {}
@@ -221,10 +223,10 @@ class Matrix(commands._Ours):
             builds = commands._named(args, kitchen)
             why = {build.name: _left_out(build) for build in builds if not args}
             can = [build for build in builds if not why.get(build.name)]
-            rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch))
+            rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch), warn=_warn)
         for build in builds:
             if build not in can:
-                print(f"left out {build.name}: {why[build.name]}", file=sys.stderr)
+                _warn(f"left out {build.name}: {why[build.name]}")
         print(f"{params['as']}=" * bool(params["as"]) + json.dumps({"include": rows}))
         return 0
 
@@ -232,3 +234,8 @@ class Matrix(commands._Ours):
 def _left_out(build: Build) -> str:
     """Why CI does not make a build that it was not told to make; "" if it does."""
     return build.cannot or (f"it would have {gate.PICKLES}, and could not be released" if preflight.kept_by_pickles(build) else "")
+
+
+def _warn(text: str) -> None:
+    """Where a line does not get into the JSON."""
+    print(text, file=sys.stderr)
