@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests import lanes
 from tests.bench import ROOT, Bench, ran, recipe
 from tests.test_signing import _key
 
+# What the jobs of .github/workflows run once all is installed, to the letter and in this order: tests/test_workflows.py holds them to it.
+RUN = {
+    ("test", "windows"): ("python -m doit lint",),
+    ("release", "plan"): ('python -m doit matrix --ask --as matrix >> "$GITHUB_OUTPUT"',),
+    ("release", "build"): (
+        'python -m doit "build:$NAME"',
+        'python -m doit "sign:$NAME"',
+        'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+    ),
+    ("release", "release"): ('python -m doit release --from packages --output release ${SINCE:+--since "$SINCE"}',),
+}
 INT8 = {"int8": {"runtime": "openvino", "quantization": {"weights": "int8"}}}
 
 pytestmark = pytest.mark.model
@@ -40,12 +50,6 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return _key(tmp_path_factory.mktemp("key"), "mine")
 
 
-def _commands(workflow: str, job: str) -> list[str]:
-    """The commands of a job, but for the installation."""
-    read = yaml.safe_load((ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text(encoding="utf-8"))
-    return [step["run"] for step in read["jobs"][job]["steps"] if "run" in step and "pip install" not in step["run"]]
-
-
 def _sh(command: str, bench: Bench, env: Mapping[str, str]) -> str:
     """Run a command of a workflow where CI would, with the same shell."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -64,10 +68,12 @@ def _sh(command: str, bench: Bench, env: Mapping[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def built(workplace: Bench, key: tuple[Path, Path]) -> Bench:
-    """The build job of the release workflow, run; sigstore needs the network and CI's identity, so a key signs in its place."""
-    env = {"NAME": "tiny-int8", "PIPELINE_SIGN": f"key:{key[0]}", "GITHUB_OUTPUT": str(workplace.folder / "output")}
-    for command in [*_commands("release", "plan"), *_commands("release", "build"), "python -m doit lint"]:
-        _sh(command, workplace, env)
+    """All jobs up to the release, run; sigstore needs the network and CI's identity, so a key signs in its place."""
+    env = {"NAME": "tiny-int8", "GITHUB_OUTPUT": str(workplace.folder / "output")}
+    env |= {"PIPELINE_SIGN": f"key:{key[0]}", "SIGNED_BY": f"--key={key[1]}"}
+    *before, _ = RUN.values()  # the last is the release, which comes of what was signed
+    said = [_sh(command, workplace, env) for commands in before for command in commands]
+    assert f"signed   by {key[1]}\n" in said[-1] and said[-1].endswith("nothing wrong\n")
     return workplace
 
 
@@ -78,8 +84,12 @@ def test_the_commands_of_ci_plan_build_sign_and_release(built: Bench, key: tuple
     assert row["cache"].startswith("bakehouse-ubuntu-24.04-") and row["disk_bytes"] > 0 and row["memory_bytes"] > 0
     packages = built.folder / "packages"
     shutil.copytree(built.artifacts / "signed" / "tiny-int8", packages / "tiny-int8")
-    for command in _commands("release", "release"):
-        _sh(command, built, {})
+    *_, (command,) = RUN.values()
+    _sh(command, built, {"SINCE": ""})  # the first release
+    assert "Since the last release" not in (built.folder / "release" / "NOTES.md").read_text()
+    shutil.copyfile(built.folder / "release" / "release.json", built.folder / "last.json")
+    _sh(command, built, {"SINCE": "last.json"})
+    assert "- tiny-int8: unchanged" in (built.folder / "release" / "NOTES.md").read_text()
     names = {path.name for path in (built.folder / "release").iterdir()}
     assert names >= {"NOTES.md", "SHA256SUMS", "release.json", "tiny-int8.tar", "tiny-int8.model.sig", "tiny-int8.provenance.json"}
     subprocess.run(["tar", "xf", built.folder / "release" / "tiny-int8.tar", "-C", built.folder], check=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,13 @@ import pytest
 import yaml
 
 from tests.bench import ROOT
+from tests.test_release_doit import RUN
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 INSTALL = re.compile(
-    r"python -m pip install (--quiet --disable-pip-version-check --constraint constraints.txt --editable) '\.\[(test|sign)\]'"
+    r"python -m pip install (--quiet --disable-pip-version-check --constraint constraints.txt --editable) '\.\[(test|sign|sign,s3)\]'"
 )
-# Where the suite runs them: `make test` is running, its Makefile installs with the same line, tests that are named run the others.
-RUN_BY = {
-    "make build": "make",
-    "make test": "make",
-    "python -m doit lint": "tests/test_release_doit.py",
-    "python -m pytest -n 2 --dist loadfile": "make",
-    'python -m doit matrix --as matrix >> "$GITHUB_OUTPUT"': "tests/test_release_doit.py",
-    'python -m doit "build:$NAME"': "tests/test_release_doit.py",
-    'python -m doit "sign:$NAME"': "tests/test_release_doit.py",
-    'python -m doit verify --package "artifacts/signed/$NAME"': "tests/test_release_doit.py",
-    "python -m doit release --from packages --output release": "tests/test_release_doit.py",
-}
+TOOLS = Path(sys.executable).parent
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -38,22 +29,79 @@ def _read(path: Path) -> dict[str, Any]:
     return read
 
 
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _commands(job: Mapping[str, Any]) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
 def _steps() -> Iterator[dict[str, Any]]:
     for path in WORKFLOWS:
         for job in _read(path)["jobs"].values():
             yield from job["steps"]
 
 
-def test_there_is_a_workflow_for_every_change_and_one_for_a_tag() -> None:
+def test_there_is_a_workflow_for_every_change_and_one_for_a_tag_which_by_hand_only_fills_the_cache() -> None:
     on = {path.stem: _read(path)[True] for path in WORKFLOWS}  # YAML 1.1 reads `on` as true
     assert on.keys() == {"test", "release"}
     assert on["test"].keys() == {"push", "pull_request"}
-    assert on["release"] == {"push": {"tags": ["v*"]}}
+    assert on["release"] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
+    jobs = _read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
+    assert jobs["release"]["if"] == "github.ref_type == 'tag'"
+    build = jobs["build"]["steps"]
+    of_a_tag = [step for step in build if step.get("if") == "github.ref_type == 'tag'"]
+    assert [step.get("run", step.get("uses", "").split("@")[0]) for step in of_a_tag] == [
+        'python -m doit "sign:$NAME"',
+        'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+        "actions/upload-artifact",
+    ]
+
+
+# --- linters ------------------------------------------------------------------------------------------------------
+
+
+def _actionlint(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """actionlint, with shellcheck, which it looks for on the path, for the commands."""
+    argv = [str(TOOLS / "actionlint"), "-no-color", *map(str, paths)]
+    env = {**os.environ, "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+
+
+def _zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
+    argv = [str(TOOLS / "zizmor"), "--offline", "--no-progress", "--persona", "regular", *map(str, paths)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_actionlint_finds_nothing_wrong() -> None:
+    done = _actionlint(*WORKFLOWS)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "right, wrong, said",
+    [
+        ("needs: plan", "needs: plans", 'job "build" needs job "plans" which does not exist'),
+        ("runs-on: ubuntu-24.04", "runs-on: ubuntu-24.4", 'label "ubuntu-24.4" is unknown'),
+        ("${{ github.ref }}", "${{ github.reff }}", 'property "reff" is not defined in object type'),
+        ("needs.plan.outputs.matrix", "needs.plan.outputs.rows", 'property "rows" is not defined in object type {matrix: string}'),
+        ("fromJSON(", "fromJson5(", 'undefined function "fromJson5"'),
+        ('"build:$NAME"', "build:$NAME", "shellcheck reported issue in this script: SC2086"),
+    ],
+    ids=["needs", "runner", "property", "output", "function", "shell"],
+)
+def test_actionlint_would_find_what_is_broken(right: str, wrong: str, said: str, tmp_path: Path) -> None:
+    text = _text(".github/workflows/release.yml")
+    assert right in text
+    (tmp_path / "broken.yml").write_text(text.replace(right, wrong), encoding="utf-8")
+    done = _actionlint(tmp_path / "broken.yml")
+    assert done.returncode == 1
+    assert said in done.stdout
 
 
 def test_zizmor_finds_nothing_wrong() -> None:
-    argv = [str(Path(sys.executable).parent / "zizmor"), "--offline", "--no-progress", "--persona", "regular", *map(str, WORKFLOWS)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = _zizmor(*WORKFLOWS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -64,10 +112,12 @@ def test_zizmor_would_find_an_injection_and_an_action_that_is_not_pinned(tmp_pat
     steps[0]["uses"] = "actions/checkout@v5"
     steps.append({"run": "echo ${{ github.head_ref }}"})
     (tmp_path / "bad.yml").write_text(yaml.safe_dump(workflow))
-    argv = [str(Path(sys.executable).parent / "zizmor"), "--offline", "--no-progress", str(tmp_path / "bad.yml")]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = _zizmor(tmp_path / "bad.yml")
     assert done.returncode != 0
     assert "unpinned-uses" in done.stdout and "template-injection" in done.stdout
+
+
+# --- what may be done, and what is run ----------------------------------------------------------------------------
 
 
 def test_every_action_is_pinned_by_commit_and_the_same_one_everywhere() -> None:
@@ -94,15 +144,28 @@ def test_no_workflow_knows_a_secret_or_leaves_a_token_in_the_checkout() -> None:
             assert step["with"] == {"persist-credentials": False}
 
 
-def test_every_command_is_one_that_this_suite_runs_or_one_of_the_two_make_commands() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    commands = [step["run"] for step in _steps() if "run" in step]
-    assert set(RUN_BY) <= set(commands)
-    for command in commands:
-        if installs := INSTALL.fullmatch(command):
-            assert f"-m pip install {installs[1]} " in makefile
-        else:
-            assert command in RUN_BY
+@pytest.mark.parametrize("job", RUN, ids="-".join)
+def test_a_job_runs_what_this_suite_runs_in_the_same_order(job: tuple[str, str]) -> None:
+    workflow, name = job
+    commands = _commands(_read(ROOT / ".github" / "workflows" / f"{workflow}.yml")["jobs"][name])
+    assert tuple(command for command in commands if command not in _around()) == RUN[job]
+
+
+def test_every_other_command_is_one_that_sets_up_or_starts_this_suite() -> None:
+    commands = {command for path in WORKFLOWS for job in _read(path)["jobs"].values() for command in _commands(job)}
+    assert commands == {*_around(), *(command for run in RUN.values() for command in run)}
+
+
+def _around() -> set[str]:
+    """The commands that bring tools and start the suite, each of which `.ci/run` or the Makefile has word by word."""
+    system, makefile = _text(".ci/run"), _text("Makefile")
+    commands = {step["run"] for step in _steps() if "run" in step}
+    return {
+        *(one for one in commands if (installs := INSTALL.fullmatch(one)) and f"-m pip install {installs[1]} " in makefile),
+        *(one for one in commands if one.startswith("sudo ") and all(f" {part}\n" in system for part in one[5:].split(" && sudo "))),
+        *(one for one in commands if f"\n{one}\n" in system),  # make build, make test
+        *(one for one in commands if f"\t$(BIN)/{one}\n" in makefile),  # pytest
+    }
 
 
 def test_the_release_runs_on_the_machines_that_the_matrix_names() -> None:
@@ -110,4 +173,20 @@ def test_the_release_runs_on_the_machines_that_the_matrix_names() -> None:
     assert jobs["build"]["runs-on"] == "${{ matrix.os }}"
     assert jobs["build"]["strategy"]["matrix"] == "${{ fromJSON(needs.plan.outputs.matrix) }}"
     (cache,) = [step for step in jobs["build"]["steps"] if step.get("uses", "").startswith("actions/cache@")]
-    assert cache["with"] == {"path": "artifacts/store", "key": "${{ matrix.cache }}"}
+    assert cache["with"] == {"path": "artifacts/store/package", "key": "${{ matrix.cache }}"}
+
+
+def test_a_signature_must_be_of_the_workflow_that_has_just_made_it() -> None:
+    steps = _read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["build"]["steps"]
+    (verify,) = [step for step in steps if "doit verify" in step.get("run", "")]
+    assert verify["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
+
+
+def test_pull_requests_only_read_the_shared_store_and_no_test_does() -> None:
+    tests, build = (_read(ROOT / ".github" / "workflows" / f"{name}.yml")["jobs"] for name in ("test", "release"))
+    remote = {"PIPELINE_REMOTE": "${{ vars.PIPELINE_REMOTE }}"}
+    assert [(step["run"], step["env"]) for step in tests["linux"]["steps"] + tests["windows"]["steps"] if "env" in step] == [
+        ("make build", {**remote, "PIPELINE_REMOTE_MODE": "read"})
+    ]
+    assert not any("env" in job for job in tests.values())
+    assert build["build"]["env"] == {"NAME": "${{ matrix.name }}", **remote, "PIPELINE_REMOTE_MODE": "write"}
