@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pipeline import files, proof, provenance
+from pipeline import contents, files, loader, proof, provenance
 from pipeline.errors import Failure
+from pipeline.loader import RecipeErrors
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, FileRecord, PackageManifest
-from pipeline.recipe import Recipe, ResolvedBuild, resolve
+from pipeline.provenance import Statement
+from pipeline.recipe import Recipe, resolve
 from pipeline.store import MANIFEST
+from pipeline.terms import printable
 
 SIGNATURE = "model.sig"
 RECIPE = "recipe.yaml"
-# What a hub's client leaves in a folder that it filled; no runtime reads it.
-_BESIDE = (".gitattributes", ".cache/huggingface/", ".git/")
+# Without one of these it cannot be told what the package is, whatever the others say.
+_ALWAYS = (CHECKSUMS, PROVENANCE, RECIPE)
+_Document = TypeVar("_Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found: how many files of how many bytes, what is wrong with them (a sentence each), and what was left aside."""
+    """What was found: how many files of how many bytes, what is wrong with them (a sentence each), and what was left aside.
+
+    Name, faults and paths are fit for a terminal, whatever the package's files are called.
+    """
 
     name: str
     files: int
@@ -38,77 +44,90 @@ class Inspection:
 def inspect(folder: Path) -> Inspection:
     """Hash every file of a package and hold it against every list in it, and the lists against each other.
 
-    Whoever changes a file and all lists with it is not noticed here: against that there is the signature.
+    Nothing in it is trusted: whatever cannot be read is a fault. Whoever changes a file and all lists with it is not noticed here:
+    against that there is the signature.
 
     Raises:
         Failure: the folder is no package.
     """
-    if not (folder / MANIFEST).is_file():
+    found = contents.look(folder)
+    if MANIFEST not in found.own:
         raise Failure(
             f"there is no {MANIFEST}, so this is no package", where=str(folder), remedy="name the folder that holds manifest.json"
         )
-    paths, odd = _regular(folder)
-    beside = tuple(name for name in paths if name.startswith(_BESIDE))
-    there = {record.path: record for record in files.records_of(folder, [folder / name for name in paths if name not in beside])}
-    manifest, statement, lists, unread = _lists(folder)
-    faults = [f"{name}: neither a regular file nor a folder" for name in odd] + unread + list(_against(there, lists))
+    there, unread = _hashed(folder, found.own)
+    manifest, statement, lists, unclear = _lists(folder, there)
+    faults = [*found.faults, *unread, *unclear, *_against(found.own, there, lists)]
     if manifest and statement:
         faults += _disagreements(manifest, statement)
     if manifest and RECIPE in there:
         faults += _recipe(manifest, folder / RECIPE)
-    size = sum(record.size for record in there.values())
-    name = manifest.name if manifest else folder.name
-    return Inspection(name, len(there), size, SIGNATURE in there, tuple(dict.fromkeys(faults)), beside)
+    return Inspection(
+        name=manifest.name if manifest else printable(folder.name),
+        files=len(found.own),
+        size_bytes=sum(record.size for record in there.values()),
+        signed=SIGNATURE in found.own,
+        faults=tuple(map(printable, dict.fromkeys(faults))),
+        beside=tuple(map(printable, found.beside)),
+    )
 
 
-def _lists(folder: Path) -> tuple[PackageManifest | None, dict[str, Any] | None, dict[str, dict[str, str]], list[str]]:
+def _hashed(folder: Path, names: Collection[str]) -> tuple[dict[str, FileRecord], list[str]]:
+    """The records of the files that can be read, two hashed at a time, and a sentence for each of the others."""
+
+    def record(name: str) -> FileRecord | str:
+        path = folder / name
+        try:
+            return FileRecord(path=name, size=path.stat().st_size, sha256=files.sha256(path))
+        except OSError as error:
+            return f"{name}: cannot be read: {error.strerror}"
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(record, names))
+    there = {one.path: one for one in found if isinstance(one, FileRecord)}
+    return there, [one for one in found if isinstance(one, str)]
+
+
+def _lists(folder: Path, there: Collection[str]) -> tuple[PackageManifest | None, Statement | None, dict[str, dict[str, str]], list[str]]:
     """Manifest, provenance, what each of the package's lists says (list -> path -> sha256), and why one cannot be read."""
-    manifest, statement, faults = None, None, []
     lists: dict[str, dict[str, str]] = {}
-    try:
-        manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    faults: list[str] = []
+    manifest = _document(PackageManifest, folder, MANIFEST, there, faults)
+    statement = _document(Statement, folder, PROVENANCE, there, faults)
+    if manifest:
         lists[MANIFEST] = {file.path: file.sha256 for file in manifest.files}
-    except ValidationError as error:
-        first = error.errors()[0]
-        faults.append(f"{MANIFEST}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}")
-    try:
-        statement = json.loads((folder / PROVENANCE).read_bytes())
-        lists[PROVENANCE] = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        faults.append(f"{PROVENANCE}: {'cannot be read' if (folder / PROVENANCE).exists() else 'missing'}")
-        statement = None
-    try:
-        lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
-    except FileNotFoundError:
-        faults.append(f"{CHECKSUMS}: missing")
-    except Failure as failure:
-        faults.append(f"{failure.where}: {failure.what}")
+    if statement:
+        lists[PROVENANCE] = {one.name: one.digest.sha256 for one in statement.subject}
+    if CHECKSUMS in there:
+        try:
+            lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
+        except Failure as failure:
+            faults.append(f"{failure.where}: {failure.what}")
     return manifest, statement, lists, faults
 
 
-def _regular(folder: Path) -> tuple[list[str], list[str]]:
-    """Paths of the regular files below a folder, and of what is neither a file nor a folder (a link, a device)."""
-    regular, odd = [], []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            odd.append(name)
-        elif path.is_file():
-            regular.append(name)
-    return regular, odd
+def _document(kind: type[_Document], folder: Path, name: str, there: Collection[str], faults: list[str]) -> _Document | None:
+    """A JSON document of the package; None if it is not there or, which is added to the faults, is not of its kind."""
+    try:
+        return kind.model_validate_json((folder / name).read_bytes()) if name in there else None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        faults.append(f"{name}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}")
+        return None
 
 
-def _against(there: Mapping[str, FileRecord], lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _against(own: Collection[str], there: Mapping[str, FileRecord], lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A sentence for every file that is missing, changed, or in no list; the lists that say so are named."""
-    for path in sorted({path for listed in lists.values() for path in listed} - there.keys()):
-        yield f"{path}: missing; listed in {_and([name for name, listed in lists.items() if path in listed])}"
+    for path in sorted({*_ALWAYS, *(path for listed in lists.values() for path in listed)}.difference(own)):
+        names = [name for name, listed in lists.items() if path in listed]
+        yield f"{path}: missing{'; listed in ' * bool(names)}{_and(names)}"
     for path, record in sorted(there.items()):
         says = {name: listed[path] for name, listed in lists.items() if path in listed}
         if not says and path not in (CHECKSUMS, SIGNATURE):
             yield f"{path}: does not belong here; no list of the package has it"
         for digest in sorted({digest for digest in says.values() if digest != record.sha256}):
-            names = _and([name for name, said in says.items() if said == digest])
-            yield f"{path}: content changed (sha256 {record.sha256[:12]}…, should be {digest[:12]}… by {names})"
+            names = [name for name, said in says.items() if said == digest]
+            yield f"{path}: content changed (sha256 {record.sha256[:12]}…, should be {digest[:12]}… by {_and(names)})"
         for name in lists:
             if path not in lists[name] and says and path not in _outside(name):
                 yield f"{path}: not listed in {name}"
@@ -121,40 +140,37 @@ def _outside(name: str) -> tuple[str, ...]:
 
 
 def _and(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _disagreements(manifest: PackageManifest, statement: Mapping[str, Any]) -> Iterator[str]:
+def _disagreements(manifest: PackageManifest, statement: Statement) -> Iterator[str]:
     """Where the provenance is not that of this manifest."""
-    predicate = statement.get("predicate", {})
-    definition = predicate.get("buildDefinition", {}) if isinstance(predicate, dict) else {}
-    if (statement.get("_type"), statement.get("predicateType")) != (provenance.STATEMENT, provenance.PREDICATE):
-        yield f"{PROVENANCE}: no in-toto statement with SLSA provenance v1"
-        return
-    asked = definition.get("externalParameters", {})
-    if not _same_builds(asked.get("recipe"), manifest):
+    definition = statement.predicate.build_definition
+    asked = definition.external_parameters
+    if asked.build != manifest.build.build or not _same_builds(asked.recipe, manifest):
         yield f"{PROVENANCE}: its recipe is not the one of {MANIFEST}"
-    if definition.get("internalParameters", {}).get("key") != manifest.key:
+    if definition.internal_parameters.key != manifest.key:
         yield f"{PROVENANCE}: its key is not the one of {MANIFEST}"
-    dependencies = [one for one in definition.get("resolvedDependencies", []) if isinstance(one, dict)]
-    if [one for one in provenance.source_files(manifest) if one not in dependencies]:
+    if [one for one in provenance.source_files(manifest) if one not in definition.resolved_dependencies]:
         yield f"{PROVENANCE}: its source files are not those of {MANIFEST}"
 
 
 def _recipe(manifest: PackageManifest, path: Path) -> Iterator[str]:
+    """Whether the recipe in the package is that of its manifest, and the names in both are one."""
+    if manifest.name != manifest.build.name:
+        yield f"{MANIFEST}: its name is not that of its build"
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        written = None
-    if not _same_builds(written, manifest):
-        yield f"{RECIPE}: not the recipe of {MANIFEST}"
+        recipe = loader.load(path)
+    except RecipeErrors as errors:
+        first = errors.diagnostics[0]
+        yield f"{RECIPE}: line {first.span.line + 1}: {first.what}"
+    except Failure as failure:
+        yield f"{RECIPE}: {failure.what}"
+    else:
+        if not _same_builds(recipe, manifest):
+            yield f"{RECIPE}: not the recipe of {MANIFEST}"
 
 
-def _same_builds(written: object, manifest: PackageManifest) -> bool:
-    """Whether a recipe, as it is written, comes to the builds of the manifest."""
-    try:
-        recipe = Recipe.model_validate_json(json.dumps(written))
-        builds: list[ResolvedBuild] = [resolve(recipe, short) for short in recipe.builds]
-    except (ValidationError, TypeError, ValueError):
-        return False
-    return builds == [member.build for member in manifest.members or (manifest,)]
+def _same_builds(recipe: Recipe, manifest: PackageManifest) -> bool:
+    """Whether a recipe comes to the builds of the manifest."""
+    return [resolve(recipe, short) for short in recipe.builds] == [member.build for member in manifest.members or (manifest,)]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.recipe import ResolvedBuild
+from pipeline.terms import Name
 
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
 
@@ -122,7 +123,7 @@ class PackageManifest(Written):
     """The `manifest.json` inside a package: what it is, how it was made, and what has been shown of it."""
 
     schema_version: Literal[1] = 1
-    name: str  # the build's full name
+    name: Name  # the build's full name
     key: str  # of the package step
     build: ResolvedBuild
     source: SourceRecord

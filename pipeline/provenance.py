@@ -5,15 +5,74 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from pipeline.manifest import FileRecord, PackageManifest, Wheel
-from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, as_recipe
+from pipeline.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:bakehouse:recipe:v1"
+STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
+PREDICATE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
+BUILD_TYPE: Literal["urn:bakehouse:recipe:v1"] = "urn:bakehouse:recipe:v1"
+
+
+class _Part(BaseModel):
+    """A part of a statement that came from elsewhere: what is read of it; whatever else is in it is left alone."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel)
+
+
+class Digest(_Part):
+    """Of the digests of a subject, the one that is compared."""
+
+    sha256: str
+
+
+class Subject(_Part):
+    """A file of the package."""
+
+    name: str
+    digest: Digest
+
+
+class External(_Part):
+    """What was asked: a build or repository, and the recipe that has it."""
+
+    build: str
+    recipe: Recipe
+
+
+class Internal(_Part):
+    """What followed from it."""
+
+    key: str
+
+
+class Definition(_Part):
+    """How it was made, and of what."""
+
+    build_type: Literal["urn:bakehouse:recipe:v1"]
+    external_parameters: External
+    internal_parameters: Internal
+    resolved_dependencies: tuple[dict[str, Any], ...]
+
+
+class Predicate(_Part):
+    """SLSA provenance, as far as it is compared."""
+
+    build_definition: Definition
+
+
+class Statement(_Part):
+    """The provenance of a package, read back; a ValidationError if it is not of this form."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    predicate_type: Literal["https://slsa.dev/provenance/v1"]
+    subject: tuple[Subject, ...]
+    predicate: Predicate
 
 
 def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:

@@ -255,15 +255,19 @@ def published_names(recipe: Recipe) -> dict[str, bool]:
 class ResolvedBuild(Model):
     """One build of a recipe with every default spelled out; two that mean the same are equal and dump the same."""
 
-    name: str = Field(description="Full name, recipe and build.")
-    recipe: str = Field(description="Name of the recipe.")
-    build: str = Field(description="Name of the build within the recipe.")
+    name: Name = Field(description="Full name, recipe and build.")
+    recipe: Name = Field(description="Name of the recipe.")
+    build: Name = Field(description="Name of the build within the recipe.")
     description: str = Field(description="The recipe's description.")
     source: Source = Field(description="Where the model comes from.")
     golden: tuple[Golden, ...] = Field(description="Prompts that prove it: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
     # Left out where it is None: a recipe that publishes nothing, or under no words of its own, has the package that it always had.
     card: CardWords | None = Field(None, description="What the card says besides.", exclude_if=lambda words: words is None)
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("name", lambda build: build.name != full_name(build.recipe, build.build), "a full name is recipe and build with `-` between"),
+    )
 
     @property
     def license(self) -> str:

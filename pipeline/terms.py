@@ -19,9 +19,14 @@ def refusal(reason: str, remedy: str = "") -> PydanticCustomError:
     return PydanticCustomError("refused", "{reason}", {"reason": reason, "remedy": remedy})
 
 
+def printable(value: str) -> str:
+    """`value` as it may be shown on any terminal, on one line: control characters, line breaks and half surrogates as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+
+
 def quoted(value: str, longest: int = 60) -> str:
     """`value` between backticks as it may be shown on any terminal: escapes written out, cut when long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    shown = printable(value)
     return f"`{shown if len(shown) <= longest else shown[: longest - 3] + '...'}`"
 
 

@@ -54,7 +54,7 @@ FLOORS = (
     ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels", "gate"),
     ("store", "session"),
     ("process", "document", "wording"),
-    ("maker", "survey", "files", "pickles", "diagnostics", "syntax"),
+    ("maker", "survey", "files", "contents", "pickles", "diagnostics", "syntax"),
     ("manifest", "step", "fields"),
     ("recipe",),
     ("quantization", "npu_options", "npulib_options", "ort_options", "ort_folders", "publishing"),

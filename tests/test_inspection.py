@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +25,14 @@ from tests.test_card import manifest
 ALL = "manifest.json, provenance.json and SHA256SUMS"
 
 
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(tmp_path_factory.mktemp("packed") / "package")
+
+
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return pack(tmp_path / "package")
+def package(packed: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(packed, tmp_path / "package")
 
 
 def _verify(*args: str) -> subprocess.CompletedProcess[str]:
@@ -95,7 +103,19 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         "more.bin: neither a regular file nor a folder",
     ),
     "no checksums": (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS: missing"),
-    "no provenance": (lambda folder: (folder / "provenance.json").write_text("[]"), "provenance.json: cannot be read"),
+    "no provenance": (
+        lambda folder: (folder / "provenance.json").write_text("[]"),
+        "provenance.json: cannot be read: the whole: Input should be an object",
+    ),
+    "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), f"recipe.yaml: missing; listed in {ALL}"),
+    "broken recipe": (
+        lambda folder: (folder / "recipe.yaml").write_text("name: [\n"),
+        "recipe.yaml: line 2: a value is missing here",
+    ),
+    "deep recipe": (
+        lambda folder: (folder / "recipe.yaml").write_text("[" * 50),
+        "recipe.yaml: line 1: this is nested more than 24 levels deep",
+    ),
     "odd checksums": (
         lambda folder: (folder / "SHA256SUMS").write_text("oh\n"),
         "SHA256SUMS: line 1 is not a sha256, two spaces and a path",
@@ -138,12 +158,125 @@ def test_provenance_that_is_not_the_manifests_is_noticed_even_if_the_checksums_w
     assert inspect(package).faults == (f"provenance.json: {said} {verb} not {rest} of manifest.json",)
 
 
+def _restated(package: Path, name: str, text: str) -> None:
+    """Put another text in the place of a file, and its hash into the checksums."""
+    old = files.sha256(package / name)
+    (package / name).write_text(text)
+    sums = package / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(old, files.sha256(package / name)))
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+DEFINITION = ("predicate", "buildDefinition")
+CRAFTED: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
+    "deep": (lambda one: DEEP, "the whole: Invalid JSON: recursion limit exceeded"),
+    "cut": (lambda one: json.dumps(one)[:-5], "the whole: Invalid JSON: EOF while parsing"),
+    "not text": (lambda one: '"\\ud800"', "the whole: Invalid JSON: "),
+    "another kind": (lambda one: _with(one, "https://example.org", "predicateType"), "predicateType: Input should be 'https://slsa.dev"),
+    "subject": (lambda one: _with(one, {"a": 1}, "subject"), "subject: Input should be a valid array"),
+    "subjects": (lambda one: _with(one, ["a"], "subject"), "subject.0: Input should be an object"),
+    "digest": (lambda one: _with(one, 5, "subject", 0, "digest"), "subject.0.digest: Input should be an object"),
+    "sha256": (lambda one: _with(one, ["x"], "subject", 0, "digest", "sha256"), "subject.0.digest.sha256: Input should be a valid string"),
+    "predicate": (lambda one: _with(one, [], "predicate"), "predicate: Input should be an object"),
+    "definition": (lambda one: _with(one, "x", *DEFINITION), "predicate.buildDefinition: Input should be an object"),
+    "asked": (lambda one: _with(one, ["recipe"], *DEFINITION, "externalParameters"), "externalParameters: Input should be an object"),
+    "recipe": (lambda one: _with(one, 1, *DEFINITION, "externalParameters", "recipe"), "Parameters.recipe: Input should be an object"),
+    "internal": (lambda one: _with(one, None, *DEFINITION, "internalParameters"), "internalParameters: Input should be an object"),
+    "key": (lambda one: _with(one, {}, *DEFINITION, "internalParameters", "key"), "internalParameters.key: Input should be a valid string"),
+    "made of": (lambda one: _with(one, 7, *DEFINITION, "resolvedDependencies"), "resolvedDependencies: Input should be a valid array"),
+    "parts": (lambda one: _with(one, [[]], *DEFINITION, "resolvedDependencies"), "resolvedDependencies.0: Input should be an object"),
+}  # fmt: skip
+
+
+def _with(document: dict[str, Any], value: object, *path: str | int) -> str:
+    """The document with another value at a place, as text."""
+    *above, last = path
+    reduce(lambda part, name: part[name], above, document)[last] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("case", CRAFTED)
+def test_a_provenance_of_wrong_types_is_a_fault_that_says_where(package: Path, case: str) -> None:
+    crafted, said = CRAFTED[case]
+    _restated(package, "provenance.json", crafted(json.loads((package / "provenance.json").read_text())))
+    (fault,) = inspect(package).faults
+    assert fault.startswith("provenance.json: cannot be read: ") and said in fault
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("build", "recipe"), "../../evil", "build.recipe: `../../evil` cannot be a name"),
+        (("build", "build"), "/etc", "build.build: `/etc` cannot be a name"),
+        (("build", "name"), "a/b", "build.name: `a/b` cannot be a name"),
+        (("build", "name"), "other-int4", "build.name: a full name is recipe and build with `-` between"),
+        (("name",), "..", "name: `..` cannot be a name"),
+        (("measured",), [], "measured: Input should be an object"),
+        (("files",), {"a": "b"}, "files: Input should be a valid array"),
+    ],
+)
+def test_a_manifest_with_a_name_that_is_none_or_of_wrong_types_is_a_fault(
+    package: Path, place: tuple[str, ...], value: object, said: str
+) -> None:
+    (package / "manifest.json").write_text(_with(json.loads((package / "manifest.json").read_text()), value, *place))
+    assert f"manifest.json: cannot be read: {said}" in inspect(package).faults
+
+
+def test_a_deeply_nested_manifest_is_a_fault(package: Path) -> None:
+    (package / "manifest.json").write_text(f'{{"members": {DEEP}}}')
+    assert any("manifest.json: cannot be read: the whole: Invalid JSON: recursion limit" in fault for fault in inspect(package).faults)
+
+
+def test_a_package_that_calls_itself_otherwise_than_its_build_is_noticed(package: Path) -> None:
+    (package / "manifest.json").write_text(_with(json.loads((package / "manifest.json").read_text()), "phi3-int8", "name"))
+    assert "manifest.json: its name is not that of its build" in inspect(package).faults
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a path that is too long makes a file that not even root can read")
+def test_a_file_that_cannot_be_read_is_a_fault(package: Path) -> None:
+    where, name = os.open(package, os.O_RDONLY), "d" * 200
+    below = package
+    while len(str(below)) < 3_800:
+        os.mkdir(name, dir_fd=where)
+        where, above, below = os.open(name, os.O_RDONLY, dir_fd=where), where, below / name
+        os.close(above)
+    last = "d" * (4_010 - len(str(below)))
+    os.mkdir(last, dir_fd=where)
+    where, above = os.open(last, os.O_RDONLY, dir_fd=where), where
+    os.close(above)
+    os.close(os.open("x" * 200, os.O_CREAT | os.O_WRONLY, dir_fd=where))
+    os.close(where)
+    (fault,) = inspect(package).faults
+    assert fault.endswith(f"/{'x' * 200}: cannot be read: File name too long")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes among files there")
+@pytest.mark.parametrize("name", ["SHA256SUMS", "provenance.json", "recipe.yaml"])
+def test_a_list_that_is_a_pipe_or_a_folder_is_not_waited_for(package: Path, name: str) -> None:
+    (package / name).unlink()
+    os.mkfifo(package / name)
+    assert f"{name}: neither a regular file nor a folder" in inspect(package).faults
+    (package / name).unlink()
+    (package / name).mkdir()
+    assert any(fault.startswith(f"{name}: missing") for fault in inspect(package).faults)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file can be called so there")
+def test_a_file_name_cannot_write_on_the_terminal(package: Path) -> None:
+    (package / "a\x1b[2Jb\nsigned   by you").write_text("x")
+    done = _verify("--package", str(package))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == ("damaged  a\\x1b[2Jb\\nsigned   by you: does not belong here; no list of the package has it")
+
+
 def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None:
     (package / ".gitattributes").write_text("*.bin filter=lfs\n")
-    (package / ".cache" / "huggingface").mkdir(parents=True)
-    (package / ".cache" / "huggingface" / "x.metadata").write_text("x")
+    (package / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    (package / ".cache" / "huggingface" / "download" / "x.metadata").write_text("x")
     found = inspect(package)
-    assert (found.faults, found.beside) == ((), (".cache/huggingface/x.metadata", ".gitattributes"))
+    assert (found.faults, found.beside) == ((), (".cache/huggingface/download/x.metadata", ".gitattributes"))
+    (package / ".gitattributes_evil.py").write_text("import os\n")
+    assert inspect(package).faults == (".gitattributes_evil.py: does not belong here; no list of the package has it",)
 
 
 def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) -> None:

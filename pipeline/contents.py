@@ -1,0 +1,61 @@
+"""What lies in the folder of a package: its own files, what a hub's client left beside them, and what is no file at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# What huggingface_hub leaves in a folder that it filled (1.21, _local_folder.py); what it broke off in the middle is not among it.
+_CLIENTS = re.compile(
+    r"\.gitattributes|\.cache/huggingface/(\.gitignore(\.lock)?|CACHEDIR\.TAG|(download|upload)/.*\.(metadata|lock))", re.DOTALL
+)
+_GIT = ".git"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in a package's folder; paths relative to it, with forward slashes, sorted.
+
+    Attributes:
+        own: its regular files.
+        beside: what a hub's client left; `.git/` stands for all that is in it.
+        faults: what cannot be in a package (a link, a device) or cannot be read, a sentence each.
+    """
+
+    own: tuple[str, ...]
+    beside: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def look(folder: Path) -> Contents:
+    """Find every file below `folder`, and follow no link.
+
+    Left aside, because no runtime reads it, is at the top: the file `.gitattributes`; below `.cache/huggingface/` the kinds of files that
+    the hub's client writes, none of which is code; and the folder `.git/`, which is not looked into. That one can make *git* run
+    programs (hooks, a configuration): it belongs to a clone that you made, and should be in no package that came any other way.
+    """
+    own: list[str] = []
+    beside: list[str] = []
+    faults: list[str] = []
+    unseen = [""]
+    while unseen:  # no recursion: folders can be nested deeper than Python's stack
+        below = unseen.pop()
+        try:
+            with os.scandir(folder / below) as found:
+                entries = list(found)
+        except OSError as error:
+            faults.append(f"{below or '.'}: cannot be read: {error.strerror}")
+            continue
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if re.search("[\ud800-\udfff]", entry.name):
+                faults.append(f"{name}: its name is not Unicode")
+            elif entry.is_dir(follow_symlinks=False):
+                beside.append(f"{_GIT}/") if name == _GIT else unseen.append(name)
+            elif not entry.is_file(follow_symlinks=False):
+                faults.append(f"{name}: neither a regular file nor a folder")
+            else:
+                (beside if _CLIENTS.fullmatch(name) else own).append(name)
+    return Contents(tuple(sorted(own)), tuple(sorted(beside)), tuple(sorted(faults)))
