@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from pipeline import files, inspection, proof, rebuild, release, release_commands
 from pipeline.errors import Failure
 from pipeline.manifest import Agreement, PackageManifest
+from pipeline.process import Children
+from pipeline.store import Store
 from tests.packed import pack
 from tests.test_card import manifest, verdict
 
@@ -219,12 +222,86 @@ def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None
     )
 
 
-def test_a_compiled_blob_of_the_same_size_is_compared_by_what_was_measured_of_it(package: Path, tmp_path: Path) -> None:
+def test_a_compiled_blob_may_differ_in_few_bytes_and_no_more(package: Path, tmp_path: Path) -> None:
     again = pack(tmp_path / "again")
-    (package / "openvino_model.blob").write_bytes(b"ELF one")
-    (again / "openvino_model.blob").write_bytes(b"ELF two")
+    (package / "openvino_model.blob").write_bytes(b"ELF " + bytes(996))
+    (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 10 + bytes(986))
     found = rebuild.compare(package, again)
     assert found.differs == ()
-    assert "openvino_model.blob: 3 of 7 bytes differ, the first at 4" in found.apart
+    assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; of a compiled blob up to 1% may" in found.apart
+    (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 11 + bytes(985))
+    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 11 of 1,000 bytes differ, the first at 4",)
+    (again / "openvino_model.blob").write_bytes(b"x" * 1000)
+    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 1,000 of 1,000 bytes differ, the first at 0",)
     (again / "openvino_model.blob").write_bytes(b"ELF three")
-    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 9 bytes, was 7",)
+    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 9 bytes, was 1,000",)
+
+
+def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: Path, tmp_path: Path) -> None:
+    again = pack(tmp_path / "again")
+    for folder, digest in ((package, "ab"), (again, "cd")):
+        (folder / "npu").mkdir()
+        (folder / "npu" / "openvino_model.blob").write_bytes(b"ELF")
+        (folder / "npu" / "openvino_model.json").write_text(json.dumps({"platform": 4000, "blob_sha256": digest}))
+    found = rebuild.compare(package, again)
+    assert found.differs == ()
+    said = "npu/openvino_model.json: 2 of 39 bytes differ, the first at 35"
+    assert f"{said}; only the blob's sha256 does" in found.apart
+    (again / "npu" / "openvino_model.json").write_text(json.dumps({"platform": 5010, "blob_sha256": "cd"}))
+    assert rebuild.compare(package, again).differs == ("npu/openvino_model.json: 4 of 39 bytes differ, the first at 13",)
+    (package / "npu" / "openvino_model.json").write_text("[" * 5000)
+    assert rebuild.compare(package, again).differs == ("npu/openvino_model.json: 39 bytes, was 5,000",)
+
+
+def test_only_what_lies_at_the_top_is_a_record(package: Path, tmp_path: Path) -> None:
+    again = pack(tmp_path / "again")
+    (package / "below" / "README.md").write_text("one")
+    (again / "below" / "README.md").write_text("two")
+    (package / "below" / "manifest.json").write_text("{}")
+    (again / "below" / "manifest.json").write_text("[]")
+    assert rebuild.compare(package, again).differs == (
+        "below/README.md: 3 of 3 bytes differ, the first at 0",
+        "below/manifest.json: 2 of 2 bytes differ, the first at 0",
+    )
+
+
+def test_what_a_hubs_client_left_is_not_compared(package: Path, tmp_path: Path) -> None:
+    (package / ".gitattributes").write_text("x")
+    assert rebuild.compare(package, pack(tmp_path / "again")).differs == ()
+
+
+# --- building again what came from elsewhere ----------------------------------------------------------------------
+
+
+def _again(package: Path, tmp_path: Path) -> None:
+    """Build again, with no recipes and no store of this machine's own."""
+    own = Store(tmp_path / "artifacts")
+    rebuild.build_again(package, tmp_path / "recipes", own, tmp_path / "folder", Children(), lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "nul", "a\nb"])
+def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path, tmp_path: Path, name: str) -> None:
+    told = json.loads((package / "manifest.json").read_text())
+    told["build"]["recipe"] = name
+    (package / "manifest.json").write_text(json.dumps(told))
+    before = _sums(tmp_path)
+    with pytest.raises(Failure) as caught:
+        _again(package, tmp_path)
+    assert str(caught.value) == (
+        f"{package}: there is no package with a manifest.json that can be read\n"
+        "  what to do: name a build that is built, or a folder that holds a manifest.json"
+    )
+    assert _sums(tmp_path) == before
+
+
+def test_a_package_that_is_not_what_its_lists_say_is_not_built_again(package: Path, tmp_path: Path) -> None:
+    (package / "recipe.yaml").unlink()
+    before = _sums(tmp_path)
+    with pytest.raises(Failure) as caught:
+        _again(package, tmp_path)
+    assert str(caught.value) == (
+        f"{package}: the package is not what its own lists say, so nothing in it is used\n"
+        "    recipe.yaml: missing; listed in manifest.json, provenance.json and SHA256SUMS\n"
+        "  what to do: get it anew"
+    )
+    assert _sums(tmp_path) == before
