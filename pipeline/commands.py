@@ -8,14 +8,15 @@ import getopt
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command, DoitCmdBase
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParse
 from rich.console import Console
 
 from pipeline import compare, files, housekeeping, overview, preflight, schema
@@ -46,6 +47,17 @@ def open_kitchen() -> Kitchen:
     return Kitchen(open_workspace(), sys.stdout)
 
 
+def _options_first(parser: CmdParse, words: list[str]) -> list[str]:
+    """The words of a command line with its options before its names, which is where doit looks for them."""
+    try:
+        options, names = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
+    except getopt.GetoptError:  # doit's own parser says it
+        return words
+    valued = {f"--{name[:-1]}" for name in parser.get_long() if name.endswith("=")}
+    valued |= {f"-{letter}" for letter, colon in pairwise(f"{parser.get_short()} ") if colon == ":"}
+    return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
+
+
 class _Options:
     """Options of a command count wherever they stand: doit alone would take those after a name for names."""
 
@@ -53,10 +65,7 @@ class _Options:
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Carry out the command that these words ask for."""
-        with suppress(getopt.GetoptError):  # doit's own parser says it
-            options, names = getopt.gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
-            in_args = [word for option, value in options for word in (option, value) if word] + names
-        return int(super().parse_execute(in_args))  # type: ignore[misc]
+        return int(super().parse_execute(_options_first(self.cmdparser, in_args)))  # type: ignore[misc]
 
 
 class Run(_Options, DoitRun):  # type: ignore[misc]

@@ -23,6 +23,18 @@ from pipeline.terms import NAME_PATTERN
 RECORD = "release.json"
 NOTES = "NOTES.md"
 _TOLD = 10  # files that a refusal names
+# What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
+_VERIFIER = (
+    "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
+    "",
+    "```sh",
+    "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML psutil rich filelock",
+    "```",
+    "",
+    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse verify --help` has the options.",
+    "",
+    "Without it `sha256sum --check SHA256SUMS` in the folder of a package checks its files, though not what else lies there.",
+)
 
 
 class Released(Written):
@@ -200,5 +212,5 @@ def _how_to(release: Release) -> list[str]:
     for one in release.packages:
         packed = one.archive
         joined = f"cat {packed.name}.[0-9]* > {packed.name} && " if len(packed.parts) > 1 else ""
-        lines.append(f"{joined}sha256sum --check {packed.name}.sha256 && tar xf {packed.name} && doit verify --package {one.name}")
-    return [*lines, "```", "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]
+        lines.append(f"{joined}sha256sum --check {packed.name}.sha256 && tar xf {packed.name} && bakehouse verify {one.name}")
+    return [*lines, "```", "", *_VERIFIER, "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]

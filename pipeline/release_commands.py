@@ -8,13 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, signing
+from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, signing, verify_package
 from pipeline.errors import Failure
 from pipeline.plan import Build
 from pipeline.process import Children
 from pipeline.progress import size_text
 from pipeline.session import Session
 from pipeline.store import Store
+from pipeline.terms import printable
 from pipeline.workspace import artifacts_folder, recipes_folder
 
 
@@ -26,61 +27,35 @@ class Verify(commands.Verify):
     """`doit verify [NAME...]`, and `doit verify --package DIR` for a package that came from elsewhere."""
 
     doc_purpose = "hash everything in the store and the packages again, or check a package from elsewhere"
-    doc_usage = "[NAME ...] | --package DIR [--key PUBLIC_KEY]"
+    doc_usage = "[NAME ...] | --package DIR [--key PEM | --certificate PEM[,PEM] | --identity ID [--issuer URL]]"
     cmd_options = (
-        _option("package", "a folder with a package; needs no store and no recipes"),
-        _option("key", "its signature must be of this public key (PEM)"),
-        _option("certificate", "its signature must be of a certificate under these, comma between (PEM)"),
-        _option("identity", "its signature must be sigstore's for this identity"),
-        _option("issuer", "whoever vouches for the identity", default="https://token.actions.githubusercontent.com"),
+        _option("package", "a folder with a package; needs no store and no recipes", default=None),
+        *(_option(name, text, default=None) for name, text in verify_package.OPTIONS.items()),
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
-        if not params["package"]:
+        if params["package"] is None:
+            if given := [name for name in verify_package.OPTIONS if params[name] is not None]:
+                raise Failure(
+                    f"--{given[0]} is about a package from elsewhere, and none is named",
+                    remedy=f"`doit verify --package DIR --{given[0]} ...`",
+                )
             return super()._do(params, args)
-        found = inspection.inspect(Path(params["package"]))
-        faults = [*found.faults, *_signature(found, params)]
-        for name in found.beside:
-            print(f"aside    {name}: left by a hub's client, no part of the package")
-        for fault in faults:
-            print(f"damaged  {fault}")
-        if found.signed and not _asked(params):
-            print("signed   but not checked: say by whom with --key, --certificate or --identity")
-        print(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong")
-        return 1 if faults else 0
-
-
-def _asked(params: Any) -> dict[str, Any]:
-    """What signature is asked for; {} for none."""
-    if params["key"]:
-        return {"method": "key", "key": str(Path(params["key"]).absolute())}
-    if params["certificate"]:
-        return {"method": "certificate", "chain": [str(Path(part).absolute()) for part in params["certificate"].split(",")]}
-    if params["identity"]:
-        return {"method": "sigstore", "identity": params["identity"], "issuer": params["issuer"]}
-    return {}
-
-
-def _signature(found: inspection.Inspection, params: Any) -> list[str]:
-    asked = _asked(params)
-    if not asked:
-        return []
-    if not found.signed:
-        return [f"{inspection.SIGNATURE}: missing, so nothing says who made this"]
-    with tempfile.TemporaryDirectory() as scratch:
+        if args or not params["package"]:
+            what = f"{' '.join(args)} would not be looked at: --package checks one folder" if args else "--package names no folder"
+            raise Failure(what, remedy="`doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store")
+        children = Children()
         try:
-            signing.check(Path(params["package"]).absolute(), asked, Path(scratch), Children())
-        except Failure as failure:
-            return [f"{inspection.SIGNATURE}: {failure.what}"]
-    print(f"signed   by {params['key'] or params['certificate'] or params['identity']}")
-    return []
+            return 0 if verify_package.verify(Path(params["package"]), verify_package.signer(params), children, print) else 1
+        finally:
+            children.stop()
 
 
 class Rebuild(commands._Ours):
     """`doit rebuild NAME|DIR`"""
 
     doc_purpose = "build a package again from the recipe in it, in a store of its own, and compare every file"
-    doc_usage = "NAME|DIR"
+    doc_usage = "NAME|DIR [--keep]"
     cmd_options = (_option("keep", "keep what was built again", bool, False),)
 
     def _do(self, params: Any, args: list[str]) -> int:
@@ -91,10 +66,10 @@ class Rebuild(commands._Ours):
         with store.lock("rebuild", lambda: print("waiting for another rebuild")):
             folder = rebuild.place(store)
             try:
-                again, found = rebuild.build_again(package, recipes_folder(), store, folder, children, print)
+                again, found = rebuild.build_again(package, recipes_folder(), store, folder, children, _say)
             finally:
                 children.stop()
-            _tell(rebuild.read(package).name, found)
+            _tell(rebuild.read(again).name, found)
             if params["keep"] or found.differs:
                 print(f"kept     {again}")
             else:
@@ -102,10 +77,15 @@ class Rebuild(commands._Ours):
         return 1 if found.differs else 0
 
 
+def _say(line: str) -> None:
+    """Print a line that may hold what a package from elsewhere calls something."""
+    print(printable(line))
+
+
 def _tell(name: str, found: rebuild.Comparison) -> None:
     for word, lines in (("same", found.same), ("apart", found.apart), ("differs", found.differs)):
         for line in lines:
-            print(f"{word:8} {line}")
+            _say(f"{word:8} {line}")
     verdict = f"{len(found.differs)} differ" if found.differs else "all that can be the same is the same"
     print(f"{name}: {len(found.same)} files have the same bytes, {len(found.apart)} are records of their own; {verdict}")
 

@@ -30,7 +30,7 @@ HEAVY = {
 
 # From the roof down. A module may import what stands on a lower floor, or beside it on its own.
 FLOORS = (
-    ("release_commands",),
+    ("release_commands", "main"),
     ("commands",),
     ("tasks",),
     ("publication",),
@@ -42,6 +42,7 @@ FLOORS = (
         "workspace",
         "compare",
         "inspection",
+        "verify_package",
         "signing",
         "rebuild",
         "release",

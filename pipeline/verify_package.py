@@ -1,0 +1,96 @@
+"""Check a package that came from elsewhere and say what was found: what `doit verify --package` and `bakehouse verify` have in common."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import inspection, signing
+from pipeline.errors import Failure
+from pipeline.inspection import SIGNATURE
+from pipeline.process import Children
+from pipeline.progress import size_text
+from pipeline.terms import printable
+
+# The options of either command, and what they ask.
+OPTIONS = {
+    "key": "its signature must be of this public key (PEM)",
+    "certificate": "its signature must be of a certificate under these, comma between (PEM)",
+    "identity": "its signature must be sigstore's for this identity",
+    "issuer": "whoever vouches for the identity (default: GitHub Actions)",
+}
+_ISSUER = "https://token.actions.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """By whom a package must be signed: in the words of whoever asks, and as `signing.check` takes it."""
+
+    named: str
+    asked: Mapping[str, Any]
+
+
+def signer(options: Mapping[str, str | None]) -> Signer | None:
+    """By whom the package must be signed, out of `OPTIONS`; None if that is not asked.
+
+    Raises:
+        Failure: an option is empty, would be ignored, or names a file that is not there.
+    """
+    given = {name: options[name] for name in OPTIONS if options[name] is not None}
+    if empty := [name for name, value in given.items() if not value]:
+        raise Failure(f"--{empty[0]} is empty, so nothing would be checked", remedy="say by whom the package must be signed")
+    if "issuer" in given and "identity" not in given:
+        raise Failure("--issuer vouches for an identity, and none is named", remedy="add --identity")
+    issuer = given.pop("issuer", _ISSUER)
+    if len(given) > 1:
+        names = " and ".join(f"--{name}" for name in given)
+        raise Failure(f"{names}: a package has one signature, of one kind", remedy="give one of them")
+    match given:
+        case {"key": str(path)}:
+            return Signer(path, {"method": "key", "key": _file("key", path)})
+        case {"certificate": str(paths)}:
+            return Signer(paths, {"method": "certificate", "chain": [_file("certificate", path) for path in paths.split(",")]})
+        case {"identity": str(identity)}:
+            return Signer(identity, {"method": "sigstore", "identity": identity, "issuer": issuer})
+        case _:
+            return None
+
+
+def _file(option: str, path: str) -> str:
+    if not Path(path).is_file():
+        raise Failure(f"there is no file {path}", where=f"--{option}", remedy="name the PEM file, from where you trust it")
+    return str(Path(path).absolute())
+
+
+def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> bool:
+    """Hold a package against everything that travels with it and, if asked, against its signature; whether nothing is wrong.
+
+    Raises:
+        Failure: the folder is no package.
+    """
+    found = inspection.inspect(folder)
+    faults = [*found.faults, *(_signature(folder, found, by, children) if by else ())]
+    for name in found.beside:
+        say(f"aside    {name}: left by a hub's client or by git, no part of the package")
+    for fault in faults:
+        say(f"damaged  {fault}")
+    if by and not any(fault.startswith(f"{SIGNATURE}: ") for fault in faults):
+        say(f"signed   by {printable(by.named)}")
+    if found.signed and not by:
+        say("signed   but not checked: say by whom with --key, --certificate or --identity")
+    say(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong")
+    return not faults
+
+
+def _signature(folder: Path, found: inspection.Inspection, by: Signer, children: Children) -> list[str]:
+    if not found.signed:
+        return [f"{SIGNATURE}: missing, so nothing says who made this"]
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            signing.check(folder.absolute(), by.asked, Path(scratch), children)
+        except Failure as failure:
+            return [printable(f"{SIGNATURE}: {failure.what}")]
+    return []
