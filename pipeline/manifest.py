@@ -113,10 +113,12 @@ class Wheel(Written):
 
 
 class Builder(Written):
-    """Who made it: URIs of what ran the build and of that very run ("" where there is none)."""
+    """Who made it: URIs of what ran the build and of that very run ("" where there is none), and by which Bakehouse."""
 
     id: str = "urn:bakehouse:builder:local"
     invocation: str = ""
+    version: str = ""  # of Bakehouse; "" if unknown, as in packages of older ones
+    commit: str = ""  # of its clean checkout; "" if it is none
 
 
 class PackageManifest(Written):

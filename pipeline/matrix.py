@@ -17,10 +17,9 @@ from pipeline.process import Children
 from pipeline.session import Session
 from pipeline.sources import local
 from pipeline.store import Store
+from pipeline.version import CODE
 
 _LINUX, _WINDOWS = "ubuntu-24.04", "windows-2025"
-# What a change of which may change bytes without a change in any recipe.
-_CODE = ("pipeline", "constraints.txt", "pyproject.toml")
 
 
 def rows(
@@ -81,7 +80,7 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
         Failure: git is not installed, or does not know the commit.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    if _git(repository, scratch, "diff", ("--name-only",), commit, "--", *_CODE).read_text().strip():
+    if _git(repository, scratch, "diff", ("--name-only",), commit, "--", *CODE).read_text().strip():
         return {}
     with tarfile.open(_git(recipes, scratch, "archive", ("--format=tar",), commit, ".")) as tar:
         tar.extractall(scratch / "recipes", filter="data")

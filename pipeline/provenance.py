@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from pipeline.manifest import FileRecord, PackageManifest, Wheel
+from pipeline.manifest import Builder, FileRecord, PackageManifest, Wheel
 from pipeline.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
@@ -90,7 +90,7 @@ def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict
             "steps": [{"kind": step.kind, "key": step.key, "commands": [list(ran.argv) for ran in step.ran]} for step in manifest.steps],
             "machine": manifest.made_on,
         },
-        "resolvedDependencies": [*source_files(manifest), *_tools(manifest)],
+        "resolvedDependencies": [*source_files(manifest), *_tools(manifest), *_itself(manifest.builder)],
     }
     metadata = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
     if manifest.builder.invocation:
@@ -145,6 +145,14 @@ def _tools(manifest: PackageManifest) -> Iterator[dict[str, Any]]:
         wheel = wheels.get(name)
         digest = {"digest": {"record-sha256": wheel.record_sha256}} if wheel and wheel.record_sha256 else {}
         yield {"name": name, "uri": tool_purl(name, version, installed=wheel is not None), **digest}
+
+
+def _itself(builder: Builder) -> Iterator[dict[str, Any]]:
+    """Bakehouse, by its version and by the commit of its checkout, as far as either is known."""
+    if builder.version or builder.commit:
+        at = f"@{builder.version}" if builder.version else ""
+        digest = {"digest": {"gitCommit": builder.commit}} if builder.commit else {}
+        yield {"name": "bakehouse", "uri": f"pkg:generic/bakehouse{at}", **digest}
 
 
 def _started(manifest: PackageManifest) -> datetime:

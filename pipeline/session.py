@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from pipeline import version
 from pipeline.manifest import Builder
 from pipeline.process import Children, Progress
 from pipeline.step import Step
@@ -87,9 +88,10 @@ def machine() -> dict[str, str]:
 
 
 def builder(environ: Mapping[str, str] = os.environ) -> Builder:
-    """What runs this build: in GitHub Actions the workflow at its commit and the run, elsewhere someone's own machine, unnamed."""
+    """What runs this build, and which Bakehouse: in GitHub Actions the workflow at its commit and the run, elsewhere a machine unnamed."""
     server, workflow = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_WORKFLOW_REF")
+    here = Builder(version=version.installed(), commit=version.commit())
     if not (environ.get("GITHUB_ACTIONS") and server and workflow):
-        return Builder()
+        return here
     run = f"{environ.get('GITHUB_REPOSITORY')}/actions/runs/{environ.get('GITHUB_RUN_ID')}/attempts/{environ.get('GITHUB_RUN_ATTEMPT')}"
-    return Builder(id=f"{server}/{workflow}", invocation=f"{server}/{run}")
+    return here.model_copy(update={"id": f"{server}/{workflow}", "invocation": f"{server}/{run}"})

@@ -54,6 +54,7 @@ FLOORS = (
     ("plan",),
     ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels", "gate"),
     ("store", "session"),
+    ("version",),
     ("process", "document", "wording"),
     ("maker", "survey", "files", "contents", "pickles", "diagnostics", "syntax"),
     ("manifest", "step", "fields"),

@@ -17,7 +17,7 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from pipeline import files, proof, provenance, wheels
+from pipeline import files, proof, provenance, version, wheels
 from pipeline.errors import Failure
 from pipeline.manifest import PROOFS, Builder, PackageManifest, StepRun, Wheel
 from pipeline.session import builder
@@ -104,8 +104,25 @@ def test_it_began_with_the_first_command_of_the_oldest_step() -> None:
     assert written["predicate"]["runDetails"]["metadata"] == times
 
 
+def test_bakehouse_itself_is_a_dependency_by_version_and_commit() -> None:
+    def itself(**known: str) -> list[dict[str, Any]]:
+        written = provenance.statement(_manifest().model_copy(update={"builder": Builder(**known)}), ())
+        dependencies = written["predicate"]["buildDefinition"]["resolvedDependencies"]
+        return [one for one in dependencies if one["name"] == "bakehouse"]
+
+    uri = "pkg:generic/bakehouse@0.1.0"
+    assert itself(version="0.1.0", commit="ab" * 20) == [{"name": "bakehouse", "uri": uri, "digest": {"gitCommit": "ab" * 20}}]
+    assert itself(version="0.1.0") == [{"name": "bakehouse", "uri": uri}]
+    assert itself() == []
+
+
+def test_the_builder_knows_which_bakehouse_it_is() -> None:
+    here = builder({})
+    assert (here.version, here.commit) == (metadata.version("bakehouse"), version.commit())
+
+
 def test_in_ci_the_builder_is_the_workflow_at_its_commit_and_the_run() -> None:
-    assert builder({}) == Builder()
+    assert (builder({}).id, builder({}).invocation) == (Builder().id, "")
     environ = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_SERVER_URL": "https://forge.example",
@@ -114,10 +131,9 @@ def test_in_ci_the_builder_is_the_workflow_at_its_commit_and_the_run() -> None:
         "GITHUB_RUN_ID": "7",
         "GITHUB_RUN_ATTEMPT": "2",
     }
-    assert builder(environ) == Builder(
-        id="https://forge.example/me/models/.github/workflows/release.yml@refs/tags/v1",
-        invocation="https://forge.example/me/models/actions/runs/7/attempts/2",
-    )
+    made = builder(environ)
+    assert made.id == "https://forge.example/me/models/.github/workflows/release.yml@refs/tags/v1"
+    assert made.invocation == "https://forge.example/me/models/actions/runs/7/attempts/2"
 
 
 def test_an_installed_tool_is_known_by_what_its_wheel_brought_and_another_version_is_not_it() -> None:
