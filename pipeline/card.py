@@ -60,7 +60,7 @@ def render(manifest: PackageManifest) -> str:
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
         same=sum(_whole(verdict) for verdict in manifest.verdicts),
         members=[_member(member) for member in manifest.members],
-        licence_file=licence_file(manifest),
+        licence_file=manifest.licence_file,
     )
     return card
 
@@ -73,7 +73,7 @@ def front_matter(manifest: PackageManifest) -> str:
     facts: dict[str, Any] = {"license": licence.lower() if known else "other"}
     if not known:
         facts["license_name"] = licence.removeprefix("LicenseRef-").lower().replace(" ", "-")
-    if (file := licence_file(manifest)) and licence == build.source.license:
+    if (file := manifest.licence_file) and licence == build.source.license:
         facts["license_link"] = file
     if origin := base_model(build):
         facts |= {"base_model": origin, "base_model_relation": "quantized"}
@@ -156,11 +156,6 @@ def base_model(build: ResolvedBuild) -> str | None:
             return origin
         case _:
             assert_never(build.source)
-
-
-def licence_file(manifest: PackageManifest) -> str | None:
-    """The licence's file in the package."""
-    return next((file.path for file in manifest.files if re.fullmatch(r"(?i)licen[cs]e(\.\w+)?", file.path)), None)
 
 
 def text(value: object) -> str:

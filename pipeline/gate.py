@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import card, pickles
+from pipeline import pickles
 from pipeline.errors import Failure
 from pipeline.manifest import FileRecord, PackageManifest
 from pipeline.publishing import Destination
@@ -70,7 +70,7 @@ def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destinati
     if not (destination and destination.allow_pickle) and (found := pickles.found(folder)):
         raise Failure(f"the package has {PICKLES}", details=found, remedy=ALLOW_PICKLES)
     licence = manifest.build.license
-    if licence.lower().startswith("licenseref-") and card.licence_file(manifest) is None:
+    if licence.lower().startswith("licenseref-") and manifest.licence_file is None:
         raise Failure(
             f"the licence {licence} is its owner's own, and its text is not in the package",
             remedy="take a source that brings its licence as a file (LICENSE)",

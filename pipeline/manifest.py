@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -152,6 +153,11 @@ class PackageManifest(Written):
         if self.members:
             return tuple(dict.fromkeys(target for member in self.members for target in member.unproven))
         return self.targets if self.validation.stand_in else tuple(target for target in self.targets if target != self.validation.device)
+
+    @property
+    def licence_file(self) -> str | None:
+        """Path of the licence's text in the package, if it is there."""
+        return next((file.path for file in self.files if re.fullmatch(r"(?i)licen[cs]e(\.\w+)?", file.path)), None)
 
     @property
     def size_bytes(self) -> int:

@@ -63,16 +63,8 @@ class Difference:
 
 
 def read(package: Path) -> PackageManifest:
-    """The manifest of a package.
-
-    Raises:
-        Failure: there is none that can be read.
-    """
-    try:
-        return PackageManifest.model_validate_json((package / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        remedy = f"name a build that is built, or a folder that holds a {MANIFEST}"
-        raise Failure(f"there is no package with a {MANIFEST} that can be read", where=str(package), remedy=remedy) from error
+    """The manifest of a package that was made here or was found to be whole."""
+    return PackageManifest.model_validate_json((package / MANIFEST).read_bytes())
 
 
 def build_again(
@@ -85,10 +77,10 @@ def build_again(
     Raises:
         Failure: the package is not what its own lists say, it cannot be built here, or a step failed.
     """
-    manifest = read(package)
     if faults := inspection.inspect(package).faults:
         what = "the package is not what its own lists say, so nothing in it is used"
         raise Failure(what, where=str(package), details=faults, remedy="get it anew")
+    manifest = read(package)
     build = _planned(package, manifest, recipes, folder)
     for line in other_versions(manifest, build):
         say(line)

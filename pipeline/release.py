@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,6 @@ from pipeline.inspection import SIGNATURE
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest, Written
 from pipeline.progress import size_text
 from pipeline.store import MANIFEST
-from pipeline.terms import NAME_PATTERN
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
@@ -101,11 +99,9 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
 
 
 def _refuse_names(told: Mapping[Path, PackageManifest]) -> None:
-    """A package's name is that of its files here: each needs one of its own, and one that leads nowhere else."""
+    """A package's name is that of its files here: each needs one of its own."""
     taken: dict[str, Path] = {}
     for folder, manifest in told.items():
-        if not re.fullmatch(NAME_PATTERN, manifest.name):
-            raise Failure(f"{manifest.name!r} is no name of a package", where=str(folder / MANIFEST), remedy="leave this package out")
         if manifest.name in taken:
             raise Failure(f"{taken[manifest.name]} and {folder} are both {manifest.name}", remedy="leave one of them out")
         taken[manifest.name] = folder

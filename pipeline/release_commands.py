@@ -63,6 +63,8 @@ class Rebuild(commands._Ours):
             raise Failure("one package is built again at a time", remedy="name a build, or a folder with a package")
         store, children = Store(artifacts_folder()), Children()
         package = Path(args[0]).absolute() if Path(args[0]).is_dir() else store.package(args[0].removeprefix("build:"))
+        if not package.is_dir():
+            raise Failure(f"there is no package {args[0]}", remedy="name a build that is built, or a folder with a package")
         with store.lock("rebuild", lambda: print("waiting for another rebuild")):
             folder = rebuild.place(store)
             try:
