@@ -19,11 +19,10 @@ from typing import Any
 
 from pipeline.errors import Failure
 from pipeline.maker import Command
+from pipeline.workers import credentials
 from pipeline.workers.events import MARK
 
 _LAST_LINES = 15
-_SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
-_OF_THE_HUB = re.compile(r"HF_|HUGGING_FACE_HUB_|ACTIONS_ID_TOKEN_REQUEST_")  # the last is how a CI job gets a token from its hub
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 # Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes up to half the time (glibc 2.35 and later;
 # what does not know it passes over it).
@@ -139,15 +138,13 @@ def run(
 
 
 def _environment(command: Command, scratch: Path) -> dict[str, str]:
-    """This environment without secrets, offline and quiet; only a command that needs them is online and gets the hub's token."""
-    kept = {
-        name: value for name, value in os.environ.items() if not _SECRETS.search(name) or (command.hub_token and _OF_THE_HUB.match(name))
-    }
+    """This environment without credentials, offline and quiet; only a command that needs them is online and gets the hub's token."""
     here = str(Path(__file__).resolve().parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **_FAST,
-        **kept,
+        **credentials.without(os.environ, online=command.needs_network),
+        **(credentials.of_hub(os.environ) if command.hub_token else {}),
         **({} if command.needs_network else _OFFLINE),
         **_QUIET,
         "PYTHONPATH": os.pathsep.join(paths),

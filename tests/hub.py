@@ -47,13 +47,13 @@ class Fault:
     """How an answer goes wrong.
 
     Attributes:
-        kind: a status with the hub's headers; "break": the connection ends after `after` bytes of the whole file;
-            "wrong": the byte at `after` is another one; "slow": `after` bytes a second.
+        kind: a status with the hub's headers; "echo": an error that repeats the token; "break": the connection ends after `after` bytes
+            of the whole file; "wrong": the byte at `after` is another one; "slow": `after` bytes a second.
         path: the file that it concerns, "api" for the listing, or "" for every request.
         times: how often; -1 is always.
     """
 
-    kind: Literal["401", "token", "gated", "403", "404", "no-revision", "429", "500", "break", "wrong", "slow"]
+    kind: Literal["401", "token", "gated", "403", "404", "no-revision", "429", "500", "echo", "break", "wrong", "slow"]
     path: str = ""
     after: int = 0
     times: int = -1
@@ -130,6 +130,7 @@ _STATUS = {
     "no-entry": (404, {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}),
     "429": (429, {"Retry-After": "1", "RateLimit": '"api";r=0;t=0', "RateLimit-Policy": '"fixed window";"api";q=1;w=1'}),
     "500": (500, {}),
+    "echo": (400, {}),
 }
 
 
@@ -167,6 +168,8 @@ class _Answer(BaseHTTPRequestHandler):
 
     def _status(self, kind: str) -> None:
         status, headers = _STATUS[kind]
+        if kind == "echo":
+            headers = {"X-Error-Message": f"cannot read the header Authorization: {self.headers['Authorization']}"}
         self._send(status, headers, json.dumps({"error": headers.get("X-Error-Message", "failure")}).encode())
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:

@@ -105,6 +105,20 @@ def test_a_build_of_what_the_hub_does_not_have_is_refused_before_any_work(bench:
     assert not (bench.artifacts / "store").exists()
 
 
+@pytest.mark.parametrize(("args", "path"), [("download:tiny", "api"), ("download:tiny", "config.json"), ("build:tiny-int4", "api")])
+def test_a_hub_that_repeats_the_token_does_not_make_it_known(bench: Bench, hub: Hub, args: str, path: str) -> None:
+    hub.misbehave(Fault("echo", path))
+    done = bench.with_env(HF_TOKEN="hf_very_secret").doit(args)
+    said = done.stdout + done.stderr
+    assert "Bearer hf_very_secret" in hub.tokens
+    assert "The hub answered 400 to a request for bakers/tiny." in said
+    assert "the hub says: cannot read the header Authorization: Bearer ***." in said
+    assert "hf_very_secret" not in said
+    written = [path for path in bench.folder.rglob("*") if path.is_file()]
+    assert any(path.name == "log.txt" for path in written)
+    assert [path for path in written if b"hf_very_secret" in path.read_bytes()] == []
+
+
 def test_a_hub_that_is_not_there_is_named(bench: Bench) -> None:
     away = bench.with_env(HF_ENDPOINT="http://127.0.0.1:9")
     text = failed(away, "download:tiny")

@@ -92,18 +92,76 @@ def test_a_refusal_is_passed_on_in_the_workers_own_words(tmp_path: Path) -> None
     assert str(caught.value) == "the moon is full\n    it shines\n  what to do: wait a day"
 
 
+OF_THE_HUB = {"HF_TOKEN": "secret-1", "HUGGING_FACE_HUB_TOKEN": "secret-2"}
+OF_A_JOB = {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret-3", "ACTIONS_ID_TOKEN_REQUEST_URL": "https://secret-4"}
+OF_OTHERS = {
+    "PIPELINE_REMOTE": "s3://me:secret-5@elsewhere/store",
+    "PIPELINE_SIGN_PASSWORD": "secret-6",
+    "AWS_ACCESS_KEY_ID": "secret-7",
+    "AWS_SECRET_ACCESS_KEY": "secret-8",
+    "AWS_SESSION_TOKEN": "secret-9",
+    "AZURE_STORAGE_KEY": "secret-10",
+    "AZURE_STORAGE_CONNECTION_STRING": "AccountKey=secret-11",
+    "STORE_SAS": "sig=secret-12",
+    "FSSPEC_S3": '{"secret": "secret-13"}',
+    "GOOGLE_APPLICATION_CREDENTIALS": "secret-14",
+    "GITHUB_TOKEN": "secret-15",
+    "SOME_API_KEY": "secret-16",
+    "SSH_AUTH_SOCK": "secret-17",
+}
+HARMLESS = {
+    "HF_ENDPOINT": "https://hub",
+    "HF_HOME": "/home/hf",
+    "HTTPS_PROXY": "http://proxy:3128",
+    "MONKEY": "business",
+    "GIT_AUTHOR_NAME": "a",
+}
+
+
+def _environment_of_child(folder: Path, **options: bool) -> dict[str, str]:
+    """What a child has in its environment."""
+    seen: dict[str, str] = _run(_EVENTS + "import os; events.result(seen=dict(os.environ))", folder, **options).facts["seen"]
+    return seen
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, *environs: dict[str, str]) -> None:
+    monkeypatch.delenv("HF_OIDC_RESOURCE", raising=False)
+    for environ in environs:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+
+
 @pytest.mark.parametrize(("network", "hub"), [(False, False), (True, False), (True, True)])
-def test_only_a_child_that_needs_them_is_online_and_gets_the_hubs_token_and_none_gets_another_secret(
+def test_a_child_gets_no_credential_but_the_hubs_token_where_it_needs_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, hub: bool
 ) -> None:
-    secrets = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
-    for name in secrets:
-        monkeypatch.setenv(name, "secret")
+    _set(monkeypatch, OF_THE_HUB, OF_A_JOB, OF_OTHERS, HARMLESS)
+    seen = _environment_of_child(tmp_path, network=network, hub=hub)
+    secret = {name: value for name, value in seen.items() if "secret-" in value}
+    assert secret == (OF_THE_HUB if hub else {})
+    assert {name: seen.get(name) for name in HARMLESS} == HARMLESS
+
+
+def test_a_child_is_online_only_if_it_needs_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    seen = f"[name for name in {secrets} if name in os.environ]"
-    program = f"{_EVENTS}import os\nevents.result(seen={seen}, offline=os.environ.get('HF_HUB_OFFLINE'))"
-    facts = _run(program, tmp_path, network=network, hub=hub).facts
-    assert facts == {"seen": list(secrets[:3]) if hub else [], "offline": None if network else "1"}
+    assert _environment_of_child(tmp_path)["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in _environment_of_child(tmp_path, network=True)
+
+
+def test_only_a_child_that_talks_to_the_hub_and_only_a_ci_job_that_wants_it_may_ask_for_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(monkeypatch, OF_A_JOB, {"HF_OIDC_RESOURCE": "bakers/tiny"})
+    seen = _environment_of_child(tmp_path, network=True, hub=True)
+    assert {name: seen.get(name) for name in OF_A_JOB} == OF_A_JOB
+    assert not {*OF_A_JOB, "HF_OIDC_RESOURCE"} & set(_environment_of_child(tmp_path))
+
+
+def test_a_login_at_a_proxy_or_an_index_is_for_a_child_that_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_login = {"HTTPS_PROXY": "http://me:secret@proxy:3128", "PIP_INDEX_URL": "https://me:secret@index/simple"}
+    _set(monkeypatch, with_login)
+    assert not set(with_login) & set(_environment_of_child(tmp_path))
+    assert set(with_login) <= set(_environment_of_child(tmp_path, network=True))
 
 
 def test_temporary_files_go_where_they_are_thrown_away(tmp_path: Path) -> None:

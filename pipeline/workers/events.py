@@ -1,10 +1,15 @@
-"""What a worker tells its parent: lines of JSON on standard output, marked so that a library's own prints cannot be mistaken for them."""
+"""What a worker tells its parent: lines of JSON on standard output, marked so that a library's own prints cannot be mistaken for them.
+
+What a person will read is cleaned of the secrets that `discreet` keeps; facts are data, and stay as they are.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from typing import Any, NoReturn
+
+from pipeline.workers.discreet import clean
 
 MARK = "@bakehouse "
 
@@ -16,7 +21,7 @@ def _send(event: dict[str, Any]) -> None:
 
 def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
     """Say what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
-    _send({"event": "progress", "doing": doing, "done": done, "total": total, "unit": unit})
+    _send({"event": "progress", "doing": clean(doing), "done": done, "total": total, "unit": unit})
 
 
 def result(**facts: Any) -> None:
@@ -26,5 +31,6 @@ def result(**facts: Any) -> None:
 
 def refuse(what: str, remedy: str = "", details: list[str] | None = None) -> NoReturn:
     """End with a failure the user can act on, shown without a traceback (exit code 3)."""
-    _send({"event": "refused", "what": what, "remedy": remedy, "details": details or []})
+    told = {"what": clean(what), "remedy": clean(remedy), "details": [clean(line) for line in details or []]}
+    _send({"event": "refused", **told})
     raise SystemExit(3)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from pipeline.workers import checkpoint_files, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, safetensors_files
 
 SECONDS_BETWEEN_WORDS = 0.5
 
@@ -22,6 +22,7 @@ SECONDS_BETWEEN_WORDS = 0.5
 def main() -> None:
     """Fill --files."""
     leash.hold()
+    discreet.install(events.progress)
     parser = argparse.ArgumentParser()
     parser.add_argument("--repo", required=True)
     parser.add_argument("--revision", required=True)

@@ -19,7 +19,7 @@ import httpx
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-from pipeline.workers import events
+from pipeline.workers import discreet, events
 
 CHUNK = 1 << 20
 TRIES_WITHOUT_A_BYTE = 3
@@ -75,6 +75,7 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
     """
     # The login's or HF_TOKEN's token where there is one, and the bytes as they are stored.
     headers = {**build_hf_headers(library_name="bakehouse"), "Accept-Encoding": "identity", **({"Range": span} if span else {})}
+    discreet.keep(headers.get("authorization", "").removeprefix("Bearer "))
     for wait in (*WAITS_S, None):
         with ExitStack() as opened:
             try:

@@ -27,6 +27,7 @@ from pipeline.workers.publish_plan import MAIN, Found, Request, check_repository
 def main() -> None:
     """Publish, or plan, or ask."""
     leash.hold()
+    discreet.install(events.progress)
     parser = argparse.ArgumentParser()
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--request", type=Path)
@@ -35,7 +36,6 @@ def main() -> None:
     asked = parser.parse_args()
     disable_progress_bars()
     set_client_factory(hub_upload.patient_client)
-    discreet.install()
     request = _request(asked.request) if asked.request else None
     repo = request.repo if request else asked.ask
     try:
@@ -65,7 +65,7 @@ def refuse(error: Exception, repo: str) -> NoReturn:
     if words is None:
         raise error
     notes = [note for one in chain(error) for note in getattr(one, "__notes__", ())]
-    events.refuse(discreet.clean(words.what), words.remedy, [*words.details, *notes])
+    events.refuse(words.what, words.remedy, [*words.details, *notes])
 
 
 def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> None:

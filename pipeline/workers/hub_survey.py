@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import checkpoint_files, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, safetensors_files
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 
@@ -19,6 +19,7 @@ FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 def main() -> None:
     """Write survey.json into --files."""
     leash.hold()
+    discreet.install(events.progress)
     parser = argparse.ArgumentParser()
     parser.add_argument("--repo", required=True)
     parser.add_argument("--revision", required=True)
