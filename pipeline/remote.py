@@ -20,9 +20,10 @@ from pipeline.process import Children
 from pipeline.progress import size_text
 from pipeline.step import Step
 from pipeline.store import Store
+from pipeline.workers import credentials, discreet
 
-# What names credentials: the worker that talks to the remote gets them, and no other child.
-_CREDENTIALS = re.compile(r"(AWS|AZURE|GOOGLE|GCS|FSSPEC|HF|HUGGING_FACE_HUB)_")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*:(:|//)")
+_PATIENCE_S = 20.0
 _OURS = ("setup",)  # bound to this machine: environments with its paths in them
 
 
@@ -32,22 +33,30 @@ class Remote:
     def __init__(
         self, store: Store, children: Children, environ: Mapping[str, str] = os.environ, warn: Callable[[str], None] | None = None
     ) -> None:
+        """Read PIPELINE_REMOTE, PIPELINE_REMOTE_MODE and PIPELINE_REMOTE_TIMEOUT_S.
+
+        Raises:
+            Failure: one of them is set to what it cannot be.
+        """
         self._store, self._children, self._environ = store, children, environ
-        self._url = environ.get("PIPELINE_REMOTE", "")
-        self._mode = environ.get("PIPELINE_REMOTE_MODE", "write")
+        self._url = _url(environ)
+        self._shown = discreet.shown(self._url)
+        self._writes = _mode(environ) == "write"
+        self._patience_s = _patience_s(environ)
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
 
     def supply(self, roots: Iterable[Step], say: Callable[[str], None]) -> None:
         """Bring here what the remote has of these steps, or else of what they need; what is brought hides what only it needs.
 
         Raises:
-            Failure: the remote holds something that is not what it says it is.
+            Failure: PIPELINE_REMOTE is no place that can be used, the remote lets us not in, or it holds something that is not what it
+                says it is.
         """
         roots = tuple(roots)
         missing = {step.key: step for root in roots for step in root.closure() if step.kind not in _OURS and not self._store.has(step)}
         if not self._url or not missing:
             return
-        self._check_mode()
+        say(f"asking the remote {self._shown} for what is missing here")
         listed = self._talk("list", *(_name(step) for step in missing.values()))
         present = set(listed.get("present", ())) if listed else set()
         seen: set[str] = set()
@@ -66,12 +75,15 @@ class Remote:
 
     def keep(self, step: Step) -> None:
         """Put a step there that was made here; a remote that is read only, out of reach or none is fine."""
-        if not self._url or self._mode == "read" or step.kind in _OURS:
+        if not self._url or not self._writes or step.kind in _OURS:
             return
         try:
             self._talk("put", _name(step), str(self._store.folder(step)))
         except Failure as failure:
-            self._warn(f"WARNING: {step.kind} of {step.label} was not put into the remote: {failure.what}")
+            self._writes = False
+            self._warn(
+                f"WARNING: {step.kind} of {step.label} was not put into the remote, and nothing more will be in this run: {failure.what}"
+            )
 
     def _fetch(self, step: Step, say: Callable[[str], None]) -> bool:
         with self._store.making(step, lambda: say(f"waiting for another run that is at {step.kind} of {step.label}")) as staging:
@@ -85,7 +97,7 @@ class Remote:
             written = staging.folder / "record.json"
             record = _matching(written.read_bytes(), step)
             written.unlink()
-            staging.log.write_text(f"brought from the remote {self._shown()}\n", encoding="utf-8")
+            staging.log.write_text(f"brought from the remote {self._shown}\n", encoding="utf-8")
             self._store.commit(step, staging, record)
             say(f"remote   {step.kind} of {step.label}, {size_text(facts['fetched_bytes'])}")
             return True
@@ -94,30 +106,56 @@ class Remote:
         """What the worker answers; None, with a warning, if the remote cannot be reached."""
         if not self._url:
             return None
-        environ = {name: value for name, value in self._environ.items() if _CREDENTIALS.match(name)}
-        command = Command(worker("remote_store", verb, *arguments).argv, {**environ, "BAKEHOUSE_REMOTE": self._url}, needs_network=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            log = Path(scratch) / "log.txt"
-            done = process.run(command, children=self._children, log=log, scratch=Path(scratch), on_progress=lambda _: None)
+        environ = {
+            **credentials.of_remote(self._url, self._environ),
+            "BAKEHOUSE_REMOTE": self._url,
+            "BAKEHOUSE_REMOTE_TIMEOUT_S": str(self._patience_s),
+        }
+        command = Command(worker("remote_store", verb, *arguments).argv, environ, needs_network=True)
+        with tempfile.TemporaryDirectory() as folder:
+            log, scratch = Path(folder) / "log.txt", Path(folder) / "scratch"
+            try:
+                done = process.run(command, children=self._children, log=log, scratch=scratch, on_progress=lambda _: None)
+            except Failure as failure:
+                raise self._with_log(failure, log, verb) from failure
         if why := done.facts.get("unreachable"):
-            self._warn(f"WARNING: the remote {self._shown()} cannot be used, work goes on without it: {self._harmless(why)}")
+            self._warn(f"WARNING: the remote {self._shown} cannot be used, work goes on without it: {why}")
             self._url = ""
             return None
         return dict(done.facts)
 
-    def _shown(self) -> str:
-        """The URL without a password in it."""
-        return re.sub(r"//[^/@]*@", "//", self._environ.get("PIPELINE_REMOTE", ""))
+    def _with_log(self, failure: Failure, log: Path, verb: str) -> Failure:
+        """The failure with its log where it stays."""
+        kept = self._store.root / "failed" / "remote" / verb / "log.txt"
+        files.write(kept, log.read_text(encoding="utf-8", errors="replace"))
+        details = tuple(line.replace(str(log), str(kept)) for line in failure.details)
+        return Failure(failure.what, where=failure.where, remedy=failure.remedy, details=details)
 
-    def _harmless(self, text: str) -> str:
-        """An error of a client's without the password that the URL may hold."""
-        return re.sub(r"[^/@\s]*@", "", text.replace(self._url, self._shown()))
 
-    def _check_mode(self) -> None:
-        if self._mode not in ("read", "write"):
-            raise Failure(
-                f"{self._mode!r} is no mode", where="PIPELINE_REMOTE_MODE", remedy="set it to read or write, or leave it out for write"
-            )
+def _url(environ: Mapping[str, str]) -> str:
+    url = environ.get("PIPELINE_REMOTE", "")
+    if url and not _SCHEME.match(url) and not Path(url).is_absolute():
+        raise Failure(
+            "it is neither a URL nor an absolute path",
+            where="PIPELINE_REMOTE",
+            remedy="write it as file:///shared/store, s3://bucket/store or another URL that fsspec knows",
+        )
+    return url
+
+
+def _mode(environ: Mapping[str, str]) -> str:
+    mode = environ.get("PIPELINE_REMOTE_MODE") or "write"
+    if mode not in ("read", "write"):
+        raise Failure(f"{mode!r} is no mode", where="PIPELINE_REMOTE_MODE", remedy="set it to read or write, or leave it out for write")
+    return mode
+
+
+def _patience_s(environ: Mapping[str, str]) -> float:
+    """How long the remote may be silent before work goes on without it."""
+    given = environ.get("PIPELINE_REMOTE_TIMEOUT_S") or str(_PATIENCE_S)
+    if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
+        raise Failure(f"{given!r} is no number of seconds", where="PIPELINE_REMOTE_TIMEOUT_S", remedy=f"leave it out for {_PATIENCE_S:g}")
+    return float(given)
 
 
 def _name(step: Step) -> str:

@@ -8,18 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import Failure
+from pipeline.maker import Command
 from pipeline.process import Children
 from pipeline.remote import Remote
 from pipeline.session import Session
 from pipeline.stages import convert
 from pipeline.step import Step
 from pipeline.store import Store
-from tests import s3
+from tests import s3, worker
 from tests.fakes import FakeMaker, step
 
 PROGRAM = (
@@ -34,10 +36,11 @@ def server() -> Iterator[s3.Server]:
 
 
 class Machine:
-    """A machine with a store of its own that shares a remote."""
+    """A machine with a store of its own that shares a remote; what it said, but for that it asks."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.said: list[str] = []
+        self.asked: list[str] = []
         self.store = Store(folder)
         self.remote = Remote(self.store, Children(), environ, self.said.append)
 
@@ -46,7 +49,7 @@ class Machine:
         self.remote.keep(one)
 
     def supply(self, *steps: Step) -> None:
-        self.remote.supply(steps, self.said.append)
+        self.remote.supply(steps, lambda line: (self.asked if line.startswith("asking ") else self.said).append(line))
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -88,6 +91,7 @@ def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_p
     assert second.store.record(one) == first.store.record(one)
     second.supply(one)
     assert len(second.said) == 1
+    assert second.asked == [f"asking the remote {environ['PIPELINE_REMOTE']} for what is missing here"]
 
 
 def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_path: Path) -> None:
@@ -182,15 +186,137 @@ def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> Non
     assert other.store.has(one)
 
 
-def test_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"PIPELINE_REMOTE_MODE": "readonly"},
+            "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write",
+        ),
+        (
+            {"PIPELINE_REMOTE": "shared/store"},
+            "PIPELINE_REMOTE: it is neither a URL nor an absolute path\n"
+            "  what to do: write it as file:///shared/store, s3://bucket/store or another URL that fsspec knows",
+        ),
+        (
+            {"PIPELINE_REMOTE_TIMEOUT_S": "soon"},
+            "PIPELINE_REMOTE_TIMEOUT_S: 'soon' is no number of seconds\n  what to do: leave it out for 20",
+        ),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused_before_anything_runs(tmp_path: Path, environ: dict[str, str], said: str) -> None:
     with pytest.raises(Failure) as caught:
-        Machine(tmp_path, {"PIPELINE_REMOTE": "file:///nowhere", "PIPELINE_REMOTE_MODE": "readonly"}).supply(step())
-    assert str(caught.value) == (
-        "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write"
+        Machine(tmp_path / "a", {"PIPELINE_REMOTE": f"file://{tmp_path}/shared", **environ})
+    assert str(caught.value) == said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "s4://me:very-secret@what/ever",
+            "PIPELINE_REMOTE: Protocol not known: s4\n"
+            "  what to do: Write a URL that fsspec knows, as file:///shared/store or s3://bucket/store.",
+        ),
+        pytest.param(
+            "gs://what/ever",
+            "PIPELINE_REMOTE: gcsfs is not installed (Please install gcsfs to access Google Storage)\n"
+            "  what to do: `pip install gcsfs` here, or unset PIPELINE_REMOTE.",
+            marks=pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the driver is here"),
+        ),
+    ],
+)
+def test_a_remote_that_is_no_place_for_this_machine_ends_the_run_before_work(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(Failure) as caught:
+        Machine(tmp_path / "a", {"PIPELINE_REMOTE": url}).supply(step(bits=4))
+    assert str(caught.value) == said
+
+
+def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(tmp_path: Path) -> None:
+    with s3.refusing() as port:
+        environ = s3.Server(port).env()
+        machine = Machine(tmp_path / "a", environ)
+        with pytest.raises(Failure) as caught:
+            machine.supply(step(bits=4))
+        machine.make(step(bits=4))
+        machine.make(step(bits=8))
+    assert caught.value.what == "the remote refuses: PermissionError: Forbidden"
+    assert caught.value.remedy == (
+        "Give credentials that may read it (and write, unless PIPELINE_REMOTE_MODE is read), or unset PIPELINE_REMOTE."
+    )
+    (warning,) = machine.said
+    assert warning.startswith(
+        "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: the remote refuses: "
     )
 
 
-@pytest.mark.parametrize("url", ["s3://shared/store", "s4://what/ever", "file:///proc/nothing/here"])
+def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_work_goes_on(tmp_path: Path) -> None:
+    with s3.silent() as port:
+        machine = Machine(tmp_path / "a", {**s3.Server(port).env(), "PIPELINE_REMOTE_TIMEOUT_S": "2"})
+        machine.supply(step(bits=4))
+        machine.make(step(bits=4))
+    assert machine.store.has(step(bits=4))
+    assert machine.said == ["WARNING: the remote s3://shared/store cannot be used, work goes on without it: no answer for 2 s"]
+
+
+def _explained(error: str) -> worker.Said:
+    program = f"from pipeline.workers import remote_errors\nwith remote_errors.explained(): raise {error}"
+    return worker.run(Command((sys.executable, "-c", program)))
+
+
+@pytest.mark.parametrize("error", ["TypeError('ours')", "KeyError('ours')", "AssertionError()"])
+def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
+    said = _explained(error)
+    assert (said.code, said.facts) == (1, {})
+    assert "Traceback" in said.text
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (
+            "NotImplementedError()",
+            "this kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
+        ),
+        (
+            "OSError(28, 'No space left on device')",
+            "there is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
+        ),
+    ],
+)
+def test_what_trying_again_would_not_mend_is_refused(error: str, refusal: str) -> None:
+    assert _explained(error).refusal == refusal
+
+
+def test_what_a_failed_worker_said_is_where_the_failure_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import json\njson.dumps = None\n", encoding="utf-8")  # as a bug of ours would be
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Failure) as caught:
+        Machine(tmp_path / "a", {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}).supply(step(bits=4))
+    assert caught.value.what == "the child process ended with exit code 1"
+    log = tmp_path / "a" / "failed" / "remote" / "list" / "log.txt"
+    assert caught.value.details[-1] == f"log: {log}"
+    assert "TypeError: 'NoneType' object is not callable" in log.read_text(encoding="utf-8")
+
+
+def test_the_worker_gets_the_credentials_of_its_url_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: s3.Server
+) -> None:
+    environ = {**server.env(), "AZURE_STORAGE_KEY": "not-for-s3", "HF_TOKEN": "not-for-s3", "FSSPEC_GCS": "not-for-s3"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import json, os\nopen({str(tmp_path / 'seen.json')!r}, 'w').write(json.dumps(dict(os.environ)))\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    Machine(tmp_path / "a", environ).supply(step(bits=4))
+    seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    assert {name for name in (*environ, "BAKEHOUSE_REMOTE") if name in seen} == {*server.env(), "BAKEHOUSE_REMOTE"} - {"PIPELINE_REMOTE"}
+    assert "not-for-s3" not in seen.values()
+
+
+@pytest.mark.parametrize("url", ["s3://shared/store", "file:///proc/nothing/here"])
 def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, url: str) -> None:
     environ = {"PIPELINE_REMOTE": url, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     one, two, machine = step(bits=4), step(bits=8), Machine(tmp_path / "a", environ)
@@ -206,7 +332,7 @@ def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_noth
     one, first = step(bits=5), Machine(tmp_path / "a", server.env())
     first.make(one)
     with s3.line(server) as line:
-        second = Machine(tmp_path / "b", server.env(line.port))
+        second = Machine(tmp_path / "b", {**server.env(line.port), "PIPELINE_REMOTE_TIMEOUT_S": "2"})
         line.budget = 100_000
         second.supply(one)
         (warning,) = second.said
@@ -230,7 +356,8 @@ def test_contents_that_are_there_are_not_sent_again(tmp_path: Path) -> None:
 
 def test_no_secret_of_the_remote_is_printed_or_written(server: s3.Server, tmp_path: Path) -> None:
     machine = Machine(
-        tmp_path / "a", {**server.env(), "PIPELINE_REMOTE": "s3://me:very-secret@elsewhere/store", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+        tmp_path / "a",
+        {**server.env(), "PIPELINE_REMOTE": "s3://me:very-secret/@x@elsewhere/store", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
     )
     machine.supply(step(bits=4))
     machine.make(step(bits=4))

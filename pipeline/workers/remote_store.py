@@ -4,8 +4,9 @@
     python -m pipeline.workers.remote_store fetch KIND/KEY FOLDER     fills FOLDER/files and FOLDER/record.json
     python -m pipeline.workers.remote_store put KIND/KEY FOLDER       FOLDER is a directory of the store
 
-The URL is in BAKEHOUSE_REMOTE, as it may hold a password. There, `objects/ab/<sha256>` are the contents of files and
-`steps/<kind>/<key>.json` the records, written last: what a record names is there, whole, whoever else writes the same step meanwhile.
+The URL is in BAKEHOUSE_REMOTE, as it may hold a password, and BAKEHOUSE_REMOTE_TIMEOUT_S says how long it may be silent. There,
+`objects/ab/<sha256>` are the contents of files and `steps/<kind>/<key>.json` the records, written last: what a record names is there,
+whole, whoever else writes the same step meanwhile.
 """
 
 from __future__ import annotations
@@ -20,43 +21,51 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, leash
+from pipeline.workers import discreet, events, leash, remote_errors
+from pipeline.workers.remote_errors import Corrupt
 
 _BLOCK_BYTES = 4 << 20
-_SLOW_S = 20
+_TRIES = 2
 _RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show whole ones only
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Corrupt(Exception):
-    """The remote holds something that is not what it says it is."""
-
-
 def main() -> None:
-    """Carry out one verb; a remote out of reach is told, a corrupt one refused."""
+    """Carry out one verb; a remote out of reach is told, one that is corrupt, refuses or is none is refused."""
     leash.hold()
+    discreet.install(events.progress)
     verb, *arguments = sys.argv[1:]
     work: dict[str, Callable[..., dict[str, Any]]] = {"list": present, "fetch": fetch, "put": put}
-    try:
-        events.result(**work[verb](Remote(os.environ["BAKEHOUSE_REMOTE"]), *arguments))
-    except Corrupt as corrupt:
-        events.refuse(f"the remote is corrupt: {corrupt}", "Delete that object there, and find out who wrote it.")
-    # Every kind of remote has errors of its own (botocore's, aiohttp's, OSError, ImportError of a driver): it cannot be used now.
-    except Exception as error:
-        events.result(unreachable=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    with remote_errors.explained():
+        remote = opened(os.environ["BAKEHOUSE_REMOTE"], float(os.environ["BAKEHOUSE_REMOTE_TIMEOUT_S"]))
+        events.result(**work[verb](remote, *arguments))
+
+
+def opened(url: str, patience_s: float) -> Remote:
+    """The remote at a URL; some drivers connect for this."""
+    import fsspec
+
+    with remote_errors.of_the_url():
+        fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))  # importing a driver takes its time, and is no silence
+        with remote_errors.answering(patience_s):
+            return Remote(url, patience_s)
 
 
 class Remote:
-    """A place on a file system of fsspec's."""
+    """A place on a file system of fsspec's that may be silent for `patience_s` seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_s: float) -> None:
         import fsspec
 
         options: dict[str, Any] = {}
-        if url.startswith(("s3:", "s3a:")):
-            timeouts = {"connect_timeout": _SLOW_S, "read_timeout": _SLOW_S, "retries": {"max_attempts": 2}}
+        s3 = url.startswith(("s3:", "s3a:"))
+        if s3:
+            timeouts = {"connect_timeout": patience_s, "read_timeout": patience_s, "retries": {"total_max_attempts": _TRIES}}
             options = {"config_kwargs": timeouts, "use_listings_cache": False}
+        self.patience_s = patience_s
         self.fs, root = fsspec.core.url_to_fs(url, **options)
+        if s3:
+            self.fs.retries = _TRIES  # by default 5, each of which botocore tries again itself (s3fs 2026.9, `_error_wrapper`)
         self.root = root.rstrip("/")
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
         self.renames = bool(_RENAMES & set(protocols))
@@ -89,8 +98,14 @@ class Remote:
 
 def present(remote: Remote, *names: str) -> dict[str, Any]:
     """Which steps the remote has."""
-    remote.fs.exists(remote.root)  # a remote out of reach is told by this, and not taken for an empty one
-    return {"present": [name for name in names if remote.size(remote.step(name)) is not None]}
+    found = []
+    with remote_errors.answering(remote.patience_s):
+        remote.fs.exists(remote.root)  # a remote out of reach is told by this, and not taken for an empty one
+    for name in names:
+        with remote_errors.answering(remote.patience_s):
+            if remote.size(remote.step(name)) is not None:
+                found.append(name)
+    return {"present": found}
 
 
 def fetch(remote: Remote, name: str, into: str) -> dict[str, Any]:
@@ -161,7 +176,7 @@ def put(remote: Remote, name: str, folder: str) -> dict[str, Any]:
         events.progress(f"sending {file['path']}")
         local = Path(folder) / "files" / file["path"]
         if _digest(local) != file["sha256"]:
-            raise ValueError(f"{file['path']} changed since it was made")
+            events.refuse(f"{file['path']} is not as it was made", "`doit verify` names what is damaged here, and how to mend it.")
         remote.write(path, local)
         sent += file["size"]
     remote.write(remote.step(name), record)
