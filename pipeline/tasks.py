@@ -142,13 +142,14 @@ class Kitchen:
         """Bring here what the remote has of the selected tasks, before any of them runs.
 
         Raises:
-            Failure: what the remote has is corrupt.
+            Failure: what the remote has is corrupt, or PIPELINE_REMOTE is no place that can be used.
         """
-        selected, whole = list(selected), ("build", "sign", "publish")
-        names = [name.partition(":")[2] for name in selected if name.startswith(whole)]
-        builds = [build.package for build in self.workspace.plan.builds if any(fnmatch.fnmatch(build.name, name) for name in names)]
-        steps = [step for step in self.workspace.plan.steps if any(fnmatch.fnmatch(self.names[step.key], name) for name in selected)]
-        self.remote.supply([*builds, *steps], print)
+        wanted, builds = list(selected), self.workspace.plan.builds
+        tasks = {f"{group}:{build.name}": build.package for group in ("build", "sign", "publish") for build in builds}
+        tasks |= {self.names[step.key]: step for step in self.workspace.plan.steps}
+        # a bare group stands for all of its tasks
+        steps = [step for task, step in tasks.items() if any(name == task.split(":")[0] or fnmatch.fnmatch(task, name) for name in wanted)]
+        self.remote.supply(steps, print)
 
     def foresee(self, selected: Iterable[str]) -> None:
         """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.

@@ -21,8 +21,10 @@ from pipeline.session import Session
 from pipeline.stages import convert
 from pipeline.step import Step
 from pipeline.store import Store
-from tests import s3, worker
-from tests.fakes import FakeMaker, step
+from pipeline.workspace import open_workspace
+from tests import published, s3, worker
+from tests.bench import Bench, ran, recipe
+from tests.fakes import FakeMaker, put, step
 
 PROGRAM = (
     "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(b'weights' * 100000); (files / 'made.txt').write_text('made')"
@@ -372,3 +374,50 @@ def test_without_a_remote_fsspec_is_not_even_imported(tmp_path: Path) -> None:
     env = {**os.environ, "PIPELINE_REMOTE": "s3://shared/store"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
     assert done.stdout == "[]\n"
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with recipes of one build, and a remote that has every step of it."""
+    folder = tmp_path_factory.mktemp("stocked")
+    Bench(folder).write(recipe(source=published.SOURCE))
+    giver = open_workspace({"PIPELINE_RECIPES": str(folder / "recipes"), "PIPELINE_ARTIFACTS": str(folder / "giver")})
+    remote = Remote(giver.store, Children(), {"PIPELINE_REMOTE": f"file://{folder}/shared"})
+    for one in giver.plan.steps:
+        put(one, giver.store)
+        remote.keep(one)
+    return folder
+
+
+@pytest.fixture
+def shared(stocked: Path, tmp_path: Path) -> Bench:
+    """A machine with these recipes, this remote and an empty store."""
+    bench = Bench(tmp_path, {"PIPELINE_REMOTE": f"file://{stocked}/shared"})
+    bench.write(recipe(source=published.SOURCE))
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("selected", "brought", "runs"),
+    [
+        ("build", {"package"}, ["build:tiny-int4"]),
+        ("build:*", {"package"}, ["build:tiny-int4"]),
+        ("package", {"package"}, []),
+        ("validate", {"reference", "validate"}, []),
+        ("convert:tiny-int4", {"compress"}, []),
+    ],
+)
+def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
+    shared: Bench, selected: str, brought: set[str], runs: list[str]
+) -> None:
+    output = shared.build(selected)
+    assert ran(output) == runs
+    assert {path.name for path in (shared.artifacts / "store").iterdir()} == brought
+    assert output.startswith(f"asking the remote {shared.env['PIPELINE_REMOTE']} for what is missing here\nremote   ")
+
+
+def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
+    done = shared.with_env(PIPELINE_REMOTE_MODE="readonly").doit("build")
+    assert done.returncode == 3
+    assert "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write" in done.stderr
+    assert not shared.artifacts.exists()
