@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from pipeline import files
+from pipeline.errors import Failure
 from pipeline.manifest import Written
 from pipeline.store import Store
 
@@ -40,23 +42,50 @@ def folder(store: Store, name: str) -> Path:
 
 
 def write(store: Store, receipt: Receipt) -> Path:
-    """Keep a receipt, one a commit; the first one of a commit stays."""
-    path = folder(store, receipt.name) / f"{receipt.commit}.json"
-    if not path.exists():
-        files.write(path, receipt.model_dump_json(indent=2) + "\n")
-        path.chmod(0o444)
+    """Keep a receipt, and return where it is; one that says nothing new (but for a later tag, another branch ...) is there already."""
+    home = folder(store, receipt.name)
+    for path in _all(home):
+        known = _read(path)
+        if known and _content(known) == _content(receipt):
+            return path
+    names = itertools.chain((f"{receipt.commit}.json",), (f"{receipt.commit}-{number}.json" for number in itertools.count(2)))
+    path = next(home / name for name in names if not (home / name).exists())
+    files.write(path, receipt.model_dump_json(indent=2) + "\n")
+    path.chmod(0o444)
     return path
 
 
 def of(store: Store, name: str) -> tuple[Receipt, ...]:
-    """All receipts of a build that can be read, the newest first."""
-    found = []
-    for path in folder(store, name).glob("*.json") if folder(store, name).is_dir() else ():
-        try:
-            found.append(Receipt.model_validate_json(path.read_bytes()))
-        except (ValidationError, OSError):
-            continue
-    return tuple(sorted(found, key=lambda receipt: receipt.published_at, reverse=True))
+    """All receipts of a build, the newest first.
+
+    Raises:
+        Failure: one cannot be read.
+    """
+    found = {path: _read(path) for path in _all(folder(store, name))}
+    if wrong := [str(path) for path, receipt in found.items() if receipt is None]:
+        raise Failure(
+            "there are receipts that cannot be read",
+            where=name,
+            details=tuple(wrong),
+            remedy=f"move them away: `doit publish:{name}` writes that of the newest commit anew",
+        )
+    return tuple(sorted((receipt for receipt in found.values() if receipt), key=lambda receipt: receipt.published_at, reverse=True))
+
+
+def _all(home: Path) -> list[Path]:
+    return sorted(home.glob("*.json"))
+
+
+def _read(path: Path) -> Receipt | None:
+    try:
+        return Receipt.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return None
+
+
+def _content(receipt: Receipt) -> dict[str, Any]:
+    """What a receipt says, whenever and by whomever the commit was made."""
+    return receipt.model_dump(exclude={"published_at", "committed"})
 
 
 def endpoint() -> str:

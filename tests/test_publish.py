@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import publication, receipts
+from pipeline.errors import Failure
 from pipeline.store import Store
 from tests import published
 from tests.bench import Bench
@@ -88,6 +89,28 @@ def test_the_receipt_says_what_went_where_and_when(workshop: Workshop, tmp_path:
     assert before <= receipt.published_at <= datetime.now(UTC)
     assert receipt.manifest_sha256 == hashlib.sha256(on_disk(bench)["manifest.json"]).hexdigest()
     assert receipt.files == len(on_disk(bench))
+
+
+def test_a_tag_that_is_added_later_has_a_receipt_too(workshop: Workshop, bench: Bench) -> None:
+    first = run(bench).receipt
+    later = run(published.bench(bench.folder, {"tag": "v1"})).receipt
+    again = run(published.bench(bench.folder, {"tag": "v1"})).receipt
+    assert first and later and again and first.commit == later.commit == again.commit
+    assert receipts.of(Store(bench.artifacts), "tiny-int4") == (later, first)
+    assert (first.tag, later.tag, later.committed) == (None, "v1", False)
+
+
+def test_a_receipt_that_cannot_be_read_is_named(workshop: Workshop, bench: Bench) -> None:
+    run(bench)
+    (path,) = receipts.folder(Store(bench.artifacts), "tiny-int4").glob("*.json")
+    path.chmod(0o644)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(Failure) as caught:
+        receipts.of(Store(bench.artifacts), "tiny-int4")
+    assert str(caught.value) == (
+        f"tiny-int4: there are receipts that cannot be read\n    {path}\n"
+        "  what to do: move them away: `doit publish:tiny-int4` writes that of the newest commit anew"
+    )
 
 
 def test_pruning_keeps_receipts(workshop: Workshop, bench: Bench) -> None:
