@@ -111,7 +111,7 @@ def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_
 ) -> None:
     workshop.misbehave(fault("stall", "complete"))
     process = bench.with_env(HF_ENDPOINT=workshop.endpoint, HF_TOKEN=WRITER).start("publish:tiny-int4")
-    wait_for(lambda: f"{WEIGHTS}/4" in workshop.put, process)
+    wait_for(lambda: f"{WEIGHTS}/4" in workshop.put and TOKENIZER in workshop.objects, process)
     workers = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, number)
     process.wait(60)
