@@ -103,7 +103,7 @@ class Remote:
             return True
 
     def _talk(self, verb: str, *arguments: str) -> dict[str, Any] | None:
-        """What the worker answers; None, with a warning, if the remote cannot be reached."""
+        """What the worker answers; None, with a warning, if the remote cannot be reached or, in read mode, does not let us in."""
         if not self._url:
             return None
         environ = {
@@ -118,7 +118,11 @@ class Remote:
                 done = process.run(command, children=self._children, log=log, scratch=scratch, on_progress=lambda _: None)
             except Failure as failure:
                 raise self._with_log(failure, log, verb) from failure
-        if why := done.facts.get("unreachable"):
+        refuses = done.facts.get("refuses")
+        if refuses and self._writes:
+            remedy = "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
+            raise Failure(f"the remote refuses: {refuses}", remedy=remedy)
+        if why := done.facts.get("unreachable") or refuses:
             self._warn(f"WARNING: the remote {self._shown} cannot be used, work goes on without it: {why}")
             self._url = ""
             return None

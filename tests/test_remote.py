@@ -244,13 +244,20 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
         machine.make(step(bits=4))
         machine.make(step(bits=8))
     assert caught.value.what == "the remote refuses: PermissionError: Forbidden"
-    assert caught.value.remedy == (
-        "Give credentials that may read it (and write, unless PIPELINE_REMOTE_MODE is read), or unset PIPELINE_REMOTE."
-    )
+    assert caught.value.remedy == "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
     (warning,) = machine.said
     assert warning.startswith(
         "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: the remote refuses: "
     )
+
+
+def test_a_remote_that_refuses_a_fork_that_only_reads_is_a_warning_and_work_goes_on(tmp_path: Path) -> None:
+    with s3.refusing() as port:
+        machine = Machine(tmp_path / "a", {**s3.Server(port).env(), "PIPELINE_REMOTE_MODE": "read"})
+        machine.supply(step(bits=4))
+        machine.make(step(bits=4))
+    (warning,) = machine.said
+    assert warning.endswith("cannot be used, work goes on without it: PermissionError: Forbidden")
 
 
 def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_work_goes_on(tmp_path: Path) -> None:

@@ -52,13 +52,11 @@ def explained() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _FULL:
             events.refuse(f"there is no room: {in_a_line(error)}", "Free space, here or where the remote is, and run it again.")
         if refuses(error):
-            events.refuse(
-                f"the remote refuses: {in_a_line(error)}",
-                "Give credentials that may read it (and write, unless PIPELINE_REMOTE_MODE is read), or unset PIPELINE_REMOTE.",
-            )
-        if is_bug(error):
+            events.result(refuses=in_a_line(error))
+        elif is_bug(error):
             raise
-        events.result(unreachable=in_a_line(error))
+        else:
+            events.result(unreachable=in_a_line(error))
 
 
 @contextmanager
