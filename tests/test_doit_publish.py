@@ -119,7 +119,7 @@ def test_from_nothing_to_the_hub_in_one_command_and_what_fails_validation_never_
     bench.write(recipe(builds=builds, golden=wrong, publish={**PUBLISH, **words}))
     failed = bench.doit("publish:tiny-fp16")
     assert failed.returncode == 1
-    assert workshop.requests == []
+    assert [method for method, _ in workshop.requests] == ["GET"], "more than whether the hub takes the token"
     bench.write(recipe(builds=builds, publish={**PUBLISH, **words}))
     assert ran(bench.build("publish:tiny-fp16"))[-2:] == ["build:tiny-fp16", "publish:tiny-fp16"]
     package = bench.artifacts / "packages" / "tiny-fp16"
