@@ -19,19 +19,26 @@ from pipeline.manifest import FileRecord
 # Sealed files all carry this time (2020-01-01 UTC): any later write shows at a glance, without hashing.
 SEALED_AT_NS = 1_577_836_800 * 10**9
 _BLOCK_BYTES = 4 * 1024 * 1024
+ASIDE = ".aside"  # ends the name that a folder has for an instant while two are exchanged
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 def walk(folder: Path) -> Iterator[Path]:
     """Every file below `folder`, sorted by path. A symlink or a special file is an error: packages hold real files only."""
+    for path, mode in _below(folder):
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{path} is neither a regular file nor a folder")
+        yield path
+
+
+def _below(folder: Path) -> Iterator[tuple[Path, int]]:
+    """All that is below `folder` and no folder, sorted, with its mode; no link is followed."""
     for entry in sorted(folder.iterdir()):
         mode = entry.lstat().st_mode
         if stat.S_ISDIR(mode):
-            yield from walk(entry)
-        elif stat.S_ISREG(mode):
-            yield entry
+            yield from _below(entry)
         else:
-            raise ValueError(f"{entry} is neither a regular file nor a folder")
+            yield entry, mode
 
 
 def sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
@@ -62,11 +69,18 @@ def records_of(folder: Path, paths: Iterable[Path]) -> tuple[FileRecord, ...]:
 
 
 def seal(folder: Path) -> None:
-    """Make every file below `folder` read-only and give it the sealing time, then push all of it to the disk."""
+    """Push all that is below `folder` to the disk and give every file the sealing time; make it read-only, but on Windows.
+
+    A file that has that time already is a link to one that was sealed before.
+    """
+    # On Windows a read-only file can be neither synced nor removed, and who makes one of its names writable has done so to all of them.
+    sealed = 0o644 if sys.platform == "win32" else 0o444
     for path in walk(folder):
-        sync(path)
-        os.utime(path, ns=(SEALED_AT_NS, SEALED_AT_NS))
-        path.chmod(0o444)
+        if path.stat().st_mtime_ns != SEALED_AT_NS:
+            path.chmod(0o644)
+            sync(path)
+            os.utime(path, ns=(SEALED_AT_NS, SEALED_AT_NS))
+        path.chmod(sealed)
     for below, _, _ in os.walk(folder):
         sync(Path(below))
 
@@ -93,8 +107,11 @@ def faults(folder: Path, expected: tuple[FileRecord, ...], *, thorough: bool = F
 
     A file whose time is not the sealing time was written to after it was made, or copied: it is hashed in either case.
     """
-    found = {path.relative_to(folder).as_posix(): path for path in walk(folder)} if folder.is_dir() else {}
-    wrong = [f"{record.path}: missing" for record in expected if record.path not in found]
+    below = {path.relative_to(folder).as_posix(): (path, mode) for path, mode in _below(folder)} if folder.is_dir() else {}
+    found = {name: path for name, (path, mode) in below.items() if stat.S_ISREG(mode)}
+    wrong = [f"{record.path}: missing" for record in expected if record.path not in below]
+    for name in sorted(below.keys() - found.keys()):
+        wrong.append(f"{name}: is {'a link' if stat.S_ISLNK(below[name][1]) else 'neither a file nor a folder'}")
     for record in expected:
         if (path := found.pop(record.path, None)) is None:
             continue
@@ -114,7 +131,9 @@ def link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES):
             raise
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)
+        sync(target)
+        shutil.copystat(source, target)
 
 
 def same(source: Path, target: Path) -> bool:
@@ -122,7 +141,8 @@ def same(source: Path, target: Path) -> bool:
 
     A package made again has other files of the same size and time: only this tells them from the older, maybe rotten ones.
     """
-    return all(path.stat().st_nlink == 1 or path.samefile(target / path.relative_to(source)) for path in walk(source))
+    pairs = ((path, target / path.relative_to(source)) for path, mode in _below(source) if stat.S_ISREG(mode))
+    return all(path.stat().st_nlink == 1 or (other.exists() and path.samefile(other)) for path, other in pairs)
 
 
 def write(path: Path, text: str) -> None:
@@ -149,13 +169,21 @@ def move(source: Path, target: Path) -> None:
 
 def exchange(new: Path, old: Path) -> None:
     """Let two folders change names, durably; in one instant where the system can (Linux), else in three."""
+    aside = new.with_name(f"{new.name}{ASIDE}")
+    remove(aside)
     if not _exchanged(new, old):
-        aside = new.with_name(f"{new.name}.aside")
         old.rename(aside)
         new.rename(old)
         aside.rename(new)
     sync(old.parent)
     sync(new.parent)
+
+
+def put_back(new: Path, old: Path) -> None:
+    """Give `old` its name again, if an exchange of the two was killed right after it had taken it away."""
+    aside = new.with_name(f"{new.name}{ASIDE}")
+    if aside.exists() and not old.exists():
+        move(aside, old)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -167,14 +195,16 @@ def _exchanged(one: Path, other: Path) -> bool:
     return call is not None and call(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE)) == 0
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder with all that is in it, read-only files too; nothing to do if it is not there."""
-    if not folder.exists():
-        return
-    if sys.platform == "win32":
-        for path in walk(folder):
-            path.chmod(0o666)
-    shutil.rmtree(folder)
+def remove(path: Path) -> None:
+    """Remove a folder with all that is in it, read-only files too, or a file or a link; nothing to do if it is not there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        if sys.platform == "win32":  # where no read-only file can be removed; a tool may leave one, a sealed file is none
+            for file, mode in _below(path):
+                if stat.S_ISREG(mode):
+                    file.chmod(0o644)
+        shutil.rmtree(path)
 
 
 def size_bytes(folder: Path) -> int:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,30 @@ def _folder(root: Path) -> Path:
     (root / "one.txt").write_text("one")
     (root / "below" / "two.bin").write_bytes(b"two" * 1000)
     return root
+
+
+@pytest.fixture
+def as_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody, root neither, opens a read-only file for writing or removes one."""
+    opened, unlinked = os.open, os.unlink
+
+    def refuse(path: Any, dir_fd: int | None = None) -> None:
+        mode = os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode
+        if stat.S_ISREG(mode) and not mode & 0o200:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def open_(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & os.O_RDWR:
+            refuse(path)
+        return opened(path, flags, *args, **options)
+
+    def unlink(path: Any, *, dir_fd: int | None = None) -> None:
+        refuse(path, dir_fd)
+        unlinked(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(os, "unlink", unlink)
 
 
 def test_records_name_every_file_with_size_and_sha256(tmp_path: Path) -> None:
@@ -106,3 +134,73 @@ def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
     files.seal(_folder(tmp_path / "a"))
     files.remove(tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_link_or_a_copy_of_a_sealed_file_is_sealed_with_the_folder_it_was_put_into(tmp_path: Path) -> None:
+    files.seal(_folder(tmp_path / "a"))
+    files.link(tmp_path / "a" / "one.txt", tmp_path / "b" / "one.txt")
+    (tmp_path / "b" / "new.txt").write_text("new")
+    files.seal(tmp_path / "b")
+    for name in ("one.txt", "new.txt"):
+        status = (tmp_path / "b" / name).stat()
+        assert (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (files.SEALED_AT_NS, 0o444)
+
+
+def test_on_windows_a_folder_with_links_to_what_is_sealed_is_sealed_and_removed_and_the_other_names_stay_as_they_were(
+    tmp_path: Path, as_on_windows: None
+) -> None:
+    files.seal(_folder(tmp_path / "a"))
+    before = (tmp_path / "a" / "one.txt").stat()
+    files.link(tmp_path / "a" / "one.txt", tmp_path / "b" / "one.txt")
+    (tmp_path / "b" / "of_a_tool.txt").write_text("it left this read-only")
+    (tmp_path / "b" / "of_a_tool.txt").chmod(0o444)
+    files.seal(tmp_path / "b")
+    expected = files.records(tmp_path / "b")
+    assert files.faults(tmp_path / "b", expected) == ()
+    files.remove(tmp_path / "b")
+    after = (tmp_path / "a" / "one.txt").stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+def test_on_windows_what_a_tool_left_read_only_is_removed_too(tmp_path: Path, as_on_windows: None) -> None:
+    (_folder(tmp_path / "a") / "one.txt").chmod(0o444)
+    files.remove(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_where_there_are_no_hard_links_a_copy_is_on_the_disk_and_looks_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    files.seal(_folder(tmp_path / "a"))
+    files.link(tmp_path / "a" / "one.txt", tmp_path / "b" / "one.txt")
+    one, other = (tmp_path / "a" / "one.txt").stat(), (tmp_path / "b" / "one.txt").stat()
+    assert (one.st_mode, one.st_mtime_ns) == (other.st_mode, other.st_mtime_ns)
+    assert other.st_ino in synced
+
+
+def test_a_link_and_a_device_are_named_in_place_of_a_file_and_beside_the_files(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "a")
+    expected = files.records(folder)
+    (folder / "one.txt").unlink()
+    (folder / "one.txt").symlink_to("/etc/hostname")
+    (folder / "below" / "link").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    assert files.faults(folder, expected) == (
+        "below/link: is a link",
+        "one.txt: is a link",
+        "pipe: is neither a file nor a folder",
+    )
+
+
+def test_a_file_and_a_link_are_removed_and_not_what_the_link_leads_to(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "a")
+    (tmp_path / "link").symlink_to(folder)
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "link", tmp_path / "broken", folder / "one.txt"):
+        files.remove(path)
+        assert not path.is_symlink() and not path.exists()
+    assert (folder / "below" / "two.bin").exists()
