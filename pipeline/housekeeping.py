@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline import files
+from pipeline import files, inspection
+from pipeline.errors import Failure
 from pipeline.plan import Build, Plan, unique
 from pipeline.progress import size_text
 from pipeline.store import Store
@@ -40,30 +41,49 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
         damaged.extend([task] if said else [])
 
     for step in unique(build.package for build in builds):
-        if (record := store.record(step)) is None:
-            continue
-        count += len(record.files)
-        size += sum(file.size for file in record.files)
-        tell(names[step.key], names[step.key], store.damage(step, thorough=True))
+        record, damage = store.record(step), store.damage(step, thorough=True)
+        if record:
+            count += len(record.files)
+            size += sum(file.size for file in record.files)
+        if record or damage:
+            tell(names[step.key], names[step.key], damage)
     for build in builds:
         record, package = store.record(build.package), store.package(build.name)
-        if record is not None and package.exists():
-            tell(f"packages/{build.name}", f"build:{build.name}", files.faults(package, record.files, thorough=True))
+        if not package.exists():
+            continue
+        if record:
+            found = files.faults(package, record.files, thorough=True)
+        else:
+            hashed, hashed_bytes, found = _by_its_own_lists(package)
+            count, size = count + hashed, size + hashed_bytes
+        tell(f"packages/{build.name}", f"build:{build.name}", found)
     if damaged:
         say(f"to mend it: doit clean {' '.join(damaged)} && doit {' '.join(damaged)}")
     return Report(count, size, tuple(faults))
 
 
+def _by_its_own_lists(package: Path) -> tuple[int, int, tuple[str, ...]]:
+    """Files, bytes and faults of a package that the store has no record of, as one of an older recipe, or one whose record is damaged."""
+    try:
+        found = inspection.inspect(package)
+    except Failure as failure:
+        return 0, 0, (failure.what,)
+    return found.files, found.size_bytes, found.faults
+
+
 def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]) -> int:
     """Drop every step, package, failure and leaving that the plan does not reach; returns the bytes that frees.
 
-    A directory that another run works on just now is left alone. A file counts where its last name goes:
+    A directory that another run works on just now, and what was not made here, is left alone. A file counts where its last name goes:
     one that also lies in a package that stays frees nothing.
     """
     keep = [*plan.steps, *(build.survey for build in plan.builds if build.survey)]
     left: dict[int, int] = {}  # inode -> names that are not dropped yet
     freed = 0
     for folder in store.prunable(keep, [build.name for build in plan.builds]):
+        if not store.is_ours(folder):
+            say(f"left     {folder.relative_to(store.root)}: not known to be made here; remove it yourself if nobody needs it")
+            continue
         with _idle(folder, store) as idle:
             if not idle:
                 say(f"in use   {folder.relative_to(store.root)}")
@@ -79,7 +99,9 @@ def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]
 @contextmanager
 def _idle(folder: Path, store: Store) -> Iterator[bool]:
     """Hold the lock that goes with a folder, so that no run begins with it meanwhile; False if a run holds it now."""
-    name = folder.name if folder.parent.name == ".staging" else f"{_LOCKS.get(folder.parent.name, folder.parent.name)}-{folder.name}"
+    kind, name = folder.parent.name, folder.name.removesuffix(files.ASIDE)
+    if kind != ".staging":
+        name = f"{_LOCKS.get(kind, kind)}-{name}"
     with ExitStack() as held:
         try:
             for path in sorted((store.root / ".locks").glob(f"{name}*")):
@@ -94,7 +116,7 @@ def _given_back(folder: Path, left: dict[int, int]) -> int:
     """Bytes that removing a folder gives back: of files that have no other name then; `left` counts names down over folders."""
     size = 0
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and not path.is_symlink():
             status = path.stat()
             left[status.st_ino] = left.get(status.st_ino, status.st_nlink) - 1
             size += 0 if left[status.st_ino] else status.st_size

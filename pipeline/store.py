@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from pipeline import files
 from pipeline.errors import Failure
-from pipeline.manifest import StepRecord
-from pipeline.step import Step
+from pipeline.manifest import PackageManifest, StepRecord
+from pipeline.step import Kind, Step
 
 MANIFEST = "manifest.json"
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehouse; see https://bford.info/cachedir/\n"
@@ -63,13 +65,14 @@ class Store:
         return self.folder(step) / "log.txt"
 
     def record(self, step: Step) -> StepRecord | None:
-        """What is written beside the step's files; None if it was never made."""
+        """What is written beside the step's files; None if it was never made, or if that cannot be read."""
         return read_record(self.folder(step))
 
     def damage(self, step: Step, *, thorough: bool = False) -> tuple[str, ...]:
-        """What is wrong with a step's files, by size and time or thoroughly by sha256; () also if it was never made."""
-        record = self.record(step)
-        return files.faults(self.files(step), record.files, thorough=thorough) if record else ()
+        """What is wrong with a step's record and files, by size and time or thoroughly by sha256; () also if it was never made."""
+        if record := self.record(step):
+            return files.faults(self.files(step), record.files, thorough=thorough)
+        return (f"{MANIFEST} cannot be read",) if self.folder(step).exists() else ()
 
     def has(self, step: Step) -> bool:
         """Whether the step is made and, at a glance, whole."""
@@ -97,10 +100,8 @@ class Store:
             staging = Staging(self.root / ".staging" / f"{step.kind}-{step.key[:24]}")
             staging.folder.mkdir(parents=True, exist_ok=True)
             for left in staging.folder.iterdir():
-                if left.is_dir() and left != staging.files:
+                if left != staging.files:
                     files.remove(left)
-                elif left.is_file():
-                    left.unlink()
             yield staging
 
     @contextmanager
@@ -157,11 +158,12 @@ class Store:
         self._prepare()
         with self.lock(f"package-name-{name}", on_wait):
             new = self.root / ".staging" / f"package-name-{name}"
+            final = self.package(name)
+            files.put_back(new, final)
             files.remove(new)
             source = self.files(step)
             for path in files.walk(source):
                 files.link(path, new / path.relative_to(source))
-            final = self.package(name)
             if final.exists():
                 files.exchange(new, final)
                 files.remove(new)
@@ -180,13 +182,29 @@ class Store:
     # --- taking away ---
 
     def prunable(self, keep: Iterable[Step], packages: Iterable[str]) -> list[Path]:
-        """Folders that no recipe reaches: steps by key, packages and signed copies by name, and the leavings of failures and kills."""
+        """What no recipe reaches: steps by key, packages and signed copies by name, and the leavings of failures and kills.
+
+        Whether it is ours tells `is_ours`. A package that a killed exchange has left aside is not among it: the next build puts it back.
+        """
         kept = {self.folder(step) for step in keep}
         names = set(packages)
+        waiting = {f"package-name-{name}{files.ASIDE}" for name in names if not self.package(name).exists()}
         store = [folder for folder, _ in self.all_records() if folder not in kept]
         made = [path for kind in ("packages", "signed", "signatures") for path in sorted((self.root / kind).glob("*"))]
         stale = [folder for folder in made if folder.name not in names]
-        return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *sorted((self.root / ".staging").glob("*"))]
+        staged = [path for path in sorted((self.root / ".staging").glob("*")) if path.name not in waiting]
+        return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *staged]
+
+    def is_ours(self, folder: Path) -> bool:
+        """Whether something prunable was made here, as far as its place and its manifest tell: an artifacts folder may be another's too."""
+        place = folder.relative_to(self.root).parts
+        match place[0]:
+            case ".staging":
+                return True
+            case "store" | "failed":
+                return place[1] in get_args(Kind) and re.fullmatch("[0-9a-f]{64}", place[2]) is not None
+            case _:
+                return _is_package(folder) or (folder / "signed.json").is_file()
 
     def free_bytes(self) -> int:
         """Bytes free on the disk of the store."""
@@ -216,3 +234,11 @@ def read_record(folder: Path) -> StepRecord | None:
         return StepRecord.model_validate_json((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+
+
+def _is_package(folder: Path) -> bool:
+    try:
+        PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return True

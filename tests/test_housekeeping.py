@@ -11,6 +11,8 @@ from pipeline.plan import Plan
 from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
+from tests.packed import pack
+from tests.test_card import manifest
 
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 BOTH = {"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8}
@@ -27,9 +29,10 @@ def plan_of(tmp_path: Path, **builds: dict[str, object]) -> Plan:
 
 
 def bake(plan: Plan, store: Store) -> None:
-    """Make every step, 1000 bytes each, and publish every build."""
+    """Make every step, 1000 bytes each and a package's manifest, and publish every build."""
+    told = manifest().model_dump_json()
     for step in plan.steps:
-        put(step, store, made_txt=step.key[:50] * 20)
+        put(step, store, made_txt=step.key[:50] * 20, **({"manifest_json": told} if step.kind == "package" else {}))
     for build in plan.builds:
         if build.survey:
             put(build.survey, store)
@@ -75,10 +78,43 @@ def test_a_build_that_left_its_recipe_goes_with_its_own_steps_and_its_package(tm
 def test_leavings_of_failures_and_kills_go_too(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path)
     bake(plan, store)
-    for folder in ("failed/compress/abc", ".staging/export-abc"):
+    failed = f"failed/compress/{'0' * 64}"
+    for folder in (failed, ".staging/export-abc"):
         (store.root / folder).mkdir(parents=True)
         (store.root / folder / "log.txt").write_text("x" * 100, encoding="utf-8")
-    assert pruned(plan, store) == (200, ["dropped  failed/compress/abc  100 B", "dropped  .staging/export-abc  100 B"])
+    (store.root / ".staging" / "export-abc" / "link").symlink_to(store.root / failed / "log.txt")
+    assert pruned(plan, store) == (200, [f"dropped  {failed}  100 B", "dropped  .staging/export-abc  100 B"])
+
+
+def test_what_was_not_made_here_is_left_alone_and_named(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path)
+    bake(plan, store)
+    foreign = ["store/modules/cart", "packages/.DS_Store", "packages/web", "failed/compress/mine"]
+    for folder in foreign:
+        (store.root / folder).mkdir(parents=True)
+        (store.root / folder / "manifest.json").write_text('{"name": "a web page"}', encoding="utf-8")
+    (store.root / "packages" / ".DS_Store" / "manifest.json").unlink()
+    (store.root / "packages" / ".DS_Store").rmdir()
+    (store.root / "packages" / ".DS_Store").write_text("a Mac was here", encoding="utf-8")
+    for dry_run in (True, False):
+        freed, said = pruned(plan, store, dry_run=dry_run)
+        assert freed == 0
+        assert said == [f"left     {name}: not known to be made here; remove it yourself if nobody needs it" for name in foreign]
+    assert all((store.root / name).exists() for name in foreign)
+
+
+def test_a_package_that_a_kill_left_aside_is_kept_until_it_is_put_back_and_a_stale_one_goes(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path)
+    bake(plan, store)
+    aside = store.root / ".staging" / "package-name-tiny-int4.aside"
+    store.package("tiny-int4").rename(aside)
+    assert pruned(plan, store) == (0, [])
+    store.publish(plan.builds[0].package, "tiny-int4", lambda: None)
+    assert not aside.exists()
+    aside.mkdir()
+    with store.lock("package-name-tiny-int4", lambda: None):
+        assert pruned(plan, store) == (0, ["in use   .staging/package-name-tiny-int4.aside"])
+    assert pruned(plan, store) == (0, ["dropped  .staging/package-name-tiny-int4.aside  0 B"])
 
 
 def test_what_another_run_is_at_is_left_alone(tmp_path: Path, store: Store) -> None:
@@ -120,7 +156,8 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
         *(f"damaged  {one}" for one in report.faults),
         f"to mend it: doit clean {names} && doit {names}",
     ]
-    assert (report.files, report.size_bytes) == (7, 7000)
+    told = len(manifest().model_dump_json())
+    assert (report.files, report.size_bytes) == (8, 7000 + told)
 
 
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
@@ -128,3 +165,53 @@ def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store
     said: list[str] = []
     report = housekeeping.verify(plan.builds, store, tasks.names(plan), said.append)
     assert (report.files, report.faults, said) == (0, (), [])
+
+
+def verified(plan: Plan, store: Store) -> list[str]:
+    """What is said of everything that is not in order."""
+    said: list[str] = []
+    housekeeping.verify(plan.builds, store, tasks.names(plan), said.append)
+    return [line for line in said if not line.startswith("ok ")]
+
+
+def test_a_record_that_cannot_be_read_is_damage_and_what_it_says_mends_it(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path, int4=BOTH["int4"])
+    bake(plan, store)
+    model = plan.builds[0].parts["model"]
+    path = store.folder(model) / "manifest.json"
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    assert verified(plan, store) == [
+        "damaged  convert:tiny-int4: manifest.json cannot be read",
+        "to mend it: doit clean convert:tiny-int4 && doit convert:tiny-int4",
+    ]
+    store.drop(model)
+    bake(plan, store)
+    assert verified(plan, store) == []
+
+
+def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path, int4=BOTH["int4"])
+    bake(plan, store)
+    (store.folder(plan.builds[0].package) / "manifest.json").write_text("[", encoding="utf-8")
+    store.withdraw("tiny-int4")
+    package = pack(store.package("tiny-int4"))
+    record = "damaged  package:tiny-int4: manifest.json cannot be read"
+    assert verified(plan, store)[:-1] == [record]
+    (package / "openvino_model.bin").write_bytes(b"heavier")
+    assert [line.split(" (")[0] for line in verified(plan, store)] == [
+        record,
+        "damaged  packages/tiny-int4: openvino_model.bin: content changed",
+        "to mend it: doit clean package:tiny-int4 build:tiny-int4 && doit package:tiny-int4 build:tiny-int4",
+    ]
+    (package / "manifest.json").unlink()
+    assert "damaged  packages/tiny-int4: there is no manifest.json, so this is no package" in verified(plan, store)
+
+
+def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path, int4=BOTH["int4"])
+    bake(plan, store)
+    (store.package("tiny-int4") / "link").symlink_to(tmp_path)
+    assert not store.is_published(plan.builds[0].package, "tiny-int4")
+    assert verified(plan, store)[0] == "damaged  packages/tiny-int4: link: is a link"
+    store.publish(plan.builds[0].package, "tiny-int4", lambda: None)
+    assert verified(plan, store) == []

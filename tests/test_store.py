@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline import files
 from pipeline.errors import Failure
 from pipeline.process import Progress
 from pipeline.session import Session
@@ -127,11 +129,15 @@ def test_a_directory_without_its_record_is_not_a_step(session: Session) -> None:
     assert session.store.has(one)
 
 
-def test_an_unreadable_record_is_not_a_record(session: Session) -> None:
+def test_a_step_with_an_unreadable_record_is_made_again_and_the_damaged_one_is_kept(session: Session) -> None:
     one = step(bits=4)
     convert.run(one, FakeMaker(), session)
     (session.store.folder(one) / "manifest.json").write_text("{")
     assert session.store.record(one) is None
+    assert session.store.damage(one) == ("manifest.json cannot be read",)
+    convert.run(one, FakeMaker(), session)
+    assert session.store.has(one)
+    assert (session.store.failed(one) / "manifest.json").read_text() == "{"
 
 
 def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on(session: Session) -> None:
@@ -200,6 +206,41 @@ def test_a_newer_package_takes_the_place_of_the_older_one_and_back(session: Sess
         assert (session.store.package("fake-int4") / "below" / "model.bin").read_text() == text
         assert session.store.is_published(one, "fake-int4")
     assert not session.store.is_published(second, "fake-int4")
+    assert _leavings(session.store) == []
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_where_names_cannot_be_exchanged_a_kill_between_the_renames_costs_no_package(
+    session: Session, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    first, second, third = (_package(session, text) for text in ("first", "second", "third"))
+    session.store.publish(first, "fake-int4", lambda: None)
+    rename, done = Path.rename, []
+
+    def killed(path: Path, target: Path) -> Path:
+        done.append(path)
+        if len(done) == at:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sys", SimpleNamespace(platform="darwin"))
+        patched.setattr(Path, "rename", killed)
+        if at < 4:
+            with pytest.raises(KeyboardInterrupt):
+                session.store.publish(second, "fake-int4", lambda: None)
+        else:
+            session.store.publish(second, "fake-int4", lambda: None)
+            assert len(done) == 3
+    (session.store.files(third) / "below").rename(session.store.files(third) / "elsewhere")  # so that the next one fails half way
+    (session.store.files(third) / "link").symlink_to(session.store.root)
+    with pytest.raises(ValueError, match="neither a regular file nor a folder"):
+        session.store.publish(third, "fake-int4", lambda: None)
+    assert session.store.is_published(first if at < 3 else second, "fake-int4")
+    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="darwin"))
+    for one in (second, first):
+        session.store.publish(one, "fake-int4", lambda: None)
+        assert session.store.is_published(one, "fake-int4")
     assert _leavings(session.store) == []
 
 
