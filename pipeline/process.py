@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.errors import Failure
 from pipeline.maker import Command
 from pipeline.workers import credentials
 from pipeline.workers.events import MARK
 
 _LAST_LINES = 15
+_LARGE = 0.5  # of the machine's memory: with all else that runs, a child that held more was most likely killed for it
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 # Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes up to half the time (glibc 2.35 and later;
 # what does not know it passes over it).
@@ -169,12 +172,12 @@ def _lines(child: subprocess.Popen[bytes], keep: Callable[[bytes], object]) -> I
 
 
 def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> None:
-    if not line.startswith(MARK):
+    event = _event(line)
+    if event is None:
         heard.last.append(line.rstrip()[:300])
         if heard.doing and (percent := _PERCENT.search(line)):
             on_progress(Progress(heard.doing, float(percent[1]), 100.0, "%"))
         return
-    event = json.loads(line.removeprefix(MARK))
     match event["event"]:
         case "progress":
             heard.doing = event["doing"]
@@ -183,6 +186,17 @@ def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> 
             heard.facts.update(event["facts"])
         case "refused":
             heard.refused = event
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """The event in a line; None for text, and for what a child that was killed has written of an event."""
+    if not line.startswith(MARK):
+        return None
+    try:
+        event = json.loads(line.removeprefix(MARK))
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -205,6 +219,23 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         return
 
 
+def _killed(peak: int) -> tuple[str, str]:
+    """What a kill is said to come from, and what to do; `peak` is the most memory that the child held, in bytes."""
+    held = f"it held {peak / 1e9:.1f} GB"
+    if peak > _LARGE * psutil.virtual_memory().total:
+        what = f"the child process was killed by the system, most likely for want of memory ({held})"
+        return what, "close other programs, use a machine with more memory, or run without -n"
+    what = f"the child process was killed from outside ({held})"
+    return what, "run it again; if nobody ended it, the system's log tells who did, such as a container's own limit of memory"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bool, peak: int) -> Failure:
     if stopping:
         return Failure("interrupted", remedy="run it again: it goes on from the last whole step")
@@ -213,10 +244,7 @@ def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bo
         return Failure(event["what"], remedy=event["remedy"], details=tuple(event["details"]))
     details = (f"command: {shlex.join(command.argv)}", *heard.last, f"log: {log}")
     if sys.platform != "win32" and code == -signal.SIGKILL:
-        return Failure(
-            f"the child process was killed by the system, most likely for want of memory (it held {peak / 1e9:.1f} GB)",
-            remedy="close other programs, use a machine with more memory, or run without -n",
-            details=details,
-        )
-    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        what, remedy = _killed(peak)
+        return Failure(what, remedy=remedy, details=details)
+    how = f"died of {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
     return Failure(f"the child process {how}", remedy="its last lines stand above and all of it in the log", details=details)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -81,8 +82,28 @@ def test_a_crash_in_native_code_is_a_failure_that_names_the_signal(tmp_path: Pat
         _run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
 
 
-def test_a_child_killed_by_the_system_is_said_to_lack_memory(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="killed by the system, most likely for want of memory"):
+def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="the child process died of signal 40"):
+        _run("import os; os.kill(os.getpid(), 40)", tmp_path)
+
+
+def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        _run('import os; os.write(1, b\'\\n@bakehouse {"event": "resu\'); os.kill(os.getpid(), 15)', tmp_path)
+    assert caught.value.what == "the child process died of SIGTERM"
+    assert caught.value.details[1] == '@bakehouse {"event": "resu'
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "what"),
+    [(1_000_000, "was killed by the system, most likely for want of memory"), (10**15, "was killed from outside")],
+    ids=["larger than the machine", "small"],
+)
+def test_a_killed_child_is_said_to_lack_memory_only_if_it_held_much_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, what: str
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=memory_bytes))
+    with pytest.raises(Failure, match=rf"the child process {what} \(it held \d\.\d GB\)"):
         _run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
 
 
