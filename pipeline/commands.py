@@ -1,19 +1,24 @@
-"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune, compare."""
+"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune, compare.
+
+Commands and options of doit that would do nothing here, because truth is in the store, are refused.
+"""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 import getopt
+import io
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command, DoitCmdBase
+from doit.cmd_forget import Forget as DoitForget
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParse
@@ -23,7 +28,7 @@ from pipeline import compare, files, housekeeping, overview, preflight, schema
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest
 from pipeline.plan import Build
-from pipeline.progress import size_text
+from pipeline.progress import count_text, size_text
 from pipeline.tasks import Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
@@ -44,7 +49,15 @@ def open_kitchen() -> Kitchen:
     Raises:
         Failure: the recipes cannot be read.
     """
+    _escape_what_cannot_be_shown()
     return Kitchen(open_workspace(), sys.stdout)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Have a character that the encoding of our output lacks written as an escape: redirected on Windows, that knows few."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _options_first(parser: CmdParse, words: list[str]) -> list[str]:
@@ -80,6 +93,7 @@ class Run(_Options, DoitRun):  # type: ignore[misc]
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
+        _refuse_idle(options)
         kitchen = _kitchen(self)
         self.sel_tasks: list[str] = _expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen)
         try:
@@ -93,6 +107,24 @@ class Run(_Options, DoitRun):  # type: ignore[misc]
             return int(super()._execute(*args, **options))
         finally:
             kitchen.session.children.stop()
+
+
+def _refuse_idle(options: Mapping[str, Any]) -> None:
+    """Refuse options of doit that would not do here what they say.
+
+    Raises:
+        Failure: with what to do instead.
+    """
+    if options["always"]:
+        raise Failure(
+            "-a would make nothing again: what is whole in the store is not made twice",
+            remedy="`doit clean NAME` forgets a result, and `doit NAME` makes it again",
+        )
+    if options["par_type"] != "thread":
+        raise Failure(
+            f"-P {options['par_type']} would wait for ever for a step that is killed (pydoit/doit#461)",
+            remedy="leave it out: with -n steps run side by side, each in a child process of its own",
+        )
 
 
 def _told(work: Callable[[], int], *, failed: int) -> int:
@@ -135,8 +167,14 @@ class _Ours(_Options, Command):  # type: ignore[misc]
     """A command that needs no tasks: a Failure is printed without a traceback and ends with exit code 1."""
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """Carry out the command."""
-        return _told(lambda: self._do(params, args), failed=1)
+        """Carry out the command; one whose usage has no names refuses them."""
+        _escape_what_cannot_be_shown()
+        return _told(lambda: self._checked(params, args), failed=1)
+
+    def _checked(self, params: Any, args: list[str]) -> int:
+        if args and not self.doc_usage:
+            raise Failure(f"`doit {self.get_name()}` takes no names, and was given {', '.join(args)}", remedy="leave them out")
+        return self._do(params, args)
 
     def _do(self, params: Any, args: list[str]) -> int:
         raise NotImplementedError
@@ -163,7 +201,8 @@ class Lint(_Ours):
     def _do(self, params: Any, args: list[str]) -> int:
         plan = open_workspace().plan
         recipes = {build.asked.recipe for build in plan.builds}
-        print(f"{len(recipes)} recipes with {len(plan.builds)} builds are well formed")
+        is_ = "is" if len(recipes) == 1 else "are"
+        print(f"{count_text(len(recipes), 'recipe')} with {count_text(len(plan.builds), 'build')} {is_} well formed")
         for build in plan.builds:
             for remark in filter(None, (build.asked.source.remark(), build.asked.options.remark())):
                 print(f"  {build.name}: {remark}")
@@ -191,7 +230,7 @@ class Verify(_Ours):
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
         report = housekeeping.verify(_named(args, kitchen), kitchen.workspace.store, kitchen.names, print)
-        print(f"{report.files} files, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
+        print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
         return 1 if report.faults else 0
 
 
@@ -207,6 +246,33 @@ class Prune(_Ours):
         freed = housekeeping.prune(workspace.plan, workspace.store, dry_run=params["dry_run"], say=print)
         print(f"{size_text(freed)} {'would be freed' if params['dry_run'] else 'freed'} in {artifacts_folder()}")
         return 0
+
+
+class Forget(_Ours):
+    """`doit forget`, refused"""
+
+    doc_purpose = "refused: nothing is remembered but what is in the store; see `doit clean`"
+    doc_usage = "[TASK ...]"
+    cmd_options = DoitForget.cmd_options
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        raise Failure(
+            "doit remembers nothing that it could forget: what is made is in the store",
+            remedy=f"`doit clean {' '.join(args) or 'NAME'}` forgets a result, so that the next build makes it again",
+        )
+
+
+class Ignore(_Ours):
+    """`doit ignore`, refused"""
+
+    doc_purpose = "refused: a build has no step that it could do without"
+    doc_usage = "TASK ..."
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        raise Failure(
+            "nothing can be ignored: a package is made of all its steps",
+            remedy="name the builds that you want, or take the others out of their recipe",
+        )
 
 
 class Compare(_Ours):

@@ -13,7 +13,7 @@ from pipeline import files, preflight
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
-from pipeline.progress import clock_text, size_text
+from pipeline.progress import clock_text, count_text, size_text
 from pipeline.recipe import BuildOptions
 from pipeline.session import Session
 from pipeline.step import Step
@@ -40,7 +40,7 @@ def welcome(plan: Plan, store: Store) -> str:
 
 
 def _brief(build: Build) -> str:
-    return f"{len(build.members)} builds in one repository" if build.members else brief(build.asked.options)
+    return f"{count_text(len(build.members), 'build')} in one repository" if build.members else brief(build.asked.options)
 
 
 def _standing(build: Build, store: Store) -> str:
@@ -101,7 +101,7 @@ def plan_text(chosen: Iterable[Build], session: Session, names: dict[str, str]) 
     try:
         lines.append(_takes(preflight.forecast(chosen, session, ask=True), len(todo)))
     except Failure as failure:
-        lines.append(f"{len(todo)} steps; what they take could not be found out: {failure}")
+        lines.append(f"{count_text(len(todo), 'step')}; what they take could not be found out: {failure}")
     return "\n".join(lines)
 
 
@@ -122,10 +122,10 @@ def _takes(forecast: preflight.Forecast, steps: int) -> str:
     if steps == 0:
         return "nothing to do"
     if forecast.disk_bytes is None:
-        return f"{steps} steps; what they take is known once the source is downloaded"
+        return f"{count_text(steps, 'step')}; what they take is known once the source is downloaded"
     return (
-        f"{steps} steps, about {size_text(forecast.download_bytes or 0)} to download, {size_text(forecast.disk_bytes)} of disk, "
-        f"{size_text(forecast.memory_bytes or 0)} of memory for the largest"
+        f"{count_text(steps, 'step')}, about {size_text(forecast.download_bytes or 0)} to download, "
+        f"{size_text(forecast.disk_bytes)} of disk, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
     )
 
 

@@ -104,8 +104,7 @@ class Reporter:
         """Called for what is there already: nothing to say, the table at the end says it."""
 
     def skip_ignore(self, task: Any) -> None:
-        """Called for a task that the user told doit to ignore."""
-        self._line(f"!! {task.name} is ignored (`doit forget {task.name}` takes that back)")
+        """No task of ours can be ignored."""
 
     def cleanup_error(self, exception: Any) -> None:
         """Called when doit's own cleaning up failed."""
@@ -171,6 +170,11 @@ def _what(progress: Progress) -> str:
 
 def _share(progress: Progress) -> str:
     return f"  {100 * (progress.done or 0) / progress.total:.0f} %" if progress.total else ""
+
+
+def count_text(number: int, noun: str) -> str:
+    """A number of things for people: 1 build, 2 builds."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def size_text(size_bytes: float) -> str:

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pipeline.process import Progress
-from pipeline.progress import Reporter, clock_text, size_text
+from pipeline.progress import Reporter, clock_text, count_text, size_text
 
 
 class Terminal(io.StringIO):
@@ -126,3 +126,8 @@ def test_sizes_are_read_at_a_glance(size: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(4.23, "4.2 s"), (59.9, "59.9 s"), (65, "1:05"), (7384, "2:03:04")])
 def test_times_are_read_at_a_glance(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 builds"), (1, "1 build"), (2, "2 builds")])
+def test_one_thing_has_another_ending_than_many(number: int, text: str) -> None:
+    assert count_text(number, "build") == text

@@ -1,0 +1,130 @@
+"""What doit's commands and options are refused with where they would do nothing, and how names and options are read."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from doit.cmdparse import CmdOption, CmdParse
+
+from pipeline import commands, release_commands
+from pipeline.errors import Failure
+from tests.bench import Bench, recipe
+from tests.fakes import HUB
+from tests.packed import pack
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """One build that nothing is made of yet."""
+    made = Bench(tmp_path)
+    made.write(recipe(source=HUB))
+    return made
+
+
+@pytest.fixture
+def here(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The same for commands that run in this process."""
+    monkeypatch.setenv("PIPELINE_RECIPES", str(bench.recipes))
+    monkeypatch.setenv("PIPELINE_ARTIFACTS", str(bench.artifacts))
+    return bench
+
+
+def do(kind: type[commands._Ours], *words: str) -> int:
+    """Carry out a command in this process."""
+    command = kind()
+    return command._checked(*command.cmdparser.parse(commands._options_first(command.cmdparser, list(words))))
+
+
+@pytest.mark.parametrize("command", [commands.Prune, commands.Lint, commands.Schema], ids=lambda command: command.get_name())
+def test_a_command_without_names_refuses_them(command: type[commands._Ours]) -> None:
+    with pytest.raises(Failure) as caught:
+        do(command, "tiny-int4", "x")
+    assert str(caught.value) == (f"`doit {command.get_name()}` takes no names, and was given tiny-int4, x\n  what to do: leave them out")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "first"),
+    [
+        (commands.Prune, ["x", "--dry-run"], ["--dry-run", "x"]),
+        (commands.Compare, ["A", "B", "--html", "f"], ["--html", "f", "A", "B"]),
+        (commands.Compare, ["A", "--html=f", "B"], ["--html", "f", "A", "B"]),
+        (commands.Run, ["build:a", "-n", "2", "build:b", "--continue"], ["-n", "2", "--continue", "build:a", "build:b"]),
+        (commands.Run, ["build:a", "-n2", "--dry-run"], ["-n", "2", "--dry-run", "build:a"]),
+        (release_commands.Verify, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
+    ],
+)
+def test_options_count_wherever_they_stand(command: type[commands.Run | commands._Ours], words: list[str], first: list[str]) -> None:
+    parser = CmdParse([CmdOption(option) for option in command.cmd_options])
+    assert commands._options_first(parser, words) == first
+    assert parser.parse(first)
+
+
+def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    old = pack(here.artifacts / "packages" / "old")
+    with pytest.raises(Failure):
+        do(commands.Prune, "x", "--dry-run")
+    assert do(commands.Prune, "--dry-run") == 0
+    assert "would drop  packages/old" in capsys.readouterr().out
+    assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["forget", "build:tiny-int4"],
+            "doit remembers nothing that it could forget: what is made is in the store\n"
+            "  what to do: `doit clean build:tiny-int4` forgets a result, so that the next build makes it again",
+        ),
+        (
+            ["forget", "--all"],
+            "doit remembers nothing that it could forget: what is made is in the store\n"
+            "  what to do: `doit clean NAME` forgets a result, so that the next build makes it again",
+        ),
+        (
+            ["ignore", "download:tiny"],
+            "nothing can be ignored: a package is made of all its steps\n"
+            "  what to do: name the builds that you want, or take the others out of their recipe",
+        ),
+        (
+            ["-a", "download:tiny"],
+            "-a would make nothing again: what is whole in the store is not made twice\n"
+            "  what to do: `doit clean NAME` forgets a result, and `doit NAME` makes it again",
+        ),
+        (
+            ["build", "-n", "2", "-P", "process"],
+            "-P process would wait for ever for a step that is killed (pydoit/doit#461)\n"
+            "  what to do: leave it out: with -n steps run side by side, each in a child process of its own",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_would_do_nothing_here_is_refused_with_what_does(bench: Bench, words: list[str], told: str) -> None:
+    done = bench.doit(*words)
+    assert done.returncode in (1, 3)
+    assert (done.stdout, done.stderr) == ("", f"ERROR: {told}\n")
+    assert not (bench.artifacts / "store").exists()
+
+
+def test_text_that_the_console_cannot_show_is_escaped_and_no_crash(bench: Bench) -> None:
+    bench.write(recipe(source=HUB, description="한국어 model"))
+    narrow = bench.with_env(PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    for words in ([], ["list"], ["list", "--all"]):
+        assert "\\ud55c\\uad6d\\uc5b4 model" in narrow.build(*words)
+
+
+def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(body, encoding="cp1252"))
+    commands._escape_what_cannot_be_shown()
+    print("파리")
+    sys.stdout.flush()
+    assert body.getvalue() == b"\\ud30c\\ub9ac\n"
+
+
+def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert do(commands.Lint) == 0
+    assert capsys.readouterr().out == "1 recipe with 1 build is well formed\n"
