@@ -76,6 +76,9 @@ def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]
 
     A directory that another run works on just now, and what was not made here, is left alone. A file counts where its last name goes:
     one that also lies in a package that stays frees nothing.
+
+    Raises:
+        Failure: something cannot be removed; what came before it is.
     """
     keep = [*plan.steps, *(build.survey for build in plan.builds if build.survey)]
     left: dict[int, int] = {}  # inode -> names that are not dropped yet
@@ -90,10 +93,19 @@ def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]
                 continue
             size = _given_back(folder, left)
             if not dry_run:
-                files.remove(folder)
+                _remove(folder)
         say(f"{'would drop' if dry_run else 'dropped'}  {folder.relative_to(store.root)}  {size_text(size)}")
         freed += size
     return freed
+
+
+def _remove(path: Path) -> None:
+    try:
+        files.remove(path)
+    except OSError as error:
+        raise Failure(
+            f"{path} cannot be removed: {error.strerror}", remedy="run it as the owner of the artifacts, on a disk that can be written"
+        ) from error
 
 
 @contextmanager

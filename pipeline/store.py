@@ -52,6 +52,22 @@ class Store:
 
     # --- what is there ---
 
+    def refuse_unreadable(self) -> None:
+        """See whether one may look into the folder, if it is there.
+
+        Raises:
+            Failure: one may not.
+        """
+        try:
+            list(self.root.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise Failure(
+                f"the artifacts folder {self.root} cannot be read: {error.strerror}",
+                remedy="set PIPELINE_ARTIFACTS to a folder of your own",
+            ) from error
+
     def folder(self, step: Step) -> Path:
         """Where `step`'s directory is or would be."""
         return self.root / "store" / step.kind / step.key

@@ -37,8 +37,9 @@ def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
     """Read all recipes and plan them.
 
     Raises:
-        Failure: the folder is not there, or recipes have errors (all of them at once).
+        Failure: the folder is not there, recipes have errors (all of them at once), or the artifacts cannot be read.
     """
     recipes, store = recipes_folder(environ), Store(artifacts_folder(environ))
+    store.refuse_unreadable()
     fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
     return Workspace(recipes, store, plan.make(loader.load_all(recipes), fingerprint))

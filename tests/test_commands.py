@@ -128,3 +128,14 @@ def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkey
 def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert do(commands.Lint) == 0
     assert capsys.readouterr().out == "1 recipe with 1 build is well formed\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["prune"], ["build:tiny-int4"]], ids=" ".join)
+def test_artifacts_that_cannot_be_looked_into_are_named(bench: Bench, words: list[str]) -> None:
+    bench.artifacts.symlink_to(bench.artifacts)
+    done = bench.doit(*words)
+    assert done.returncode in (1, 3)
+    assert done.stderr == (
+        f"ERROR: the artifacts folder {bench.artifacts} cannot be read: Too many levels of symbolic links\n"
+        "  what to do: set PIPELINE_ARTIFACTS to a folder of your own\n"
+    )

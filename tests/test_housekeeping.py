@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline import housekeeping, tasks
+from pipeline.errors import Failure
 from pipeline.plan import Plan
 from pipeline.store import Store
 from tests.bench import INT4, recipe
@@ -101,6 +104,22 @@ def test_what_was_not_made_here_is_left_alone_and_named(tmp_path: Path, store: S
         assert freed == 0
         assert said == [f"left     {name}: not known to be made here; remove it yourself if nobody needs it" for name in foreign]
     assert all((store.root / name).exists() for name in foreign)
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = store.root / ".staging" / "export-abc"
+    left.mkdir(parents=True)
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(Failure) as caught:
+        pruned(plan_of(tmp_path), store)
+    assert str(caught.value) == (
+        f"{left} cannot be removed: Read-only file system\n"
+        "  what to do: run it as the owner of the artifacts, on a disk that can be written"
+    )
 
 
 def test_a_package_that_a_kill_left_aside_is_kept_until_it_is_put_back_and_a_stale_one_goes(tmp_path: Path, store: Store) -> None:
