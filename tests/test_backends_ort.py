@@ -267,6 +267,24 @@ def test_a_shared_embedding_is_quantized_as_the_last_matmul_is() -> None:
     assert weights((shared, row(), row(LAST)), build(**INT4, shared_embeddings=False), TIED)
 
 
+def test_a_config_that_does_not_say_it_ties_as_its_model_type_does_by_default() -> None:
+    shared = row("/model/embed_tokens", "GatherBlockQuantized", accuracy_level=0, shape=None)
+    for told, ties in (({}, True), ({"tie_word_embeddings": True}, True), ({"tie_word_embeddings": False}, False)):
+        source = ort_rules.Source({**SOURCE.config, "model_type": "gemma2", **told}, SOURCE.generation, None)
+        assert (weights((shared, row(), row(LAST)), build(**INT4), source) == []) == ties
+        assert (weights(GOOD, build(**INT4), source) == []) == (not ties)
+
+
+def test_transformers_ties_by_default_what_the_table_says() -> None:
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    types = {name for name, kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items() if kind in ort_fit.ARCHITECTURES}
+    assert types >= ort_rules.TIED_BY_DEFAULT
+    for name in types:
+        assert AutoConfig.for_model(name).tie_word_embeddings == ort_rules.ties({"model_type": name}), name
+
+
 def test_the_most_sensitive_layers_get_eight_bits() -> None:
     mixed = build(**INT4, matmul_mixed_precision={"mixed_layers": "int8"})
     layers = range(16)
@@ -403,6 +421,16 @@ def test_end_tokens_and_search_defaults_that_the_builder_leaves_out_are_put_in(t
     assert path.read_bytes() == before
 
 
+def test_the_model_may_be_as_long_as_its_context_whatever_the_generation_config_says(tmp_path: Path) -> None:
+    path = tmp_path / "genai_config.json"
+    path.write_text(json.dumps(made()), encoding="utf-8")
+    generation = {**SOURCE.generation, "max_length": 20, "chunk_size": 3}
+    assert ort_build.mend(tmp_path, generation) == {}
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert told == made()
+    assert config(told, source=ort_rules.Source(SOURCE.config, generation, None)) == []
+
+
 def test_without_a_generation_config_the_end_tokens_of_config_json_count(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"eos_token_id": 5, "temperature": 0.1}', encoding="utf-8")
     assert ort_build.generation_config(tmp_path) == {"eos_token_id": 5}
@@ -461,6 +489,16 @@ UNFIT: dict[str, tuple[OnnxRuntimeGenAI, dict[str, Any], str]] = {
         {"tie_word_embeddings": True},
         "the embedding has the last MatMul's weights in this model, so Gather in op_types_to_quantize would change nothing",
     ),
+    "nothing to gather, by the model type's default": (
+        build(**INT4, op_types_to_quantize=["MatMul", "Gather"]),
+        {"model_type": "smollm3"},
+        "the embedding has the last MatMul's weights in this model, so Gather in op_types_to_quantize would change nothing",
+    ),
+    "nothing to share, against the model type's default": (
+        build(**INT4, shared_embeddings=True),
+        {"model_type": "smollm3", "tie_word_embeddings": False},
+        "shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two",
+    ),
 }
 
 
@@ -481,6 +519,7 @@ def test_a_checkpoint_that_is_quantized_already_is_refused_by_openvino_too() -> 
 def test_what_fits_is_not_refused() -> None:
     assert ort_fit.preflight(build(**INT4), survey()) == ()
     assert ort_fit.preflight(build(**INT4, shared_embeddings=True), survey(tie_word_embeddings=True)) == ()
+    assert ort_fit.preflight(build(**INT4, shared_embeddings=True), survey(model_type="gemma2")) == ()
 
 
 def test_the_builder_knows_every_architecture_that_is_let_in() -> None:
@@ -488,6 +527,13 @@ def test_the_builder_knows_every_architecture_that_is_let_in() -> None:
     assert spec and spec.submodule_search_locations
     text = (Path(next(iter(spec.submodule_search_locations))) / "models/builder.py").read_text(encoding="utf-8")
     assert [name for name in ort_fit.ARCHITECTURES if f'"{name}"' not in text] == []
+
+
+def test_a_gemma_3_is_refused_as_long_as_transformers_takes_away_what_its_builder_reads() -> None:
+    from transformers import Gemma3TextConfig
+
+    assert not hasattr(Gemma3TextConfig(rope_local_base_freq=10_000.0), "rope_local_base_freq")
+    assert len(ort_fit.preflight(build(**INT4), survey(architectures=["Gemma3ForCausalLM"]))) == 1
 
 
 def test_the_estimate_of_the_disk_is_near_what_is_made() -> None:

@@ -169,3 +169,18 @@ def test_another_run_in_another_process_gives_the_same_bytes(
     assert made.facts["mended"] == {"tokenizer.json": "digits split by a regular expression"}
     for name in names:
         assert (sha256(made.files / name) == sha256(files / name)) == (name != "tokenizer.json"), name
+
+
+def test_a_model_whose_type_ties_by_default_is_made_and_verified(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, SmolLM3Config
+
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, checkpoint, ignore=shutil.ignore_patterns("*.safetensors", "generation_config.json"))
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    tiny = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    same = {name: tiny[name] for name in ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings")}
+    AutoModelForCausalLM.from_config(SmolLM3Config(**sizes, **same)).save_pretrained(checkpoint)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    assert config.pop("tie_word_embeddings")  # earlier releases of transformers do not write it where it is the default
+    (checkpoint / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert make(build(**INT4), tmp_path / "made", checkpoint).verification.faults == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pipeline.backends import ort_rules
 from pipeline.backends.base import Estimate
 from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from pipeline.recipe import BuildOptions
@@ -12,12 +13,12 @@ from pipeline.step import Step
 from pipeline.survey import Survey
 
 # Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs ort_rules can judge.
+# Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
 ARCHITECTURES = frozenset(
     {
         "Ernie4_5ForCausalLM",
         "GemmaForCausalLM",
         "Gemma2ForCausalLM",
-        "Gemma3ForCausalLM",
         "GraniteForCausalLM",
         "LlamaForCausalLM",
         "MistralForCausalLM",
@@ -49,7 +50,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
             f"the checkpoint is quantized already ({method}): most options would not reach its weights, and there is no unquantized "
             "model to hold its answers against; take the one that it was made from"
         )
-    ties = bool(config.get("tie_word_embeddings", False))
+    ties = ort_rules.ties(config)
     if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")
     if (

@@ -15,6 +15,21 @@ from typing import Any
 from pipeline.workers import events, hermetic, leash, mapped
 
 LAYER = re.compile(r"Reading layer (\d+)")
+# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
+SEARCH = (
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "length_penalty",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "num_return_sequences",
+    "repetition_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
+)
 
 
 class Said(io.TextIOBase):
@@ -86,8 +101,9 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     mended: dict[str, Any] = {}
     if short := [token for token in wanted if token not in has]:
         config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
-    for name, value in generation.items():
-        if name in config["search"] and value is not None and config["search"][name] != value:
+    for name in SEARCH:
+        value = generation.get(name)
+        if value is not None and config["search"][name] != value:
             config["search"][name] = mended[name] = value
     if mended:
         path.write_text(json.dumps(config, indent=4), encoding="utf-8")
