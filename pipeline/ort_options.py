@@ -35,6 +35,8 @@ TITLES: Mapping[Provider, str] = {
     "webgpu": "WebGPU",
     "NvTensorRtRtx": "TensorRT for RTX",
 }
+EMBEDDING = "/model/embed_tokens/Gather"
+LAST = "/lm_head/MatMul"
 _CAPTURES = ("cuda", "dml", "webgpu")
 _FLOAT = "weights in floating point are not quantized"
 _QUANTIZED = ("symmetric", "block_size", "accuracy_level", "algorithm", "nodes_to_exclude")
@@ -85,6 +87,14 @@ class OrtInt8(MatMulNBits):
         "use_qdq": "8 bits exist as MatMulNBits only; use_qdq does not apply",  # builder refuses
         "shared_embeddings": "8-bit weights cannot serve as the embedding too, so shared_embeddings would change nothing",  # base ignores
     }
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *MatMulNBits.rules,
+        Rule(
+            "nodes_to_exclude",
+            lambda q: EMBEDDING in q.nodes_to_exclude,
+            f"embeddings cannot have 8 bits, so leaving out {EMBEDDING} would change nothing",
+        ),
+    )
 
 
 class MixedPrecision(Model):
@@ -123,10 +133,17 @@ class OrtInt4(MatMulNBits):
         """
         last_is_8 = self.matmul_mixed_precision is not None and self.matmul_mixed_precision.last_matmul is not None
         by_default = self.algorithm == "default"
-        return not (self.use_qdq or "/lm_head/MatMul" in self.nodes_to_exclude or (by_default and (self.symmetric is False or last_is_8)))
+        return not (self.use_qdq or LAST in self.nodes_to_exclude or (by_default and (self.symmetric is False or last_is_8)))
 
     rules: ClassVar[tuple[Rule, ...]] = (
         *MatMulNBits.rules,
+        # base: only Gather and shared_embeddings quantize it, so this would be the same model under another name.
+        Rule(
+            "nodes_to_exclude",
+            lambda q: EMBEDDING in q.nodes_to_exclude,
+            "the embedding is in floating point unless Gather is to be quantized or it shares the last MatMul's weights",
+            "Leave Gather out of op_types_to_quantize, and for a model that ties its embeddings say shared_embeddings: false.",
+        ),
         Rule("op_types_to_quantize", lambda q: "MatMul" not in q.op_types_to_quantize, "without MatMul hardly any weight would get 4 bits"),
         # rtn ignores all but MatMul.
         Rule(
@@ -155,9 +172,7 @@ class OrtInt4(MatMulNBits):
         # base ignores: exclusions come first.
         Rule(
             "matmul_mixed_precision",
-            lambda q: (
-                "/lm_head/MatMul" in q.nodes_to_exclude and q.matmul_mixed_precision is not None and q.matmul_mixed_precision.last_matmul
-            ),
+            lambda q: LAST in q.nodes_to_exclude and q.matmul_mixed_precision is not None and q.matmul_mixed_precision.last_matmul,
             "/lm_head/MatMul is in nodes_to_exclude, so last_matmul would change nothing",
         ),
         Rule(

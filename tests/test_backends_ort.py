@@ -267,6 +267,21 @@ def test_a_shared_embedding_is_quantized_as_the_last_matmul_is() -> None:
     assert weights((shared, row(), row(LAST)), build(**INT4, shared_embeddings=False), TIED)
 
 
+def test_an_excluded_node_that_would_not_be_quantized_in_any_case_is_a_fault() -> None:
+    options = model_step(build(**INT4)).options
+    excluded = {**options, "quantization": {**options["quantization"], "nodes_to_exclude": ["/model/embed_tokens/Gather"]}}
+    assert list(ort_rules.judge_weights(GOOD, SOURCE, excluded)) == [
+        "/model/embed_tokens/Gather would not be quantized in any case, so leaving it in floating point changes nothing"
+    ]
+
+
+def test_a_last_matmul_that_is_left_out_of_eight_bits_serves_as_a_tied_embedding() -> None:
+    without = build(weights="int8", nodes_to_exclude=[LAST])
+    assert weights((row(bits=8), plain(LAST)), without, TIED) == []
+    assert weights((EMBEDDING, row(bits=8), plain(LAST)), without) == []
+    assert weights((EMBEDDING, row(bits=8), row(LAST, bits=8)), build(weights="int8"), TIED) == []
+
+
 def test_a_config_that_does_not_say_it_ties_as_its_model_type_does_by_default() -> None:
     shared = row("/model/embed_tokens", "GatherBlockQuantized", accuracy_level=0, shape=None)
     for told, ties in (({}, True), ({"tie_word_embeddings": True}, True), ({"tie_word_embeddings": False}, False)):

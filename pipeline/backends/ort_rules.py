@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import survey
+from pipeline.ort_options import LAST
 from pipeline.workers.ort_build import SEARCH
 
-LAST = "/lm_head/MatMul"
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
 _NAMES = {element: name for name, element in _TYPES.items()}
 _SUFFIX = re.compile(r"(_matmul)?_Q[48]$")  # what the quantizers append to a node's name
@@ -105,7 +105,6 @@ def measure(rows: Iterable[Row]) -> dict[str, Any]:
 def judge_weights(rows: Iterable[Row], source: Source, options: Mapping[str, Any]) -> Iterator[str]:
     """Every matrix has the bits, blocks, zero points, accuracy level and type asked for it, and none is missing."""
     rows = list(rows)
-    asked = options["quantization"]
     wrong: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         should = described(_expected(row, source, options))
@@ -114,8 +113,7 @@ def judge_weights(rows: Iterable[Row], source: Source, options: Mapping[str, Any
     for (found, should), names in wrong.items():
         more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         yield f"the weight of {names[0]}{more} is {found}, should be {should}"
-    there = {name_of(row) for row in rows}
-    yield from (f"there is no {name} to leave in floating point" for name in asked.get("nodes_to_exclude", ()) if name not in there)
+    yield from _judge_exclusions(rows, source, options)
     own = [row for row in rows if row["op"] in _GATHERS and row["shape"]]
     if bool(own) == shares(source, options):
         yield f"the embedding {'has weights of its own' if own else 'shares those of the last MatMul'}, against what was asked"
@@ -124,25 +122,50 @@ def judge_weights(rows: Iterable[Row], source: Source, options: Mapping[str, Any
         yield f"the model's matrices have {count:,} weights, the checkpoint's {source.matrix_weights:,}"
 
 
+def _judge_exclusions(rows: Iterable[Row], source: Source, options: Mapping[str, Any]) -> Iterator[str]:
+    """Every node that is to be left in floating point is there, and would have been quantized."""
+    without = {name_of(row): _unless_excluded(row, source, options) for row in rows}
+    for name in options["quantization"].get("nodes_to_exclude", ()):
+        if name not in without:
+            yield f"there is no {name} to leave in floating point"
+        elif without[name]["bits"] is None:
+            yield f"{name} would not be quantized in any case, so leaving it in floating point changes nothing"
+
+
 def shares(source: Source, options: Mapping[str, Any]) -> bool:
-    """Whether the embedding should have the last MatMul's weights; 8-bit builds cannot (base.make_tied_embeddings_init)."""
+    """Whether the embedding should have the last MatMul's weights.
+
+    Those of 8 bits it cannot have, but an int8 build whose last MatMul is left out has them in floating point
+    (base.make_tied_embeddings_init).
+    """
     asked = options["quantization"]
     if asked["weights"] == "int8":
-        return False
+        return source.ties and LAST in asked["nodes_to_exclude"]
     wish: bool | None = asked["shared_embeddings"]
     return source.ties if wish is None else wish
 
 
 def _expected(row: Row, source: Source, options: Mapping[str, Any]) -> Row:
     """The row as it should be."""
+    if name_of(row) in options["quantization"].get("nodes_to_exclude", ()):
+        return _plain(options)
+    return _unless_excluded(row, source, options)
+
+
+def _plain(options: Mapping[str, Any]) -> Row:
+    return {"bits": None, "type": io_type(options)}
+
+
+def _unless_excluded(row: Row, source: Source, options: Mapping[str, Any]) -> Row:
+    """The row as it should be if nodes_to_exclude does not name it."""
     asked, name = options["quantization"], name_of(row)
-    plain = {"bits": None, "type": io_type(options)}
-    if "block_size" not in asked or name in asked["nodes_to_exclude"]:
+    plain = _plain(options)
+    if "block_size" not in asked:
         return plain
-    quantized = plain | {"block_size": asked["block_size"], "zero_points": not asked["symmetric"]}
+    quantized = {**plain, "block_size": asked["block_size"], "zero_points": not asked["symmetric"]}
     if row["op"] not in _GATHERS:
         return quantized | {"bits": _bits(name, source, asked), "accuracy_level": asked["accuracy_level"]}
-    if shares(source, options):
+    if asked["weights"] == "int4" and shares(source, options):
         return quantized | {"bits": _bits(LAST, source, asked), "accuracy_level": 0}
     if "Gather" in asked.get("op_types_to_quantize", ()):
         return quantized | {"bits": 4, "accuracy_level": 0}
