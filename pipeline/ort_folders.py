@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from pipeline.ort_options import MatMulNBits, OnnxRuntimeGenAI, OrtFloat, OrtInt4
@@ -11,16 +12,29 @@ _PROVIDERS = {"dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
 # MLAS' rounding, the default, is round-to-nearest too, and Microsoft's folders call it rtn; the other is neural-compressor's.
 _ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
 
+_LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a whole path
+
 
 def folder(build: OnnxRuntimeGenAI) -> str:
     """The folder of a build in its normal form, below the repository, with forward slashes.
 
     `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
     then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
-    is appended. Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement, come to the same.
+    is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
+    Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement, come to the same.
     """
     provider = build.execution_provider
-    return f"{_GROUPS.get(provider, provider)}/{'-'.join([_PROVIDERS.get(provider, provider), *_parts(build)])}"
+    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(build)])}"
+
+
+def _joined(parts: list[str]) -> str:
+    whole = "-".join(parts)
+    if len(whole.encode()) <= _LONGEST:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    while len("-".join([*parts, digest]).encode()) > _LONGEST:
+        parts = parts[:-1]
+    return "-".join([*parts, digest])
 
 
 def _parts(build: OnnxRuntimeGenAI) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 VALIDATE_FORMAT = 2  # 2: OpenVINO answers in the model's own precision, whatever the processor
-PACKAGE_FORMAT = 2  # 2: with bom.json, provenance.json and SHA256SUMS
+PACKAGE_FORMAT = 3  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,20 @@ def test_folders_are_named_as_microsoft_names_them(name: str) -> None:
     assert folder(normal(FOLDERS[name])) == name
 
 
+def excluding(count: int) -> OnnxRuntimeGenAI:
+    return build(**INT4, nodes_to_exclude=[LAST, *(f"/model/layers.{layer}/mlp/down_proj/MatMul" for layer in range(count))])
+
+
+def test_a_folder_name_stays_short_and_its_own_however_much_is_excluded() -> None:
+    base = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4-without-lm_head-MatMul"
+    assert folder(normal(excluding(1))) == f"{base}-62570b2b"
+    long = [*(excluding(count) for count in (1, 2, 8, 32)), build(**INT4, nodes_to_exclude=["/" + "n" * 300])]
+    long += [build(**INT4, algorithm="rtn", symmetric=False, nodes_to_exclude=["é" * 99, "/" + "x" * 300])]
+    names = [folder(normal(one)).partition("/")[2] for one in long]
+    assert len(set(names)) == len(long)
+    assert max(len(name.encode()) for name in names) < 100
+
+
 def test_the_package_has_the_builders_files_in_that_folder(tmp_path: Path) -> None:
     for name in ("model.onnx", "genai_config.json"):
         (tmp_path / name).touch()
