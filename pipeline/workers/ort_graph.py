@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 from onnx import TensorProto
 
 
@@ -37,7 +38,8 @@ def _row(node: onnx.NodeProto, initializers: dict[str, TensorProto], dequantized
             source = dequantized[node.input[1]]
             block = next(attribute.i for attribute in source.attribute if attribute.name == "block_size")
             data = initializers[source.input[0]]
-            return row | _blocks(4, block, _given(source, 2)) | {"type": _type(initializers[source.input[1]]), "shape": list(data.dims)}
+            bits = ir.DataType(data.data_type).bitwidth
+            return row | _blocks(bits, block, _given(source, 2)) | {"type": _type(initializers[source.input[1]]), "shape": list(data.dims)}
         case "MatMul" | "Gather" | "Attention":  # that of fp32 on cuda holds q, k and v
             data = initializers.get(node.input[0 if node.op_type == "Gather" else 1])
             if data is None or len(data.dims) != 2:
