@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,9 +124,8 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
     consent.refuse_code(missing(todo, session.store))
     for build in (one for whole in todo for one in whole.members or (whole,)):
         if survey := survey_of(build, session, ask=True):
-            reasons += [
-                f"{build.name}: {reason}" for reason in BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey)
-            ]
+            unfit = (*BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey), *_too_long(build, survey))
+            reasons += [f"{build.name}: {reason}" for reason in unfit]
     if reasons:
         raise Failure(
             "the recipe does not fit the model",
@@ -136,6 +135,17 @@ def check(builds: Iterable[Build], session: Session) -> Forecast:
     expected = forecast(todo, session, ask=False)
     check_room(expected, session.store)
     return expected
+
+
+def _too_long(build: Build, survey: Survey) -> Iterator[str]:
+    """Golden prompts whose answers may have more tokens than fit behind a prompt."""
+    context = surveys.context_tokens(survey.config)
+    for number, golden in enumerate(build.asked.golden, start=1):
+        if context is not None and golden.max_new_tokens >= context:
+            yield (
+                f"golden prompt {number} lets its answer have {golden.max_new_tokens} tokens (max_new_tokens), "
+                f"and the model takes {context}, those of the prompt among them"
+            )
 
 
 def check_room(expected: Forecast, store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ class Survey(Written):
                 count *= size
             total += count
         return total
+
+
+def context_tokens(config: Mapping[str, Any]) -> int | None:
+    """How many tokens prompt and answer may have together, by a config.json; None where it does not say."""
+    context: int | None = config.get("seq_length", config.get("max_position_embeddings"))
+    return context
 
 
 def read_checkpoint(folder: Path) -> Survey:

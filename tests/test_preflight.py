@@ -61,6 +61,19 @@ def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what
     )
 
 
+def test_an_answer_that_cannot_fit_into_the_context_is_refused_with_both_numbers(tmp_path: Path, session: Session) -> None:
+    golden = [{"prompt": "Hi", "contains": ["Hi"], "max_new_tokens": tokens} for tokens in (511, 512)]
+    build = build_of(tmp_path, golden=golden)
+    assert build.survey
+    put(build.survey, session.store, survey_json=survey(640, max_position_embeddings=512).model_dump_json())
+    assert refusal(build, session) == (
+        "the recipe does not fit the model\n"
+        "    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, "
+        "those of the prompt among them\n"
+        "  what to do: change these options in the recipe; nothing was downloaded for them"
+    )
+
+
 def test_what_fits_is_not_refused_and_its_forecast_grows_with_the_model(tmp_path: Path, session: Session) -> None:
     build = build_of(tmp_path)
     surveyed(build, session)

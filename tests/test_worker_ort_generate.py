@@ -14,14 +14,14 @@ from tests.worker import ROOT, Said, run
 FAKE = ROOT / "tests/fake_windows"
 
 
-def generate(provider: str, folder: Path) -> Said:
+def generate(provider: str, folder: Path, context: int = 512) -> Said:
     """Run the worker on a model folder of nothing but a configuration."""
     one = build(provider, weights="int4")
     model = folder / ort_genai.folder(one)
     model.mkdir(parents=True)
     options = [] if provider == "cpu" else [{provider: {}}]
     decoder = {"session_options": {"provider_options": options}, "filename": "model.onnx"}
-    (model / "genai_config.json").write_text(json.dumps({"model": {"decoder": decoder}}), encoding="utf-8")
+    (model / "genai_config.json").write_text(json.dumps({"model": {"context_length": context, "decoder": decoder}}), encoding="utf-8")
     prompt = {"messages": [{"role": "user", "content": "say ok"}], "max_new_tokens": 4}
     (folder / "request.json").write_text(json.dumps({"prompts": [prompt]}), encoding="utf-8")
     command = ort_genai.generate(one, {}, folder, folder / "request.json", folder / "answers.jsonl")
@@ -54,3 +54,15 @@ def test_a_cpu_model_stands_in_for_nothing(tmp_path: Path) -> None:
     assert said.code == 0, said.text
     assert said.facts["device"] == "CPU"
     assert "stand_in" not in said.facts
+
+
+def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_answered(tmp_path: Path) -> None:
+    assert generate("dml", tmp_path / "fits", context=6).code == 0
+    said = generate("dml", tmp_path / "over", context=5)
+    assert (said.code, said.refusal) == (
+        3,
+        "The model's context has 5 tokens, and not all golden prompts fit in with their answers.\n"
+        "prompt 1: 2 tokens, and 4 of its answer (max_new_tokens)\n"
+        "Give these prompts a smaller max_new_tokens, or shorten them.",
+    )
+    assert not (tmp_path / "over/answers.jsonl").exists()

@@ -231,7 +231,7 @@ def judge_config(made: Mapping[str, Any], source: Source, options: Mapping[str, 
         yield "neither generation_config.json nor config.json names an end token, so answers would not end"
     if short := [token for token in source.end_tokens if token not in end_tokens(made)]:
         yield f"genai_config.json lacks the end tokens {short}: answers would not end"
-    context = source.config.get("seq_length", source.config.get("max_position_embeddings"))
+    context = survey.context_tokens(source.config)
     found = {"context_length": model["context_length"], "max_length": search["max_length"], "vocab_size": model["vocab_size"]}
     should = {"context_length": context, "max_length": context, "vocab_size": source.config["vocab_size"]}
     found["num_hidden_layers"] = model["decoder"]["num_hidden_layers"]

@@ -74,6 +74,24 @@ def encode(tokenizer: Any, prompt: answers.Prompt) -> list[int]:
     return [int(token) for token in tokenizer.encode(text)]
 
 
+def refuse_too_long(folder: Path, tokenizer: Any, asked: list[answers.Prompt]) -> None:
+    """End here if a prompt and the answer that it may have are more than the model's context."""
+    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+    context = config["model"]["context_length"]
+    counts = [(len(encode(tokenizer, prompt)), prompt["max_new_tokens"]) for prompt in asked]
+    too_long = [
+        f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
+        for number, (tokens, new) in enumerate(counts, start=1)
+        if tokens + new > context
+    ]
+    if too_long:
+        events.refuse(
+            f"The model's context has {context} tokens, and not all golden prompts fit in with their answers.",
+            "Give these prompts a smaller max_new_tokens, or shorten them.",
+            too_long,
+        )
+
+
 def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
     """One greedy answer; ends at the end tokens of the folder's genai_config.json."""
     import onnxruntime_genai as og
@@ -121,7 +139,9 @@ def main() -> None:
     model = load(told.model, reason is not None)
     load_s = time.monotonic() - started
     tokenizer = og.Tokenizer(model)
-    answers.write(told.answers, answers.prompts(told.request), partial(answer, model, tokenizer))
+    asked = answers.prompts(told.request)
+    refuse_too_long(told.model, tokenizer, asked)
+    answers.write(told.answers, asked, partial(answer, model, tokenizer))
     more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
     on_cpu = model.device_type == "CPU"
     answers.report(
