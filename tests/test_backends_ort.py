@@ -330,6 +330,15 @@ def test_a_weight_that_is_not_in_the_model_is_missed() -> None:
     assert weights(GOOD[:2], build(**INT4), source) == ["the model's matrices have 128 weights, the checkpoint's 192"]
 
 
+@pytest.mark.parametrize("ties", [True, False])
+def test_an_embedding_that_is_stored_a_second_time_is_counted_once_where_it_is_tied(ties: bool, tmp_path: Path) -> None:
+    shapes = {"model.embed_tokens.weight": [10, 4], "lm_head.weight": [10, 4], "model.layers.0.q_proj.weight": [4, 4]}
+    header = json.dumps({name: {"dtype": "U8", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (tmp_path / "config.json").write_text(json.dumps({"tie_word_embeddings": ties}), encoding="utf-8")
+    assert ort_rules.read_source(tmp_path).matrix_weights == (56 if ties else 96)
+
+
 def test_the_measured_facts_count_weights_and_name_what_has_other_bits() -> None:
     assert ort_rules.measure((*GOOD, row("/a", bits=8))) == {
         "weights": {"fp32": 64, "int4": 128, "int8": 64},

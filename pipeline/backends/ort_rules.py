@@ -58,7 +58,9 @@ def read_source(checkpoint: Path) -> Source:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     whole = survey.read_checkpoint(checkpoint)
-    matrices = sum(math.prod(tensor.shape) for tensor in whole.tensors if len(tensor.shape) == 2)
+    # Some checkpoints that tie hold the embedding a second time, under the last MatMul's name.
+    again = {"lm_head.weight"} if ties(whole.config) else set()
+    matrices = sum(math.prod(tensor.shape) for tensor in whole.tensors if len(tensor.shape) == 2 and tensor.name not in again)
     return Source(config("config.json"), config("generation_config.json"), None if "quantization_config" in whole.config else matrices)
 
 
