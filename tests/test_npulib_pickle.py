@@ -72,3 +72,28 @@ def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as opened:
         opened.writestr("model/more.pkl", b"")
     assert refusal(path) == "there are 2 pickles in it, should be one"
+
+
+def program(folder: Path, code: bytes) -> Path:
+    """A file whose pickle is this very program."""
+    path = folder / "pytorch_npu_model.pt"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("model/data.pkl", code)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (b"cbuiltins\nset\nK\x01\x85R.", "its pickle makes no sense: 'int' object is not iterable"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "its pickle makes no sense: _tensor() missing 3 required positional arguments"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\nK\x01K\x02K\x03\x87R.", "its pickle makes no sense: 'int' object has no attribute 'dtype'"),
+        (b"X\x01\0\0\0\xff.", "its pickle makes no sense: 'utf-8' codec can't decode"),
+        (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it asks for (1, 2, 3, 4, 5), which is no storage of a tensor"),
+        (b"NQ.", "it asks for None, which is no storage of a tensor"),
+        (b"h\x05.", "it is not whole: Memo value not found at index 5"),
+        (b"X\x01\0\0\0a0.", "it is not whole: "),
+    ],
+)
+def test_a_program_that_makes_no_sense_is_refused(tmp_path: Path, code: bytes, reason: str) -> None:
+    assert refusal(program(tmp_path, b"\x80\x02" + code)).startswith(reason)

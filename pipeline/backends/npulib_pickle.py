@@ -63,7 +63,7 @@ def read(path: Path) -> Thing:
                 raise Foreign(f"there are {len(programs)} pickles in it, should be one")
             sizes = {info.filename: info.file_size for info in archive.infolist()}
             with archive.open(programs[0]) as program:
-                model = _Reader(program, programs[0].removesuffix("data.pkl"), sizes).load()
+                model = _load(_Reader(program, programs[0].removesuffix("data.pkl"), sizes))
     except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
         raise Foreign(f"it is not whole: {error}") from error
     if not isinstance(model, Thing):
@@ -84,6 +84,16 @@ def parameters(module: Thing) -> Mapping[str, Tensor]:
     registered = vars(module).get("_parameters", {})
     plain = {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
     return plain | {name: value for name, value in registered.items() if isinstance(value, Tensor)}
+
+
+def _load(reader: _Reader) -> Any:
+    """What the reader reads; a program that makes no sense ends in whatever its next instruction cannot do."""
+    try:
+        return reader.load()
+    except Foreign:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Foreign(f"its pickle makes no sense: {error}") from error
 
 
 class _Reader(pickle.Unpickler):
@@ -107,7 +117,11 @@ class _Reader(pickle.Unpickler):
         raise Foreign(f"it refers to {full}, which a compiled Phi-3 has no use for")
 
     def persistent_load(self, pid: Any) -> Tensor:
-        _, dtype, key, _, count = pid
+        match pid:
+            case ("storage", str(dtype), str(key), _, int(count)) if dtype in _WIDTHS:
+                pass
+            case _:
+                raise Foreign(f"it asks for {pid!r}, which is no storage of a tensor")
         if self.sizes.get(f"{self.prefix}data/{key}") != count * _WIDTHS[dtype]:
             raise Foreign(f"the {count} numbers of tensor {key} are not all in it")
         return Tensor(dtype, (count,))
