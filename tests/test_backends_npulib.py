@@ -114,22 +114,36 @@ def test_a_config_of_the_older_kind_stays_as_it_is() -> None:
     assert npulib_checkpoint.config(old) == old
 
 
+LONG = {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}
+ALL_OF_A_HEAD = "transformers 4.46 rotates all of a head for these models, this one only 0.75 of it"
+SCALED = "this lane compiles models with plain rotary embeddings, and this one scales them: longrope"
+
+
 @pytest.mark.parametrize(
-    ("rope", "what"),
+    ("rope", "reasons"),
     [
-        ({"rope_type": "longrope", "rope_theta": 1.0}, "transformers 4.46 has no way to say this model's rotary embeddings: longrope."),
-        ({"rope_theta": 1.0, "factor": 2}, "transformers 4.46 has no way to say this model's rotary embeddings: factor."),
         (
-            {"rope_theta": 1.0, "partial_rotary_factor": 0.5},
-            "transformers 4.46 rotates all of a head for these models, this one only 0.5 of it.",
+            {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1.0}},
+            ["transformers 4.46 has no way to say this model's rotary embeddings: longrope"],
         ),
+        (
+            {"rope_parameters": {"rope_theta": 1.0, "factor": 2}},
+            ["transformers 4.46 has no way to say this model's rotary embeddings: factor"],
+        ),
+        ({"rope_parameters": {"rope_theta": 1.0, "partial_rotary_factor": 0.75}}, [ALL_OF_A_HEAD]),
+        ({"rope_theta": 1.0, "rope_scaling": LONG}, [SCALED]),  # Phi-3-mini-128k
+        ({"rope_theta": 1.0, "rope_scaling": LONG, "partial_rotary_factor": 0.75}, [SCALED, ALL_OF_A_HEAD]),  # Phi-4-mini
     ],
 )
-def test_what_the_older_words_cannot_say_is_refused(rope: dict[str, Any], what: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_rotary_embeddings_of_another_kind_are_refused_before_the_download_and_by_the_worker(
+    rope: dict[str, Any], reasons: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = {"model_type": "phi3", **rope}
+    assert npulib.preflight(options(), PHI3.model_copy(update={"config": config})) == tuple(reasons)
     with pytest.raises(SystemExit):
-        npulib_checkpoint.rope(rope)
+        npulib_checkpoint.config(config)
     event = json.loads(capfd.readouterr().out.strip().removeprefix("@bakehouse "))
-    assert event["what"] == what
+    assert event["what"] == f"{reasons[0]}."
 
 
 def test_a_tokenizer_gets_its_older_class_and_its_template_inside() -> None:
@@ -158,8 +172,8 @@ def test_the_loader_refuses_changed_bytes_before_it_imports_anything(tmp_path: P
 def test_lint_says_that_the_model_is_a_pickle(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.write(recipe(builds={"int8": build("int8")}, source={"type": "pypi", **_PYPI}))
-    assert bench.build("lint").splitlines()[1:] == [f"  tiny-int8: {NpuLibrary.remark}"]
-    assert "is a pickle" in NpuLibrary.remark and "publish.allow_pickle: true" in NpuLibrary.remark
+    assert bench.build("lint").splitlines()[1:] == [f"  tiny-int8: {options('int8').remark()}"]
+    assert "is a pickle" in options("int8").remark() and "publish.allow_pickle: true" in options("int8").remark()
 
 
 _PYPI = {"package": "x", "version": "1", "file": "x.gguf", "sha256": "0" * 64, "license": "MIT"}

@@ -26,7 +26,7 @@ from pipeline.npulib_options import NpuLibrary
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 from pipeline.survey import Survey
-from pipeline.workers import environment, safetensors_files
+from pipeline.workers import environment, npulib_checkpoint, safetensors_files
 
 MAKER = "intel-npu-acceleration-library"
 MODEL, LOADER = "pytorch_npu_model.pt", "load.py"
@@ -128,6 +128,8 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     if survey.config.get("quantization_config"):
         reasons.append("the checkpoint is already quantized; take the unquantized one as the source")
     return tuple(reasons)
+    if kind == "phi3":
+        reasons += npulib_checkpoint.strange_rope(survey.config)
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:

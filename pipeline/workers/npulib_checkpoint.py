@@ -50,20 +50,27 @@ def config(told: Mapping[str, Any]) -> dict[str, Any]:
     made = older_version({name: value for name, value in told.items() if name not in ("auto_map", "dtype", "rope_parameters")})
     if "dtype" in told:
         made["torch_dtype"] = told["dtype"]
-    return made | rope(told.get("rope_parameters"))
+    if reasons := strange_rope(told):
+        events.refuse(f"{reasons[0]}.", _REMEDY)
+    if parameters := told.get("rope_parameters"):
+        made |= {"rope_theta": parameters["rope_theta"], "rope_scaling": None}
+    return made
 
 
-def rope(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The older fields for rotary embeddings; nothing where the config is of the older kind already."""
-    if parameters is None:
-        return {}
+def strange_rope(told: Mapping[str, Any]) -> list[str]:
+    """What a config says of its rotary embeddings, in the newer or the older words, that this lane does not take; sentences."""
+    parameters = told.get("rope_parameters") or {}
+    scaling = told.get("rope_scaling") or {}
     kind = parameters.get("rope_type", "default")
-    if strange := sorted(parameters.keys() - _ROPE) or ([kind] if kind != "default" else []):
-        events.refuse(f"transformers 4.46 has no way to say this model's rotary embeddings: {', '.join(strange)}.", _REMEDY)
-    factor = parameters.get("partial_rotary_factor", 1.0)
+    strange = sorted(parameters.keys() - _ROPE) or ([kind] if kind != "default" else [])
+    reasons = [f"transformers 4.46 has no way to say this model's rotary embeddings: {', '.join(strange)}"] if strange else []
+    if scaling:
+        kind = scaling.get("rope_type", scaling.get("type", "unknown"))
+        reasons.append(f"this lane compiles models with plain rotary embeddings, and this one scales them: {kind}")
+    factor = parameters.get("partial_rotary_factor", told.get("partial_rotary_factor", 1.0))
     if factor != 1.0:
-        events.refuse(f"transformers 4.46 rotates all of a head for these models, this one only {factor:g} of it.", _REMEDY)
-    return {"rope_theta": parameters["rope_theta"], "rope_scaling": None}
+        reasons.append(f"transformers 4.46 rotates all of a head for these models, this one only {factor:g} of it")
+    return reasons
 
 
 def tokenizer_config(told: Mapping[str, Any], template: str | None) -> dict[str, Any]:
