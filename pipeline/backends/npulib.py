@@ -6,7 +6,6 @@ like any other, and the workers that import the library run in it. Its models ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -220,8 +219,7 @@ def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, floa
 
 
 def _loader(files: Path) -> Iterator[str]:
-    digest = hashlib.sha256((files / MODEL).read_bytes()).hexdigest()
-    told = (_ENVIRONMENTS / f"npulib-{LOADER}.txt").read_text(encoding="utf-8").replace("@SHA256@", digest)
+    told = (_ENVIRONMENTS / f"npulib-{LOADER}.txt").read_text(encoding="utf-8").replace("@SHA256@", file_tools.sha256(files / MODEL))
     if (files / LOADER).read_text(encoding="utf-8") != told:
         yield f"{LOADER} does not name the sha256 of {MODEL}"
 

@@ -144,7 +144,8 @@ def save(model: Any, files: Path) -> None:
     # A hash of Python's, which is another in every process, and compared (transformers 4.46, generate) within one only.
     model.generation_config._original_object_hash = 0
     torch.save(model, files / MODEL)
-    digest = hashlib.sha256((files / MODEL).read_bytes()).hexdigest()
+    with (files / MODEL).open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
     (files / LOADER).write_text(_TEMPLATE.read_text(encoding="utf-8").replace("@SHA256@", digest), encoding="utf-8")
 
 

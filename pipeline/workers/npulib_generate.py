@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import runpy
 import time
 import warnings
@@ -20,7 +19,7 @@ def device() -> tuple[str, str, bool]:
 
     if npu_available():
         return "NPU", f"Intel NPU, driver {get_driver_version()}", False
-    return "CPU", platform.processor() or platform.machine(), True
+    return "CPU", answers.processor(), True
 
 
 def main() -> None:
