@@ -32,24 +32,11 @@ def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
 
 def _bom(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> Any:
     from cyclonedx.model.bom import Bom, BomMetaData
-    from cyclonedx.model.component import Component, ComponentScope, ComponentType
+    from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.tool import ToolRepository
-    from packageurl import PackageURL
 
     root = _model(manifest)
     base = _base_model(manifest)
-    wheels = {wheel.name for wheel in manifest.wheels}
-    tools = [
-        Component(
-            name=name,
-            version=version,
-            type=ComponentType.LIBRARY,
-            bom_ref=f"tool:{name}",
-            scope=ComponentScope.EXCLUDED,  # it made the model and is not in the package
-            purl=PackageURL.from_string(provenance.tool_purl(name, version, installed=name in wheels)),
-        )
-        for name, version in manifest.tools.items()
-    ]
     bom = Bom(
         serial_number=uuid.uuid5(_SERIALS, f"{manifest.key} {manifest.made_at.isoformat()}"),
         metadata=BomMetaData(
@@ -57,10 +44,27 @@ def _bom(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> Any:
             timestamp=manifest.made_at,
             tools=ToolRepository(components=[Component(name="bakehouse", type=ComponentType.APPLICATION)]),
         ),
-        components=[base, *tools, *(_file(file, "file") for file in subjects)],
+        components=[base, *map(_tool, provenance.tools(manifest)), *(_file(file, "file") for file in subjects)],
     )
     bom.register_dependency(root, [base])
     return bom
+
+
+def _tool(tool: provenance.Tool) -> Component:
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentScope, ComponentType
+    from packageurl import PackageURL
+
+    return Component(
+        name=tool.name,
+        version=tool.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"tool:{tool.name}@{tool.version}" if tool.part else f"tool:{tool.name}",
+        scope=ComponentScope.EXCLUDED,  # it made the model and is not in the package
+        description=f"used {tool.part}" if tool.part else None,
+        purl=PackageURL.from_string(tool.purl),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=tool.sha256)] if tool.sha256 else None,
+    )
 
 
 def _model(manifest: PackageManifest) -> Component:

@@ -39,8 +39,6 @@ def render(manifest: PackageManifest) -> str:
     """The card, Markdown with YAML front matter."""
     build = manifest.build
     chats = [golden.messages[0].content for golden in build.golden if golden.messages and len(golden.messages) == 1]
-    # In an environment of its own it was made and run with the packages there.
-    tools = manifest.tools | manifest.measured.get("environment", {}).get("packages", {})
     card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
@@ -48,7 +46,7 @@ def render(manifest: PackageManifest) -> str:
         origin=base_model(build) or manifest.source.described,
         asked=asked(build),
         measured=dict(_flat(manifest.measured)),
-        versions={tool: tools[tool] for tool in _RUNTIME_TOOLS if tool in tools},
+        versions=_versions(manifest),
         name=manifest.name,
         format=format_of(build.options),
         codenames=npu_options.CODENAMES,
@@ -63,6 +61,13 @@ def render(manifest: PackageManifest) -> str:
         licence_file=manifest.licence_file,
     )
     return card
+
+
+def _versions(manifest: PackageManifest) -> dict[str, str]:
+    """The versions that the model was made and run with; of a package that two environments have in two versions, both."""
+    named = [*manifest.tools.items(), *((package.name, package.version) for package in manifest.packages)]
+    found = {tool: dict.fromkeys(version for name, version in named if name == tool) for tool in _RUNTIME_TOOLS}
+    return {tool: ", ".join(versions) for tool, versions in found.items() if versions}
 
 
 def front_matter(manifest: PackageManifest) -> str:

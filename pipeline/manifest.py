@@ -113,6 +113,14 @@ class Wheel(Written):
     record_sha256: str = ""
 
 
+class Package(Written):
+    """What a step installed for itself alone; the sha256 is that of the wheel or source archive ("" if it was copied from here)."""
+
+    name: str
+    version: str
+    sha256: str = ""
+
+
 class Builder(Written):
     """Who made it: URIs of what ran the build and of that very run ("" where there is none), and by which Bakehouse."""
 
@@ -130,7 +138,9 @@ class PackageManifest(Written):
     key: str  # of the package step
     build: ResolvedBuild
     source: SourceRecord
-    tools: dict[str, str]  # of all steps
+    tools: dict[str, str]  # of the steps that made the model and ran it, as their keys name them
+    packages: tuple[Package, ...] = ()  # that those steps installed for themselves, beside the pipeline's own environment
+    reference_tools: dict[str, str] = {}  # of the answers that the model's are compared with
     steps: tuple[StepRun, ...]  # in the order in which they depend on each other
     files: tuple[FileRecord, ...]  # every file of the package but this one and those of `PROOFS`, which are made from it
     measured: dict[str, Any]  # what verify read from the artifact
@@ -138,7 +148,7 @@ class PackageManifest(Written):
     targets: tuple[str, ...]  # devices that it is made for
     made_at: datetime
     made_on: dict[str, str]
-    wheels: tuple[Wheel, ...] = ()  # of the tools, those that are installed in this environment
+    wheels: tuple[Wheel, ...] = ()  # of all tools, those that are installed in this environment
     builder: Builder = Builder()
     members: tuple[PackageManifest, ...] = ()  # of a repository: the packages in it; `build` and `validation` are the first's
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from pipeline.manifest import Builder, FileRecord, PackageManifest, Wheel
+from pipeline.manifest import Builder, FileRecord, PackageManifest
 from pipeline.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
@@ -90,7 +91,7 @@ def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict
             "steps": [{"kind": step.kind, "key": step.key, "commands": [list(ran.argv) for ran in step.ran]} for step in manifest.steps],
             "machine": manifest.made_on,
         },
-        "resolvedDependencies": [*source_files(manifest), *_tools(manifest), *_itself(manifest.builder)],
+        "resolvedDependencies": [*source_files(manifest), *map(_dependency, tools(manifest)), *_itself(manifest.builder)],
     }
     metadata = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
     if manifest.builder.invocation:
@@ -134,17 +135,52 @@ def origin_purl(build: ResolvedBuild) -> str:
             assert_never(build.source)
 
 
-def tool_purl(name: str, version: str, *, installed: bool) -> str:
-    """The package URL of a tool: of PyPI if it was found among the installed distributions."""
-    return f"pkg:{'pypi' if installed else 'generic'}/{name.lower().replace('_', '-')}@{version}"
+@dataclass(frozen=True)
+class Tool:
+    """What had a part in making a package.
+
+    Attributes:
+        purl: its package URL: of PyPI if it was found installed, or was installed for this alone.
+        part: what part; "" for the tools that made the model and ran it in the pipeline's own environment.
+        sha256: of its wheel or source archive; "" if unknown.
+        record_sha256: of what its wheel brought (see wheels.py); "" if unknown.
+    """
+
+    name: str
+    version: str
+    purl: str
+    part: str = ""
+    sha256: str = ""
+    record_sha256: str = ""
 
 
-def _tools(manifest: PackageManifest) -> Iterator[dict[str, Any]]:
-    wheels: dict[str, Wheel] = {wheel.name: wheel for wheel in manifest.wheels}
-    for name, version in manifest.tools.items():
-        wheel = wheels.get(name)
-        digest = {"digest": {"record-sha256": wheel.record_sha256}} if wheel and wheel.record_sha256 else {}
-        yield {"name": name, "uri": tool_purl(name, version, installed=wheel is not None), **digest}
+def tools(manifest: PackageManifest) -> Iterator[Tool]:
+    """All that had a part: the pipeline's own tools, what steps installed for themselves, what only the reference's answers took."""
+    records = {(wheel.name, wheel.version): wheel.record_sha256 for wheel in manifest.wheels}
+    packages = {(package.name, package.version): package.sha256 for package in manifest.packages}
+    for tool in manifest.tools.items():
+        if tool in records or tool not in packages:
+            yield Tool(*tool, _purl(*tool, tool in records), record_sha256=records.get(tool, ""))
+    for package, sha256 in packages.items():
+        if sha256 or package not in records:  # else it is a copy of the pipeline's own
+            yield Tool(*package, _purl(*package, True), "in an environment of its own", sha256)
+    for tool in manifest.reference_tools.items():
+        if tool not in manifest.tools.items():
+            yield Tool(*tool, _purl(*tool, tool in records), "for the reference's answers only", record_sha256=records.get(tool, ""))
+
+
+def _purl(name: str, version: str, known: bool) -> str:
+    return f"pkg:{'pypi' if known else 'generic'}/{name.lower().replace('_', '-')}@{version}"
+
+
+def _dependency(tool: Tool) -> dict[str, Any]:
+    digest = {name: value for name, value in (("sha256", tool.sha256), ("record-sha256", tool.record_sha256)) if value}
+    return {
+        "name": tool.name,
+        "uri": tool.purl,
+        **({"digest": digest} if digest else {}),
+        **({"annotations": {"part": tool.part}} if tool.part else {}),
+    }
 
 
 def _itself(builder: Builder) -> Iterator[dict[str, Any]]:

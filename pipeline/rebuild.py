@@ -135,7 +135,7 @@ def other_versions(manifest: PackageManifest, build: Build) -> list[str]:
     here = {name: version for step in build.package.closure() for name, version in step.tools.items()}
     return [
         f"version  {name} {here.get(name, 'is not here')}, the package was made with {version}"
-        for name, version in manifest.tools.items()
+        for name, version in sorted((manifest.tools | manifest.reference_tools).items())
         if here.get(name) != version
     ]
 

@@ -147,6 +147,11 @@ def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
     assert npu_compiler.present(tmp_path) is None
 
 
+def test_the_wheels_of_the_compiler_under_wine_are_named_with_their_hashes() -> None:
+    named = openvino_npu.packages(npu_compiler.setup("openvino-npu"), {})
+    assert [(one.name, len(one.sha256)) for one in named] == [("openvino", 64), ("ziglang", 64)]
+
+
 def test_openvinos_own_compiler_is_taken_before_wine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / npu_compiler.LIBRARY["linux"]).touch()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))

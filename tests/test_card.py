@@ -12,7 +12,7 @@ import yaml
 
 from pipeline import card
 from pipeline.loader import load
-from pipeline.manifest import Agreement, FileRecord, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.manifest import Agreement, FileRecord, Package, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
 from pipeline.publishing import CardWords
 from pipeline.recipe import resolve
 
@@ -225,3 +225,11 @@ def test_an_answer_of_nothing_is_said_to_be_nothing() -> None:
 @pytest.mark.parametrize(("value", "shown"), [("", "` `"), ("a", "`a`"), ("`a", "`` `a ``"), ("a``b", "```a``b```"), ("a|b", "`a\\|b`")])
 def test_inline_code_is_fenced_by_more_backticks_than_it_has(value: str, shown: str) -> None:
     assert card.code(value).replace("  ", " ") == shown
+
+
+def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> None:
+    own = (Package(name="transformers", version="4.46.3", sha256="a1" * 32), Package(name="openvino", version="2024.4.0"))
+    rendered = card.render(manifest(packages=own, reference_tools={"transformers": "5.5.4"}))
+    found = rows(rendered, "Compatibility")
+    assert "| transformers | 4.46.3 |" in found
+    assert "| openvino | 2026.4.1, 2024.4.0 |" in found

@@ -16,6 +16,7 @@ from pipeline.backends import npulib, npulib_pickle
 from pipeline.manifest import StepRecord
 from pipeline.npulib_options import NpuLibrary
 from pipeline.step import Step
+from pipeline.workers import npulib_setup
 from tests import npulib_making as making
 from tests.bench import Bench, ran, recipe
 
@@ -67,6 +68,7 @@ def test_the_environment_is_made_once_and_holds_its_own_versions(built: Bench) -
     assert record.label == "npulib"
     assert record.measured["packages"]["transformers"] == "4.46.3"
     assert record.measured["packages"]["intel-npu-acceleration-library"] == "1.4.0"
+    assert record.measured["compiler"] == npulib_setup.compiler_version()
     folder = built.artifacts / "store" / "setup" / record.key / "files"
     assert not any(path.is_symlink() for path in folder.rglob("*"))
     assert ran(built.build("setup:npulib")) == []
@@ -108,6 +110,23 @@ def test_the_card_says_what_a_pickle_is_and_how_the_model_is_used(built: Bench) 
     assert "| transformers | 4.46.3 |" in card
     if built.manifest("tiny-int8").validation.stand_in:
         assert "as a stand-in for the device that it is made for" in card
+
+
+def test_the_manifest_names_every_package_of_the_environment_and_the_references_tools_as_the_references(built: Bench) -> None:
+    manifest = built.manifest("tiny-int8")
+    packages = {package.name: package for package in manifest.packages}
+    assert {name: packages[name].version for name in ("transformers", "tokenizers", "numpy", "openvino", "torch")} == {
+        "transformers": "4.46.3",
+        "tokenizers": "0.20.3",
+        "numpy": "1.26.4",
+        "openvino": "2024.4.0",
+        "torch": manifest.tools["torch"],
+    }
+    locks = "".join(path.read_text(encoding="utf-8") for path in npulib_setup.LOCKS.glob("npulib*.txt"))
+    assert all(f"--hash=sha256:{package.sha256}" in locks for package in manifest.packages if package.sha256)
+    assert [package.name for package in manifest.packages if not package.sha256 and not package.name.startswith("nvidia")] == ["torch"]
+    assert manifest.tools.keys() == {"intel-npu-acceleration-library", "neural-compressor", "torch"}
+    assert "transformers" in manifest.reference_tools
 
 
 def test_no_path_of_this_machine_is_in_the_pickle_or_in_the_lanes_commands(built: Bench) -> None:

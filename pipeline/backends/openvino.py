@@ -12,14 +12,17 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from pipeline.backends import openvino_ir, openvino_rules
-from pipeline.backends.base import installed
+from pipeline.backends.base import installed, packages
 from pipeline.backends.openvino_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
 
-__all__ = ["command", "estimate", "generate", "generate_tools", "layout", "missing", "preflight", "steps", "targets", "toolchain", "verify"]
+__all__ = [
+    "command", "estimate", "generate", "generate_tools", "layout", "missing", "packages", "preflight", "steps", "targets", "toolchain",
+    "verify",
+]  # fmt: skip
 
 MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))

@@ -17,6 +17,7 @@ from pipeline.backends.openvino_fit import compressed_bytes
 from pipeline.backends.openvino_fit import estimate as openvino_estimate
 from pipeline.backends.openvino_fit import preflight as openvino_preflight
 from pipeline.maker import Command, Verification, worker
+from pipeline.manifest import Package
 from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Step
@@ -126,6 +127,11 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(round(1.4 * model) + _PREFIX_BYTES, compiling_bytes(model))
         case _:
             return openvino_estimate(step, survey)
+
+
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+    """The wheels of the compiler under Wine."""
+    return npu_compiler.packages(step)
 
 
 def compiling_bytes(model_bytes: int) -> int:

@@ -16,14 +16,17 @@ from typing import Any
 
 from pipeline import ort_folders, ort_options
 from pipeline.backends import ort_rules, ort_words
-from pipeline.backends.base import installed
+from pipeline.backends.base import installed, packages
 from pipeline.backends.ort_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.ort_options import TITLES, OnnxRuntimeGenAI
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 
-__all__ = ["command", "estimate", "generate", "generate_tools", "layout", "missing", "preflight", "steps", "targets", "toolchain", "verify"]
+__all__ = [
+    "command", "estimate", "generate", "generate_tools", "layout", "missing", "packages", "preflight", "steps", "targets", "toolchain",
+    "verify",
+]  # fmt: skip
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
 

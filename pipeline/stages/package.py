@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
@@ -12,7 +13,7 @@ import yaml
 from pipeline import card, files, proof, wheels
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
-from pipeline.manifest import PackageManifest, SourceRecord, StepRecord, StepRun, Validation
+from pipeline.manifest import Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from pipeline.session import Session, builder, machine
 from pipeline.stages.making import Made, make
@@ -68,14 +69,17 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
     source = _record(next(step.need("checkpoint").closure()), store)
-    tools = {name: version for record in records for name, version in record.tools.items()}
+    tools = _tools(record for record in records if record.kind != "reference")
+    reference_tools = _tools(record for record in records if record.kind == "reference")
     validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
     return PackageManifest(
         name=build.name,
         key=step.key,
         build=build,
         source=SourceRecord(described=_described(build.source), files=source.files),
-        tools=dict(sorted(tools.items())),
+        tools=tools,
+        packages=_packages(step, backend, store),
+        reference_tools=reference_tools,
         steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
         measured={role: _record(needed, store).measured for role, needed in step.needs if role not in ("checkpoint", "validate")},
@@ -83,9 +87,20 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),
         made_on=machine(),
-        wheels=wheels.installed(tools),
+        wheels=wheels.installed(tools | reference_tools),
         builder=builder(),
     )
+
+
+def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
+    return dict(sorted((name, version) for record in records for name, version in record.tools.items()))
+
+
+def _packages(step: Step, backend: Backend, store: Store) -> tuple[Package, ...]:
+    """What the backend's steps installed for themselves, by name."""
+    own = [needed for needed in step.closure() if needed.kind == "setup"]
+    found = {package for needed in own for package in backend.packages(needed, _record(needed, store).facts)}
+    return tuple(sorted(found, key=lambda package: (package.name, package.version)))
 
 
 def _record(step: Step, store: Store) -> StepRecord:

@@ -59,6 +59,10 @@ def _manifest(step: Step, members: list[PackageManifest]) -> PackageManifest:
             "key": step.key,
             "build": first.build.model_copy(update=name),
             "tools": dict(sorted({name: version for member in members for name, version in member.tools.items()}.items())),
+            "packages": tuple(dict.fromkeys(package for member in members for package in member.packages)),
+            "reference_tools": dict(
+                sorted({name: version for member in members for name, version in member.reference_tools.items()}.items())
+            ),
             "steps": tuple(steps.values()),
             "files": (),
             "measured": {_folder(member.build): member.measured for member in members},

@@ -46,20 +46,39 @@ def main() -> None:
     parser.add_argument("files", type=Path)
     told = parser.parse_args()
     site = told.files / "site"
-    pip("installing the pinned wheels", "install", "--only-binary=:all:", "--no-compile", "--target", str(site), "-r", str(WHEELS))
-    shutil.rmtree(site / "bin", ignore_errors=True)
+    packages = install(site, WHEELS)
     events.progress("copying torch")
     for name in sorted(torch_distributions(site)):
         copy_distribution(name, site)
+        packages.append(package(name, metadata.version(name)))
+    built_by = ""
     if sys.platform != "win32":
-        compile_library(site, SOURCES)
+        packages += compile_library(site, SOURCES)
+        built_by = compiler_version()
     events.progress("checking the library")
     facts = check(site)
     compile_modules(site, facts.pop("modules"))
-    events.result(**facts)
+    events.result(**facts, packages=packages, compiler=built_by)
 
 
 # --- packages -----------------------------------------------------------------------------------------------------------------
+
+
+def package(name: str, version: str, digest: str = "") -> dict[str, str]:
+    """A package as the record names it; the sha256 is that of the file on the package index."""
+    return {"name": name, "version": version, "sha256": digest}
+
+
+def install(site: Path, lock: Path) -> list[dict[str, str]]:
+    """Install the wheels of `lock` into `site`; what they are, by pip's own report (installation report, version 1)."""
+    report = Path.cwd() / "installed.json"
+    doing = "installing the pinned wheels"
+    pip(doing, "install", "--only-binary=:all:", "--no-compile", "--target", str(site), "--report", str(report), "-r", str(lock))
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    return [
+        package(one["metadata"]["name"].lower(), one["metadata"]["version"], one["download_info"]["archive_info"]["hashes"]["sha256"])
+        for one in json.loads(report.read_text(encoding="utf-8"))["install"]
+    ]
 
 
 def pip(doing: str, verb: str, *arguments: str) -> None:
@@ -131,15 +150,25 @@ def copy_distribution(name: str, site: Path) -> None:
 # --- the library on Linux -----------------------------------------------------------------------------------------------------
 
 
-def compile_library(site: Path, lock: Path) -> None:
-    """Put the library into `site`: its Python files, what its C++ file compiles to, and OpenVINO's libraries beside that."""
+def compile_library(site: Path, lock: Path) -> list[dict[str, str]]:
+    """Put the library into `site`: its Python files, what its C++ file compiles to, and OpenVINO's libraries beside that.
+
+    Returns what it was made of.
+    """
+    from packaging.utils import parse_sdist_filename, parse_wheel_filename
+
     scratch = Path.cwd() / "sources"
     # Its sources are built here and not by pip, which wants them unpacked only to read their name: that takes any setuptools.
     pip("downloading the library's sources", "download", "--no-build-isolation", "--dest", str(scratch), "-r", str(lock))
-    with tarfile.open(next(scratch.glob("*.tar.gz"))) as archive:
+    sdist, wheel = next(scratch.glob("*.tar.gz")), next(scratch.glob("*.whl"))
+    made_of = [
+        package(name, str(version), sha256(path))
+        for path, (name, version) in ((sdist, parse_sdist_filename(sdist.name)), (wheel, parse_wheel_filename(wheel.name)[:2]))
+    ]
+    with tarfile.open(sdist) as archive:
         archive.extractall(scratch, filter="data")
-    with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
-        wheel.extractall(scratch)
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(scratch)
     source, openvino = next(path.parent for path in scratch.glob("*/setup.py")), scratch / "openvino"
     shutil.copytree(source / LIBRARY, site / LIBRARY)
     shutil.copyfile(source / "LICENSE", site / LIBRARY / "LICENSE")
@@ -151,23 +180,40 @@ def compile_library(site: Path, lock: Path) -> None:
             name = "libopenvino.so" if path.name.startswith("libopenvino.so.") else path.name
             shutil.copyfile(path, libraries / name)
     compile_bindings(source, openvino, libraries)
+    return made_of
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in hex."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def compiler() -> str:
+    """The C++ compiler's command."""
+    return os.environ.get("CXX") or "c++"
+
+
+def compiler_version() -> str:
+    """What the C++ compiler calls itself, on one line."""
+    said = subprocess.run((compiler(), "--version"), capture_output=True, text=True, check=True).stdout
+    return said.partition("\n")[0].strip()
 
 
 def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
     """Compile src/bindings.cpp."""
     events.progress("compiling the library's bindings")
-    compiler = os.environ.get("CXX") or "c++"
     includes = (f"-I{source / 'include'}", f"-isystem{openvino / 'include'}")
     made = libraries / f"lib{LIBRARY}.so"
     done = subprocess.run(
-        (compiler, *FLAGS, *includes, str(source / "src" / "bindings.cpp"), "-o", str(made), f"-L{libraries}", "-lopenvino"),
+        (compiler(), *FLAGS, *includes, str(source / "src" / "bindings.cpp"), "-o", str(made), f"-L{libraries}", "-lopenvino"),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
         events.refuse(
-            f"{compiler} could not compile the library.", "Install a C++ compiler: apt-get install g++", done.stderr.splitlines()[-12:]
+            f"{compiler()} could not compile the library.", "Install a C++ compiler: apt-get install g++", done.stderr.splitlines()[-12:]
         )
 
 
