@@ -188,5 +188,5 @@ def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], se
 
 def kept_by_pickles(build: Build) -> bool:
     """Whether a build will be one that may not leave, for the pickles in it: known before it is made."""
-    of_library = any(one.asked.options.runtime == "intel-npu-acceleration-library" for one in build.members or (build,))
-    return of_library and not (build.destination and build.destination.allow_pickle)
+    pickled = any(BACKENDS[one.asked.options.runtime].has_pickles(one.asked.options) for one in build.members or (build,))
+    return pickled and not (build.destination and build.destination.allow_pickle)

@@ -95,6 +95,22 @@ def test_imports_go_down_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [path for path in _modules() if path.parent.name not in ("backends", "workers")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_no_module_outside_the_backends_knows_a_single_one(path: Path) -> None:
+    single = {path.stem for path in (ROOT / "pipeline" / "backends").glob("*.py")} - {"__init__", "base", "reference"}
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline.backends")
+        for alias in node.names
+    }
+    assert not {name for name in names if single & set(name.split("."))}
+
+
+@pytest.mark.parametrize(
     "path", [path for path in _modules() if "workers" not in path.parts], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_only_workers_import_heavy_tools(path: Path) -> None:

@@ -80,10 +80,28 @@ class Backend(Maker, Protocol):
         """What a setup step installed for itself alone; `facts` is what its worker reported."""
         ...
 
+    def memory_beside(self, step: Step, inputs: Mapping[str, Path]) -> int:
+        """Bytes of memory that the step waits for while another of these runs; 0 if it waits for none."""
+        ...
+
+    def has_pickles(self, build: BuildOptions) -> bool:
+        """Whether the build's package will hold a pickle."""
+        ...
+
 
 def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
     return ()
+
+
+def memory_beside(step: Step, inputs: Mapping[str, Path]) -> int:
+    """Of a backend whose steps run side by side as doit is told."""
+    return 0
+
+
+def has_pickles(build: BuildOptions) -> bool:
+    """Of a backend that makes none."""
+    return False
 
 
 def installed(*names: str) -> dict[str, str]:

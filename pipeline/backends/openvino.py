@@ -12,7 +12,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from pipeline.backends import openvino_ir, openvino_rules
-from pipeline.backends.base import installed, packages
+from pipeline.backends.base import has_pickles, installed, memory_beside, packages
 from pipeline.backends.openvino_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
@@ -20,8 +20,8 @@ from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "layout", "missing", "packages", "preflight", "steps", "targets", "toolchain",
-    "verify",
+    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "memory_beside", "missing", "packages", "preflight",
+    "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
 MODEL = "openvino_model"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-from pipeline import files
-from pipeline.backends.openvino_npu import compiling_bytes
+from pipeline.backends import BACKENDS
 from pipeline.maker import Maker
 from pipeline.process import Progress
 from pipeline.session import Session
@@ -26,11 +27,13 @@ def run(step: Step, maker: Maker, session: Session) -> None:
         finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
         return Made(maker.verify(step, inputs, staging.files, finished.facts), (ran,), finished.facts)
 
-    with _room(step, session) if step.kind == "compile" else nullcontext():
+    with _room(step, inputs, session):
         make(step, session, fill)
 
 
-def _room(step: Step, session: Session) -> AbstractContextManager[None]:
-    """Compiling takes more memory than the model has: two platforms are compiled side by side where there is room for both."""
-    takes = compiling_bytes(files.size_bytes(session.store.files(step.need("model"))))
-    return session.room.hold(takes, lambda: session.tell(step, Progress("waiting until there is memory for another compiler")))
+def _room(step: Step, inputs: Mapping[str, Path], session: Session) -> AbstractContextManager[None]:
+    """What a step that its backend would not have beside too many others waits for."""
+    backend = BACKENDS.get(step.maker)
+    takes = backend.memory_beside(step, inputs) if backend else 0
+    waiting = Progress("waiting until there is memory for another of its kind")
+    return session.room.hold(takes, lambda: session.tell(step, waiting)) if takes else nullcontext()
