@@ -20,11 +20,7 @@ from pipeline.workers import npulib_setup
 from tests import npulib_making as making
 from tests.bench import Bench, ran, recipe
 
-CANNOT = npulib.missing(NpuLibrary.model_validate(making.build("fp16")))
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.skipif(CANNOT is not None, reason=f"not on this machine: {CANNOT}"),
-]
+pytestmark = [pytest.mark.model, making.needs_library]
 
 TINY = {"int8": making.build("int8"), "fp16": making.build("fp16")}
 PHI3 = {

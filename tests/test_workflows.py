@@ -182,11 +182,25 @@ def test_a_signature_must_be_of_the_workflow_that_has_just_made_it() -> None:
     assert verify["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
 
 
+def _guards() -> set[str]:
+    """The variables that tell tests that something is installed, so that they fail where they would be skipped."""
+    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*_making.py"))
+    return set(re.findall(r"BAKEHOUSE_TESTS_HAVE_\w+", "".join(tests)))
+
+
+def test_no_test_is_skipped_in_ci_for_want_of_what_could_be_installed() -> None:
+    assert _guards() == {"BAKEHOUSE_TESTS_HAVE_WINE", "BAKEHOUSE_TESTS_HAVE_CXX"}
+    assert f"\nexport {' '.join(f'{name}=1' for name in sorted(_guards(), reverse=True))}\n" in _text(".ci/run")
+    linux = _commands(_read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["linux"])
+    assert linux == ["sudo apt-get update -qq && sudo apt-get install -y -qq wine64 g++", "make test", "make build"]
+
+
 def test_pull_requests_only_read_the_shared_store_and_no_test_does() -> None:
     tests, build = (_read(ROOT / ".github" / "workflows" / f"{name}.yml")["jobs"] for name in ("test", "release"))
     remote = {"PIPELINE_REMOTE": "${{ vars.PIPELINE_REMOTE }}"}
     assert [(step["run"], step["env"]) for step in tests["linux"]["steps"] + tests["windows"]["steps"] if "env" in step] == [
-        ("make build", {**remote, "PIPELINE_REMOTE_MODE": "read"})
+        ("make test", dict.fromkeys(_guards(), "1")),
+        ("make build", {**remote, "PIPELINE_REMOTE_MODE": "read"}),
     ]
     assert not any("env" in job for job in tests.values())
     assert build["build"]["env"] == {"NAME": "${{ matrix.name }}", **remote, "PIPELINE_REMOTE_MODE": "write"}
