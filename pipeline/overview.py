@@ -58,14 +58,18 @@ _TELLING = (
     "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
     "lora_correction", "execution_provider", "platforms",
 )  # fmt: skip
+# Told only where they are not what a recipe leaves out gives.
+_CHANGED = ("torch_dtype", "max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
 _WORDS = {"symmetric": ("asym", "sym"), "all_layers": ("", "all layers"), "lora_correction": ("", "lora")}
-_SHORT = {"group_size": "g", "ratio": "r", "block_size": "b"}
+_SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": "prompt ", "min_response_len": "answer "}
 
 
 def brief(options: BuildOptions) -> str:
     """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
     said = {**dict(options), **dict(options.quantization)}
-    words = (_word(name, said[name]) for name in _TELLING if name in said)
+    fields = type(options).model_fields
+    changed = [name for name in _CHANGED if name in fields and said[name] != fields[name].default]
+    words = (_word(name, said[name]) for name in (*_TELLING, *changed) if name in said)
     return " ".join((options.runtime, *(word for word in words if word)))
 
 

@@ -7,16 +7,18 @@ import runpy
 import shutil
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
+from pipeline import compare
 from pipeline.backends import npulib, npulib_pickle
 from pipeline.manifest import StepRecord
 from pipeline.npulib_options import NpuLibrary
 from pipeline.step import Step
-from pipeline.workers import npulib_setup
+from pipeline.workers import npulib_setup, safetensors_files
 from tests import npulib_making as making
 from tests.bench import Bench, ran, recipe
 
@@ -87,6 +89,9 @@ def test_a_build_goes_from_download_to_a_package_that_answers(built: Bench, name
     assert manifest.validation.stand_in == (manifest.validation.device == "CPU")
     names = {path.name for path in (built.artifacts / "packages" / name).iterdir()}
     assert names >= {"pytorch_npu_model.pt", "load.py", "tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json"}
+    counts = manifest.measured["model"]["weights"]
+    assert sum(counts.values()) == sum(prod(shape) for _, _, shape in safetensors_files.tensors(making.tiny_phi3()))
+    assert compare.row(manifest).shares.keys() == {{"int8": "int8_sym", "fp16": "fp16"}[name.removeprefix("tiny-")], "fp32"}
     assert manifest.measured["model"]["linear_layers_stored_as"] == [{"int8": "int8", "fp16": "float16"}[name.removeprefix("tiny-")]]
 
 

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from pipeline import overview, tasks
+from pipeline.npu_options import OpenVINONpu
+from pipeline.npulib_options import NpuLibrary
 from pipeline.plan import Plan
 from pipeline.session import Session
 from pipeline.step import Step
@@ -54,6 +56,17 @@ def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(t
     lines = overview.builds(plan, session.store).splitlines()
     assert [line.split()[:2] for line in lines] == [["build:tiny-int4", "built"], ["build:tiny-int8", "-"], ["build:tiny-fp16", "cannot"]]
     assert lines[2].endswith("not on this machine: nncf not installed: run `pip install -e .`")
+
+
+def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_usual_ones() -> None:
+    npu = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": (4000,)}
+    other = {"max_prompt_len": 2048, "generate_hint": "BEST_PERF", "cache_mode": "OPTIMIZE_SIZE"}
+    assert overview.brief(OpenVINONpu.model_validate(npu)) == "openvino-npu int4 sym g128 r1 4000"
+    assert overview.brief(OpenVINONpu.model_validate(npu | other)) == (
+        "openvino-npu int4 sym g128 r1 4000 prompt 2048 BEST_PERF OPTIMIZE_SIZE"
+    )
+    library = {"runtime": "intel-npu-acceleration-library", "quantization": {"weights": "int8"}, "torch_dtype": "float16"}
+    assert overview.brief(NpuLibrary.model_validate(library)) == "intel-npu-acceleration-library int8 float16"
 
 
 def test_bare_doit_ends_with_what_to_type_next(tmp_path: Path, session: Session) -> None:

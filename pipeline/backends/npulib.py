@@ -7,10 +7,12 @@ like any other, and the workers that import the library run in it. Its models ar
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +40,7 @@ _LOCKS = {"win32": ("npulib.txt",), "linux": ("npulib.txt", "npulib-linux.txt")}
 _VERSIONS = {"intel-npu-acceleration-library": "1.4.0", "neural-compressor": "3.1"}
 _LINEAR = {"fp16": "Linear", "int8": "QuantizedLinear", "int4": "QuantizedLinear"}
 _STORED = {"fp16": "float16", "int8": "int8", "int4": "uint8"}
+_PRECISIONS = {"float32": "fp32", "float16": "fp16", "int8": "int8_sym", "uint8": "int4_sym"}
 _BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.5}
 _ENVIRONMENT_BYTES = 1_400_000_000  # 1.2 GB with a CPU build of torch
 _BASE_BYTES = 900_000_000
@@ -225,6 +228,7 @@ def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, floa
     of_layers = {name: error for name, error in errors.items() if name in layers}
     worst = max(of_layers, key=lambda name: of_layers[name], default="")
     return {
+        "weights": _counts(model),
         "linear_layers": len(layers),
         "linear_layers_stored_as": ["int4, two in a byte" if kind == "uint8" else kind for kind in kinds],
         "rest_stored_as": options["torch_dtype"],
@@ -233,6 +237,15 @@ def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, floa
         "largest_relative_error_at": worst,
         "embedding_relative_error": errors["model.embed_tokens"],
     }
+
+
+def _counts(model: Thing) -> dict[str, int]:
+    """Numbers in all weights, by precision."""
+    counts: Counter[str] = Counter()
+    for _, module in npulib_pickle.modules(model):
+        if weight := npulib_pickle.parameters(module).get("weight"):
+            counts[_PRECISIONS[weight.dtype]] += math.prod(weight.shape) * (2 if weight.dtype == "uint8" else 1)
+    return dict(sorted(counts.items()))
 
 
 def _loader(files: Path) -> Iterator[str]:

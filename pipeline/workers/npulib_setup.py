@@ -51,7 +51,7 @@ def main() -> None:
     for name in sorted(torch_distributions(site)):
         copy_distribution(name, site)
         packages.append(package(name, metadata.version(name)))
-    built_by = ""
+    built_by = None
     if sys.platform != "win32":
         packages += compile_library(site, SOURCES)
         built_by = compiler_version()
