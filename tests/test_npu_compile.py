@@ -97,6 +97,12 @@ def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) 
     assert "BLOB_PATH=str(blob)" in card
 
 
+def test_the_manifest_names_the_wheels_that_the_compiler_came_out_of(bench: Bench) -> None:
+    named = {package.name: package.sha256 for package in bench.manifest("tiny-npu").packages}
+    assert named == {wheel["package"]: wheel["sha256"] for wheel in npu_compiler.WHEELS}
+    assert bench.manifest("tiny-npu-ir").packages == ()
+
+
 def test_without_platforms_only_the_ir_is_packaged(bench: Bench) -> None:
     package = bench.artifacts / "packages" / "tiny-npu-ir"
     assert not (package / "npu").exists()
