@@ -87,7 +87,8 @@ def program(folder: Path, code: bytes) -> Path:
     [
         (b"cbuiltins\nset\nK\x01\x85R.", "its pickle makes no sense: 'int' object is not iterable"),
         (b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "its pickle makes no sense: _tensor() missing 3 required positional arguments"),
-        (b"ctorch._utils\n_rebuild_tensor_v2\nK\x01K\x02K\x03\x87R.", "its pickle makes no sense: 'int' object has no attribute 'dtype'"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\nK\x01K\x02K\x03\x87R.", "it makes a tensor of 1 and 3"),
+        (b"ctorch._utils\n_rebuild_parameter\nK\x01\x85R.", "it makes a parameter of 1, which is no tensor"),
         (b"X\x01\0\0\0\xff.", "its pickle makes no sense: 'utf-8' codec can't decode"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it asks for (1, 2, 3, 4, 5), which is no storage of a tensor"),
         (b"NQ.", "it asks for None, which is no storage of a tensor"),
@@ -97,3 +98,20 @@ def program(folder: Path, code: bytes) -> Path:
 )
 def test_a_program_that_makes_no_sense_is_refused(tmp_path: Path, code: bytes, reason: str) -> None:
     assert refusal(program(tmp_path, b"\x80\x02" + code)).startswith(reason)
+
+
+MODEL = b"ctransformers.models.phi3.modeling_phi3\nPhi3Model\n)R"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [b"}X\x08\0\0\0_modulesK\x05s", b"}X\x0b\0\0\0_parametersK\x05s", b"q\0}X\x08\0\0\0_modules}X\x01\0\0\0ah\0ss"],
+    ids=["modules", "parameters", "itself"],
+)
+def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: bytes) -> None:
+    assert refusal(program(tmp_path, b"\x80\x02" + MODEL + state + b"b.")) == "its modules are not laid out as torch lays them out"
+
+
+def test_the_same_program_with_no_modules_is_a_model(tmp_path: Path) -> None:
+    model = npulib_pickle.read(program(tmp_path, b"\x80\x02" + MODEL + b"}b."))
+    assert [name for name, _ in npulib_pickle.modules(model)] == [""]

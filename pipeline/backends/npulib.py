@@ -224,7 +224,8 @@ def _differs(name: str, found: Tensor, wanted: Tensor) -> Iterator[str]:
 
 def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, float]) -> dict[str, Any]:
     layers = _layers(model)
-    kinds = sorted({npulib_pickle.parameters(layer)["weight"].dtype for layer in layers.values()})
+    held = [npulib_pickle.parameters(layer).get("weight") for layer in layers.values()]
+    kinds = sorted({weight.dtype for weight in held if weight})
     of_layers = {name: error for name, error in errors.items() if name in layers}
     worst = max(of_layers, key=lambda name: of_layers[name], default="")
     return {

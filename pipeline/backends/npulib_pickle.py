@@ -68,7 +68,19 @@ def read(path: Path) -> Thing:
         raise Foreign(f"it is not whole: {error}") from error
     if not isinstance(model, Thing):
         raise Foreign("what it holds is not a model")
+    _refuse_other_layouts(model)
     return model
+
+
+def _refuse_other_layouts(module: Thing, *above: Thing) -> None:
+    """Modules hold modules and parameters in mappings by name, and none holds itself."""
+    held = vars(module)
+    children = held.get("_modules", {})
+    if module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
+        raise Foreign("its modules are not laid out as torch lays them out")
+    for child in children.values():
+        if isinstance(child, Thing):
+            _refuse_other_layouts(child, module, *above)
 
 
 def modules(model: Thing, name: str = "") -> Iterator[tuple[str, Thing]]:
@@ -127,11 +139,17 @@ class _Reader(pickle.Unpickler):
         return Tensor(dtype, (count,))
 
 
-def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], *rest: Any) -> Tensor:
-    return Tensor(storage.dtype, tuple(size))
+def _tensor(storage: Any, offset: Any, size: Any, *rest: Any) -> Tensor:
+    match storage, size:
+        case Tensor(dtype=dtype), tuple() if all(isinstance(one, int) for one in size):
+            return Tensor(dtype, size)
+        case _:
+            raise Foreign(f"it makes a tensor of {storage!r} and {size!r}")
 
 
-def _parameter(data: Tensor, *rest: Any) -> Tensor:
+def _parameter(data: Any, *rest: Any) -> Tensor:
+    if not isinstance(data, Tensor):
+        raise Foreign(f"it makes a parameter of {data!r}, which is no tensor")
     return data
 
 
