@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from pipeline.model import Model, Rule
-from pipeline.terms import Commit, Expression, RelativePath, Repo, Text, refusal
+from pipeline.terms import Commit, Expression, RelativePath, Repo, Text, quoted, refusal
 
 Metric = Literal[
     "weight_quantization_error",
@@ -25,12 +25,35 @@ Metric = Literal[
 Fallback = Literal["error", "ignore", "adjust"]
 
 
+# Whose weights NNCF compresses: matmul_metatypes, convolution_metatypes and embedding_metatypes of OVWeightCompressionAlgoBackend.
+WITH_WEIGHTS = (
+    "MatMul",
+    "Gather",
+    "GroupedMatMul",
+    "Convolution",
+    "ConvolutionBackpropData",
+    "GroupConvolution",
+    "GroupConvolutionBackpropData",
+)
+
+
+def _with_weights(value: str) -> str:
+    if value not in WITH_WEIGHTS:
+        raise refusal(
+            f"NNCF compresses no weights of operations of type {quoted(value)}, so leaving them out would change nothing",
+            f"It is one of {', '.join(WITH_WEIGHTS)}.",
+        )
+    return value
+
+
 class IgnoredScope(Model):
-    """Nodes that are left as they are; every entry must match something."""
+    """Nodes whose weights are left as they are; every entry must match one that would have been compressed."""
 
     names: tuple[Text, ...] = Field((), description="Names of nodes to leave as they are.")
     patterns: tuple[Expression, ...] = Field((), description="Regular expressions over the names of nodes to leave as they are.")
-    types: tuple[Text, ...] = Field((), description="Types of operations to leave as they are, such as MatMul.")
+    types: tuple[Annotated[str, AfterValidator(_with_weights), WithJsonSchema({"enum": list(WITH_WEIGHTS)})], ...] = Field(
+        (), description="Types of operations to leave as they are: MatMul, or Gather for embeddings."
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

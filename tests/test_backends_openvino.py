@@ -280,6 +280,30 @@ def test_a_weight_of_the_ignored_scope_must_stay_in_floating_point(tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize(
+    ("scope", "idle"),
+    [
+        ({"types": ("Convolution",)}, "'Convolution' in types"),
+        ({"names": ("weight of up/convert",)}, "'weight of up/convert' in names"),
+        ({"patterns": ("up", "plus")}, "'plus' in patterns"),
+    ],
+)
+def test_an_entry_of_the_ignored_scope_that_leaves_out_no_weight_is_a_fault(scope: dict[str, Any], idle: str, tmp_path: Path) -> None:
+    step = steps(weights="int8", ignored_scope=scope)["model"]
+    drawing = quantized(WHOLE.options, **dict.fromkeys(SHAPES, BACKUP) | ({"up": {"element": "bf16"}} if "patterns" in scope else {}))
+    drawing.info = {"mode": "int8_asym"}
+    assert faults(tmp_path, drawing, step) == (f"{idle} of ignored_scope matches no weight that would have been compressed without it",)
+
+
+def test_an_ignored_weight_that_would_have_stayed_in_floating_point_anyway_is_a_fault(tmp_path: Path) -> None:
+    asked = {"weights": "int4", "symmetric": True, "group_size": 64, "backup_precision": "none"}
+    step = steps(**asked, ignored_scope={"types": ("Gather",)})["model"]
+    outer = {"element": "bf16"}
+    assert faults(tmp_path, quantized(step.options, embed=outer, head=outer), step) == (
+        "'Gather' in types of ignored_scope matches no weight that would have been compressed without it",
+    )
+
+
 def test_a_float_model_with_quantized_weights_is_found_out(tmp_path: Path) -> None:
     step = steps(weights="fp16")["model"]
     assert faults(tmp_path, quantized(WHOLE.options, embed={"element": "f16"}, head={"element": "f16"}), step) == (

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline import quantization
+
 PROGRAM = Path(__file__).parent / "nncf_options.py"
 Told = dict[str, Any]
 BASE: Told = {"mode": "int4_sym", "group_size": 32}
@@ -96,3 +98,14 @@ def test_nncf_ignores_what_a_recipe_is_refused_for(without: Told, told: Told, ma
 def test_nncf_heeds_what_a_recipe_may_ask(one: Told, other: Told, made: dict[str, str]) -> None:
     assert len(made[json.dumps(one)]) == len(made[json.dumps(other)]) == 64
     assert made[json.dumps(one)] != made[json.dumps(other)]
+
+
+def test_nncf_compresses_the_weights_of_the_types_that_an_ignored_scope_may_name() -> None:
+    program = """
+from nncf.quantization.algorithms.weight_compression.openvino_backend import OVWeightCompressionAlgoBackend as Backend
+here = Backend.__new__(Backend)
+kinds = [*here.matmul_metatypes, *here.convolution_metatypes, *here.embedding_metatypes]
+print(*{name for kind in kinds for name in kind.op_names or ["Gather"]})
+"""
+    known = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert set(known) == set(quantization.WITH_WEIGHTS)

@@ -61,7 +61,7 @@ def measure(model: Model, source: Model, options: Mapping[str, Any]) -> dict[str
 
 def judge(model: Model, source: Model, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Sentences, one for each way in which `model`, made from the export `source`, is not what `options` ask."""
-    faults = [*_whole(model, source), *_told(model, options)]
+    faults = [*_whole(model, source), *_told(model, options), *_idle(source, options)]
     before = {weight.user: weight for weight in source.weights}
     if options["weights"] in _FLOAT_TYPES:
         wrong = [weight for weight in model.weights if precision(weight) != primary(options)]
@@ -92,6 +92,13 @@ def _candidates(source: Model, options: Mapping[str, Any]) -> dict[str, Weight]:
     return {weight.user: weight for weight in source.weights if weight.role in roles and not _ignored(weight, options)}
 
 
+def _left(source: Model, options: Mapping[str, Any]) -> Set[str]:
+    """The users of weights that stay in floating point because no group fits them."""
+    if options["group_size_fallback"] != "ignore":
+        return set()
+    return _candidates(source, options).keys() - ratio_defining(source, options).keys()
+
+
 def _group(weight: Weight, options: Mapping[str, Any]) -> int | None:
     """The group size that a weight of the export should get; None if none fits."""
     asked: int = options["group_size"]
@@ -104,7 +111,7 @@ def _group(weight: Weight, options: Mapping[str, Any]) -> int | None:
 def _four_bit(bound: list[Weight], source: Model, options: Mapping[str, Any]) -> Iterator[str]:
     wanted, backup = primary(options), options["backup_precision"]
     defining = ratio_defining(source, options)
-    left = _candidates(source, options).keys() - defining.keys() if options["group_size_fallback"] == "ignore" else set()
+    left = _left(source, options)
     four = [weight for weight in bound if precision(weight) == wanted]
     rest = [weight for weight in bound if precision(weight) != wanted]
     held = [weight for weight in four if weight.user in defining]
@@ -180,6 +187,27 @@ def _ignored(weight: Weight, options: Mapping[str, Any]) -> bool:
     if weight.kind in scope["types"] or any(name in scope["names"] for name in names):
         return True
     return any(re.match(pattern, name) for pattern in scope["patterns"] for name in names)
+
+
+def _idle(source: Model, options: Mapping[str, Any]) -> Iterator[str]:
+    """Entries of the ignored scope that leave out nothing; NNCF itself asks only that each matches some operation."""
+    scope = options.get("ignored_scope") or {}
+    weights = _compressible(source, {**options, "ignored_scope": None}) if scope else []
+    for kind, entries in scope.items():
+        for entry in entries:
+            alone = {**options, "ignored_scope": {"names": (), "patterns": (), "types": (), kind: (entry,)}}
+            if not any(_ignored(weight, alone) for weight in weights):
+                yield f"{entry!r} in {kind} of ignored_scope matches no weight that would have been compressed without it"
+
+
+def _compressible(source: Model, options: Mapping[str, Any]) -> list[Weight]:
+    """The weights of the export that do not stay in floating point in any case."""
+    if options["weights"] == "int8":
+        return list(source.weights)
+    if options["backup_precision"] == "none":
+        return list(ratio_defining(source, options).values())
+    left = _left(source, options)
+    return [weight for weight in source.weights if weight.user not in left]
 
 
 def _differ(wrong: list[Weight], found: Callable[[Weight], str], should: str) -> Iterator[str]:
