@@ -24,12 +24,12 @@ from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParse
 from rich.console import Console
 
-from pipeline import compare, files, housekeeping, overview, preflight, schema
+from pipeline import compare, files, housekeeping, overview, schema
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest
 from pipeline.plan import Build
 from pipeline.progress import count_text, size_text
-from pipeline.tasks import Kitchen
+from pipeline.tasks import STEP_GROUPS, Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
 _HTML = {"name": "html", "long": "html", "type": str, "default": "", "help": "write a page with bar charts to this file instead"}
@@ -103,7 +103,7 @@ class Run(_Options, DoitRun):  # type: ignore[misc]
                 return 0
             kitchen.foresee(self.sel_tasks)
             kitchen.supply(self.sel_tasks)
-            preflight.check(_selected(self.sel_tasks, kitchen), kitchen.session)
+            kitchen.check(self.sel_tasks)
             return int(super()._execute(*args, **options))
         finally:
             kitchen.session.children.stop()
@@ -324,7 +324,8 @@ def _kitchen(command: DoitCmdBase) -> Kitchen:
 
 
 def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[str]:
-    """The selected task names with `build` standing for all builds that this machine can make, and `publish` for all that go to the hub.
+    """The selected task names with `build`, or a verb such as `convert`, standing for all of it that this machine can make,
+    `download` for all sources, and `publish` for all that go to the hub.
 
     Raises:
         Failure: a name is no task's; with the nearest ones.
@@ -346,15 +347,8 @@ def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[s
     can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
     signed = [name.replace("build:", "sign:", 1) for name in can]
     all_of = {"build": can, "sign": signed, "publish": [name for name, home in homes.items() if home is not None]}
+    all_of |= {group: kitchen.steps_of(group) for group in STEP_GROUPS}
     return [one for name in selected for one in all_of.get(name, [name])]
-
-
-def _selected(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
-    """The builds among the selected tasks, to be made or published."""
-    wanted = list(names)
-    builds = kitchen.workspace.plan.builds
-    tasks = ("build", "publish", "sign")
-    return [one for one in builds if any(fnmatch.fnmatch(f"{task}:{one.name}", name) for task in tasks for name in wanted)]
 
 
 def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from pipeline.store import Store
 from pipeline.survey import Survey
 
 _GB = 1e9
+_DOWNLOADS = ("download", "calibration")
+_READ_NO_CHECKPOINT = (*_DOWNLOADS, "setup")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,15 @@ class Forecast:
     memory_bytes: int | None
 
 
-def missing(builds: Iterable[Build], store: Store) -> tuple[Step, ...]:
+@dataclass(frozen=True)
+class Asked:
+    """A step that is asked for by itself, and the builds that it leads to."""
+
+    step: Step
+    builds: tuple[Build, ...]
+
+
+def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) -> tuple[Step, ...]:
     """The steps that would run, in order: a step that is there hides what only it needs."""
     wanted: dict[str, Step] = {}
 
@@ -50,8 +60,8 @@ def missing(builds: Iterable[Build], store: Store) -> tuple[Step, ...]:
             want(needed)
         wanted[step.key] = step
 
-    for build in builds:
-        want(build.package)
+    for step in (*(build.package for build in builds), *(one.step for one in apart)):
+        want(step)
     return tuple(wanted.values())
 
 
@@ -78,16 +88,17 @@ def _beside_the_recipe(checkpoint: Step) -> Survey | None:
     return surveys.read_checkpoint(folder).model_copy(update={"download_bytes": weights})
 
 
-def forecast(builds: Iterable[Build], session: Session, *, ask: bool) -> Forecast:
-    """What the missing steps of these builds will take, from shapes alone."""
-    builds = tuple(builds)
+def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
+    """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
+    builds, apart = tuple(builds), tuple(apart)
     download = disk = memory = 0
-    steps = missing(builds, session.store)
-    known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in builds} if steps else {}
+    steps = missing(builds, session.store, apart)
+    concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
+    known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
     for step in steps:
         survey = next((known[needed.key] for needed in _closure(step) if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
-            survey = next(iter(known.values()))
+            survey = next(iter(known.values()), None)
         if survey is None:
             return Forecast(None, None, None)
         estimate = _estimate(step, survey)
@@ -108,33 +119,45 @@ def _estimate(step: Step, survey: Survey) -> Estimate:
     return backend.estimate(step, survey) if backend else Estimate(disk_bytes=0, memory_bytes=0)
 
 
-def check(builds: Iterable[Build], session: Session) -> Forecast:
-    """Refuse builds that cannot succeed on this machine, all reasons at once, before any of the work.
+def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
+    """Refuse builds, and steps asked for apart, that cannot succeed on this machine, all reasons at once, before any of the work.
+
+    A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
 
     Raises:
         Failure: a tool is missing, code of a repository would run unasked, a shape does not fit the options, or disk or memory is short.
     """
-    builds = tuple(builds)
     todo = [build for build in builds if missing([build], session.store)]
-    reasons = [f"{build.name}: {build.cannot}" for build in todo if build.cannot]
-    if reasons:
+    apart = [one for one in apart if not session.store.has(one.step)]
+    ways = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _DOWNLOADS)]
+    read = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _READ_NO_CHECKPOINT)]
+    if reasons := _against(ways, lambda build: [build.cannot] if build.cannot else []):
         raise Failure(
-            "this machine cannot make all that was asked", details=tuple(reasons), remedy="install what is named, or leave those builds out"
+            "this machine cannot make all that was asked", details=reasons, remedy="install what is named, or leave those builds out"
         )
-    consent.refuse_code(missing(todo, session.store))
-    for build in (one for whole in todo for one in whole.members or (whole,)):
-        if survey := survey_of(build, session, ask=True):
-            unfit = (*BACKENDS[build.asked.options.runtime].preflight(build.asked.options, survey), *_too_long(build, survey))
-            reasons += [f"{build.name}: {reason}" for reason in unfit]
-    if reasons:
-        raise Failure(
-            "the recipe does not fit the model",
-            details=tuple(reasons),
-            remedy="change these options in the recipe; nothing was downloaded for them",
-        )
-    expected = forecast(todo, session, ask=False)
+    consent.refuse_code(missing(todo, session.store, apart))
+    if reasons := _against(read, lambda build: _misfits(build, session)):
+        raise Failure("the recipe does not fit the model", details=reasons, remedy="change these options in the recipe")
+    expected = forecast(todo, session, ask=False, apart=apart)
     check_room(expected, session.store)
     return expected
+
+
+def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Iterable[str]]) -> tuple[str, ...]:
+    """Why none of the builds of a way can be made: of every way for which that is so, each reason once."""
+    found: dict[str, None] = {}
+    for builds in ways:
+        told = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
+        if all(told):
+            found |= dict.fromkeys(reason for those in told for reason in those)
+    return tuple(found)
+
+
+def _misfits(build: Build, session: Session) -> tuple[str, ...]:
+    """Why a build's options do not fit its checkpoint, as far as that is known."""
+    survey = survey_of(build, session, ask=True)
+    options = build.asked.options
+    return (*BACKENDS[options.runtime].preflight(options, survey), *_too_long(build, survey)) if survey else ()
 
 
 def _too_long(build: Build, survey: Survey) -> Iterator[str]:
@@ -167,9 +190,13 @@ def check_room(expected: Forecast, store: Store) -> None:
         )
 
 
-def memory_bytes() -> int:
-    """Memory that this process may use in all: the machine's with its swap."""
-    return int(psutil.virtual_memory().total + psutil.swap_memory().total)
+def memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Memory that this process may use in all: the machine's with its swap, or what its container is limited to if that is less."""
+    machine = int(psutil.virtual_memory().total + psutil.swap_memory().total)
+    # as a container sees its own group, in version 2 and in version 1; "max" is no limit
+    limits = (cgroups / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
+    told = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
+    return min([machine, *(int(text) for text in told if text != "max")])
 
 
 def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:

@@ -25,7 +25,7 @@ class Survey(Written):
     Attributes:
         download_bytes: size of all files that a download would fetch.
         config: config.json, as it is.
-        tensors: every weight, from the safetensors headers; empty where headers cannot be had beforehand (GGUF).
+        tensors: every weight, from the safetensors headers.
     """
 
     download_bytes: int

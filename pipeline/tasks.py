@@ -12,6 +12,7 @@ from rich.console import Group
 from pipeline import overview, preflight, publication, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
+from pipeline.preflight import Asked
 from pipeline.process import Children, Progress
 from pipeline.progress import Reporter
 from pipeline.remote import Remote
@@ -37,6 +38,7 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "validate": ("validate", ""),
     "package": ("package", ""),
 }
+STEP_GROUPS = tuple(dict.fromkeys(group for group, _ in _NAMES.values()))
 
 
 def names(plan: Plan) -> dict[str, str]:
@@ -136,7 +138,8 @@ class Kitchen:
         self.reporter = Reporter(stream, self._summary)
         children = Children()
         self.remote = Remote(workspace.store, children)
-        self.session = Session(workspace.store, children, tell=self._tell, made=self.remote.keep)
+        self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
+        self._checked: tuple[list[Build], list[Asked]] = ([], [])
 
     def supply(self, selected: Iterable[str]) -> None:
         """Bring here what the remote has of the selected tasks, before any of them runs.
@@ -150,6 +153,43 @@ class Kitchen:
         # a bare group stands for all of its tasks
         steps = [step for task, step in tasks.items() if any(name == task.split(":")[0] or fnmatch.fnmatch(task, name) for name in wanted)]
         self.remote.supply(steps, print)
+
+    def check(self, selected: Iterable[str]) -> None:
+        """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
+
+        Raises:
+            Failure: with the reasons.
+        """
+        wanted, plan = list(selected), self.workspace.plan
+
+        def named(*tasks: str) -> bool:
+            return any(fnmatch.fnmatch(task, name) for task in tasks for name in wanted)
+
+        builds = [build for build in plan.builds if named(*(f"{group}:{build.name}" for group in ("build", "publish", "sign")))]
+        apart = [Asked(step, self._leads_to(step)) for step in plan.steps if named(self.names[step.key])]
+        self._checked = builds, apart
+        preflight.check(builds, self.session, apart)
+
+    def _made(self, step: Step) -> None:
+        """Share a step that was made; and what comes of a GGUF file is checked once it is read, for nothing was known of it before.
+
+        Raises:
+            Failure: as `check`.
+        """
+        self.remote.keep(step)
+        if step.kind == "checkpoint":
+            builds, apart = self._checked
+            later = [one for one in apart if _needs(one.step, step)]
+            preflight.check([build for build in builds if _needs(build.package, step)], self.session, later)
+
+    def steps_of(self, group: str) -> list[str]:
+        """The tasks of a group's steps that lead to a build that this machine can make; of downloads, and if it can make none, all."""
+        steps = [step for step in self.workspace.plan.steps if _NAMES[step.kind][0] == group]
+        able = [step for step in steps if group == "download" or any(build.cannot is None for build in self._leads_to(step))]
+        return [self.names[step.key] for step in able or steps]
+
+    def _leads_to(self, step: Step) -> tuple[Build, ...]:
+        return tuple(build for build in self.workspace.plan.builds if _needs(build.package, step))
 
     def foresee(self, selected: Iterable[str]) -> None:
         """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.
@@ -250,6 +290,10 @@ class Kitchen:
     def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Group | None:
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
         return overview.summary(chosen, self.workspace.store, self.names, seconds, total_s)
+
+
+def _needs(step: Step, other: Step) -> bool:
+    return any(needed.key == other.key for needed in step.closure())
 
 
 _CLEANING = """nothing was removed: say what to clean

@@ -57,7 +57,7 @@ def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what
     assert refusal(build, session) == (
         "the recipe does not fit the model\n"
         "    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all\n"
-        "  what to do: change these options in the recipe; nothing was downloaded for them"
+        "  what to do: change these options in the recipe"
     )
 
 
@@ -109,6 +109,27 @@ def test_what_cannot_be_known_before_the_download_is_not_guessed(tmp_path: Path,
     build = build_of(tmp_path, source=source)
     assert preflight.forecast([build], session, ask=False) == Forecast(None, None, None)
     preflight.check_room(Forecast(None, None, None), session.store)
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_a_container_has_no_more_memory_than_its_limit(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("2000000000\n", encoding="ascii")
+    assert preflight.memory_bytes(tmp_path) == 2_000_000_000
+
+
+def test_a_container_without_a_limit_has_the_memory_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert preflight.memory_bytes(tmp_path) == preflight.memory_bytes(tmp_path / "none") > 10**9
+
+
+def test_a_gguf_file_of_the_hub_asks_for_nothing_beforehand_so_what_is_downloaded_needs_no_network(
+    tmp_path: Path, session: Session
+) -> None:
+    build = build_of(tmp_path, source={**HUB, "gguf": "tiny.gguf"})
+    put(build.checkpoint.need("download"), session.store)
+    assert build.survey is None
+    assert preflight.check([build], session) == Forecast(None, None, None)
 
 
 def test_what_is_made_asks_for_no_tool_and_no_hub(tmp_path: Path, session: Session) -> None:

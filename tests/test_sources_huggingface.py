@@ -151,14 +151,13 @@ def test_a_gguf_that_is_not_there_is_refused_with_those_that_are(hub: Hub, tmp_p
     folder.mkdir()
     (folder / "other.gguf").write_bytes(b"x")
     hub.serve(folder, REPO, COMMIT)
-    for step in (huggingface.download(source(gguf="model.gguf"), "tiny"), huggingface.survey(source(gguf="model.gguf"), "tiny")):
-        said = fetch(step, hub, tmp_path / "files")
-        assert said.code == 3
-        assert said.refusal == (
-            "bakers/tiny: There is no file model.gguf at that commit.\n"
-            "other.gguf\n"
-            "Write the path of a file that is in the repository into the recipe."
-        )
+    said = fetch(huggingface.download(source(gguf="model.gguf"), "tiny"), hub, tmp_path / "files")
+    assert said.code == 3
+    assert said.refusal == (
+        "bakers/tiny: There is no file model.gguf at that commit.\n"
+        "other.gguf\n"
+        "Write the path of a file that is in the repository into the recipe."
+    )
 
 
 def test_a_token_goes_to_the_hub_and_not_to_the_host_that_it_points_to(served: Hub, tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
 
 def survey(source: Source, label: str) -> Step | None:
     """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download tells."""
-    return huggingface.survey(source, label) if isinstance(source, HuggingFace) else None
+    return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None

@@ -23,7 +23,7 @@ def download(source: HuggingFace, label: str) -> Step:
 
 
 def survey(source: HuggingFace, label: str) -> Step:
-    """The step that asks for sizes, configuration and tensors beforehand: `survey.json`, a `pipeline.survey.Survey`."""
+    """The step that asks for a checkpoint's sizes, configuration and tensors beforehand: `survey.json`, a `pipeline.survey.Survey`."""
     return Step(kind="survey", maker="huggingface", label=label, options=_options(source))
 
 
@@ -36,12 +36,12 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that fills `files`; it goes on with what a broken-off download left there."""
     asked = step.options
     arguments = ["--repo", asked["repo"], "--revision", asked["revision"], "--files", str(files)]
-    if asked["gguf"]:
-        arguments += ["--only", asked["gguf"]]
     for name, digest in sorted(asked["remote_code"].items()):
         arguments += ["--remote-code", f"{name}={digest}"]
     if step.kind == "survey":
         return worker("hub_survey", *arguments, needs_network=True, hub_token=True)
+    if asked["gguf"]:
+        arguments += ["--only", asked["gguf"]]
     by_hand = f"hf download {asked['repo']} {asked['gguf'] or ''}".rstrip() + f" --revision {asked['revision']}"
     return worker("hub_download", *arguments, needs_network=True, upstream=by_hand, hub_token=True)
 

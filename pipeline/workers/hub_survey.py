@@ -1,13 +1,12 @@
 """Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone.
 
-python -m pipeline.workers.hub_survey --repo OWNER/NAME --revision COMMIT --files DIR [--only FILE] [--remote-code FILE=SHA256 ...]
+python -m pipeline.workers.hub_survey --repo OWNER/NAME --revision COMMIT --files DIR [--remote-code FILE=SHA256 ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repo", required=True)
     parser.add_argument("--revision", required=True)
-    parser.add_argument("--only", default="")
     parser.add_argument("--remote-code", action="append", default=[])
     parser.add_argument("--files", type=Path, required=True)
     asked = parser.parse_args()
@@ -33,20 +31,14 @@ def main() -> None:
     try:
         with hub_errors.explained(asked.repo, asked.revision):
             remotes = hub_files.listing(repository)
-            survey = of_one_file(remotes, asked.only) if asked.only else of_checkpoint(repository, remotes, code)
+            survey = of_checkpoint(repository, remotes, code)
             (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8")
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
 
 
-def of_one_file(remotes: dict[str, hub_files.Remote], only: str) -> dict[str, Any]:
-    """What is known of a GGUF file before it is here: how large it is."""
-    names = (checkpoint_files.one(only, remotes), *checkpoint_files.licences(remotes))
-    return written(sum(remotes[name].size for name in names), {}, ())
-
-
 def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
-    """Sizes, configuration and tensors of a safetensors checkpoint."""
+    """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
     first = checkpoint_files.weights(remotes)
     names = {*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code), first}
     config = read_json(repository, remotes["config.json"])
@@ -58,12 +50,8 @@ def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files
     for number, name in enumerate(shards):
         events.progress("reading the headers of the weights", number, len(shards), "files")
         tensors += header(repository, name)
-    return written(sum(remotes[name].size for name in names.union(shards)), config, tensors)
-
-
-def written(download_bytes: int, config: dict[str, Any], tensors: Iterable[safetensors_files.Tensor]) -> dict[str, Any]:
-    """A `pipeline.survey.Survey`, as JSON values."""
-    return {"download_bytes": download_bytes, "config": config, "tensors": [tensor._asdict() for tensor in tensors]}
+    size = sum(remotes[name].size for name in names.union(shards))
+    return {"download_bytes": size, "config": config, "tensors": [tensor._asdict() for tensor in tensors]}
 
 
 def read_json(repository: hub_files.Repository, remote: hub_files.Remote) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""What is selected on the command line is checked before it runs, whatever it is called; and a GGUF file once it is read."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import Failure
+from pipeline.plan import Plan
+from pipeline.tasks import Kitchen
+from pipeline.workspace import Workspace
+from tests import fakes
+from tests.bench import INT4, recipe
+from tests.test_backends_openvino_fit import survey
+
+MISFIT = {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}
+FITS = {"runtime": "openvino", "quantization": {"weights": "int8"}}
+REASON = "tiny-odd: a group size of 96 does not divide every channel"
+
+
+def kitchen(tmp_path: Path, plan: Plan) -> Kitchen:
+    return Kitchen(Workspace(tmp_path / "recipes", fakes.Store(tmp_path / "artifacts"), plan), io.StringIO())
+
+
+def planned(tmp_path: Path, **changes: Any) -> Plan:
+    return fakes.planned(tmp_path / "recipes", recipe(**{"source": fakes.HUB, "builds": {"odd": MISFIT, "int8": FITS}} | changes))
+
+
+def surveyed(tmp_path: Path, plan: Plan) -> Kitchen:
+    """A kitchen that has been told by the hub what the checkpoint is."""
+    here = kitchen(tmp_path, plan)
+    for build in plan.builds:
+        assert build.survey
+        fakes.put(build.survey, here.session.store, survey_json=survey(640).model_dump_json())
+    return here
+
+
+@pytest.mark.parametrize("name", ["build:tiny-odd", "convert:tiny-odd", "package:tiny-odd", "validate:tiny-o*"])
+def test_a_step_is_refused_for_the_reasons_that_its_build_is_refused_for(name: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        surveyed(tmp_path, planned(tmp_path)).check([name])
+    assert REASON in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["download:tiny", "export:tiny", "export:tiny-tokenizer", "validate:tiny-reference"])
+def test_a_step_that_builds_share_is_made_if_one_of_them_can_be(name: str, tmp_path: Path) -> None:
+    surveyed(tmp_path, planned(tmp_path)).check([name])
+
+
+def test_a_step_that_leads_only_to_what_this_machine_cannot_make_is_refused(tmp_path: Path) -> None:
+    plan = Plan(tuple(replace(build, cannot="nncf not installed") for build in planned(tmp_path, builds={"int8": FITS}).builds))
+    here = surveyed(tmp_path, plan)
+    with pytest.raises(Failure) as caught:
+        here.check(["convert:tiny-int8"])
+    assert str(caught.value) == (
+        "this machine cannot make all that was asked\n"
+        "    tiny-int8: nncf not installed\n"
+        "  what to do: install what is named, or leave those builds out"
+    )
+    here.check(["download:tiny"])
+    assert (here.steps_of("convert"), here.steps_of("download")) == (["convert:tiny-int8"], ["download:tiny"])
+
+
+def test_a_verb_alone_is_all_of_it_that_leads_to_a_build_that_this_machine_can_make(tmp_path: Path) -> None:
+    odd, int8 = planned(tmp_path).builds
+    here = kitchen(tmp_path, Plan((replace(odd, cannot="nncf not installed"), int8)))
+    assert here.steps_of("convert") == ["convert:tiny-int8"]
+    assert here.steps_of("export") == ["export:tiny", "export:tiny-tokenizer"]
+
+
+def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
+    plan = planned(tmp_path, source={**fakes.HUB, "gguf": "tiny.gguf"}, builds={"odd": MISFIT})
+    (build,), here = plan.builds, kitchen(tmp_path, plan)
+    here.check(["build:tiny-odd"])
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "bert"}')
+    with pytest.raises(Failure) as caught:
+        here.session.made(build.checkpoint)
+    assert str(caught.value) == (
+        "the recipe does not fit the model\n"
+        "    tiny-odd: optimum-intel 2.1 with transformers 5.5 does not export models of type bert\n"
+        "  what to do: change these options in the recipe"
+    )
