@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,11 +24,19 @@ class RecipeErrors(Errors):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe, the file it stands in, and the file's text."""
+    """A recipe, the file it stands in, and the file's text and tree."""
 
     path: Path
     text: str
     recipe: Recipe
+    root: Node = field(repr=False)
+
+    def at(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:
+        """An error about the value at a place of the recipe, which must be there: names of fields, from the top."""
+        node = self.root
+        for name in place:
+            node = node.value[name].node
+        return _diagnostic(self.path, self.text, node.span, what, help_)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,9 @@ def _together(files: list[_Read], more: Iterable[Diagnostic] = ()) -> tuple[Load
     diagnostics = [*(diagnostic for file in files for diagnostic in file.diagnostics), *more]
     if diagnostics:
         raise RecipeErrors(tuple(diagnostics))
-    return tuple(Loaded(file.path, file.text, file.recipe) for file in files if file.recipe is not None)
+    return tuple(
+        Loaded(file.path, file.text, file.recipe, file.root) for file in files if file.recipe is not None and file.root is not None
+    )
 
 
 def _read(path: Path) -> _Read:

@@ -9,15 +9,20 @@ from typing import Any
 
 from pipeline import publishing, sources
 from pipeline.backends import BACKENDS, reference
-from pipeline.loader import Loaded
+from pipeline.diagnostics import Diagnostic
+from pipeline.errors import Failure
+from pipeline.loader import Loaded, RecipeErrors
 from pipeline.publishing import Destination
 from pipeline.quantization import CalibrationFile, CalibrationHub, FourBit
-from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, ResolvedBuild, full_name, published_names, resolve
+from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, published_names, resolve
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 VALIDATE_FORMAT = 2  # 2: OpenVINO answers in the model's own precision, whatever the processor
 PACKAGE_FORMAT = 3  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters
+
+Field = tuple[str, ...]  # names of fields, from the top of a recipe
+_SOURCE: Field = ("source", "path")
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,43 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
     """The plan of these recipes; `fingerprint` gives the content hash of a local source or calibration file.
 
     Raises:
-        Failure: a local source is not there or reaches outside the recipes folder.
+        RecipeErrors: local sources or calibration files are not there, are not what they should be, or lie outside the recipes folder.
     """
-    return Plan(tuple(build for one in loaded for build in _builds(one, fingerprint)))
+    loaded, errors = tuple(loaded), list[Diagnostic]()
+    prints = [_prints(one, fingerprint, errors.append) for one in loaded]
+    if errors:
+        raise RecipeErrors(tuple(errors))
+    return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known)))
 
 
-def _builds(loaded: Loaded, fingerprint: Callable[[Path], str]) -> Iterator[Build]:
+def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
+    """The content hash of everything beside a recipe that it names, by the field that names it."""
+    found: dict[Field, str] = {}
+    for field, relative, find in _beside(loaded.recipe):
+        try:
+            found[field] = fingerprint(find(loaded.path.parent, relative))
+        except Failure as failure:
+            refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
+    return found
+
+
+def _beside(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
+    """The fields that name something beside the recipe, what they say, and what makes a path of it."""
+    if isinstance(recipe.source, Local):
+        yield _SOURCE, recipe.source.path, local.resolve_model
+    for name, options in recipe.builds.items():
+        match options:
+            case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
+                yield _texts(name), file.path, calibration.resolve_texts
+
+
+def _texts(build: str) -> Field:
+    return ("builds", build, "quantization", "calibration", "path")
+
+
+def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     recipe, base = loaded.recipe, loaded.path.parent
-    prints = fingerprint(local.resolve(base, recipe.source.path)) if isinstance(recipe.source, Local) else None
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints)
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     names = published_names(recipe)
@@ -82,7 +115,7 @@ def _builds(loaded: Loaded, fingerprint: Callable[[Path], str]) -> Iterator[Buil
     made: dict[str, Build] = {}
     for short in recipe.builds:
         asked = resolve(recipe, short)
-        samples = _samples(asked, base, fingerprint)
+        samples = _samples(asked, base, prints.get(_texts(short)))
         parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
         made[short] = replace(_assemble(asked, checkpoint, survey, parts, known), destination=homes[short])
@@ -91,11 +124,11 @@ def _builds(loaded: Loaded, fingerprint: Callable[[Path], str]) -> Iterator[Buil
         yield replace(_repository(full_name(recipe.name, name), name, [made[member] for member in members]), destination=homes[name])
 
 
-def _samples(asked: ResolvedBuild, base: Path, fingerprint: Callable[[Path], str]) -> Step | None:
+def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
     """The step that brings the texts of a data-aware method."""
     match asked.options:
         case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
-            return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint(local.resolve(base, file.path)))
+            return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint)
         case OpenVINO(quantization=FourBit(calibration=CalibrationHub() as hub)):
             return calibration.samples(hub, asked.name, base=base, fingerprint=None)
         case _:

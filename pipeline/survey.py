@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import Failure
 from pipeline.manifest import Written
 from pipeline.workers import safetensors_files
 
@@ -51,7 +52,19 @@ def context_tokens(config: Mapping[str, Any]) -> int | None:
 
 
 def read_checkpoint(folder: Path) -> Survey:
-    """The survey of a checkpoint that is here; its download is done, so that is 0 bytes."""
-    tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
+    """The survey of a checkpoint that is here; its download is done, so that is 0 bytes.
+
+    Raises:
+        Failure: its weights are not safetensors.
+    """
+    try:
+        tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
+    except safetensors_files.NotSafetensors as error:
+        raise Failure(
+            "The checkpoint is not whole.",
+            where=str(folder),
+            remedy="Put a whole checkpoint there.",
+            details=safetensors_files.faults(folder),
+        ) from error
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return Survey(download_bytes=0, config=config, tensors=tensors)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import sources
+from pipeline import sources, survey
 from pipeline.errors import Failure
+from pipeline.loader import RecipeErrors
 from pipeline.recipe import Local
 from pipeline.sources import local
 from tests import worker
+from tests.bench import recipe
+from tests.fakes import planned
 from tests.test_sources_huggingface import safetensors
 
 CHECKPOINT = {"config.json", "tokenizer.json", "model.safetensors", "LICENSE"}
@@ -181,3 +184,62 @@ def test_a_gguf_source_is_two_steps(base: Path) -> None:
     assert (step.kind, step.maker, step.options["file"]) == ("checkpoint", "gguf", "model.gguf")
     assert (step.need("download").kind, step.need("download").maker) == ("download", "local")
     assert sources.survey(source("model.gguf"), "tiny") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "{", "config.json is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."),
+        ("config.json", "[]", "config.json is not a JSON object."),
+        (
+            "model.safetensors.index.json",
+            "{}",
+            "model.safetensors.index.json is no index of weights: it has no `weight_map` of weights and files.",
+        ),
+    ],
+)
+def test_a_checkpoint_whose_json_is_nonsense_is_refused(file: str, content: str, said: str, base: Path) -> None:
+    if file.startswith("model"):
+        (base / "model" / "model.safetensors").unlink()
+    (base / "model" / file).write_text(content, encoding="utf-8")
+    with pytest.raises(Failure) as failure:
+        fingerprint(base / "model")
+    assert str(failure.value) == f"{base}/model: {said}\n  what to do: Take a whole checkpoint, as the model's author published it."
+
+
+def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(base: Path) -> None:
+    (base / "model" / "model.safetensors").write_bytes(b"garbage")
+    with pytest.raises(Failure) as failure:
+        survey.read_checkpoint(base / "model")
+    assert str(failure.value) == (
+        f"{base}/model: The checkpoint is not whole.\n"
+        "    model.safetensors is not a safetensors file: it does not begin with the length of a header.\n"
+        "  what to do: Put a whole checkpoint there."
+    )
+
+
+def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lines(base: Path) -> None:
+    (base / "notes.txt").write_text("notes", encoding="utf-8")
+    calibrated = {"weights": "int4", "awq": True, "calibration": {"type": "file", "path": "model"}}
+    apart = {"source": {"type": "local", "path": "notes.txt", "license": "MIT"}}
+    with pytest.raises(RecipeErrors) as caught:
+        planned(
+            base,
+            recipe("one", builds={"a": {"runtime": "openvino", "quantization": calibrated}}, **apart),
+            recipe("two", source={**apart["source"], "path": "gone"}),
+        )
+    assert str(caught.value).replace(f"{base}/", "") == (
+        "one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.\n"
+        "  6 |   path: notes.txt\n"
+        "    |         ^^^^^^^^^\n"
+        "help: Write the path of one of them into the recipe.\n\n"
+        "one.yaml:21:15: model is a directory.\n"
+        "  21 |         path: model\n"
+        "     |               ^^^^^\n"
+        "help: Write the path of a text file into the recipe.\n\n"
+        "two.yaml:6:9: gone is not there.\n"
+        "  6 |   path: gone\n"
+        "    |         ^^^^\n"
+        "help: Put it there, or write the right path into the recipe.\n\n"
+        "3 errors in 2 recipes"
+    )

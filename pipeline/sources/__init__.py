@@ -24,7 +24,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
 
     Raises:
-        Failure: a local source is not there, or lies outside `base`.
+        Failure: a local source is not there, is no model, or lies outside `base`.
     """
     match source:
         case HuggingFace():
@@ -36,7 +36,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         case Local():
             if fingerprint is None:
                 raise ValueError("a local source is planned with its fingerprint")
-            download = local.download(source, label, local.resolve(base, source.path), fingerprint)
+            download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
             return gguf.checkpoint(download, local.file_name(download), label) if download.options["gguf"] else download
         case _:
             assert_never(source)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
+from pipeline.errors import Failure
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import Calibration, CalibrationFile, CalibrationHub
 from pipeline.sources import local
@@ -26,7 +27,7 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
     """
     match source:
         case CalibrationFile():
-            path = local.resolve(base, source.path)
+            path = resolve_texts(base, source.path)
             options: dict[str, Any] = {"type": "file", "fingerprint": fingerprint}
             return Step(kind="calibration", maker="calibration", label=label, options=options, notes={"path": str(path)})
         case CalibrationHub():
@@ -34,6 +35,17 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
             return Step(kind="calibration", maker="calibration", label=label, options=options)
         case _:
             assert_never(source)
+
+
+def resolve_texts(base: Path, relative: str) -> Path:
+    """`local.resolve` for calibration texts: a file.
+
+    Raises:
+        Failure: it is a directory, or as `local.resolve`.
+    """
+    if (base / relative).is_dir():
+        raise Failure(f"{relative} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
+    return local.resolve(base, relative)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

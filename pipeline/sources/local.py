@@ -51,6 +51,22 @@ def resolve(base: Path, relative: str) -> Path:
     return path.resolve()
 
 
+def resolve_model(base: Path, relative: str) -> Path:
+    """`resolve` for a source: a checkpoint directory or a GGUF file.
+
+    Raises:
+        Failure: it is neither, or as `resolve`.
+    """
+    path = base / relative
+    if path.is_file() and path.suffix != ".gguf":
+        raise Failure(
+            f"{relative} is neither a checkpoint directory nor a GGUF file.",
+            where=str(base),
+            remedy="Write the path of one of them into the recipe.",
+        )
+    return resolve(base, relative)
+
+
 def files_of(path: Path) -> dict[str, Path]:
     """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences beside it.
 

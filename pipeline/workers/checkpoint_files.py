@@ -33,6 +33,7 @@ BESIDE_WEIGHTS = frozenset(
 )
 LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
 PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
+_WHOLE = "Take a whole checkpoint, as the model's author published it."
 
 
 class Unfit(Exception):
@@ -55,8 +56,20 @@ def belonging(path: Path) -> dict[str, Path]:
     names = [other.name for other in path.iterdir() if other.is_file()]
     wanted = {*beside_weights(names), first := weights(names)}
     if first == safetensors_files.INDEX:
-        wanted |= {*shards(json.loads((path / first).read_text(encoding="utf-8")), names)}
+        wanted |= {*shards(json_object((path / first).read_bytes(), first), names)}
+    json_object((path / "config.json").read_bytes(), "config.json")
     return {name: path / name for name in sorted(wanted)}
+
+
+def json_object(raw: bytes, name: str) -> dict[str, Any]:
+    """What a JSON file of a checkpoint says; Unfit if it is no JSON object."""
+    try:
+        value = json.loads(raw)
+    except ValueError as error:  # not JSON, or not even text
+        raise Unfit(f"{name} is not JSON: {error}.", _WHOLE) from error
+    if not isinstance(value, dict):
+        raise Unfit(f"{name} is not a JSON object.", _WHOLE)
+    return value
 
 
 def one(file: str, names: Iterable[str]) -> str:
@@ -112,7 +125,10 @@ def weights(names: Iterable[str]) -> str:
 def shards(index: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
     """The shards that `index` names; Unfit if one is not among `names`, or is no plain safetensors file."""
     there = set(names)
-    listed = safetensors_files.shards(index)
+    try:
+        listed = safetensors_files.shards(index)
+    except safetensors_files.NotSafetensors as error:
+        raise Unfit(f"{safetensors_files.INDEX} is no index of weights: {error}.", _WHOLE) from error
     strange = [name for name in listed if name not in there or "/" in name or not name.endswith(".safetensors")]
     if strange:
         raise Unfit(

@@ -9,7 +9,6 @@ DIR may hold what an earlier, broken-off run left: whole files are hashed again,
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -73,10 +72,10 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Re
                 "Read the file; only if you trust it, put its sha256 under source.remote_code.",
                 (f"sha256 in the recipe: {code[name]}", f"sha256 of the file:   {fetched[name]}"),
             )
-    model_type.refuse_unlisted_code(json.loads((files / "config.json").read_text(encoding="utf-8")), code)
+    model_type.refuse_unlisted_code(checkpoint_files.json_object((files / "config.json").read_bytes(), "config.json"), code)
     if first == safetensors_files.INDEX:
         fetched[first] = told(repository, remotes[first], files / first)
-        large = checkpoint_files.shards(json.loads((files / first).read_text(encoding="utf-8")), remotes)
+        large = checkpoint_files.shards(checkpoint_files.json_object((files / first).read_bytes(), first), remotes)
     told = telling(sum(remotes[name].size for name in large))
     for name in large:
         fetched[name] = told(repository, remotes[name], files / name)

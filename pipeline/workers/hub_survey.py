@@ -56,8 +56,7 @@ def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files
 
 def read_json(repository: hub_files.Repository, remote: hub_files.Remote) -> dict[str, Any]:
     """A JSON file of the repository, as a value."""
-    value: dict[str, Any] = json.loads(hub_files.fetch_range(repository, remote.name, 0, remote.size))
-    return value
+    return checkpoint_files.json_object(hub_files.fetch_range(repository, remote.name, 0, remote.size), remote.name)
 
 
 def header(repository: hub_files.Repository, name: str) -> tuple[safetensors_files.Tensor, ...]:

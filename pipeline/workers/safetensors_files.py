@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ class Tensor(NamedTuple):
 
 
 class NotSafetensors(ValueError):
-    """The bytes are not a safetensors header."""
+    """The bytes are not a safetensors header, or not an index of such files."""
 
 
 def header_length(first: bytes) -> int:
@@ -41,15 +42,18 @@ def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
     try:
         entries: dict[str, Any] = json.loads(header)
         entries.pop("__metadata__", None)
-        tensors = tuple(Tensor(name, entries[name]["dtype"], tuple(entries[name]["shape"])) for name in sorted(entries))
+        tensors = tuple(Tensor(name, entries[name]["dtype"], tuple(map(index, entries[name]["shape"]))) for name in sorted(entries))
         return tensors, max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise NotSafetensors("its header cannot be read") from error
 
 
-def shards(index: Mapping[str, Any]) -> tuple[str, ...]:
+def shards(listing: Mapping[str, Any]) -> tuple[str, ...]:
     """The files that a weights index names, in order."""
-    return tuple(sorted(set(index["weight_map"].values())))
+    try:
+        return tuple(sorted(set(listing["weight_map"].values())))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NotSafetensors("it has no `weight_map` of weights and files") from error
 
 
 def weight_files(files: Path) -> tuple[str, ...]:
