@@ -14,7 +14,7 @@ from pipeline.document import Node, read
 from pipeline.errors import Failure
 from pipeline.recipe import Recipe, full_name
 from pipeline.syntax import LINE_ENDS
-from pipeline.terms import quoted
+from pipeline.terms import may_be_named, quoted
 from pipeline.wording import worded
 
 
@@ -54,7 +54,7 @@ class _Read:
 
 
 def load(path: Path) -> Recipe:
-    """The recipe in one file, whatever that is called; RecipeErrors if anything is wrong with it, Failure if it cannot be read."""
+    """The recipe in one file, whatever that is called; RecipeErrors if anything is wrong with it."""
     return _together([_read(path)])[0].recipe
 
 
@@ -93,9 +93,8 @@ def _read(path: Path) -> _Read:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise Failure(
-            f"This recipe cannot be read: {error.strerror}.", where=str(path), remedy="Check that it is a file that you may read."
-        ) from None
+        what = f"this recipe cannot be read: {error.strerror}"
+        return _Read(path, "", None, None, (_diagnostic(path, "", Span(0, 0, 1), what, "Check that it is a file that you may read."),))
     root, text, problems = read(raw)
     found = [_diagnostic(path, text, *problem) for problem in problems]
     if root is None or not isinstance(root.value, dict):
@@ -125,7 +124,10 @@ def _misnamed(file: _Read) -> Iterator[Diagnostic]:
         return
     if entry.node.value != file.path.stem:
         name = quoted(entry.node.value)
-        yield file.at(entry.node.span, f"the recipe in {file.path.name} is called {name}", f"Call it {file.path.stem}, or rename the file.")
+        help_ = (
+            f"Call it {file.path.stem}, or rename the file." if may_be_named(file.path.stem) else f"Rename the file to {name[1:-1]}.yaml."
+        )
+        yield file.at(entry.node.span, f"the recipe in {file.path.name} is called {name}", help_)
 
 
 def _clashes(files: list[_Read]) -> Iterator[Diagnostic]:

@@ -51,6 +51,14 @@ def _line(value: str) -> str:
     return value
 
 
+def may_be_named(value: str) -> bool:
+    """Whether a recipe or a build may be called so."""
+    try:
+        return bool(_name(value))
+    except PydanticCustomError:
+        return False
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
         raise refusal(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.recipe import Golden, _normal_golden
-from pipeline.stages.judging import Answer, judge, loop
+from pipeline.stages.judging import Answer, judge, loop, unmatched
 
 PARIS = Answer((5, 6, 7, 2), "The capital of France is Paris.", ended=True)
 
@@ -25,6 +25,12 @@ def _reasons(golden: Golden, answer: Answer, source: Answer = PARIS, least: int 
 )
 def test_a_good_answer_passes(expected: dict[str, object]) -> None:
     assert _reasons(_golden(**expected), PARIS) == ()
+
+
+def test_an_expression_that_comes_to_no_end_is_a_reason_in_time() -> None:
+    assert list(unmatched("^(a|aa)+$", "a" * 60 + "b", limit_s=0.05)) == [
+        "the answer was held against '^(a|aa)+$' for 0.05 seconds to no end: write it without repetitions of repetitions"
+    ]
 
 
 @pytest.mark.parametrize(

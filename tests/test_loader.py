@@ -250,13 +250,23 @@ def test_no_folder_of_recipes_is_a_failure_that_says_where_to_set_it(tmp_path: P
         assert str(caught.value) == f"{folder}: {what}\n  what to do: {remedy}"
 
 
-def test_a_file_that_cannot_be_read_is_a_failure(recipes: Path) -> None:
-    (recipes / "tiny.yaml").mkdir()
-    with pytest.raises(Failure) as caught:
-        load_all(recipes)
-    assert str(caught.value) == (
-        f"{recipes / 'tiny.yaml'}: This recipe cannot be read: Is a directory.\n  what to do: Check that it is a file that you may read."
+def test_a_file_that_cannot_be_read_hides_no_other_error(recipes: Path) -> None:
+    (recipes / "a.yaml").mkdir()
+    (recipes / "tiny.yaml").write_text(BASE.replace("mit", "m!t"), encoding="utf-8")
+    assert said(recipes) == (
+        "a.yaml:1:1: this recipe cannot be read: Is a directory\n"
+        "help: Check that it is a file that you may read.\n\n"
+        "tiny.yaml:8:12: `m!t` is not an SPDX identifier\n"
+        "  8 |   license: m!t\n"
+        "    |            ^^^\n"
+        "help: Write one as in MIT, Apache-2.0, or LicenseRef-NAME for a licence of its own.\n\n"
+        "2 errors in 2 recipes"
     )
+
+
+def test_a_recipe_is_not_told_to_take_a_name_that_none_may_have(recipes: Path) -> None:
+    (recipes / "T.yaml").write_text(BASE, encoding="utf-8")
+    assert "help: Rename the file to tiny.yaml.\n" in said(recipes)
 
 
 def test_the_shipped_recipes_load() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import regex
 
 from pipeline.manifest import Agreement, Verdict
 from pipeline.recipe import Golden
@@ -13,6 +14,7 @@ from pipeline.recipe import Golden
 _REPETITIONS = 4
 _LONGEST_PERIOD = 32
 _LEAST_LOOP_TOKENS = 16
+_MATCHING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,19 @@ def _expected(golden: Golden, text: str) -> Iterator[str]:
     for part in golden.contains:
         if part not in text:
             yield f"the answer does not contain {part!r}"
-    if golden.matches is not None and not re.search(golden.matches, text):
-        yield f"the answer does not match {golden.matches!r}"
+    if golden.matches is not None:
+        yield from unmatched(golden.matches, text, _MATCHING_S)
     if golden.equals is not None and text.strip() != golden.equals.strip():
         yield f"the answer is not {golden.equals!r}"
+
+
+def unmatched(expression: str, text: str, limit_s: float) -> Iterator[str]:
+    """Why a text does not match, if so; Python's own `re` cannot be stopped, and an expression may take longer than anyone waits."""
+    try:
+        if not regex.search(expression, text, timeout=limit_s, concurrent=True):
+            yield f"the answer does not match {expression!r}"
+    except TimeoutError:
+        yield f"the answer was held against {expression!r} for {limit_s:g} seconds to no end: write it without repetitions of repetitions"
 
 
 def _agrees(agreement: Agreement, least: int) -> Iterator[str]:
