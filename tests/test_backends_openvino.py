@@ -377,6 +377,27 @@ def test_an_export_in_another_precision_is_found_out(tmp_path: Path) -> None:
     assert verification.faults == ("the weight of up is u8, should be bf16 as in the checkpoint",)
 
 
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        (2, "generation_config.json names the end tokens [2], the checkpoint [0, 2, 7]: answers would end elsewhere"),
+        (None, "generation_config.json names no end token, so answers would not end"),
+        ([7, 0, 2], None),
+    ],
+)
+def test_an_export_that_ends_at_other_tokens_than_its_checkpoint_is_found_out(ends: object, expected: str | None, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "checkpoint", eos_token_id=[2, 0, 7])
+    made = exported(tmp_path / "made")
+    (made / "config.json").write_text("{}", encoding="utf-8")
+    (made / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}), encoding="utf-8")
+    found = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, {"dtype": "bfloat16"}).faults
+    assert found == (() if expected is None else (expected,))
+
+
+def test_the_tokenizer_is_made_again_with_another_version_of_the_runtime_that_it_is_compared_in() -> None:
+    assert "openvino-genai" in steps(**INT4)["tokenizer"].tools
+
+
 def tokenizer(folder: Path, eos: int = 2) -> Path:
     """The files of a tokenizer step, with the end token in the model."""
     drawing = Drawing()

@@ -62,6 +62,10 @@ def test_mxfp4_is_refused_when_32_does_not_divide() -> None:
     [
         ({"model_type": "bert"}, "optimum-intel 2.1 with transformers 5.5 does not export models of type bert"),
         ({"quantization_config": {"quant_method": "awq"}}, "the checkpoint is already quantized; take the unquantized one as the source"),
+        (
+            {"torch_dtype": "float64"},
+            "config.json says that the weights are float64; bfloat16, float16, float32 can be exported",
+        ),
         ({"dtype": "F8_E4M3"}, "the checkpoint has weights in F8_E4M3; F32, F16 and BF16 can be exported"),
     ],
 )

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from pipeline.backends import openvino_ir, openvino_rules
 from pipeline.backends.base import has_pickles, installed, memory_beside, packages
-from pipeline.backends.openvino_fit import estimate, preflight
+from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
 from pipeline.recipe import BuildOptions, OpenVINO
@@ -29,10 +29,9 @@ TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de")
 CONFIGS = ("config.json", "generation_config.json")
 
 _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
-_TOKENIZER_TOOLS = ("openvino", "openvino-tokenizers", "tokenizers", "transformers")
+_TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
 _GENERATE_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers")
 _CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
-_DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 
 
 def steps(
@@ -166,14 +165,17 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, facts: Ma
 
 def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    dtype = config.get("dtype") or config.get("torch_dtype") or facts["dtype"]
-    wrong = [weight for weight in model.weights if weight.type != _DTYPES[dtype]]
-    faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {_DTYPES[dtype]} as in the checkpoint"] if wrong else []
+    dtype = DTYPES[told_dtype(config) or facts["dtype"]]
+    wrong = [weight for weight in model.weights if weight.type != dtype]
+    faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {dtype} as in the checkpoint"] if wrong else []
     if not model.weights:
         faults.append("the model has no weights")
-    if not _end_tokens(files):
+    ends, source_ends = _end_tokens(files), _end_tokens(checkpoint)
+    if not ends:
         faults.append("generation_config.json names no end token, so answers would not end")
-    return Verification({"exported_weights": sum(weight.count for weight in model.weights), "exported_as": _DTYPES[dtype]}, tuple(faults))
+    elif ends != source_ends:
+        faults.append(f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere")
+    return Verification({"exported_weights": sum(weight.count for weight in model.weights), "exported_as": dtype}, tuple(faults))
 
 
 def _verify_tokenizer(checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
@@ -201,7 +203,7 @@ def _end_tokens(folder: Path) -> list[int]:
     """The ids that end an answer: of generation_config.json, or of config.json where there is none, as transformers has it."""
     path = next((folder / name for name in reversed(CONFIGS) if (folder / name).exists()), None)
     told = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-    return [] if told is None else sorted(told) if isinstance(told, list) else [told]
+    return [] if told is None else sorted(set(told)) if isinstance(told, list) else [told]
 
 
 def _absent(files: Path, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ EXPORTABLE = frozenset(
         "xglm",
     }
 )
+DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}  # what can be exported, and what OpenVINO calls it
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp16": 2, "fp32": 4, "int8": 1}
 _OUTER = re.compile(r"embed|wte|wpe|lm_head|embed_out|output\.weight")  # embeddings and the last MatMul
@@ -72,10 +73,18 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
         reasons.append(f"optimum-intel 2.1 with transformers 5.5 does not export models of type {kind or 'unknown'}")
     if survey.config.get("quantization_config"):
         reasons.append("the checkpoint is already quantized; take the unquantized one as the source")
+    dtype = told_dtype(survey.config)
+    if dtype and dtype not in DTYPES:
+        reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
     if strange:
         reasons.append(f"the checkpoint has weights in {', '.join(strange)}; F32, F16 and BF16 can be exported")
     return (*reasons, *_groups(build, survey.tensors))
+
+
+def told_dtype(config: dict[str, Any]) -> str | None:
+    """The precision that a checkpoint's config.json names: "bfloat16"; None if it leaves that to the weights."""
+    return config.get("dtype") or config.get("torch_dtype")
 
 
 def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
