@@ -81,11 +81,15 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
 
 def _beside_the_recipe(checkpoint: Step) -> Survey | None:
     """What is known of a local checkpoint before it is copied; of a GGUF file nothing is before it is read."""
-    if checkpoint.maker != "local" or checkpoint.options["gguf"]:
+    folder = _local_folder(checkpoint)
+    if folder is None:
         return None
-    folder = Path(checkpoint.notes["path"])
     weights = sum(path.stat().st_size for path in local.files_of(folder).values())
     return surveys.read_checkpoint(folder).model_copy(update={"download_bytes": weights})
+
+
+def _local_folder(checkpoint: Step) -> Path | None:
+    return Path(checkpoint.notes["path"]) if checkpoint.maker == "local" and not checkpoint.options["gguf"] else None
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
@@ -157,7 +161,8 @@ def _misfits(build: Build, session: Session) -> tuple[str, ...]:
     """Why a build's options do not fit its checkpoint, as far as that is known."""
     survey = survey_of(build, session, ask=True)
     options = build.asked.options
-    return (*BACKENDS[options.runtime].preflight(options, survey), *_too_long(build, survey)) if survey else ()
+    of_survey = (*BACKENDS[options.runtime].preflight(options, survey), *_too_long(build, survey)) if survey else ()
+    return (*of_survey, *_untemplated(build, session))
 
 
 def _too_long(build: Build, survey: Survey) -> Iterator[str]:
@@ -169,6 +174,15 @@ def _too_long(build: Build, survey: Survey) -> Iterator[str]:
                 f"golden prompt {number} lets its answer have {golden.max_new_tokens} tokens (max_new_tokens), "
                 f"and the model takes {context}, those of the prompt among them"
             )
+
+
+def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
+    """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
+    here = session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
+    chats = any(golden.messages for golden in build.asked.golden)
+    if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
+        return ()
+    return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
 
 
 def check_room(expected: Forecast, store: Store) -> None:

@@ -51,6 +51,14 @@ def context_tokens(config: Mapping[str, Any]) -> int | None:
     return context
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Whether the tokenizer of a checkpoint that is here can make a prompt of a chat."""
+    if (folder / "chat_template.jinja").exists():
+        return True
+    settings = folder / "tokenizer_config.json"
+    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+
+
 def read_checkpoint(folder: Path) -> Survey:
     """The survey of a checkpoint that is here; its download is done, so that is 0 bytes.
 

@@ -171,16 +171,17 @@ class Kitchen:
         preflight.check(builds, self.session, apart)
 
     def _made(self, step: Step) -> None:
-        """Share a step that was made; and what comes of a GGUF file is checked once it is read, for nothing was known of it before.
+        """Share a step that was made; and check once more what is made of a checkpoint when it is here, and all about it is known.
 
         Raises:
             Failure: as `check`.
         """
         self.remote.keep(step)
-        if step.kind == "checkpoint":
-            builds, apart = self._checked
-            later = [one for one in apart if _needs(one.step, step)]
-            preflight.check([build for build in builds if _needs(build.package, step)], self.session, later)
+        builds, apart = self._checked
+        made_of_it = [build for build in builds if build.checkpoint.key == step.key]
+        later = [one for one in apart if any(build.checkpoint.key == step.key for build in one.builds)]
+        if made_of_it or later:
+            preflight.check(made_of_it, self.session, later)
 
     def steps_of(self, group: str) -> list[str]:
         """The tasks of a group's steps that lead to a build that this machine can make; of downloads, and if it can make none, all."""

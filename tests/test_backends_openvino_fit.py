@@ -51,6 +51,13 @@ def test_a_group_size_is_refused_below_ratio_one_when_too_many_layers_do_not_fit
     assert len(openvino.preflight(asked, survey(layers=20))) == 1
 
 
+def test_a_ratio_that_the_smallest_matrix_exceeds_is_refused() -> None:
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=1e-9), survey()) == (
+        "with ratio 1e-09 no weight would get 4 bits: the smallest matrix is 0.02 of all",
+    )
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=0.03), survey()) == ()
+
+
 def test_mxfp4_is_refused_when_32_does_not_divide() -> None:
     assert openvino.preflight(build(weights="mxfp4"), survey(hidden=560)) == (
         "a group size of 32 does not divide every channel: 560 in model.layers.0.q_proj.weight and 5 more",

@@ -72,11 +72,33 @@ def test_a_verb_alone_is_all_of_it_that_leads_to_a_build_that_this_machine_can_m
     assert here.steps_of("export") == ["export:tiny", "export:tiny-tokenizer"]
 
 
+def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(tmp_path: Path) -> None:
+    plan = planned(tmp_path, builds={"int8": FITS})
+    (build,), here = plan.builds, surveyed(tmp_path, plan)
+    here.check(["build:tiny-int8"])
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama"}', tokenizer_config_json="{}")
+    with pytest.raises(Failure) as caught:
+        here.session.made(build.checkpoint)
+    assert str(caught.value) == (
+        "the recipe does not fit the model\n"
+        "    tiny-int8: its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats\n"
+        "  what to do: change these options in the recipe"
+    )
+
+
+def test_raw_prompts_need_no_template(tmp_path: Path) -> None:
+    plan = planned(tmp_path, builds={"int8": FITS}, golden=[{"raw": "The capital of France is", "contains": ["Paris"]}])
+    (build,), here = plan.builds, surveyed(tmp_path, plan)
+    here.check(["build:tiny-int8"])
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama"}')
+    here.session.made(build.checkpoint)
+
+
 def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     plan = planned(tmp_path, source={**fakes.HUB, "gguf": "tiny.gguf"}, builds={"odd": MISFIT})
     (build,), here = plan.builds, kitchen(tmp_path, plan)
     here.check(["build:tiny-odd"])
-    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "bert"}')
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "bert"}', chat_template_jinja="{{ messages }}")
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
     assert str(caught.value) == (

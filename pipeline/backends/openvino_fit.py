@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.backends.base import Estimate
-from pipeline.quantization import Grouped, Mxfp4
+from pipeline.quantization import FourBit, Grouped, Mxfp4
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 from pipeline.survey import Survey, Tensor
@@ -79,7 +79,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
     if strange:
         reasons.append(f"the checkpoint has weights in {', '.join(strange)}; F32, F16 and BF16 can be exported")
-    return (*reasons, *_groups(build, survey.tensors))
+    return (*reasons, *_groups(build, survey.tensors), *_ratio(build, survey.tensors))
 
 
 def told_dtype(config: dict[str, Any]) -> str | None:
@@ -108,6 +108,16 @@ def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
     fits = math.gcd(*(tensor.shape[-1] for tensor in defining))
     remedy = f"; {fits & -fits} divides all" if isinstance(asked, Grouped) and fits & -fits >= 16 else ""
     return (f"a group size of {size} does not divide every channel: {first}{remedy}",)
+
+
+def _ratio(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    """Whether at least one matrix can have 4 bits: NNCF stops before their share exceeds the ratio."""
+    asked = build.quantization
+    counts = [_count([tensor]) for tensor in tensors if len(tensor.shape) >= 2]
+    least = min(counts, default=0) / max(1, sum(counts))
+    if not isinstance(asked, FourBit) or asked.ratio >= least:
+        return ()
+    return (f"with ratio {asked.ratio:g} no weight would get 4 bits: the smallest matrix is {least:.2g} of all",)
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:

@@ -57,7 +57,8 @@ def belonging(path: Path) -> dict[str, Path]:
     wanted = {*beside_weights(names), first := weights(names)}
     if first == safetensors_files.INDEX:
         wanted |= {*shards(json_object((path / first).read_bytes(), first), names)}
-    json_object((path / "config.json").read_bytes(), "config.json")
+    for name in sorted(wanted & {"config.json", "generation_config.json", "tokenizer_config.json"}):
+        json_object((path / name).read_bytes(), name)
     return {name: path / name for name in sorted(wanted)}
 
 
