@@ -152,7 +152,9 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
     )
     needs = (*pieces, ("validate", validate))
     package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
-    return Build(asked.name, asked, checkpoint, survey, parts, validate, package, backend.missing(asked.options))
+    return Build(
+        asked.name, asked, checkpoint, survey, parts, validate, package, sources.missing(checkpoint) or backend.missing(asked.options)
+    )
 
 
 def _repository(name: str, short: str, members: list[Build]) -> Build:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,10 @@ def test_a_local_source_that_is_not_there_stops_the_plan(tmp_path: Path) -> None
     with pytest.raises(Failure) as caught:
         planned(tmp_path, recipe())
     assert str(caught.value).startswith(f"{tmp_path}/tiny.yaml:6:9: model is not there.\n  6 |   path: model\n")
+
+
+def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"}))  # all that is imported late is imported now
+    monkeypatch.setattr(sys, "path", [])
+    (build,) = planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"})).builds
+    assert build.cannot == "gguf, transformers, torch, safetensors, tokenizers, numpy not installed: run `pip install -e .`"

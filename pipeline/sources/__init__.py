@@ -42,6 +42,11 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
             assert_never(source)
 
 
+def missing(checkpoint: Step) -> str | None:
+    """Why this machine cannot make a checkpoint and what to do, in a few words; None if it can."""
+    return gguf.missing() if checkpoint.maker == "gguf" else None
+
+
 def survey(source: Source, label: str) -> Step | None:
     """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download tells."""
     return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None

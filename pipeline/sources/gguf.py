@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.backends.base import installed
 from pipeline.maker import Command, Verification, worker
 from pipeline.step import Step
 from pipeline.workers import safetensors_files
@@ -23,8 +23,15 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
         label=label,
         options={"file": file, "dtype": "bfloat16"},
         needs=(("download", download),),
-        tools={tool: version(tool) for tool in TOOLS},
+        tools=installed(*TOOLS),
     )
+
+
+def missing() -> str | None:
+    """What is not installed and what to do; None if all is there."""
+    found = installed(*TOOLS)
+    absent = [name for name in TOOLS if name not in found]
+    return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
