@@ -11,12 +11,11 @@ import psutil
 from pipeline import gate, signing
 from pipeline import survey as surveys
 from pipeline.backends import BACKENDS
-from pipeline.backends.base import Estimate
 from pipeline.errors import Failure
 from pipeline.plan import Build, unique
 from pipeline.session import Session
 from pipeline.sources import SOURCES, local
-from pipeline.stages import consent, convert
+from pipeline.stages import consent, convert, dispatch
 from pipeline.step import Step
 from pipeline.store import Store
 from pipeline.survey import Survey
@@ -105,7 +104,9 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
             survey = next(iter(known.values()), None)
         if survey is None:
             return Forecast(None, None, None)
-        estimate = _estimate(step, survey)
+        estimate = dispatch.estimate(step, survey)
+        if step.kind == "download":
+            disk += survey.download_bytes
         download += survey.download_bytes if step.kind == "download" else 0
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
@@ -114,13 +115,6 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
 
 def _closure(step: Step) -> tuple[Step, ...]:
     return unique([step])
-
-
-def _estimate(step: Step, survey: Survey) -> Estimate:
-    if step.kind == "download":
-        return Estimate(disk_bytes=survey.download_bytes, memory_bytes=0)
-    backend = BACKENDS.get(step.maker)
-    return backend.estimate(step, survey) if backend else Estimate(disk_bytes=0, memory_bytes=0)
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:

@@ -147,13 +147,6 @@ def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
     assert npu_compiler.present(tmp_path) is None
 
 
-def test_only_a_step_that_compiles_waits_for_memory_beside_another(tmp_path: Path) -> None:
-    (tmp_path / "openvino_model.bin").write_bytes(bytes(1000))
-    made = steps(build())
-    assert openvino_npu.memory_beside(made["blob-4000"], {"model": tmp_path}) == openvino_npu.compiling_bytes(1000)
-    assert openvino_npu.memory_beside(made["model"], {"model": tmp_path}) == 0
-
-
 def test_the_wheels_of_the_compiler_under_wine_are_named_with_their_hashes() -> None:
     named = openvino_npu.packages(npu_compiler.setup("openvino-npu"), {})
     assert [(one.name, len(one.sha256)) for one in named] == [("openvino", 64), ("ziglang", 64)]

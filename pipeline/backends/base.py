@@ -19,10 +19,17 @@ from pipeline.survey import Survey
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a step will take, from shapes alone: bytes that its directory will hold, and resident bytes of its hungriest child."""
+    """What a step will take, from shapes alone.
+
+    Attributes:
+        disk_bytes: what its directory will hold.
+        memory_bytes: what its hungriest child holds resident.
+        mapped_bytes: how much of that are mapped files: the system may drop it, and has it once for all who map them.
+    """
 
     disk_bytes: int
     memory_bytes: int
+    mapped_bytes: int = 0
 
 
 class Backend(Maker, Protocol):
@@ -80,10 +87,6 @@ class Backend(Maker, Protocol):
         """What a setup step installed for itself alone; `facts` is what its worker reported."""
         ...
 
-    def memory_beside(self, step: Step, inputs: Mapping[str, Path]) -> int:
-        """Bytes of memory that the step waits for while another of these runs; 0 if it waits for none."""
-        ...
-
     def has_pickles(self, build: BuildOptions) -> bool:
         """Whether the build's package will hold a pickle."""
         ...
@@ -92,11 +95,6 @@ class Backend(Maker, Protocol):
 def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
     return ()
-
-
-def memory_beside(step: Step, inputs: Mapping[str, Path]) -> int:
-    """Of a backend whose steps run side by side as doit is told."""
-    return 0
 
 
 def has_pickles(build: BuildOptions) -> bool:

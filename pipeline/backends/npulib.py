@@ -153,11 +153,6 @@ def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
     return tuple(Package.model_validate(package) for package in facts["packages"])
 
 
-def memory_beside(step: Step, inputs: Mapping[str, Path]) -> int:
-    """None of its steps waits for another."""
-    return 0
-
-
 def has_pickles(build: BuildOptions) -> bool:
     """Each of its models is one."""
     return True

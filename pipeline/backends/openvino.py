@@ -12,7 +12,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from pipeline.backends import openvino_ir, openvino_rules
-from pipeline.backends.base import has_pickles, installed, memory_beside, packages
+from pipeline.backends.base import has_pickles, installed, packages
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
@@ -20,7 +20,7 @@ from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "memory_beside", "missing", "packages", "preflight",
+    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "packages", "preflight",
     "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 

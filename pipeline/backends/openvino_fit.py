@@ -136,7 +136,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             made = compressed_bytes(step.options, survey)
             calibrated = 4 * survey.parameters if step.options.get("calibration") else 0  # statistics are taken in float32
             streamed = step.options["weights"] in ("fp16", "fp32")  # converted one weight at a time while saving
-            return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES)
+            return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES, mapped_bytes=native)
         case "validate":
             return Estimate(0, 2 * compressed_bytes(step.need("model").options, survey) + _BASE_BYTES)
         case _:

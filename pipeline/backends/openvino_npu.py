@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import files as file_tools
 from pipeline.backends import npu_compiler, openvino
 from pipeline.backends.base import Estimate, installed
 from pipeline.backends.openvino_fit import compressed_bytes
@@ -133,11 +132,6 @@ def estimate(step: Step, survey: Survey) -> Estimate:
 def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
     """The wheels of the compiler under Wine."""
     return npu_compiler.packages(step)
-
-
-def memory_beside(step: Step, inputs: Mapping[str, Path]) -> int:
-    """Compiling takes more memory than the model has: two platforms are compiled side by side where there is room for both."""
-    return compiling_bytes(file_tools.size_bytes(inputs["model"])) if step.kind == "compile" else 0
 
 
 def has_pickles(build: BuildOptions) -> bool:

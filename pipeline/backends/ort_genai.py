@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline import ort_folders, ort_options
 from pipeline.backends import ort_rules, ort_words
-from pipeline.backends.base import has_pickles, installed, memory_beside, packages
+from pipeline.backends.base import has_pickles, installed, packages
 from pipeline.backends.ort_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.ort_options import TITLES, OnnxRuntimeGenAI
@@ -24,7 +24,7 @@ from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "memory_beside", "missing", "packages", "preflight",
+    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "packages", "preflight",
     "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from pipeline.backends import BACKENDS, reference
+from pipeline.backends.base import Estimate
 from pipeline.maker import Maker
+from pipeline.process import Progress
 from pipeline.session import Session
 from pipeline.sources import SOURCES, gguf
 from pipeline.stages import consent, convert, package, repository, validate
 from pipeline.step import Step
+from pipeline.survey import Survey, read_checkpoint
 
 
 def run(step: Step, session: Session) -> None:
@@ -17,15 +22,40 @@ def run(step: Step, session: Session) -> None:
         Failure: with what went wrong and what to do.
     """
     consent.refuse_code([step])
-    match step.kind:
-        case "validate":
-            validate.run(step, BACKENDS[step.maker], session)
-        case "package" if "repository" in step.options:
-            repository.run(step, session)
-        case "package":
-            package.run(step, BACKENDS[step.maker], session)
-        case _:
-            convert.run(step, maker_of(step), session)
+    with room(step, session):
+        match step.kind:
+            case "validate":
+                validate.run(step, BACKENDS[step.maker], session)
+            case "package" if "repository" in step.options:
+                repository.run(step, session)
+            case "package":
+                package.run(step, BACKENDS[step.maker], session)
+            case _:
+                convert.run(step, maker_of(step), session)
+
+
+def room(step: Step, session: Session) -> AbstractContextManager[None]:
+    """Memory set apart for a step: steps run side by side where there is room for both, mapped files aside, else one after the other."""
+    takes = _own_bytes(step, session)
+    waiting = Progress("waiting until there is memory for it beside what runs")
+    return session.room.hold(takes, lambda: session.tell(step, waiting)) if takes else nullcontext()
+
+
+def _own_bytes(step: Step, session: Session) -> int:
+    """About what a step will hold in memory and cannot share; 0 if it is little, or cannot be known because its checkpoint is not here."""
+    checkpoints = {needed for one in step.closure() for role, needed in one.needs if role == "checkpoint"}
+    here = next((session.store.files(one) for one in checkpoints if session.store.has(one)), None)
+    if here is None:
+        return 0
+    takes = estimate(step, read_checkpoint(here))
+    return takes.memory_bytes - takes.mapped_bytes
+
+
+def estimate(step: Step, survey: Survey) -> Estimate:
+    """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
+    if step.kind in ("download", "calibration", "checkpoint", "package"):
+        return Estimate(disk_bytes=0, memory_bytes=0)
+    return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)
 
 
 def maker_of(step: Step) -> Maker:
