@@ -70,7 +70,7 @@ def test_an_answer_that_cannot_fit_into_the_context_is_refused_with_both_numbers
         "the recipe does not fit the model\n"
         "    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, "
         "those of the prompt among them\n"
-        "  what to do: change these options in the recipe; nothing was downloaded for them"
+        "  what to do: change these options in the recipe"
     )
 
 
