@@ -155,8 +155,20 @@ def _misfits(build: Build, session: Session) -> tuple[str, ...]:
     """Why a build's options do not fit its checkpoint, as far as that is known."""
     survey = survey_of(build, session, ask=True)
     options = build.asked.options
-    of_survey = (*BACKENDS[options.runtime].preflight(options, survey), *_too_long(build, survey)) if survey else ()
-    return (*of_survey, *_untemplated(build, session))
+    if survey is None:
+        return tuple(_untemplated(build, session))
+    fit = BACKENDS[options.runtime].preflight(options, survey)
+    return (*fit, *_too_long(build, survey), *_other_licence(build, survey), *_untemplated(build, session))
+
+
+def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
+    """A licence in the recipe that is not the one on the source's card; one that is in no list of SPDX's is taken at its word.
+
+    The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
+    """
+    says, given = survey.license.lower(), build.asked.source.license.lower()
+    if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
+        yield f"its source's licence is {build.asked.source.license} in the recipe and {survey.license} on the repository's card"
 
 
 def _too_long(build: Build, survey: Survey) -> Iterator[str]:

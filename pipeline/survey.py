@@ -27,11 +27,13 @@ class Survey(Written):
         download_bytes: size of all files that a download would fetch.
         config: config.json, as it is.
         tensors: every weight, from the safetensors headers.
+        license: what the model card's front matter names, as the hub tells it ("apache-2.0", "llama3"); "" if it names none.
     """
 
     download_bytes: int
     config: dict[str, Any]
     tensors: tuple[Tensor, ...]
+    license: str = ""
 
     @property
     def parameters(self) -> int:

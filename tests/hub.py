@@ -15,8 +15,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
+
+import yaml
 
 LARGE = 100_000  # bytes; larger files are kept in LFS, whose sha256 the hub tells
 _API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)(?:/(.*))?)?")
@@ -211,6 +213,7 @@ class _Answer(BaseHTTPRequestHandler):
             for name, file in files.items()
         ]
         info = {"_id": "0", "id": repo, "sha": commit, "private": False, "downloads": 0, "likes": 0, "tags": [], "siblings": siblings}
+        info |= _card_data(files)
         return self._send(200, {"Content-Type": "application/json"}, json.dumps(info).encode())
 
     def _resolve(self, type: str, repo: str, revision: str, name: str) -> None:
@@ -283,6 +286,13 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that goes away is no error of the server
             super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+def _card_data(files: dict[str, File]) -> dict[str, Any]:
+    """What the hub reads from the card's front matter, if there is a card with one."""
+    card = files["README.md"].path.read_text(encoding="utf-8") if "README.md" in files else ""
+    front = card.split("---\n")[1] if card.startswith("---\n") else ""
+    return {"cardData": yaml.safe_load(front)} if front else {}
 
 
 def start() -> tuple[Hub, ThreadingHTTPServer]:

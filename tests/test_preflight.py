@@ -147,3 +147,29 @@ def test_a_step_that_is_there_hides_what_only_it_needs(tmp_path: Path, session: 
     # a package tells its whole story, so all before it must be there
     kinds = [step.kind for step in preflight.missing([build], session.store)]
     assert sorted(kinds) == ["download", "export", "package", "reference", "tokenizer", "validate"]
+
+
+@pytest.mark.parametrize(
+    ("given", "card", "same"),
+    [
+        ("MIT", "mit", True),
+        ("MIT", "llama3", False),
+        ("Apache-2.0", "mit", False),
+        ("GPL-3.0-only", "gpl-3.0", True),
+        ("BSD-2-Clause", "bsd", True),
+        ("MIT", "other", True),
+        ("MIT", "", True),
+        ("LicenseRef-Llama-3", "llama3", True),
+    ],
+)
+def test_the_recipe_says_the_licence_that_the_sources_card_says(
+    tmp_path: Path, session: Session, given: str, card: str, same: bool
+) -> None:
+    build = build_of(tmp_path, source={**HUB, "license": given})
+    assert build.survey
+    put(build.survey, session.store, survey_json=survey(640).model_copy(update={"license": card}).model_dump_json())
+    if same:
+        preflight.check([build], session)
+    else:
+        said = f"tiny-int4: its source's licence is {given} in the recipe and {card} on the repository's card"
+        assert said in refusal(build, session)

@@ -113,15 +113,18 @@ def test_the_key_holds_the_commit_and_not_the_licence() -> None:
     assert step.tools == {}
 
 
-def test_a_survey_reads_headers_and_no_weights(served: Hub, repository: Path, tmp_path: Path) -> None:
+def test_a_survey_reads_headers_and_no_weights_and_the_cards_licence(hub: Hub, repository: Path, tmp_path: Path) -> None:
+    (repository / "README.md").write_text("---\nlicense: llama3\n---\n# Tiny\n", encoding="utf-8")
+    hub.serve(repository, REPO, COMMIT)
     step, files = huggingface.survey(source(), "tiny"), tmp_path / "files"
-    said = fetch(step, served, files)
+    said = fetch(step, hub, files)
     assert said.code == 0, said.text
     survey = Survey.model_validate_json((files / "survey.json").read_bytes())
     assert survey.download_bytes == sum((repository / name).stat().st_size for name in WANTED)
     assert survey.config["model_type"] == "phi3"
+    assert survey.license == "llama3"
     assert {tensor.name: tensor.shape for tensor in survey.tensors} == {"a": (100_000,), "b": (50_000,), "c": (10,)}
-    assert served.sent[SHARD] <= 1 << 17
+    assert hub.sent[SHARD] <= 1 << 17
     assert huggingface.verify(step, {}, files, said.facts).faults == ()
 
 

@@ -24,7 +24,7 @@ def download(source: HuggingFace, label: str) -> Step:
 
 def survey(source: HuggingFace, label: str) -> Step:
     """The step that asks for a checkpoint's sizes, configuration and tensors beforehand: `survey.json`, a `pipeline.survey.Survey`."""
-    return Step(kind="survey", maker="huggingface", label=label, options=_options(source))
+    return Step(kind="survey", maker="huggingface", label=label, options=_options(source), format=2)  # 2: with the card's licence
 
 
 def file_name(step: Step) -> str:

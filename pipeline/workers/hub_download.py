@@ -36,7 +36,7 @@ def main() -> None:
     code = dict(entry.split("=", 1) for entry in asked.remote_code)
     try:
         with hub_errors.explained(asked.repo, asked.revision):
-            remotes = hub_files.listing(repository)
+            remotes = hub_files.listing(repository).files
             if asked.only:
                 fetched = one_file(repository, remotes, asked.only, asked.name, asked.files)
             else:

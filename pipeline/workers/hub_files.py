@@ -39,6 +39,14 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Every file of a repository at a commit, by name, and the licence that its card names ("" for none)."""
+
+    files: dict[str, Remote]
+    license: str
+
+
+@dataclass(frozen=True)
 class Repository:
     """A repository of `type` "model" or "dataset" at one commit."""
 
@@ -51,8 +59,8 @@ class Repository:
         return str(hf_hub_url(self.id, name, repo_type=self.type, revision=self.revision))
 
 
-def listing(repository: Repository) -> dict[str, Remote]:
-    """Every file at the commit, by name; refuses an answer about another commit than the pinned one."""
+def listing(repository: Repository) -> Listing:
+    """What the repository holds at the commit; refuses an answer about another commit than the pinned one."""
     url = f"{constants.ENDPOINT}/api/{repository.type}s/{repository.id}/revision/{repository.revision}"
     with answer(url, params={"blobs": "true"}) as response:
         response.read()
@@ -62,7 +70,8 @@ def listing(repository: Repository) -> dict[str, Remote]:
             f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.get('sha')}.",
             "Check HF_ENDPOINT: a mirror that does not know commits cannot be used.",
         )
-    return {entry["rfilename"]: remote(entry) for entry in info["siblings"]}
+    told = (info.get("cardData") or {}).get("license")
+    return Listing({entry["rfilename"]: remote(entry) for entry in info["siblings"]}, told if isinstance(told, str) else "")
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def main() -> None:
     code = dict(entry.split("=", 1) for entry in asked.remote_code)
     try:
         with hub_errors.explained(asked.repo, asked.revision):
-            remotes = hub_files.listing(repository)
-            survey = of_checkpoint(repository, remotes, code)
+            found = hub_files.listing(repository)
+            survey = of_checkpoint(repository, found.files, code) | {"license": found.license}
             (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8")
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
