@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from doit.exceptions import InvalidDodoFile
 
-from pipeline import commands, tasks
+from pipeline import cli, tasks
 from pipeline.errors import Failure
 
 try:
-    kitchen = commands.open_kitchen()
+    kitchen = cli.open_kitchen()
 except Failure as failure:
     raise InvalidDodoFile(str(failure)) from None
 

@@ -5,31 +5,25 @@ Commands and options of doit that would do nothing here, because truth is in the
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
-import getopt
-import io
-import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import wraps
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import Command, DoitCmdBase
+from doit.cmd_base import DoitCmdBase
 from doit.cmd_forget import Forget as DoitForget
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
-from doit.cmdparse import CmdParse
 from rich.console import Console
 
-from pipeline import compare, files, housekeeping, overview, schema
+from pipeline import compare, files, housekeeping, overview, schema, selection
+from pipeline.cli import Options, Ours, open_kitchen, told
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest
 from pipeline.plan import Build
 from pipeline.progress import count_text, size_text
-from pipeline.tasks import STEP_GROUPS, Kitchen
+from pipeline.tasks import Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
 _HTML = {"name": "html", "long": "html", "type": str, "default": "", "help": "write a page with bar charts to this file instead"}
@@ -43,45 +37,7 @@ _PLAN_ONLY = {
 _DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
 
 
-def open_kitchen() -> Kitchen:
-    """The kitchen that dodo.py serves from.
-
-    Raises:
-        Failure: the recipes cannot be read.
-    """
-    _escape_what_cannot_be_shown()
-    return Kitchen(open_workspace(), sys.stdout)
-
-
-def _escape_what_cannot_be_shown() -> None:
-    """Have a character that the encoding of our output lacks written as an escape: redirected on Windows, that knows few."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _options_first(parser: CmdParse, words: list[str]) -> list[str]:
-    """The words of a command line with its options before its names, which is where doit looks for them."""
-    try:
-        options, names = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
-    except getopt.GetoptError:  # doit's own parser says it
-        return words
-    valued = {f"--{name[:-1]}" for name in parser.get_long() if name.endswith("=")}
-    valued |= {f"-{letter}" for letter, colon in pairwise(f"{parser.get_short()} ") if colon == ":"}
-    return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
-
-
-class _Options:
-    """Options of a command count wherever they stand: doit alone would take those after a name for names."""
-
-    cmdparser: Any
-
-    def parse_execute(self, in_args: list[str]) -> int:
-        """Carry out the command that these words ask for."""
-        return int(super().parse_execute(_options_first(self.cmdparser, in_args)))  # type: ignore[misc]
-
-
-class Run(_Options, DoitRun):  # type: ignore[misc]
+class Run(Options, DoitRun):  # type: ignore[misc]
     """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
 
     cmd_options = (*DoitRun.cmd_options, _PLAN_ONLY)
@@ -89,13 +45,13 @@ class Run(_Options, DoitRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
         self.dry_run = bool(params["dry_run"])
-        return _told(lambda: int(super(Run, self).execute(params, args)), failed=3)
+        return told(lambda: int(super(Run, self).execute(params, args)), failed=3)
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
         _refuse_idle(options)
         kitchen = _kitchen(self)
-        self.sel_tasks: list[str] = _expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen)
+        self.sel_tasks: list[str] = selection.expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen.workspace.plan)
         try:
             if self.dry_run:
                 for build in _publications(self.sel_tasks, kitchen):
@@ -107,6 +63,13 @@ class Run(_Options, DoitRun):  # type: ignore[misc]
             return int(super()._execute(*args, **options))
         finally:
             kitchen.session.children.stop()
+
+
+def _kitchen(command: DoitCmdBase) -> Kitchen:
+    """The kitchen of the dodo.py that doit has loaded."""
+    kitchen = next((task.meta["kitchen"] for task in command.task_list if task.name == "overview"), None)
+    assert isinstance(kitchen, Kitchen)
+    return kitchen
 
 
 def _refuse_idle(options: Mapping[str, Any]) -> None:
@@ -127,28 +90,6 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
         )
 
 
-def _told(work: Callable[[], int], *, failed: int) -> int:
-    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; either is told in a sentence, without a traceback."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as behind nohup, or in a script's background
-            signal.signal(number, _interrupt)
-    try:
-        return work()
-    except Failure as failure:
-        print(f"ERROR: {failure}", file=sys.stderr)
-        return failed
-    except KeyboardInterrupt:
-        print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
-        return 130
-
-
-def _interrupt(number: int, frame: object) -> None:
-    # Once is enough: what follows only ends the children, and must not be broken off itself.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 class List(DoitList):  # type: ignore[misc]
     """`doit list`: every build, one line each; `--all` and task names as in doit."""
 
@@ -163,24 +104,7 @@ class List(DoitList):  # type: ignore[misc]
         return 0
 
 
-class _Ours(_Options, Command):  # type: ignore[misc]
-    """A command that needs no tasks: a Failure is printed without a traceback and ends with exit code 1."""
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Carry out the command; one whose usage has no names refuses them."""
-        _escape_what_cannot_be_shown()
-        return _told(lambda: self._checked(params, args), failed=1)
-
-    def _checked(self, params: Any, args: list[str]) -> int:
-        if args and not self.doc_usage:
-            raise Failure(f"`doit {self.get_name()}` takes no names, and was given {', '.join(args)}", remedy="leave them out")
-        return self._do(params, args)
-
-    def _do(self, params: Any, args: list[str]) -> int:
-        raise NotImplementedError
-
-
-class Plan(_Ours):
+class Plan(Ours):
     """`doit plan [NAME...]`"""
 
     doc_purpose = "show the steps, which would run and why, and what they would take"
@@ -188,11 +112,11 @@ class Plan(_Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        print(overview.plan_text(_named(args, kitchen), kitchen.session, kitchen.names))
+        print(overview.plan_text(selection.builds_named(args, kitchen.workspace.plan), kitchen.session, kitchen.names))
         return 0
 
 
-class Lint(_Ours):
+class Lint(Ours):
     """`doit lint`"""
 
     doc_purpose = "check all recipes; every error of every file"
@@ -209,7 +133,7 @@ class Lint(_Ours):
         return 0
 
 
-class Schema(_Ours):
+class Schema(Ours):
     """`doit schema`"""
 
     doc_purpose = "write the recipes' JSON Schema for editors and the table of their fields"
@@ -221,7 +145,7 @@ class Schema(_Ours):
         return 0
 
 
-class Verify(_Ours):
+class Verify(Ours):
     """`doit verify [NAME...]`"""
 
     doc_purpose = "hash everything in the store and the packages again"
@@ -229,12 +153,12 @@ class Verify(_Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        report = housekeeping.verify(_named(args, kitchen), kitchen.workspace.store, kitchen.names, print)
+        report = housekeeping.verify(selection.builds_named(args, kitchen.workspace.plan), kitchen.workspace.store, kitchen.names, print)
         print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
         return 1 if report.faults else 0
 
 
-class Prune(_Ours):
+class Prune(Ours):
     """`doit prune`"""
 
     doc_purpose = "drop what no recipe reaches"
@@ -248,7 +172,7 @@ class Prune(_Ours):
         return 0
 
 
-class Forget(_Ours):
+class Forget(Ours):
     """`doit forget`, refused"""
 
     doc_purpose = "refused: nothing is remembered but what is in the store; see `doit clean`"
@@ -262,7 +186,7 @@ class Forget(_Ours):
         )
 
 
-class Ignore(_Ours):
+class Ignore(Ours):
     """`doit ignore`, refused"""
 
     doc_purpose = "refused: a build has no step that it could do without"
@@ -275,7 +199,7 @@ class Ignore(_Ours):
         )
 
 
-class Compare(_Ours):
+class Compare(Ours):
     """`doit compare NAME NAME...`"""
 
     doc_purpose = "show packages side by side: size, bits, agreement with the source, speed, answers"
@@ -284,7 +208,7 @@ class Compare(_Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        single = {one.name: one for build in _named(args, kitchen) for one in build.members or (build,)}
+        single = {one.name: one for build in selection.builds_named(args, kitchen.workspace.plan) for one in build.members or (build,)}
         rows = [compare.row(_built(build, kitchen)) for build in single.values() if args or _is_built(build, kitchen)]
         if not rows:
             raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
@@ -313,44 +237,6 @@ def _built(build: Build, kitchen: Kitchen) -> PackageManifest:
     return manifest
 
 
-# --- names on the command line ------------------------------------------------------------------------------------
-
-
-def _kitchen(command: DoitCmdBase) -> Kitchen:
-    """The kitchen of the dodo.py that doit has loaded."""
-    kitchen = next((task.meta["kitchen"] for task in command.task_list if task.name == "overview"), None)
-    assert isinstance(kitchen, Kitchen)
-    return kitchen
-
-
-def _expanded(selected: list[str], known: list[str], kitchen: Kitchen) -> list[str]:
-    """The selected task names with `build`, or a verb such as `convert`, standing for all of it that this machine can make,
-    `download` for all sources, and `publish` for all that go to the hub.
-
-    Raises:
-        Failure: a name is no task's; with the nearest ones.
-    """
-    homes = {f"publish:{build.name}": build.destination for build in kitchen.workspace.plan.builds}
-    for name in selected:
-        if (name == "publish" and not any(homes.values())) or (name in homes and homes[name] is None):
-            raise Failure(
-                "no recipe says where its builds are published"
-                if name == "publish"
-                else f"its recipe does not say where {name[8:]} is published",
-                remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
-            )
-        if "*" not in name and name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.5)
-            raise Failure(
-                f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
-            )
-    can = [f"build:{build.name}" for build in kitchen.workspace.plan.builds if build.cannot is None]
-    signed = [name.replace("build:", "sign:", 1) for name in can]
-    all_of = {"build": can, "sign": signed, "publish": [name for name, home in homes.items() if home is not None]}
-    all_of |= {group: kitchen.steps_of(group) for group in STEP_GROUPS}
-    return [one for name in selected for one in all_of.get(name, [name])]
-
-
 def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
     """The builds whose publication is to be planned.
 
@@ -362,14 +248,4 @@ def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
         raise Failure(
             f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
         )
-    builds = [one for one in kitchen.workspace.plan.builds if one.destination]
-    return [one for one in builds if any(fnmatch.fnmatch(f"publish:{one.name}", name) for name in wanted)]
-
-
-def _named(args: list[str], kitchen: Kitchen) -> list[Build]:
-    """Builds by name, with or without `build:`; all of them if none is named."""
-    plan = kitchen.workspace.plan
-    chosen = [(arg, plan.build(arg.removeprefix("build:"))) for arg in args]
-    if unknown := [arg for arg, build in chosen if build is None]:
-        raise Failure(f"there is no build called {', '.join(unknown)}", remedy="`doit list` shows the names")
-    return [build for _, build in chosen if build] or list(plan.builds)
+    return [build for build in selection.builds_of(wanted, kitchen.workspace.plan, "publish") if build.destination]

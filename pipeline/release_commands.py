@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, signing, verify_package
+from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, selection, signing, verify_package
+from pipeline.cli import Ours, open_kitchen
 from pipeline.errors import Failure
 from pipeline.plan import Build
 from pipeline.process import Children
@@ -51,7 +52,7 @@ class Verify(commands.Verify):
             children.stop()
 
 
-class Rebuild(commands._Ours):
+class Rebuild(Ours):
     """`doit rebuild NAME|DIR`"""
 
     doc_purpose = "build a package again from the recipe in it, in a store of its own, and compare every file"
@@ -92,7 +93,7 @@ def _tell(name: str, found: rebuild.Comparison) -> None:
     print(f"{name}: {len(found.same)} files have the same bytes, {len(found.apart)} are records of their own; {verdict}")
 
 
-class Release(commands._Ours):
+class Release(Ours):
     """`doit release [NAME...]`"""
 
     doc_purpose = "write an archive of each package, with checksums, proofs and notes"
@@ -126,8 +127,8 @@ def _built(args: list[str]) -> list[Path]:
     Raises:
         Failure: one that was named is not built as its recipe is now or may not be released, or nothing is built.
     """
-    kitchen, folders = commands.open_kitchen(), []
-    for build in commands._named(args, kitchen):
+    kitchen, folders = open_kitchen(), []
+    for build in selection.builds_named(args, kitchen.workspace.plan):
         if not args and not kitchen.workspace.store.is_published(build.package, build.name):
             continue
         if not args and preflight.kept_by_pickles(build):
@@ -171,7 +172,7 @@ def _delivered(folder: Path) -> list[Path]:
     if faults or not found:
         what = "not every package is whole" if found else "there is no package in it"
         raise Failure(what, where=str(folder), details=tuple(faults), remedy="bring the packages there again")
-    plan = commands.open_kitchen().workspace.plan
+    plan = open_kitchen().workspace.plan
     for path, one in inspected.items():
         manifest, known = rebuild.read(path), plan.build(one.name)
         if wrong := gate.shortcomings(manifest):
@@ -180,7 +181,7 @@ def _delivered(folder: Path) -> list[Path]:
     return found
 
 
-class Matrix(commands._Ours):
+class Matrix(Ours):
     """`doit matrix`"""
 
     doc_purpose = "print the builds as JSON for a CI matrix: what changed, and what each needs"
@@ -195,14 +196,14 @@ class Matrix(commands._Ours):
     def _do(self, params: Any, args: list[str]) -> int:
         if params["against"] and params["base"]:
             raise Failure("--against and --base both say what is known already", remedy="leave one of them out")
-        kitchen = commands.open_kitchen()
+        kitchen = open_kitchen()
         with tempfile.TemporaryDirectory() as scratch:
             known: dict[str, str] = {}
             if params["against"]:
                 known = release.read(Path(params["against"])).keys()
             elif params["base"]:
                 known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
-            builds = commands._named(args, kitchen)
+            builds = selection.builds_named(args, kitchen.workspace.plan)
             why = {build.name: _left_out(build) for build in builds if not args}
             can = [build for build in builds if not why.get(build.name)]
             rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch), warn=_warn)

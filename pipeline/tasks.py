@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from doit.exceptions import TaskFailed
 from rich.console import Group
 
-from pipeline import overview, preflight, publication, signing
+from pipeline import overview, preflight, publication, selection, signing
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
 from pipeline.preflight import Asked
@@ -19,36 +18,10 @@ from pipeline.remote import Remote
 from pipeline.session import Session
 from pipeline.stages import dispatch, publish
 from pipeline.stages.publish import Outcome
-from pipeline.step import Kind, Step
+from pipeline.step import Step
 from pipeline.workspace import Workspace
 
 Task = dict[str, Any]
-
-# kind: its task group, and what is added to the label so that no two names in a group are the same
-_NAMES: dict[Kind, tuple[str, str]] = {
-    "setup": ("setup", ""),
-    "download": ("download", ""),
-    "calibration": ("download", "-calibration"),
-    "checkpoint": ("export", "-checkpoint"),
-    "export": ("export", ""),
-    "tokenizer": ("export", "-tokenizer"),
-    "compress": ("convert", ""),
-    "compile": ("convert", ""),
-    "reference": ("validate", "-reference"),
-    "validate": ("validate", ""),
-    "package": ("package", ""),
-}
-STEP_GROUPS = tuple(dict.fromkeys(group for group, _ in _NAMES.values()))
-
-
-def names(plan: Plan) -> dict[str, str]:
-    """key -> task name of every step; a step that two recipes share has the name that it was given first."""
-    named: dict[str, str] = {}
-    for step in plan.steps:
-        group, suffix = _NAMES[step.kind]
-        name = f"{group}:{step.label}{suffix}"
-        named[step.key] = f"{name}-{step.key[:8]}" if name in named.values() else name
-    return named
 
 
 def of(plan: Plan, session: Session, known: dict[str, str], group: str) -> Iterator[Task]:
@@ -57,7 +30,7 @@ def of(plan: Plan, session: Session, known: dict[str, str], group: str) -> Itera
     if group == "build":
         yield from (_build(build, session, known) for build in plan.builds)
     else:
-        yield from (_step(step, session, known) for step in plan.steps if _NAMES[step.kind][0] == group)
+        yield from (_step(step, session, known) for step in plan.steps if selection.group_of(step) == group)
 
 
 _DOCS = {
@@ -134,7 +107,7 @@ class Kitchen:
 
     def __init__(self, workspace: Workspace, stream: TextIO) -> None:
         self.workspace = workspace
-        self.names = names(workspace.plan)
+        self.names = selection.names(workspace.plan)
         self.reporter = Reporter(stream, self._summary)
         children = Children()
         self.remote = Remote(workspace.store, children)
@@ -147,12 +120,9 @@ class Kitchen:
         Raises:
             Failure: what the remote has is corrupt, or PIPELINE_REMOTE is no place that can be used.
         """
-        wanted, builds = list(selected), self.workspace.plan.builds
-        tasks = {f"{group}:{build.name}": build.package for group in ("build", "sign", "publish") for build in builds}
-        tasks |= {self.names[step.key]: step for step in self.workspace.plan.steps}
-        # a bare group stands for all of its tasks
-        steps = [step for task, step in tasks.items() if any(name == task.split(":")[0] or fnmatch.fnmatch(task, name) for name in wanted)]
-        self.remote.supply(steps, print)
+        wanted, plan = list(selected), self.workspace.plan
+        builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
+        self.remote.supply([*(build.package for build in builds), *selection.steps_of(wanted, plan)], print)
 
     def check(self, selected: Iterable[str]) -> None:
         """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
@@ -161,12 +131,8 @@ class Kitchen:
             Failure: with the reasons.
         """
         wanted, plan = list(selected), self.workspace.plan
-
-        def named(*tasks: str) -> bool:
-            return any(fnmatch.fnmatch(task, name) for task in tasks for name in wanted)
-
-        builds = [build for build in plan.builds if named(*(f"{group}:{build.name}" for group in ("build", "publish", "sign")))]
-        apart = [Asked(step, self._leads_to(step)) for step in plan.steps if named(self.names[step.key])]
+        builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
+        apart = [Asked(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
         self._checked = builds, apart
         preflight.check(builds, self.session, apart)
 
@@ -183,29 +149,15 @@ class Kitchen:
         if made_of_it or later:
             preflight.check(made_of_it, self.session, later)
 
-    def steps_of(self, group: str) -> list[str]:
-        """The tasks of a group's steps that lead to a build that this machine can make; of downloads, and if it can make none, all."""
-        steps = [step for step in self.workspace.plan.steps if _NAMES[step.kind][0] == group]
-        able = [step for step in steps if group == "download" or any(build.cannot is None for build in self._leads_to(step))]
-        return [self.names[step.key] for step in able or steps]
-
-    def _leads_to(self, step: Step) -> tuple[Build, ...]:
-        return tuple(build for build in self.workspace.plan.builds if _needs(build.package, step))
-
     def foresee(self, selected: Iterable[str]) -> None:
         """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.
 
         Raises:
             Failure: with the reason.
         """
-        names = list(selected)
-
-        def wanted(group: str) -> list[Build]:
-            builds = self.workspace.plan.builds
-            return [build for build in builds if any(fnmatch.fnmatch(f"{group}:{build.name}", name) for name in names)]
-
-        publications = [build for build in wanted("publish") if build.destination]
-        preflight.check_leaving(publications, wanted("sign"), self.session)
+        wanted, plan = list(selected), self.workspace.plan
+        publications = [build for build in selection.builds_of(wanted, plan, "publish") if build.destination]
+        preflight.check_leaving(publications, selection.builds_of(wanted, plan, "sign"), self.session)
         for build in publications:
             if build.destination and preflight.missing([build], self.session.store):  # else it is asked at once anyway
                 publish.ask(build.name, build.destination, self.session)
@@ -291,10 +243,6 @@ class Kitchen:
     def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Group | None:
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
         return overview.summary(chosen, self.workspace.store, self.names, seconds, total_s)
-
-
-def _needs(step: Step, other: Step) -> bool:
-    return any(needed.key == other.key for needed in step.closure())
 
 
 _CLEANING = """nothing was removed: say what to clean

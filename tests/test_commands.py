@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from doit.cmdparse import CmdOption, CmdParse
 
-from pipeline import commands, release_commands
+from pipeline import cli, commands, release_commands
 from pipeline.errors import Failure
 from tests.bench import Bench, recipe
 from tests.fakes import HUB
@@ -32,14 +32,14 @@ def here(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
-def do(kind: type[commands._Ours], *words: str) -> int:
+def do(kind: type[cli.Ours], *words: str) -> int:
     """Carry out a command in this process."""
     command = kind()
-    return command._checked(*command.cmdparser.parse(commands._options_first(command.cmdparser, list(words))))
+    return command._checked(*command.cmdparser.parse(cli.options_first(command.cmdparser, list(words))))
 
 
 @pytest.mark.parametrize("command", [commands.Prune, commands.Lint, commands.Schema], ids=lambda command: command.get_name())
-def test_a_command_without_names_refuses_them(command: type[commands._Ours]) -> None:
+def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
     with pytest.raises(Failure) as caught:
         do(command, "tiny-int4", "x")
     assert str(caught.value) == (f"`doit {command.get_name()}` takes no names, and was given tiny-int4, x\n  what to do: leave them out")
@@ -56,9 +56,9 @@ def test_a_command_without_names_refuses_them(command: type[commands._Ours]) -> 
         (release_commands.Verify, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
     ],
 )
-def test_options_count_wherever_they_stand(command: type[commands.Run | commands._Ours], words: list[str], first: list[str]) -> None:
+def test_options_count_wherever_they_stand(command: type[commands.Run | cli.Ours], words: list[str], first: list[str]) -> None:
     parser = CmdParse([CmdOption(option) for option in command.cmd_options])
-    assert commands._options_first(parser, words) == first
+    assert cli.options_first(parser, words) == first
     assert parser.parse(first)
 
 
@@ -119,7 +119,7 @@ def test_text_that_the_console_cannot_show_is_escaped_and_no_crash(bench: Bench)
 def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkeypatch: pytest.MonkeyPatch) -> None:
     body = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(body, encoding="cp1252"))
-    commands._escape_what_cannot_be_shown()
+    cli.escape_what_cannot_be_shown()
     print("파리")
     sys.stdout.flush()
     assert body.getvalue() == b"\\ud30c\\ub9ac\n"

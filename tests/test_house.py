@@ -32,6 +32,7 @@ HEAVY = {
 FLOORS = (
     ("release_commands", "main"),
     ("commands",),
+    ("cli",),
     ("tasks",),
     ("publication",),
     (
@@ -51,6 +52,7 @@ FLOORS = (
         "remote",
     ),
     ("stages",),
+    ("selection",),
     ("plan",),
     ("backends", "sources", "loader", "schema", "card", "receipts", "proof", "provenance", "bom", "wheels", "gate"),
     ("store", "session"),
@@ -119,7 +121,7 @@ def test_only_workers_import_heavy_tools(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in _modules() if path.stem not in ("tasks", "commands", "release_commands")],
+    [path for path in _modules() if path.stem not in ("tasks", "cli", "commands", "release_commands")],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_only_tasks_and_commands_import_doit(path: Path) -> None:

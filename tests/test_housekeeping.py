@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import housekeeping, tasks
+from pipeline import housekeeping, selection
 from pipeline.errors import Failure
 from pipeline.plan import Plan
 from pipeline.store import Store
@@ -163,7 +163,7 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
         path.chmod(0o644)
         path.write_text("short", encoding="utf-8")
     said: list[str] = []
-    report = housekeeping.verify(plan.builds, store, tasks.names(plan), said.append)
+    report = housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
     names = "convert:tiny-int4 package:tiny-int4 build:tiny-int4"
     fault = "made.txt: 5 bytes, should be 1,000"
     assert report.faults == (
@@ -182,14 +182,14 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path)
     said: list[str] = []
-    report = housekeeping.verify(plan.builds, store, tasks.names(plan), said.append)
+    report = housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
     assert (report.files, report.faults, said) == (0, (), [])
 
 
 def verified(plan: Plan, store: Store) -> list[str]:
     """What is said of everything that is not in order."""
     said: list[str] = []
-    housekeeping.verify(plan.builds, store, tasks.names(plan), said.append)
+    housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
     return [line for line in said if not line.startswith("ok ")]
 
 

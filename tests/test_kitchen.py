@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import selection
 from pipeline.errors import Failure
 from pipeline.plan import Plan
 from pipeline.tasks import Kitchen
@@ -62,14 +63,19 @@ def test_a_step_that_leads_only_to_what_this_machine_cannot_make_is_refused(tmp_
         "  what to do: install what is named, or leave those builds out"
     )
     here.check(["download:tiny"])
-    assert (here.steps_of("convert"), here.steps_of("download")) == (["convert:tiny-int8"], ["download:tiny"])
+    assert (verb(plan, "convert"), verb(plan, "download")) == (["convert:tiny-int8"], ["download:tiny"])
+
+
+def verb(plan: Plan, group: str) -> list[str]:
+    """What a verb alone stands for."""
+    return selection.expanded([group], [group], plan)
 
 
 def test_a_verb_alone_is_all_of_it_that_leads_to_a_build_that_this_machine_can_make(tmp_path: Path) -> None:
     odd, int8 = planned(tmp_path).builds
     here = kitchen(tmp_path, Plan((replace(odd, cannot="nncf not installed"), int8)))
-    assert here.steps_of("convert") == ["convert:tiny-int8"]
-    assert here.steps_of("export") == ["export:tiny", "export:tiny-tokenizer"]
+    assert verb(here.workspace.plan, "convert") == ["convert:tiny-int8"]
+    assert verb(here.workspace.plan, "export") == ["export:tiny", "export:tiny-tokenizer"]
 
 
 def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import overview, tasks
+from pipeline import overview, selection
 from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
 from pipeline.plan import Plan
@@ -36,7 +36,7 @@ def plan_of(tmp_path: Path, **changes: Any) -> Plan:
 
 def reasons(plan: Plan, session: Session) -> dict[str, str]:
     """Task -> how it stands, in a plan's words."""
-    lines = overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[:-1]
+    lines = overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[:-1]
     return {line.split()[1]: " ".join([line.split()[0], *line.split()[2:]]) for line in lines}
 
 
@@ -83,7 +83,7 @@ def test_a_plan_before_the_first_run_names_every_step_and_what_it_takes(tmp_path
     plan = plan_of(tmp_path)
     hub_tells(plan, session)
     assert set(reasons(plan, session).values()) == {"run never made"}
-    last = overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[-1]
+    last = overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1]
     assert last.startswith("7 steps, about 1 B to download, ")
     assert last.endswith(" of memory for the largest")
 
@@ -93,7 +93,7 @@ def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(t
     for step in plan.steps:
         put(step, session.store, made_txt="x" * 2_000)
     assert set(reasons(plan, session).values()) == {"have 2 kB"}
-    assert overview.plan_text(plan.builds, session, tasks.names(plan)).splitlines()[-1] == "nothing to do"
+    assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
 
 
 def test_a_step_that_only_a_made_one_needs_is_said_not_to_be_needed(tmp_path: Path, session: Session) -> None:
@@ -144,13 +144,13 @@ def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     plan = plan_of(tmp_path)
-    text = overview.plan_text(plan.builds, session, tasks.names(plan))
+    text = overview.plan_text(plan.builds, session, selection.names(plan))
     assert "7 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
 
 
 def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path)
-    table = overview.summary(plan.builds, session.store, tasks.names(plan), {"download:tiny": 3.0, "export:tiny": 62.0}, 70.0)
+    table = overview.summary(plan.builds, session.store, selection.names(plan), {"download:tiny": 3.0, "export:tiny": 62.0}, 70.0)
     stream = io.StringIO()
     Console(file=stream, width=160, soft_wrap=True).print(table)
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import tasks
+from pipeline import selection
 from pipeline.errors import Failure
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned
@@ -27,7 +27,7 @@ def of_hub(**changes: Any) -> dict[str, Any]:
 
 def test_what_two_builds_need_alike_is_one_step(tmp_path: Path) -> None:
     plan = planned(tmp_path, of_hub())
-    names = list(tasks.names(plan).values())
+    names = list(selection.names(plan).values())
     own = [f"{group}:tiny-{build}" for build in OPENVINO for group in ("convert", "validate", "package")]
     assert sorted(names) == sorted([*SHARED, *own])
 
@@ -41,7 +41,7 @@ def test_every_step_comes_after_what_it_needs(tmp_path: Path) -> None:
 
 def test_two_recipes_of_one_model_share_its_download_and_export_under_the_first_name(tmp_path: Path) -> None:
     plan = planned(tmp_path, of_hub(name="one", builds={"int4": OPENVINO["int4"]}), of_hub(name="two", builds={"int8": OPENVINO["int8"]}))
-    names = list(tasks.names(plan).values())
+    names = list(selection.names(plan).values())
     assert [name for name in names if name.startswith(("download:", "export:"))] == ["download:one", "export:one", "export:one-tokenizer"]
     assert {"convert:one-int4", "convert:two-int8"} <= set(names)
 
