@@ -1,4 +1,4 @@
-"""The plan as doit tasks. With commands and progress the only module that knows doit."""
+"""The plan as doit tasks."""
 
 from __future__ import annotations
 
