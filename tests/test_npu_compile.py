@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pipeline import process
-from pipeline.backends import npu_compiler, openvino_npu
+from pipeline.backends import npu_compiler, npu_rules, openvino_npu
 from pipeline.errors import Failure
 from pipeline.maker import Command, worker
 from pipeline.process import Children
@@ -123,7 +123,7 @@ def test_both_builds_share_export_tokenizer_and_compiler(bench: Bench) -> None:
 def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Path, phi3_checkpoint: Path, tmp_path: Path) -> None:
     step = compile_step(platform, max_prompt_len=256)
     files, finished = run(step, tmp_path, model=model_of(phi3_checkpoint), compiler=compiler)
-    verification = openvino_npu.verify(step, {}, files, finished.facts)
+    verification = openvino_npu.verify(step, {"model": model_of(phi3_checkpoint), "compiler": compiler}, files, finished.facts)
     assert verification.faults == ()
     assert verification.measured["images"] == 7  # as every model with equal layers has it
     assert not wine_processes(tmp_path)
@@ -146,7 +146,7 @@ def test_a_blob_of_cpu_code_is_refused(tiny_checkpoint: Path, tmp_path: Path) ->
     (tmp_path / "files").mkdir()
     command = worker("npu_compile", str(model_of(tiny_checkpoint)), str(tmp_path / "files"), asked, "--driver", "native")
     finished = _run(command, tmp_path)
-    faults = openvino_npu.verify(step, {}, tmp_path / "files", finished.facts).faults
+    faults = openvino_npu.verify(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files", finished.facts).faults
     assert faults[0].endswith("graphs of CPU code and is made for CPU; it must be for the NPU alone")
     assert "the blob has no graph for the NPU" in faults
 
@@ -169,9 +169,11 @@ def test_a_damaged_blob_is_refused(bench: Bench, tmp_path: Path) -> None:
         data[:40]: "has only 40 bytes",
         b"RIFF" + data[4:]: "does not begin as the compiled language model that NPUW writes",
         data[: end - 1000] + data[end - 900 :]: "no ELF image of the right size belongs to the trailer",
+        data[: len(data) // 2]: "breaks off",
+        data[:-1]: "breaks off",
     }.items():
         (tmp_path / openvino_npu.BLOB).write_bytes(broken)
-        (fault,) = openvino_npu.verify(step, {}, tmp_path, {"driver": "wine"}).faults
+        (fault,) = openvino_npu.verify(step, {"model": tmp_path}, tmp_path, {"driver": "wine"}).faults
         assert said in fault
 
 
@@ -180,7 +182,7 @@ def test_what_a_blob_is_not_is_said(bench: Bench) -> None:
     step = compile_step(
         5010, openvino="2026.3.0", max_prompt_len=1024, min_response_len=128, generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE"
     )
-    assert list(openvino_npu.judge(blob, step.options)) == [
+    assert list(npu_rules.judge(blob, step.options)) == [
         "the blob has graphs for 4000, should be for 5010 only",
         "OpenVINO 2026.4.1 made the blob, should be 2026.3.0",
         "the blob was compiled with max_prompt_len 128, should be 1024",

@@ -24,6 +24,7 @@ from pipeline.step import Step
 from pipeline.workers import npu_blob
 
 Driver = Literal["native", "wine", "driver"]
+MODEL = ("openvino_model.xml", "openvino_model.bin")
 SOURCE = Path(__file__).resolve().parent.parent / "npu_compiler" / "compile.c"
 LIBRARY = {"linux": "libopenvino_intel_npu_compiler.so", "win32": "openvino_intel_npu_compiler.dll"}
 
@@ -111,16 +112,24 @@ def verify_setup(files: Path) -> Verification:
     absent = [name for name in ("compile.exe", "check.blob") if not (files / name).is_file()]
     if absent:
         return Verification(faults=tuple(f"{name} was not made" for name in absent))
-    said = npu_blob.trailers(files / "check.blob")
+    said = checked(files)
     faults = [] if [one.get("npu") for one in said] == ["4000"] else [f"the blob made for 4000 says {[dict(one) for one in said]}"]
     return Verification({"compiler": said[0].get("compiler") if said else None}, tuple(faults))
+
+
+def checked(files: Path) -> tuple[Mapping[str, str], ...]:
+    """What the graphs say that the compiler made when it was set up; of them there is one."""
+    return npu_blob.trailers(files / "check.blob")
 
 
 # --- compiling ------------------------------------------------------------------------------------------------------
 
 
 def properties(options: Mapping[str, Any]) -> dict[str, str]:
-    """What the model is compiled with, as openvino_genai 2026.4.1 does it before it exports a blob (utils::compile_decoder_for_npu)."""
+    """What the model is compiled with, as openvino_genai 2026.4.1 does it before it exports a blob (utils::compile_decoder_for_npu).
+
+    But for the memory that the weights are put in, which OpenVINO itself puts there under DISABLE_OPENVINO_GENAI_NPU_L0=1.
+    """
     return {
         "NPU_PLATFORM": str(options["platform"]),
         "NPU_COMPILER_TYPE": "DRIVER" if options["driver"] == "driver" else "PLUGIN",
@@ -134,6 +143,8 @@ def properties(options: Mapping[str, Any]) -> dict[str, str]:
         "NPUW_LLM_PREFILL_HINT": options["prefill_hint"],
         "NPUW_LLM_GENERATE_HINT": options["generate_hint"],
         "CACHE_MODE": options["cache_mode"],
+        # Else the weights wait for memory of a device that is not here, and the blob lists them without their bytes.
+        "NPUW_WEIGHTS_BANK_ALLOC": "CPU",
     }
 
 

@@ -1,7 +1,8 @@
 """Reads what a compiled NPU model says of itself. What it should say, the backend judges.
 
 An LLM's blob is written by OpenVINO's NPUW (LLMCompiledModel::export_model and serialization.hpp of its NPU plugin, held against
-blobs of 2026.4.1): a header, the model's ports, the configuration it was compiled with, and one compiled graph after the other.
+blobs of 2026.4.1): a header, the model's ports, the configuration it was compiled with, one compiled graph after the other, and the
+weights (npu_bank).
 A graph for the NPU is an ELF image with the plugin's metadata, whose end names compiler and platform; a graph for the CPU is a
 model's XML with the instruction set that it wants.
 """
@@ -14,6 +15,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.workers import npu_bank
+from pipeline.workers.npu_bank import Bank
 
 _MAGIC = b"\x13\x37npuw"
 _LLM = b"LLMCMO"
@@ -33,9 +37,10 @@ _SPAN = 4096  # more than a list of settings takes
 
 @dataclass(frozen=True)
 class Image:
-    """A graph compiled for the NPU: its bytes with the metadata, and what its end says ("npu" -> "4000", "compiler" -> "8.4")."""
+    """A graph compiled for the NPU: its bytes with the metadata, where it ends, and what it says there ("npu" -> "4000")."""
 
     size_bytes: int
+    end: int
     says: Mapping[str, str]
 
 
@@ -51,6 +56,7 @@ class Blob:
         devices: what the graphs may run on.
         images: the graphs for the NPU, in order.
         cpu_graphs: number of graphs for the CPU.
+        bank: the weights that it ends with.
     """
 
     openvino: str
@@ -61,6 +67,7 @@ class Blob:
     devices: tuple[str, ...]
     images: tuple[Image, ...]
     cpu_graphs: int
+    bank: Bank
 
 
 class NotABlob(ValueError):
@@ -95,6 +102,12 @@ def _read(data: mmap.mmap, name: str) -> Blob:
     prompt_len = data.find(_PROMPT_LEN)
     if prompt_len == -1:
         raise NotABlob(f"{name} does not say for which prompt length it was compiled")
+    weightless = data[at + size + 1] != 0
+    images = tuple(_images(data, name))
+    last = max((image.end for image in images), default=at)
+    bank = npu_bank.read(data, last, weightless=weightless)
+    if bank is None:
+        raise NotABlob(f"{name} breaks off: the weights, which are its last part, do not end where it ends")
     devices = {
         data[found + len(_DEVICES) : data.find(b'"', found + len(_DEVICES))].decode("ascii", "replace") for found in _all(data, _DEVICES)
     }
@@ -102,11 +115,12 @@ def _read(data: mmap.mmap, name: str) -> Blob:
         openvino=f"{year}.{minor}.{patch}",
         format=data[at : at + size].decode("ascii", "replace"),
         encrypted=data[at + size] != 0,
-        weightless=data[at + size + 1] != 0,
+        weightless=weightless,
         asked=_settings(data, prompt_len),
         devices=tuple(sorted(devices)),
-        images=tuple(_images(data, name)),
+        images=images,
         cpu_graphs=sum(_CPU_CODE.search(data[max(0, found - 64) : found]) is not None for found in _all(data, _CPU_MARK)),
+        bank=bank,
     )
 
 
@@ -144,7 +158,7 @@ def _images(data: mmap.mmap, name: str) -> Iterator[Image]:
             start = data.find(_ELF, start + 1, end)
         if start == -1:
             raise NotABlob(f"{name} is damaged: no ELF image of the right size belongs to the trailer {text.decode()}")
-        yield Image(end - start, _says(text))
+        yield Image(end - start, end, _says(text))
         after = end
 
 
