@@ -25,7 +25,7 @@ from tests.openvino_making import CHECKPOINT
 # CI installs Wine and says so: there these tests fail where they would be skipped elsewhere.
 needs_wine = pytest.mark.skipif(
     npu_compiler.driver() != "wine" and not os.environ.get("BAKEHOUSE_TESTS_HAVE_WINE"),
-    reason="the NPU's compiler runs under Wine here, and Wine is not installed (`apt-get install wine64`)",
+    reason="the NPU's compiler runs under Wine here, and Wine is not installed (`apt-get install wine wine64`)",
 )
 SHORT = {"max_prompt_len": 128, "min_response_len": 64}  # the tiny model's context is 512
 

@@ -136,7 +136,14 @@ def test_without_a_compiler_only_builds_without_blobs_can_be_made(no_wine: None)
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     assert openvino_npu.missing(build(platforms=())) is None
-    assert openvino_npu.missing(build()) == "no NPU compiler: run `apt-get install wine64`"
+    assert openvino_npu.missing(build()) == "no NPU compiler: run `apt-get install wine wine64`"
+
+
+def test_there_is_no_wine_to_install_on_another_processor(no_wine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if npu_compiler.driver() is not None:
+        pytest.skip("this machine has a compiler of its own")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert openvino_npu.missing(build()) == "there is no NPU compiler for Linux on aarch64"
 
 
 def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
@@ -153,13 +160,19 @@ def test_the_wheels_of_the_compiler_under_wine_are_named_with_their_hashes() -> 
     assert [(one.name, len(one.sha256)) for one in named] == [("openvino", 64), ("ziglang", 64)]
 
 
-def test_openvinos_own_compiler_is_taken_before_wine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / npu_compiler.LIBRARY["linux"]).touch()
+def test_openvinos_own_compiler_is_taken_before_wine_and_keyed_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader, library = (tmp_path / name for name in npu_compiler.LIBRARIES["linux"])
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    library.write_bytes(b"one")
+    assert npu_compiler.driver() != "native"  # the plugin opens the loader
+    loader.write_bytes(b"loader")
     assert npu_compiler.driver() == "native"
     blob = steps(build())["blob-4000"]
     assert blob.options["driver"] == "native"
     assert [role for role, _ in blob.needs] == ["model"]
+    assert {name: len(digest) for name, digest in blob.options["libraries"].items()} == {loader.name: 64, library.name: 64}
+    library.write_bytes(b"another")
+    assert steps(build())["blob-4000"].key != blob.key
 
 
 def test_a_build_with_blobs_is_refused_before_the_download_and_one_without_is_not(
@@ -172,11 +185,11 @@ def test_a_build_with_blobs_is_refused_before_the_download_and_one_without_is_no
     bench.write(recipe(builds={"npu": blobs, "ir": {"runtime": "openvino-npu", "quantization": {"weights": "int8"}, **SHORT}}))
     bench.add_model(tiny_checkpoint)
     listed = bench.build("list").splitlines()
-    assert "cannot" in listed[0] and "not on this machine: no NPU compiler: run `apt-get install wine64`" in listed[0]
+    assert "cannot" in listed[0] and "not on this machine: no NPU compiler: run `apt-get install wine wine64`" in listed[0]
     assert "cannot" not in listed[1]
     done = bench.doit("build:tiny-npu")
     assert done.returncode != 0
-    assert "tiny-npu: no NPU compiler: run `apt-get install wine64`" in done.stdout + done.stderr
+    assert "tiny-npu: no NPU compiler: run `apt-get install wine wine64`" in done.stdout + done.stderr
     assert not (bench.artifacts / "store").exists()
 
 
@@ -187,6 +200,12 @@ def test_lengths_that_the_models_context_does_not_hold_are_refused() -> None:
     (reason,) = openvino_npu.preflight(build(max_prompt_len=4096), survey())
     assert reason == "max_prompt_len and min_response_len make 4160 tokens together, and the model's context holds 4096"
     assert openvino_npu.preflight(build(max_prompt_len=4032), survey()) == ()
+
+
+@pytest.mark.parametrize("name", ["n_positions", "max_seq_len"])
+def test_a_models_context_is_found_under_its_other_names(name: str) -> None:
+    (reason,) = openvino_npu.preflight(build(max_prompt_len=4096), survey(max_position_embeddings=None, **{name: 1024}))
+    assert reason.endswith("and the model's context holds 1024")
 
 
 def test_a_large_model_needs_whole_channels() -> None:

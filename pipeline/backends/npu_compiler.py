@@ -6,27 +6,34 @@ that sets it up.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.files import sha256
 from pipeline.maker import Command, Verification, worker
 from pipeline.manifest import Package
 from pipeline.npu_options import CODENAMES
 from pipeline.step import Step
 from pipeline.workers import npu_blob
+from pipeline.workers.npu_setup import SOURCE
 
 Driver = Literal["native", "wine", "driver"]
 MODEL = ("openvino_model.xml", "openvino_model.bin")
-SOURCE = Path(__file__).resolve().parent.parent / "npu_compiler" / "compile.c"
-LIBRARY = {"linux": "libopenvino_intel_npu_compiler.so", "win32": "openvino_intel_npu_compiler.dll"}
+# What OpenVINO's plugin opens, and what that opens; and the compiler of Linux' NPU driver (package intel-driver-compiler-npu).
+LIBRARIES = {
+    "linux": ("libopenvino_intel_npu_compiler_loader.so", "libopenvino_intel_npu_compiler.so"),
+    "win32": ("openvino_intel_npu_compiler_loader.dll", "openvino_intel_npu_compiler.dll"),
+}
+DRIVER_LIBRARIES = ("libnpu_driver_compiler.so",)
+INSTALL_WINE = "`apt-get install wine wine64`"
 
 # The wheels that the compiler under Wine was proven with, by their bytes.
 WHEELS: tuple[dict[str, Any], ...] = (
@@ -50,11 +57,15 @@ _SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib")
 
 def driver(device_folder: Path = Path("/sys/class/accel")) -> Driver | None:
     """Which compiler this machine has, without importing or starting anything; None if it has none."""
-    if _library_is_there():
+    if libraries("native"):
         return "native"
-    if sys.platform == "linux" and platform.machine() == "x86_64" and shutil.which("wine") and shutil.which("wineserver"):
+    if _could_have_wine() and shutil.which("wine") and shutil.which("wineserver"):
         return "wine"
-    return "driver" if present(device_folder) is not None else None
+    return "driver" if present(device_folder) is not None and libraries("driver") else None
+
+
+def _could_have_wine() -> bool:
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def present(device_folder: Path = Path("/sys/class/accel")) -> int | None:
@@ -69,23 +80,34 @@ def missing(platforms: tuple[int, ...]) -> str | None:
     """Why these cannot be compiled here and what to install, in a few words; None if they can."""
     found = driver()
     if found is None:
-        return "no NPU compiler: run `apt-get install wine64`" if sys.platform == "linux" else "no NPU compiler for this system"
+        here = f"{platform.system()} on {platform.machine()}"
+        return f"no NPU compiler: run {INSTALL_WINE}" if _could_have_wine() else f"there is no NPU compiler for {here}"
     if found == "driver" and (others := [one for one in platforms if one != present()]):
-        return f"the driver compiles only {present()}: `apt-get install wine64` for {others[0]}"
+        return f"the driver compiles only {present()}: {INSTALL_WINE} for {others[0]}"
     return None
 
 
-def _library_is_there() -> bool:
-    """Whether the plugin will find its compiler: beside itself, or where the system's loader looks."""
-    name = LIBRARY.get(sys.platform)
-    if name is None:
-        return False
+def libraries(driver: Driver) -> tuple[Path, ...]:
+    """The files that such a compiler is made of, beside OpenVINO's plugin or where the system's loader looks; () if one is not there."""
+    names = LIBRARIES.get(sys.platform, ()) if driver == "native" else DRIVER_LIBRARIES if driver == "driver" else ()
     folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep), *_SYSTEM_LIBRARIES] if sys.platform == "linux" else []
     try:
         folders.append(str(metadata.distribution("openvino").locate_file("openvino/libs")))
     except metadata.PackageNotFoundError:
-        return False
-    return any((Path(folder) / name).exists() for folder in folders if folder)
+        return ()
+    found = [next((path for folder in folders if folder and (path := Path(folder) / name).exists()), None) for name in names]
+    return tuple(path for path in found if path) if all(found) else ()
+
+
+def digests(driver: Driver) -> dict[str, str]:
+    """sha256 of each of those files by its name."""
+    return {path.name: _sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in libraries(driver)}
+
+
+@cache
+def _sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
+    """Each step asks again, and a compiler has some hundred megabytes."""
+    return sha256(path)
 
 
 # --- the compiler under Wine, set up ----------------------------------------------------------------------------
@@ -93,13 +115,12 @@ def _library_is_there() -> bool:
 
 def setup(maker: str) -> Step:
     """The step that fetches, builds and tries the compiler that runs under Wine; the hashes of all that goes into it are its options."""
-    source = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
-    return Step(kind="setup", maker=maker, label="npu-compiler", options={"wheels": [*WHEELS], "program_sha256": source})
+    return Step(kind="setup", maker=maker, label="npu-compiler", options={"wheels": [*WHEELS], "program_sha256": sha256(SOURCE)})
 
 
 def setup_command(step: Step, files: Path) -> Command:
     """The command that fills `files` with the compiler."""
-    return worker("npu_setup", str(files), json.dumps({"wheels": step.options["wheels"]}), str(SOURCE), needs_network=True)
+    return worker("npu_setup", str(files), json.dumps({"wheels": step.options["wheels"]}), needs_network=True)
 
 
 def packages(step: Step) -> tuple[Package, ...]:

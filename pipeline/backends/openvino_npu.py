@@ -28,6 +28,7 @@ from pipeline.workers.npu_blob import NotABlob
 
 MAKER = "openvino-npu"
 _PREFIX_BYTES = 700_000_000  # what Wine puts into its folder; gone when the step is done
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len")  # as most models, GPT-2 and MPT call it
 _COMPILER_BYTES = 130_000_000
 _BASE_BYTES = 500_000_000
 
@@ -46,11 +47,13 @@ def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step
     wine = driver == "wine"
     names = ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
     version = npu_compiler.WHEELS[0]["version"] if wine else installed("openvino").get("openvino")
+    compiler = {} if wine else {"libraries": npu_compiler.digests(driver)}  # under Wine a step of its own has the hashes
+    asked_of_it = {name: getattr(asked, name) for name in names}
     return Step(
         kind="compile",
         maker=MAKER,
         label=f"{label}-{platform}",
-        options={"platform": platform, "driver": driver, "openvino": version, **{name: getattr(asked, name) for name in names}},
+        options={"platform": platform, "driver": driver, "openvino": version, **compiler, **asked_of_it},
         needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
         format=2,
     )
@@ -104,8 +107,8 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     asked = _ours(build)
     reasons = list(openvino_preflight(_plain(asked), survey))
     room = asked.max_prompt_len + asked.min_response_len
-    context = survey.config.get("max_position_embeddings")
-    if isinstance(context, int) and room > context:
+    context = next((size for name in _CONTEXT if isinstance(size := survey.config.get(name), int)), room)
+    if room > context:
         reasons.append(f"max_prompt_len and min_response_len make {room} tokens together, and the model's context holds {context}")
     if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
         reasons.append(

