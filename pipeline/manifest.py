@@ -85,6 +85,7 @@ class Validation(Written):
     device_name: str
     stand_in: bool = False  # whether that device only stands in for the one that the model is made for
     runtime_options: dict[str, str] = {}  # what the runtime was told besides its defaults: {"EXECUTION_MODE_HINT": "ACCURACY"}
+    not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",), whose blob is in it
     load_s: float
     peak_memory_bytes: int
 
@@ -159,10 +160,12 @@ class PackageManifest(Written):
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """The targets on which it has not been run."""
+        """The targets on which it has not been run, and where only some of a target's devices were there, the others."""
         if self.members:
             return tuple(dict.fromkeys(target for member in self.members for target in member.unproven))
-        return self.targets if self.validation.stand_in else tuple(target for target in self.targets if target != self.validation.device)
+        if self.validation.stand_in:
+            return self.targets
+        return (*(target for target in self.targets if target != self.validation.device), *self.validation.not_run)
 
     @property
     def licence_file(self) -> str | None:

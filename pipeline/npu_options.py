@@ -177,6 +177,11 @@ def as_openvino(options: OpenVINONpu) -> dict[str, Any]:
     return options.quantization.model_dump(mode="json")
 
 
+def room(options: OpenVINONpu) -> int:
+    """Tokens that a prompt and its answer may have together."""
+    return options.max_prompt_len + options.min_response_len
+
+
 def settings(options: OpenVINONpu) -> dict[str, str]:
     """What the NPU pipeline is told, in the names of openvino_genai.LLMPipeline."""
     return {

@@ -211,11 +211,28 @@ class Recipe(Model):
                         f"has {size} characters",
                         f"Shorten it to {LONGEST_NAME} or fewer.",
                     )
+        for build in self.builds:
+            yield from _room_faults(self, build)
         for name in self.repositories:
             yield from _repository_faults(self, name)
         if self.publish:
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
+
+
+def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
+    """The NPU's graphs have room for so many tokens, and an answer that is longer would be cut off without a word."""
+    options = recipe.builds[name]
+    if not isinstance(options, OpenVINONpu):
+        return
+    room = npu_options.room(options)
+    most = max(golden.max_new_tokens for golden in recipe.golden)
+    if most > room:
+        yield Fault(
+            ("builds", name, "[key]"),
+            f"its graphs have room for {room} tokens of prompt and answer together, and a golden prompt asks for {most} new ones",
+            "Lower max_new_tokens, or raise min_response_len.",
+        )
 
 
 def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:

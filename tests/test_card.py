@@ -233,3 +233,22 @@ def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> 
     found = rows(rendered, "Compatibility")
     assert "| transformers | 4.46.3 |" in found
     assert "| openvino | 2026.4.1, 2024.4.0 |" in found
+
+
+def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
+    on = {"device": "NPU", "device_name": "Intel(R) AI Boost, platform 4000, from its blob", "not_run": ("NPU 3720", "NPU 5010")}
+    validation = manifest().validation.model_copy(update=on)
+    rendered = card.render(manifest("phi3", "int4-npu", targets=("NPU",), validation=validation))
+    assert "**The blobs for NPU 3720, NPU 5010 were compiled but not executed**" in rendered
+    assert "It has **not** been run on NPU 3720, NPU 5010." in rendered
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        ("int4-npu", "found in each blob, byte for byte; int4 in groups is in it twice, once for each of its two graphs."),
+        ("int4cw-npu", "found in each blob, byte for byte."),
+    ],
+)
+def test_the_card_says_what_weights_a_blob_holds(build: str, said: str) -> None:
+    assert said in card.render(manifest("phi3", build, targets=("NPU",)))

@@ -103,6 +103,15 @@ def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) 
     manifest = bench.manifest("tiny-npu")
     assert manifest.verdicts[0].answer == "The capital of France is Paris."
     assert (manifest.validation.device, manifest.validation.stand_in, manifest.unproven) == ("CPU", True, ("NPU",))
+    assert manifest.validation.runtime_options == {
+        "MAX_PROMPT_LEN": "128",
+        "MIN_RESPONSE_LEN": "64",
+        "PREFILL_HINT": "DYNAMIC",
+        "GENERATE_HINT": "FAST_COMPILE",
+        "NPU_USE_NPUW": "YES",
+        "NPUW_DEVICES": "CPU",
+        "EXECUTION_MODE_HINT": "ACCURACY",
+    }
     assert manifest.validation.device_name.endswith("running the NPU pipeline's graphs; blobs were compiled and not executed")
     card = (bench.artifacts / "packages/tiny-npu/README.md").read_text(encoding="utf-8")
     assert "**A blob was compiled but not executed**" in card
@@ -235,6 +244,18 @@ def test_a_prompt_that_the_graphs_have_no_room_for_is_refused(bench: Bench, tmp_
         _run(command, tmp_path)
     assert caught.value.what == "The graphs take prompts of at most 64 tokens."
     assert [line.split(" has ")[0] for line in caught.value.details] == ["golden prompt 2"]
+
+
+def test_an_answer_that_the_graphs_have_no_room_for_behind_its_prompt_is_refused(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text(json.dumps({"prompts": [{"raw": "Paris", "max_new_tokens": 128}]}), encoding="utf-8")
+    package = bench.artifacts / "packages" / "tiny-npu-ir"
+    asked = build(platforms=(), max_prompt_len=64)
+    command = openvino_npu.generate(asked, {}, package, tmp_path / "request.json", tmp_path / "answers.jsonl")
+    with pytest.raises(Failure) as caught:
+        _run(command, tmp_path)
+    assert caught.value.what == "The graphs have room for 128 tokens of prompt and answer together."
+    (line,) = caught.value.details
+    assert line.startswith("golden prompt 1 has ") and " tokens and max_new_tokens 128: " in line
 
 
 # --- Wine -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pipeline.backends.openvino_fit import estimate as openvino_estimate
 from pipeline.backends.openvino_fit import preflight as openvino_preflight
 from pipeline.maker import Command, Verification, worker
 from pipeline.manifest import Package
-from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
+from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, room, settings
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Step
 from pipeline.survey import Survey
@@ -106,10 +106,10 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
     asked = _ours(build)
     reasons = list(openvino_preflight(_plain(asked), survey))
-    room = asked.max_prompt_len + asked.min_response_len
-    context = next((size for name in _CONTEXT if isinstance(size := survey.config.get(name), int)), room)
-    if room > context:
-        reasons.append(f"max_prompt_len and min_response_len make {room} tokens together, and the model's context holds {context}")
+    needed = room(asked)
+    context = next((size for name in _CONTEXT if isinstance(size := survey.config.get(name), int)), needed)
+    if needed > context:
+        reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")
     if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
         reasons.append(
             f"a model of {survey.parameters / 1e9:.1f} billion weights is too large for groups of 128 on the NPU; "

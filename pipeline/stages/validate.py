@@ -80,6 +80,7 @@ def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation
         device_name=facts["device_name"],
         stand_in=facts.get("stand_in", False),
         runtime_options=facts.get("runtime_options", {}),
+        not_run=facts.get("not_run", ()),
         load_s=facts["load_s"],
         peak_memory_bytes=finished.peak_memory_bytes,
     )

@@ -3,7 +3,7 @@
     python -m pipeline.workers.npu_generate MODEL_FOLDER REQUEST ANSWERS '{"settings": {...}, "platforms": [...]}'
 
 The pipeline has graphs of fixed shape, one for prompts and one for answers. NPUW can run the same graphs on the CPU: that shows the
-weights, the shapes and the pipeline, and not the NPU's code.
+weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO lane does.
 """
 
 from __future__ import annotations
@@ -11,41 +11,72 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.workers import answers, events, hermetic, leash
-from pipeline.workers.openvino_generate import answer, encode
+from pipeline.workers.openvino_generate import ACCURATE, answer, encode
 
 
-def choose(core: Any, folder: Path, platforms: list[int]) -> tuple[dict[str, str], str]:
-    """What the pipeline is told besides, and the device in words."""
+@dataclass(frozen=True)
+class Choice:
+    """What the pipeline is told besides its settings, the files it is pointed at, the device in words, and platforms whose blob ran not."""
+
+    told: dict[str, str]
+    files: dict[str, str]
+    name: str
+    not_run: list[int]
+    stand_in: bool = False
+
+
+def choose(core: Any, folder: Path, platforms: list[int]) -> Choice:
+    """The NPU with its blob if it has one here, the NPU without, or the CPU in its place."""
     if "NPU" not in core.available_devices:
         compiled = "; blobs were compiled and not executed" if platforms else ""
-        name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
-        return {"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU"}, f"{name}, running the NPU pipeline's graphs{compiled}"
-    name = str(core.get_property("NPU", "FULL_DEVICE_NAME")).strip()
+        name = f"{_full_name(core, 'CPU')}, running the NPU pipeline's graphs{compiled}"
+        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, platforms, stand_in=True)
     platform = str(core.get_property("NPU", "DEVICE_ARCHITECTURE")).strip()
-    if platform not in map(str, platforms):
-        return {}, f"{name}, platform {platform}, compiled here" + (
-            "; the blobs for other platforms were not executed" if platforms else ""
-        )
+    name = f"{_full_name(core, 'NPU')}, platform {platform}"
+    others = [one for one in platforms if str(one) != platform]
+    if others == platforms:
+        return Choice({}, {}, f"{name}, compiled here", others)
     blob = folder / "npu" / platform / "openvino_model.blob"
     described = json.loads(blob.with_suffix(".json").read_text(encoding="utf-8"))
     weights = {"WEIGHTS_PATH": str(folder / "openvino_model.bin")} if described["cache_mode"] == "OPTIMIZE_SIZE" else {}
-    return {"BLOB_PATH": str(blob), **weights}, f"{name}, platform {platform}, from its blob"
+    return Choice({}, {"BLOB_PATH": str(blob), **weights}, f"{name}, from its blob", others)
 
 
-def check_lengths(pipe: Any, asked: list[answers.Prompt], longest: int) -> None:
-    """Refuse prompts that the graphs have no room for, all at once."""
-    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
+def _full_name(core: Any, device: str) -> str:
+    return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
+
+
+def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, room: int) -> None:
+    """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
+
+    Args:
+        sizes: tokens of each prompt.
+        longest: most tokens of a prompt.
+        room: most tokens of a prompt and its answer together.
+    """
     long = [f"golden prompt {number} has {size} tokens" for number, size in enumerate(sizes, 1) if size > longest]
     if long:
         events.refuse(
             f"The graphs take prompts of at most {longest} tokens.",
             "Raise max_prompt_len in the recipe, or shorten the prompt.",
             long,
+        )
+    wide = [
+        f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
+        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in asked), strict=True), 1)
+        if size + new > room
+    ]
+    if wide:
+        events.refuse(
+            f"The graphs have room for {room} tokens of prompt and answer together.",
+            "Lower max_new_tokens, or raise min_response_len in the recipe.",
+            wide,
         )
 
 
@@ -63,19 +94,26 @@ def main() -> None:
     import openvino as ov
     import openvino_genai
 
-    chosen, name = choose(ov.Core(), told.model, told.told["platforms"])
-    settings = told.told["settings"]
+    chosen = choose(ov.Core(), told.model, told.told["platforms"])
+    settings = {**told.told["settings"], **chosen.told}
     numbers = {key: int(settings[key]) for key in ("MAX_PROMPT_LEN", "MIN_RESPONSE_LEN")}
     started = time.monotonic()
-    pipe = openvino_genai.LLMPipeline(told.model, "NPU", **{**settings, **numbers, **chosen})
+    pipe = openvino_genai.LLMPipeline(told.model, "NPU", **{**settings, **chosen.files, **numbers})
     load_s = time.monotonic() - started
     asked = answers.prompts(told.request)
-    check_lengths(pipe, asked, numbers["MAX_PROMPT_LEN"])
+    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
+    check_lengths(sizes, asked, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
     answers.write(told.answers, asked, partial(answer, pipe))
-    stand_in = "NPUW_DEVICES" in chosen
     config = pipe.get_generation_config()
-    ends = sorted({*config.stop_token_ids, config.eos_token_id})
-    answers.report("CPU" if stand_in else "NPU", name, load_s, end_tokens=ends, stand_in=stand_in)
+    answers.report(
+        "CPU" if chosen.stand_in else "NPU",
+        chosen.name,
+        load_s,
+        end_tokens=sorted({*config.stop_token_ids, config.eos_token_id}),
+        stand_in=chosen.stand_in,
+        runtime_options=settings,
+        not_run=[f"NPU {platform}" for platform in chosen.not_run],
+    )
 
 
 if __name__ == "__main__":
