@@ -85,9 +85,9 @@ def baked(factory: pytest.TempPathFactory, checkpoint: Path) -> Bench:
     return Bench(made_once_a_run(factory, "baked-npu", bake), env)
 
 
-def model_of(checkpoint: Path) -> Path:
-    """The int4 IR of a checkpoint; once per machine for each set of tools."""
-    made = steps(build())
+def model_of(checkpoint: Path, **quantization: Any) -> Path:
+    """The IR of a checkpoint, in int4 if nothing else is said; once per machine for each set of tools."""
+    made = steps(build(**quantization))
 
     def make(folder: Path) -> None:
         export, _ = run(made["config"], folder / "export", checkpoint=checkpoint)

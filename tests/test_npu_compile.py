@@ -22,6 +22,7 @@ from pipeline.errors import Failure
 from pipeline.maker import Command, worker
 from pipeline.process import Children
 from pipeline.workers import npu_blob
+from tests import small_disk
 from tests.bench import Bench, ran, wait_for
 from tests.npu_making import baked, build, model_of, needs_wine, run, steps, wine_processes
 from tests.test_sources_pypi import make_wheel
@@ -150,6 +151,50 @@ def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Pa
     assert not wine_processes(tmp_path)
 
 
+# NPUW 2026.4.1 cannot partition the tiny model where its matrices have one scale a channel ("Model references undeclared parameters").
+@pytest.mark.parametrize(
+    ("quantization", "checkpoint"),
+    [
+        ({"group_size": -1}, "phi3_checkpoint"),
+        ({"weights": "int8"}, "phi3_checkpoint"),
+        ({"weights": "fp16"}, "tiny_checkpoint"),
+        ({"weights": "nf4"}, "tiny_checkpoint"),
+    ],
+    ids=["int4 by channel", "int8", "fp16", "nf4"],
+)
+def test_a_blob_holds_the_weights_of_every_format(
+    quantization: dict[str, Any], checkpoint: str, compiler: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    step = compile_step(4000)
+    model = model_of(request.getfixturevalue(checkpoint), **quantization)
+    files, finished = run(step, tmp_path, model=model, compiler=compiler)
+    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.facts)
+    assert verification.faults == ()
+    assert verification.measured["weight_bytes"] > 0.8 * (model / "openvino_model.bin").stat().st_size
+
+
+def test_a_weightless_blob_ends_without_weights(compiler: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    step = compile_step(4000, cache_mode="OPTIMIZE_SIZE")
+    model = model_of(tiny_checkpoint)
+    files, finished = run(step, tmp_path, model=model, compiler=compiler)
+    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.facts)
+    assert verification.faults == ()
+    assert (verification.measured["weightless"], verification.measured["weight_bytes"]) == (True, 0)
+
+
+def test_a_blob_whose_weights_wait_for_a_device_is_refused(compiler: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    step = compile_step(4000)
+    told = {**npu_compiler.properties(step.options)}
+    del told["NPUW_WEIGHTS_BANK_ALLOC"]
+    (tmp_path / "files").mkdir()
+    asked = json.dumps({"properties": told, "describes": npu_compiler.described(step.options)})
+    model = model_of(tiny_checkpoint)
+    words = ("--driver", "wine", "--compiler", str(compiler))
+    finished = _run(worker("npu_compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
+    (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.facts).faults
+    assert fault == "the blob lists 36 of its 36 weights without their bytes"
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +321,17 @@ def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(
     assert [dict(one)["npu"] for one in npu_blob.trailers(folder / "out.blob")] == ["4000"]
     assert sorted(path.name for path in folder.iterdir()) == ["compiler", "out.blob", "three.bin", "three.xml"]
     assert not list(elsewhere.iterdir())
+
+
+def test_a_disk_that_is_full_under_wine_is_called_full(compiler: Path, tmp_path: Path) -> None:
+    with small_disk.mounted(tmp_path / "disk", 30) as disk:
+        program = (
+            "from pathlib import Path\nfrom pipeline.workers import npu_wine\n"
+            f"npu_wine.run(Path({str(compiler / 'compile.exe')!r}), ('three.xml', 'out.blob'), Path({str(disk.at)!r}), 'trying')"
+        )
+        done = subprocess.run((*disk.prefix, sys.executable, "-c", program), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "trying: No space left on device, " in done.stdout
 
 
 def test_a_program_under_wine_gets_no_network() -> None:
