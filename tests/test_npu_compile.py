@@ -394,7 +394,7 @@ def test_a_kill_during_compilation_leaves_no_process_and_nothing_half_made(
     mine.drop("compile")
     mine.drop("package")
     doit = mine.start("convert:tiny-npu-4000")
-    wait_for(lambda: any("compile.exe" in " ".join(one.cmdline()) for one in _alive(tmp_path)), doit)
+    wait_for(lambda: _runs("compile.exe", tmp_path) and _runs("services.exe", tmp_path), doit)  # what outlives a wineserver is there
     found = _alive(tmp_path)
     assert len(found) >= 2
     interfere(doit, found)
@@ -408,12 +408,16 @@ def test_a_kill_during_compilation_leaves_no_process_and_nothing_half_made(
         assert not list((mine.artifacts / ".staging").iterdir())
 
 
+def _runs(program: str, folder: Path) -> bool:
+    return any(program in " ".join(command) for command in (_command(one) for one in wine_processes(folder)))
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it has ended
+        return []
+
+
 def _alive(folder: Path) -> list[psutil.Process]:
-    found = []
-    for one in wine_processes(folder):
-        try:
-            one.cmdline()
-        except psutil.Error:
-            continue
-        found.append(one)
-    return found
+    return [one for one in wine_processes(folder) if _command(one)]
