@@ -97,8 +97,14 @@ class Bench:
         return done.stdout
 
     def copy(self, folder: Path) -> Bench:
-        """The same, elsewhere: recipes copied, artifacts hard-linked but for what a test may change."""
-        subprocess.run(["cp", "-a", str(self.folder), str(folder)], check=True)
+        """The same, elsewhere: a copy in which files of one content are still one, but for environments of 1 GB, which are hard links."""
+        apart = self.folder / "artifacts" / "store" / "setup"
+        around = [one for one in (self.folder, self.folder / "artifacts", apart.parent) if one.is_dir()]
+        parts = [path for one in around for path in one.iterdir() if path not in (*around, apart)]
+        folder.mkdir(parents=True)
+        subprocess.run(["cp", "-a", "--parents", *(path.relative_to(self.folder) for path in parts), folder], cwd=self.folder, check=True)
+        if apart.is_dir():
+            subprocess.run(["cp", "-al", apart, folder / apart.parent.relative_to(self.folder)], check=True)
         return Bench(folder, self.env)
 
     def with_env(self, **env: str) -> Bench:

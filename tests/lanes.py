@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from pipeline.backends import BACKENDS
 from pipeline.manifest import FileRecord
+from tests import npulib_making
 from tests.bench import INT4, Bench, recipe
 
 _OPENVINO = {
@@ -34,6 +34,10 @@ class Lane:
         weights: the name of the package's file that holds the weights.
         kinds: the kinds of its steps, in order.
         compresses: the kind that makes `weights`.
+        model: what is built, out of the tiny Llama.
+        furnish: puts into a store what the lane needs beside the model.
+        disk_mb: a disk on which it can be made.
+        hooked: whether its children heed PYTHONPATH, and so killpoint/sitecustomize.py.
     """
 
     runtime: str
@@ -42,6 +46,10 @@ class Lane:
     weights: str
     kinds: tuple[str, ...]
     compresses: str = "compress"
+    model: Callable[[Path], Path] = lambda tiny: tiny
+    furnish: Callable[[Bench], None] = lambda bench: None
+    disk_mb: int = 200
+    hooked: bool = True
 
     @property
     def name(self) -> str:
@@ -86,7 +94,18 @@ NPU = Lane(
     "openvino_model.bin",
     ("compress", "validate", "package"),
 )
-LANES = [lane for lane in (OPENVINO, ONNX, NPU) if lane.runtime in BACKENDS]
+NPULIB = Lane(
+    npulib_making.RUNTIME,
+    {"npulib": npulib_making.build("int8"), "npulib-fp16": npulib_making.build("fp16")},
+    "npulib",
+    "pytorch_npu_model.pt",
+    ("compress", "validate", "package"),
+    model=lambda tiny: npulib_making.tiny_phi3(),  # a compiled Llama is generated code, which the lane refuses
+    furnish=npulib_making.furnish,
+    disk_mb=2000,
+    hooked=False,
+)
+LANES = [OPENVINO, ONNX, NPU, *([NPULIB] if npulib_making.IS_TRIED else [])]
 
 
 def made_once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -117,7 +136,8 @@ def fresh(lane: Lane, folder: Path, checkpoint: Path) -> Bench:
     """The recipe and the model of a lane, nothing made."""
     bench = Bench(folder)
     bench.write(recipe(builds=lane.builds))
-    bench.add_model(checkpoint)
+    bench.add_model(lane.model(checkpoint))
+    lane.furnish(bench)
     return bench
 
 

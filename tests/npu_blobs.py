@@ -28,7 +28,8 @@ def write_ir(folder: Path) -> Path:
     here: ov.Node = numbers
     for name, shape in zip(NAMES, ((WIDTH, WIDTH), (WIDTH, 2, WIDTH // 2)), strict=True):
         stored = ops.constant(random.integers(-100, 100, shape, dtype=np.int8), name=name)
-        scaled = ops.multiply(ops.convert(stored, np.float32), ops.constant(np.ones((*shape[:-1], 1), np.float32)))
+        scales = ops.constant(random.uniform(0.001, 0.01, (*shape[:-1], 1)).astype(np.float16), name=f"{name}/scale")
+        scaled = ops.convert(ops.multiply(ops.convert(stored, np.float16), scales), np.float32)
         matrix = ops.reshape(scaled, ops.constant([WIDTH, WIDTH]), False) if len(shape) == 3 else scaled
         here = ops.matmul(here, matrix, False, True)
     ov.save_model(ov.Model([here], [numbers], "two"), folder / "openvino_model.xml", compress_to_fp16=False)
@@ -40,6 +41,13 @@ def matrices(folder: Path) -> list[bytes]:
     model = ov.Core().read_model(folder / "openvino_model.xml")
     data = {op.get_friendly_name(): op.get_data() for op in model.get_ops() if op.get_friendly_name() in NAMES}
     return [data["up"].tobytes(), data["down"].transpose(1, 0, 2).tobytes()]
+
+
+def meaning(folder: Path) -> bytes:
+    """The first matrix of such an IR in float16, times its scales."""
+    model = ov.Core().read_model(folder / "openvino_model.xml")
+    data = {op.get_friendly_name(): op.get_data() for op in model.get_ops() if op.get_type_name() == "Constant"}
+    return (data["up"].astype(np.float32) * data["up/scale"].astype(np.float32)).astype(np.float16).tobytes()
 
 
 def blob(

@@ -30,9 +30,8 @@ def build(weights: str, **more: Any) -> dict[str, Any]:
 
 CANNOT = npulib.missing(NpuLibrary.model_validate(build("fp16")))
 # CI installs a C++ compiler and says so: there these tests fail where they would be skipped elsewhere.
-needs_library = pytest.mark.skipif(
-    CANNOT is not None and not os.environ.get("BAKEHOUSE_TESTS_HAVE_CXX"), reason=f"not on this machine: {CANNOT}"
-)
+IS_TRIED = CANNOT is None or bool(os.environ.get("BAKEHOUSE_TESTS_HAVE_CXX"))
+needs_library = pytest.mark.skipif(not IS_TRIED, reason=f"not on this machine: {CANNOT}")
 
 
 def tiny_phi3() -> Path:
@@ -98,14 +97,19 @@ def furnished() -> Path:
 
 
 def bench(folder: Path, *recipes: dict[str, Any], model: Path) -> Bench:
-    """A workbench whose store has the environment already, as hard links where that is possible."""
+    """A workbench whose store has the environment already."""
     made = Bench(folder)
     made.write(*recipes)
     made.add_model(model)
+    furnish(made)
+    return made
+
+
+def furnish(made: Bench) -> None:
+    """Put the environment into a workbench's store, as hard links where that is possible."""
     if subprocess.run(["cp", "-al", str(furnished()), str(made.artifacts)], capture_output=True, check=False).returncode != 0:
         shutil.rmtree(made.artifacts, ignore_errors=True)
         subprocess.run(["cp", "-a", str(furnished()), str(made.artifacts)], check=True)
-    return made
 
 
 def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> dict[str, Any]:

@@ -50,6 +50,13 @@ def test_a_blob_without_one_of_the_weights_is_refused_by_its_name(kept: int, nam
     assert faults(model, tmp_path, data) == (f"the blob lacks weights of the model that it was compiled from: {name}",)
 
 
+def test_an_embedding_that_lies_there_as_the_float16_that_it_means_is_found_and_not_another(model: Path, tmp_path: Path) -> None:
+    meant, down = npu_blobs.meaning(model), npu_blobs.matrices(model)[1]
+    assert faults(model, tmp_path / "right", npu_blobs.blob(step().options, [meant, down])) == ()
+    (fault,) = faults(model, tmp_path / "wrong", npu_blobs.blob(step().options, [meant[:-2] + b"\0\0", down]))
+    assert fault == "the blob lacks weights of the model that it was compiled from: up"
+
+
 def test_a_blob_with_one_byte_of_a_weight_changed_is_refused(model: Path, tmp_path: Path) -> None:
     up, down = npu_blobs.matrices(model)
     other = up[:-1] + bytes((up[-1] ^ 1,))
