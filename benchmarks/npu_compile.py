@@ -56,7 +56,7 @@ def main() -> None:
         measured = record["measured"]
         print("\n| | time | peak memory of a process | blob | images |\n|---|---|---|---|---|")
         print(
-            f"| {options.shape} shape, {options.platform} | {child['seconds']:.0f} s ({took.seconds:.0f} s with doit) "
+            f"| {options.model or options.shape}, {options.platform} | {child['seconds']:.0f} s ({took.seconds:.0f} s with doit) "
             f"| {took.peak_process_bytes / 1e9:.2f} GB | {measured['blob_bytes'] / 1e9:.2f} GB | {measured['images']} |"
         )
 
