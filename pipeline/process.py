@@ -27,7 +27,7 @@ from pipeline.workers.events import MARK
 _LAST_LINES = 15
 _LARGE = 0.5  # of the machine's memory: with all else that runs, a child that held more was most likely killed for it
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-# Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes up to half the time (glibc 2.35 and later;
+# Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes two thirds of the time (glibc 2.35 and later;
 # what does not know it passes over it).
 _FAST = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
