@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import pickles
+from pipeline import files, pickles
 from pipeline.errors import Failure
 from pipeline.manifest import FileRecord, PackageManifest
 from pipeline.publishing import Destination
@@ -45,14 +45,14 @@ def shortcomings(manifest: PackageManifest) -> list[str]:
     return wrong if manifest.verdicts else ["no prompt was answered"]
 
 
-def whole(name: str, package: Step, session: Session) -> None:
-    """Hash every file of a package, for what nobody hashes again on its way.
+def whole(name: str, folder: Path, parts: tuple[FileRecord, ...]) -> None:
+    """Hash every file in the folder of a package, for what nobody hashes again on its way.
 
     Raises:
         Failure: a file is not as it was made.
     """
-    if wrong := session.store.damage(package, thorough=True):
-        raise Failure("the package is damaged", details=tuple(wrong), remedy=f"`doit clean package:{name}` and build it again")
+    if wrong := files.faults(folder, parts, thorough=True):
+        raise Failure("the package is damaged", details=wrong, remedy=f"`doit clean package:{name}` and build it again")
 
 
 def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destination | None, *, signed: bool) -> None:

@@ -12,7 +12,7 @@ from pipeline import gate, signing
 from pipeline import survey as surveys
 from pipeline.backends import BACKENDS
 from pipeline.errors import Failure
-from pipeline.plan import Build, unique
+from pipeline.plan import Build
 from pipeline.session import Session
 from pipeline.sources import SOURCES, local
 from pipeline.stages import consent, convert, dispatch
@@ -99,7 +99,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
     concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
     known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
     for step in steps:
-        survey = next((known[needed.key] for needed in _closure(step) if needed.key in known), None)
+        survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
             survey = next(iter(known.values()), None)
         if survey is None:
@@ -111,10 +111,6 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
     return Forecast(download, disk, memory)
-
-
-def _closure(step: Step) -> tuple[Step, ...]:
-    return unique([step])
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:

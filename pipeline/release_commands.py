@@ -153,8 +153,7 @@ def _releasable(build: Build, session: Session) -> Path:
     signature = signing.signature(build.package, build.name, session)
     folder = signing.folder(build.name, session) if signature else session.store.package(build.name)
     gate.refuse_unfit(folder, manifest, build.destination, signed=signature is not None)
-    if wrong := files.faults(folder, (*parts, *([signature] if signature else [])), thorough=True):
-        raise Failure("the package is damaged", details=wrong, remedy=f"`doit clean package:{build.name}` and build it again")
+    gate.whole(build.name, folder, (*parts, *([signature] if signature else [])))
     return folder
 
 

@@ -97,11 +97,16 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
             raise Failure(
                 f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
             )
-    able = [build.name for build in plan.builds if build.cannot is None]
-    all_of = {group: [f"{group}:{name}" for name in able] for group in ("build", "sign")}
-    all_of["publish"] = [name for name, home in homes.items() if home is not None]
-    all_of |= {group: _group(group, plan) for group in STEP_GROUPS}
-    return [one for name in selected for one in all_of.get(name, [name])]
+    return [one for name in selected for one in _all_of(name, plan)]
+
+
+def _all_of(name: str, plan: Plan) -> list[str]:
+    """The tasks that a bare group name stands for; any other name stands for itself."""
+    if name in ("build", "sign"):
+        return [f"{name}:{build.name}" for build in plan.builds if build.cannot is None]
+    if name == "publish":
+        return [f"publish:{build.name}" for build in plan.builds if build.destination is not None]
+    return _group(name, plan) if name in STEP_GROUPS else [name]
 
 
 def _group(group: str, plan: Plan) -> list[str]:

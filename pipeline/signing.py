@@ -92,8 +92,8 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
         Failure: the package was not proven or is damaged, nothing says how to sign, or the signer refused.
     """
     asked = method(environ)
-    gate.proven(name, package, session)
-    gate.whole(name, package, session)
+    _, parts = gate.proven(name, package, session)
+    gate.whole(name, session.store.files(package), parts)
     final = folder(name, session)
     with session.store.lock(f"signed-{name}", lambda: None):
         new = session.store.root / ".staging" / f"signed-{name}"
