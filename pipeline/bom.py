@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline import provenance
 from pipeline.manifest import FileRecord, PackageManifest
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild
+from pipeline.terms import OTHER_LICENCE
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
+    from cyclonedx.model.license import License
 
 _SERIALS = uuid.UUID("0c8c6a52-9d0e-4f0a-8a6d-6b4a3c1f6a10")  # ours: the serial number is made from the package's key and its time
 
@@ -68,7 +70,6 @@ def _tool(tool: provenance.Tool) -> Component:
 
 
 def _model(manifest: PackageManifest) -> Component:
-    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model.component import Component, ComponentType, Pedigree
 
     builds = [member.build for member in manifest.members] or [manifest.build]
@@ -79,11 +80,23 @@ def _model(manifest: PackageManifest) -> Component:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref="model",
         description=manifest.build.description,
-        licenses=[LicenseFactory().make_from_string(manifest.build.license)],
+        licenses=[_licence(manifest)],
         pedigree=Pedigree(
             ancestors=[_base_model(manifest, "ancestor")], notes=f"made by the recipe's options {json.dumps(asked, sort_keys=True)}"
         ),
     )
+
+
+def _licence(manifest: PackageManifest) -> License:
+    """The licence by its identifier, or by name and link where it has none."""
+    from cyclonedx.contrib.license.factories import LicenseFactory
+    from cyclonedx.model import XsUri
+
+    source = manifest.build.source
+    if manifest.build.license != OTHER_LICENCE or source.license_name is None:
+        return LicenseFactory().make_from_string(manifest.build.license)
+    link = XsUri(source.license_link) if source.license_link else None
+    return LicenseFactory().make_with_name(source.license_name, url=link)
 
 
 def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:

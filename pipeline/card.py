@@ -19,6 +19,7 @@ from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
 from pipeline.ort_options import OnnxRuntimeGenAI
 from pipeline.recipe import BuildOptions, HuggingFace, Local, OpenVINO, PyPI, ResolvedBuild
+from pipeline.terms import OTHER_LICENCE
 
 TEMPLATE = "card.md.jinja"
 _JOINER = "\N{ZERO WIDTH JOINER}"
@@ -77,9 +78,10 @@ def front_matter(manifest: PackageManifest) -> str:
     known = licence.lower() in _HUB_LICENCES
     facts: dict[str, Any] = {"license": licence.lower() if known else "other"}
     if not known:
-        facts["license_name"] = licence.removeprefix("LicenseRef-").lower().replace(" ", "-")
-    if (file := manifest.licence_file) and licence == build.source.license:
-        facts["license_link"] = file
+        own = build.source.license_name if licence == OTHER_LICENCE else None
+        facts["license_name"] = own or licence.removeprefix("LicenseRef-").lower().replace(" ", "-")
+    if licence == build.source.license and (link := manifest.licence_file or build.source.license_link):
+        facts["license_link"] = link
     if origin := base_model(build):
         facts |= {"base_model": origin, "base_model_relation": "quantized"}
     facts |= _hub_words([one.build.options for one in manifest.members or (manifest,)])

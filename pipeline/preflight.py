@@ -162,9 +162,10 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
 
     The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
     """
-    says, given = survey.license.lower(), build.asked.source.license.lower()
+    source = build.asked.source
+    says, given = survey.license.lower(), (source.license_name or source.license).lower()
     if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
-        yield f"its source's licence is {build.asked.source.license} in the recipe and {survey.license} on the repository's card"
+        yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
 
 
 def _too_long(build: Build, survey: Survey) -> Iterator[str]:

@@ -17,10 +17,11 @@ from pipeline.quantization import Quantization
 from pipeline.terms import (
     LONGEST_NAME,
     NAME_PATTERN,
+    OTHER_LICENCE,
     Commit,
     Expression,
     GgufPath,
-    Licence,
+    LicenceLink,
     Line,
     Name,
     Package,
@@ -28,6 +29,7 @@ from pipeline.terms import (
     RelativePath,
     Repo,
     Sha256,
+    SourceLicence,
     Text,
     Version,
     quoted,
@@ -36,19 +38,42 @@ from pipeline.terms import (
 # --- source ---------------------------------------------------------------------------------------
 
 
+_License = Annotated[
+    SourceLicence,
+    Field(description="SPDX identifier of the model's licence, LicenseRef-NAME, or `other` with license_name and license_link."),
+]
+_LicenseName = Annotated[Line | None, Field(description="With license: other, what the licence is called, as in llama3.2.")]
+_LicenseLink = Annotated[
+    LicenceLink | None, Field(description="With license: other, the address of its text, or the name of a file of the source.")
+]
+_LICENSE_RULES = (
+    Rule(
+        "license",
+        lambda s: s.license == OTHER_LICENCE and not (s.license_name and s.license_link),
+        "`other` alone names no licence",
+        "Add license_name and license_link, as the source's card has them.",
+    ),
+    Rule("license_name", lambda s: s.license != OTHER_LICENCE and s.license_name, "only `license: other` has a license_name"),
+    Rule("license_link", lambda s: s.license != OTHER_LICENCE and s.license_link, "only `license: other` has a license_link"),
+)
+
+
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub at one commit."""
 
     type: Literal["huggingface"] = Field(description="A model repository on the Hugging Face hub at one commit.")
     repo: Repo = Field(description="Repository on the hub, owner/name.")
     revision: Commit = Field(description="Full 40-digit commit; a branch or tag moves and is refused.")
-    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    license: _License
+    license_name: _LicenseName = None
+    license_link: _LicenseLink = None
     gguf: GgufPath | None = Field(None, description="A GGUF file of the repository to import instead of a safetensors checkpoint.")
     remote_code: dict[PythonPath, Sha256] = Field(
         default_factory=dict, description="Python files of the repository that may run, each with its sha256; every other one is refused."
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        *_LICENSE_RULES,
         Rule("remote_code", lambda s: s.gguf and s.remote_code, "a GGUF file brings no code, so remote_code would change nothing"),
     )
 
@@ -65,8 +90,12 @@ class PyPI(Model):
     version: Version = Field(description="Exact version of the package.")
     file: GgufPath = Field(description="The GGUF file's path inside the wheel.")
     sha256: Sha256 = Field(description="The file's sha256.")
-    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    license: _License
+    license_name: _LicenseName = None
+    license_link: _LicenseLink = None
     base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+
+    rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 
 
 class Local(Model):
@@ -74,8 +103,12 @@ class Local(Model):
 
     type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file beside the recipe.")
     path: RelativePath = Field(description="Directory of a safetensors checkpoint, or a GGUF file, relative to the recipe.")
-    license: Licence = Field(description="SPDX identifier of the model's licence.")
+    license: _License
+    license_name: _LicenseName = None
+    license_link: _LicenseLink = None
     base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+
+    rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 
 
 Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]

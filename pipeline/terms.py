@@ -9,6 +9,9 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from pipeline import spdx
+
+OTHER_LICENCE = "other"  # the hub's word for a licence that has a name and a link in place of an identifier
 LONGEST_NAME = 80  # of a build's full name: it is a folder, a doit task and the head of file names
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$"  # for editors; devices of Windows aside
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
@@ -141,9 +144,25 @@ def _sha256(value: str) -> str:
 
 
 def _licence(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*", value):
+    if not spdx.is_expression(value):
         raise refusal(
             f"{quoted(value)} is not an SPDX identifier", "Write one as in MIT, Apache-2.0, or LicenseRef-NAME for a licence of its own."
+        )
+    if wrong := spdx.unknown(value):
+        near = spdx.nearest(wrong[0])
+        own = f"One that is not on the list is LicenseRef-{wrong[0]}; a source may also have `other` with license_name and license_link."
+        raise refusal(f"{quoted(wrong[0])} is not on the SPDX licence list", f"Did you mean {near}? {own}" if near else own)
+    return value
+
+
+def _source_licence(value: str) -> str:
+    return value if value == OTHER_LICENCE else _licence(value)
+
+
+def _link(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s<>\"'`()\[\]]+|[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise refusal(
+            f"{quoted(value)} is not a link", "Write an address with https://, or the name of a file of the source such as LICENSE."
         )
     return value
 
@@ -220,6 +239,8 @@ Organization = Annotated[str, *_kind(_organization, r"^[A-Za-z0-9][A-Za-z0-9-]*$
 Ref = Annotated[str, *_kind(_ref, r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 CardTag = Annotated[str, *_kind(_card_tag, r"^[A-Za-z0-9][A-Za-z0-9 ._:+-]*$")]
 Licence = Annotated[str, *_kind(_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
+SourceLicence = Annotated[str, *_kind(_source_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
+LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
 Package = Annotated[str, *_kind(_package, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]

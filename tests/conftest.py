@@ -12,6 +12,10 @@ from tests import hub_write, lanes, standin
 from tests.bench import Bench
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write expected texts anew (without -n), for a person to read the diff")
+
+
 @pytest.fixture(scope="session")
 def smollm2_checkpoint() -> Path:
     """SmolLM2-135M-Instruct as a Hugging Face checkpoint."""

@@ -138,6 +138,15 @@ def test_a_licence_that_the_hub_does_not_know_is_other_with_its_name() -> None:
     assert "license_link" not in facts
 
 
+def test_a_licence_with_a_name_and_a_link_is_the_hubs_other() -> None:
+    build = manifest().build
+    own = {"license": "other", "license_name": "llama3.2", "license_link": "https://example.org/llama"}
+    made = card.render(manifest(build=build.model_copy(update={"source": build.source.model_copy(update=own)}), files=()))
+    facts = front_matter(made)
+    assert {name: facts[name] for name in own} == own
+    assert "licence of its source, llama3.2; its text is in [https\\://example.org/llama](https://example.org/llama)." in made
+
+
 def test_without_a_known_origin_no_base_model_is_claimed() -> None:
     build = manifest("smollm2").build
     source = build.source.model_copy(update={"base_model": None})

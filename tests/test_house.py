@@ -64,6 +64,7 @@ FLOORS = (
     ("quantization", "npu_options", "npulib_options", "ort_options", "ort_folders", "publishing"),
     ("model",),
     ("terms", "errors"),
+    ("spdx",),
     ("workers",),
 )
 

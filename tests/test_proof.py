@@ -158,6 +158,15 @@ def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx_1_6(tmp_path:
     )  # the model card is held against it too
 
 
+def test_the_bill_of_materials_names_a_licence_that_has_no_identifier(tmp_path: Path) -> None:
+    manifest = _manifest("phi3", "int4-openvino")
+    own = {"license": "other", "license_name": "llama3.2", "license_link": "https://example.org/llama"}
+    source = manifest.build.source.model_copy(update=own)
+    _prove(tmp_path, manifest.model_copy(update={"build": manifest.build.model_copy(update={"source": source})}))
+    model = _read(tmp_path / "bom.json")["metadata"]["component"]
+    assert model["licenses"] == [{"license": {"name": "llama3.2", "url": "https://example.org/llama"}}]
+
+
 def test_the_bill_of_materials_is_of_a_model_with_card_and_pedigree(folder: Path) -> None:
     written = _read(folder / "bom.json")
     model = written["metadata"]["component"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline import spdx
 from pipeline.loader import load, load_all
 from pipeline.publishing import Destination, destination
 from pipeline.quantization import FourBit, Int4, Quantization, normal
@@ -157,6 +159,8 @@ def test_a_resolved_build_leaves_nothing_to_defaults() -> None:
             "repo": "microsoft/Phi-3-mini-4k-instruct",
             "revision": "f39ac1d28e925b323eae81227eaba4464caced4e",
             "license": "mit",
+            "license_name": None,
+            "license_link": None,
             "gguf": None,
             "remote_code": {},
         },
@@ -317,6 +321,41 @@ def _pypi(**fields: str) -> Recipe:
 )
 def test_spdx_identifiers_are_taken(licence: str) -> None:
     assert _pypi(license=licence).source.license == licence
+
+
+@pytest.mark.parametrize(
+    ("licence", "reason"),
+    [
+        ("Foo-9", "`Foo-9` is not on the SPDX licence list"),
+        ("llama3", "`llama3` is not on the SPDX licence list"),
+        ("MIT OR mitt", "`mitt` is not on the SPDX licence list"),
+        ("other", "`other` alone names no licence"),
+    ],
+)
+def test_licences_that_are_on_no_list_are_refused(licence: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        _pypi(license=licence)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("Apache2", "Apache-2.0"), ("mitt", "MIT"), ("MPL2", "MPL-2.0")])
+def test_the_identifier_that_was_meant_is_found(written: str, meant: str) -> None:
+    assert spdx.nearest(written) == meant
+
+
+def test_a_licence_with_a_name_and_a_link_is_taken_as_the_hub_has_it() -> None:
+    source = _pypi(license="other", license_name="llama3.2", license_link="LICENSE.txt").source
+    assert (source.license, source.license_name, source.license_link) == ("other", "llama3.2", "LICENSE.txt")
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "https://a b", "../LICENSE", "https://a)b"])
+def test_what_is_no_link_to_a_licence_is_refused(link: str) -> None:
+    with pytest.raises(ValidationError, match="is not a link"):
+        _pypi(license="other", license_name="own", license_link=link)
+
+
+def test_a_name_for_a_licence_that_has_an_identifier_is_refused() -> None:
+    with pytest.raises(ValidationError, match="only `license: other` has a license_name"):
+        _pypi(license_name="mine")
 
 
 @pytest.mark.parametrize("repo", ["a", "a/b/c", "/b", "a/", "a b/c", "a/b--c", "a/b..c", "a/.b", "a/b.git", "https://a/b", "a/" + "b" * 95])
