@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,27 @@ class Plan:
 
     builds: tuple[Build, ...]
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Every step once, each after what it needs."""
         return unique(build.package for build in self.builds)
 
+    @cached_property
+    def builds_after(self) -> Mapping[str, tuple[Build, ...]]:
+        """The builds whose packages a step may become part of, by the step's key."""
+        found: dict[str, list[Build]] = {}
+        for build in self.builds:
+            for step in build.package.closure():
+                found.setdefault(step.key, []).append(build)
+        return {key: tuple(builds) for key, builds in found.items()}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Build]:
+        return {build.name: build for build in reversed(self.builds)}
+
     def build(self, name: str) -> Build | None:
         """The build of that name."""
-        return next((build for build in self.builds if build.name == name), None)
+        return self._by_name.get(name)
 
 
 def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
@@ -176,9 +190,16 @@ def _repository(name: str, short: str, members: list[Build]) -> Build:
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     """These steps and all they need, each once by key, deepest first."""
     seen: dict[str, Step] = {}
+
+    def take(step: Step) -> None:
+        if step.key in seen:
+            return
+        for _, needed in step.needs:
+            take(needed)
+        seen.setdefault(step.key, step)
+
     for step in steps:
-        for needed in step.closure():
-            seen.setdefault(needed.key, needed)
+        take(step)
     return tuple(seen.values())
 
 

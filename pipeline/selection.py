@@ -31,10 +31,12 @@ BUILD_GROUPS = ("build", "sign", "publish")
 def names(plan: Plan) -> dict[str, str]:
     """key -> task name of every step; a step that two recipes share has the name that it was given first."""
     named: dict[str, str] = {}
+    taken: set[str] = set()
     for step in plan.steps:
         group, suffix = _NAMES[step.kind]
         name = f"{group}:{step.label}{suffix}"
-        named[step.key] = f"{name}-{step.key[:8]}" if name in named.values() else name
+        named[step.key] = f"{name}-{step.key[:8]}" if name in taken else name
+        taken.add(named[step.key])
     return named
 
 
@@ -73,7 +75,7 @@ def _matches(tasks: Iterable[str], wanted: list[str]) -> bool:
 
 def builds_after(step: Step, plan: Plan) -> tuple[Build, ...]:
     """The builds whose packages a step may become part of."""
-    return tuple(build for build in plan.builds if any(needed.key == step.key for needed in build.package.closure()))
+    return plan.builds_after.get(step.key, ())
 
 
 def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> list[str]:

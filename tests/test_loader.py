@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
-from pipeline import fields, syntax
+from pipeline import document, fields, syntax
 from pipeline.errors import Failure
 from pipeline.loader import RecipeErrors, load, load_all
 from pipeline.recipe import Recipe
@@ -376,3 +377,24 @@ def test_whatever_a_recipe_says_it_loads_or_is_refused_with_its_lines(seed: int,
                 assert str(diagnostic).startswith(f"{path}:")
                 assert str(diagnostic).replace("\n", "").isprintable() or "\N{ZERO WIDTH JOINER}" in text
     assert 100 < refused < 250
+
+
+@pytest.mark.skipif(not hasattr(yaml, "CSafeLoader"), reason="PyYAML was built without libyaml")
+def test_both_parsers_read_the_same_of_what_both_take() -> None:
+    compared = 0
+    for text in (BASE, *(BASE.replace(case.old, case.new) for case in cases())):
+        try:
+            trees = [document._Builder(text).filled(loader) for loader in (yaml.CSafeLoader, yaml.SafeLoader)]
+        except (yaml.YAMLError, document._TooDeep):
+            continue
+        fast, slow = trees
+        compared += 1
+        if "!!!" not in text:  # where such a tag ends is another question to each of them
+            assert (repr(fast.root), fast.problems) == (repr(slow.root), slow.problems)
+    assert compared > 200
+
+
+def test_a_question_mark_in_a_flow_list_is_text(recipes: Path) -> None:
+    (recipes / "tiny.yaml").write_text(BASE.replace("[Paris]", "[Pa?ris]"), encoding="utf-8")
+    (loaded,) = load_all(recipes)
+    assert loaded.recipe.golden[0].contains == ("Pa?ris",)

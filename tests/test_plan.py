@@ -90,3 +90,9 @@ def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path:
     monkeypatch.setattr(sys, "path", [])
     (build,) = planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"})).builds
     assert build.cannot == "gguf, transformers, torch, safetensors, tokenizers, numpy not installed: run `pip install -e .`"
+
+
+def test_a_plan_knows_the_builds_after_each_step(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub())
+    for step in plan.steps:
+        assert plan.builds_after[step.key] == tuple(build for build in plan.builds if step in build.package.closure())
