@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import files, preflight
+from pipeline import files, manifest, preflight
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
@@ -17,7 +17,7 @@ from pipeline.progress import clock_text, count_text, size_text
 from pipeline.recipe import BuildOptions
 from pipeline.session import Session
 from pipeline.step import Step
-from pipeline.store import MANIFEST, Store
+from pipeline.store import Store
 
 _HINT = """
   doit plan NAME...        what a build would do, and what it would take
@@ -191,5 +191,5 @@ def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], second
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:
     """The manifest in a package; None if there is no such package."""
-    path = store.package(name) / MANIFEST
-    return PackageManifest.model_validate_json(path.read_bytes()) if path.exists() else None
+    package = store.package(name)
+    return manifest.read(package) if manifest.file_in(package).exists() else None

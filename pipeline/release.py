@@ -11,12 +11,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pipeline import archive, card, files, proof
+from pipeline import manifest as manifests
 from pipeline.archive import Archive
 from pipeline.errors import Failure
 from pipeline.inspection import SIGNATURE
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest, Written
 from pipeline.progress import size_text
-from pipeline.store import MANIFEST
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
@@ -81,7 +81,7 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
     Raises:
         Failure: `target` holds something else, which is left as it is; two packages have one name; or it cannot be written.
     """
-    told = {folder: PackageManifest.model_validate_json((folder / MANIFEST).read_bytes()) for folder in packages}
+    told = {folder: manifests.read(folder) for folder in packages}
     _refuse_names(told)
     _refuse_foreign(target)
     staged = target.with_name(f".{target.name}.bakehouse-release")

@@ -8,7 +8,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, commands, files, gate, inspection, matrix, preflight, rebuild, release, selection, signing, verify_package
+from pipeline import (
+    archive,
+    commands,
+    files,
+    gate,
+    inspection,
+    manifest,
+    matrix,
+    preflight,
+    rebuild,
+    release,
+    selection,
+    signing,
+    verify_package,
+)
 from pipeline.cli import Ours, open_kitchen
 from pipeline.errors import Failure
 from pipeline.plan import Build
@@ -165,7 +179,7 @@ def _delivered(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise Failure("there is no such folder", where=str(folder), remedy="name the folder that holds a folder for each package")
-    found = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    found = sorted({path.parent for name in manifest.MANIFESTS for path in folder.glob(f"*/{name}")})
     inspected = {path: inspection.inspect(path) for path in found}
     faults = [f"{path.name}: {fault}" for path, one in inspected.items() for fault in one.faults]
     if faults or not found:
@@ -173,10 +187,10 @@ def _delivered(folder: Path) -> list[Path]:
         raise Failure(what, where=str(folder), details=tuple(faults), remedy="bring the packages there again")
     plan = open_kitchen().workspace.plan
     for path, one in inspected.items():
-        manifest, known = rebuild.read(path), plan.build(one.name)
-        if wrong := gate.shortcomings(manifest):
+        told, known = rebuild.read(path), plan.build(one.name)
+        if wrong := gate.shortcomings(told):
             raise Failure("it is not one that was proven", where=str(path), details=tuple(wrong), remedy="build it again")
-        gate.refuse_unfit(path, manifest, known.destination if known else None, signed=one.signed)
+        gate.refuse_unfit(path, told, known.destination if known else None, signed=one.signed)
     return found
 
 

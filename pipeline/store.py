@@ -13,12 +13,12 @@ from typing import get_args
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from pipeline import files
+from pipeline import files, manifest
 from pipeline.errors import Failure
-from pipeline.manifest import PackageManifest, StepRecord
+from pipeline.manifest import StepRecord
 from pipeline.step import Kind, Step
 
-MANIFEST = "manifest.json"
+RECORD = "manifest.json"  # of a step; a package's own manifest is `manifest.MANIFEST`
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehouse; see https://bford.info/cachedir/\n"
 
 
@@ -88,7 +88,7 @@ class Store:
         """What is wrong with a step's record and files, by size and time or thoroughly by sha256; () also if it was never made."""
         if record := self.record(step):
             return files.faults(self.files(step), record.files, thorough=thorough)
-        return (f"{MANIFEST} cannot be read",) if self.folder(step).exists() else ()
+        return (f"{RECORD} cannot be read",) if self.folder(step).exists() else ()
 
     def has(self, step: Step) -> bool:
         """Whether the step is made and, at a glance, whole."""
@@ -140,7 +140,7 @@ class Store:
         """Put a finished directory under its final name. A damaged one that stands there goes to `failed/`."""
         files.remove(staging.scratch)
         files.seal(staging.files)
-        files.write(staging.folder / MANIFEST, record.model_dump_json(indent=2) + "\n")
+        files.write(staging.folder / RECORD, record.model_dump_json(indent=2) + "\n")
         final = self.folder(step)
         if final.exists():
             self._set_aside(final, self.failed(step))
@@ -247,14 +247,14 @@ class Store:
 def read_record(folder: Path) -> StepRecord | None:
     """The record in a directory of the store; None if there is none or it is not one of ours."""
     try:
-        return StepRecord.model_validate_json((folder / MANIFEST).read_bytes())
+        return StepRecord.model_validate_json((folder / RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
 def _is_package(folder: Path) -> bool:
     try:
-        PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest.read(folder)
     except (OSError, ValidationError):
         return False
     return True

@@ -126,7 +126,7 @@ class Bench:
 
     def manifest(self, name: str) -> PackageManifest:
         """The manifest of a package."""
-        return PackageManifest.model_validate_json((self.artifacts / "packages" / name / "manifest.json").read_bytes())
+        return PackageManifest.model_validate_json((self.artifacts / "packages" / name / "bakehouse.json").read_bytes())
 
     def _argv(self, args: tuple[str, ...]) -> list[str]:
         return [*self.prefix, sys.executable, "-m", "doit", *args]

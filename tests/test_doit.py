@@ -44,13 +44,21 @@ def test_a_package_is_a_real_folder_with_everything_in_it_and_answers(built: Ben
     assert not any(path.is_symlink() for path in [package, *package.rglob("*")])
     names = {path.name for path in package.iterdir()}
     assert names >= {f"openvino_{part}.{end}" for part in ("model", "tokenizer", "detokenizer") for end in ("xml", "bin")}
-    assert names >= {"config.json", "generation_config.json", "chat_template.jinja", "manifest.json", "README.md", "recipe.yaml", "LICENSE"}
+    assert names >= {
+        "config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "bakehouse.json",
+        "README.md",
+        "recipe.yaml",
+        "LICENSE",
+    }
     assert "Paris" in built.manifest(name).verdicts[0].answer
 
 
 def test_the_manifest_lists_every_other_file_of_the_package_but_the_proofs_which_list_it(built: Bench) -> None:
     package = built.artifacts / "packages" / "tiny-int4"
-    apart = {"manifest.json", *PROOFS}
+    apart = {"bakehouse.json", *PROOFS}
     assert {file.path for file in built.manifest("tiny-int4").files} == {path.name for path in package.iterdir()} - apart
     assert apart < {path.name for path in package.iterdir()}
 

@@ -114,8 +114,8 @@ def _list(folder: Path) -> None:
     from pipeline.manifest import PROOFS, PackageManifest
     from pipeline.stages import package
 
-    told = PackageManifest.model_validate_json((folder / "manifest.json").read_bytes())
-    for name in ("README.md", "manifest.json", *PROOFS):
+    told = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())
+    for name in ("README.md", "bakehouse.json", *PROOFS):
         (folder / name).unlink()
     package.describe(folder, told)
 

@@ -35,7 +35,7 @@ def bake(plan: Plan, store: Store) -> None:
     """Make every step, 1000 bytes each and a package's manifest, and publish every build."""
     told = manifest().model_dump_json()
     for step in plan.steps:
-        put(step, store, made_txt=step.key[:50] * 20, **({"manifest_json": told} if step.kind == "package" else {}))
+        put(step, store, made_txt=step.key[:50] * 20, **({"bakehouse_json": told} if step.kind == "package" else {}))
     for build in plan.builds:
         if build.survey:
             put(build.survey, store)
@@ -95,8 +95,8 @@ def test_what_was_not_made_here_is_left_alone_and_named(tmp_path: Path, store: S
     foreign = ["store/modules/cart", "packages/.DS_Store", "packages/web", "failed/compress/mine"]
     for folder in foreign:
         (store.root / folder).mkdir(parents=True)
-        (store.root / folder / "manifest.json").write_text('{"name": "a web page"}', encoding="utf-8")
-    (store.root / "packages" / ".DS_Store" / "manifest.json").unlink()
+        (store.root / folder / "bakehouse.json").write_text('{"name": "a web page"}', encoding="utf-8")
+    (store.root / "packages" / ".DS_Store" / "bakehouse.json").unlink()
     (store.root / "packages" / ".DS_Store").rmdir()
     (store.root / "packages" / ".DS_Store").write_text("a Mac was here", encoding="utf-8")
     for dry_run in (True, False):
@@ -222,8 +222,8 @@ def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_p
         "damaged  packages/tiny-int4: openvino_model.bin: content changed",
         "to mend it: doit clean package:tiny-int4 build:tiny-int4 && doit package:tiny-int4 build:tiny-int4",
     ]
-    (package / "manifest.json").unlink()
-    assert "damaged  packages/tiny-int4: there is no manifest.json, so this is no package" in verified(plan, store)
+    (package / "bakehouse.json").unlink()
+    assert "damaged  packages/tiny-int4: there is no bakehouse.json, so this is no package" in verified(plan, store)
 
 
 def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, store: Store) -> None:

@@ -24,7 +24,7 @@ BUILDS = {
 }
 FOLDERS = {"int4-ort-cpu": "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4", "fp16-ort-directml": "directml/directml-fp16"}
 MODEL = {"genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
-TOP = {"README.md", "manifest.json", "recipe.yaml", "LICENSE"}
+TOP = {"README.md", "bakehouse.json", "recipe.yaml", "LICENSE"}
 
 
 @pytest.fixture(scope="module")
@@ -131,5 +131,5 @@ def test_the_card_has_microsofts_tags_and_a_program_that_runs(name: str, built: 
 
 
 def test_the_manifest_of_the_repository_is_json_that_names_what_each_folder_was_run_on(built: Bench) -> None:
-    told = json.loads((built.artifacts / "packages/tiny-onnx/manifest.json").read_bytes())
+    told = json.loads((built.artifacts / "packages/tiny-onnx/bakehouse.json").read_bytes())
     assert [member["validation"]["stand_in"] for member in told["members"]] == [False, True]

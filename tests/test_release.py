@@ -213,7 +213,7 @@ def test_packages_of_the_same_bytes_are_the_same_and_their_records_stand_apart(p
     found = rebuild.compare(package, pack(tmp_path / "again"))
     assert found.differs == ()
     assert found.same == ("LICENSE", "below/config.json", "openvino_model.bin", "recipe.yaml")
-    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bom.json", "manifest.json", "provenance.json"]
+    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bakehouse.json", "bom.json", "provenance.json"]
 
 
 def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None
         "extra.txt: is new",
         "below/config.json: 4 bytes, was 3",
         "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
-        "manifest.json: what was measured is not the same",
+        "bakehouse.json: what was measured is not the same",
     )
 
 
@@ -297,15 +297,15 @@ def _again(package: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path, tmp_path: Path, name: str, why: str) -> None:
-    told = json.loads((package / "manifest.json").read_text())
+    told = json.loads((package / "bakehouse.json").read_text())
     told["build"]["recipe"] = name
-    (package / "manifest.json").write_text(json.dumps(told))
+    (package / "bakehouse.json").write_text(json.dumps(told))
     before = _sums(tmp_path)
     with pytest.raises(Failure) as caught:
         _again(package, tmp_path)
     head, first, *_ = str(caught.value).splitlines()
     assert head == f"{package}: the package is not what its own lists say, so nothing in it is used"
-    assert first == f"    manifest.json: cannot be read: build.recipe: {why}"
+    assert first == f"    bakehouse.json: cannot be read: build.recipe: {why}"
     assert _sums(tmp_path) == before
 
 
@@ -325,7 +325,7 @@ def test_a_package_that_is_not_what_its_lists_say_is_not_built_again(package: Pa
         _again(package, tmp_path)
     assert str(caught.value) == (
         f"{package}: the package is not what its own lists say, so nothing in it is used\n"
-        "    recipe.yaml: missing; listed in manifest.json, provenance.json and SHA256SUMS\n"
+        "    recipe.yaml: missing; listed in bakehouse.json, provenance.json and SHA256SUMS\n"
         "  what to do: get it anew"
     )
     assert _sums(tmp_path) == before

@@ -115,7 +115,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     (forged / "model.sig").write_bytes((signed / "model.sig").read_bytes())
     taken = _verify("--package", str(forged), "--key", str(public))
     assert taken.returncode == 1
-    changed = "SHA256SUMS, bom.json, manifest.json, openvino_model.bin, provenance.json"
+    changed = "SHA256SUMS, bakehouse.json, bom.json, openvino_model.bin, provenance.json"
     assert f"damaged  model.sig: The signature does not hold: changed since it was signed: {changed}.\n" in taken.stdout
 
 
