@@ -51,7 +51,7 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
         record, package = store.record(build.package), store.package(build.name)
         if not package.exists():
             continue
-        if record:
+        if record and store.is_copy(record, build.name):
             found = files.faults(package, record.files, thorough=True)
         else:
             hashed, hashed_bytes, found = _by_its_own_lists(package)
@@ -63,7 +63,8 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
 
 
 def _by_its_own_lists(package: Path) -> tuple[int, int, tuple[str, ...]]:
-    """Files, bytes and faults of a package that the store has no record of, as one of an older recipe, or one whose record is damaged."""
+    """Files, bytes and faults of a package that is not the one in the store: of an older recipe, made before that one was made again, or
+    one whose record or manifest is damaged."""
     try:
         found = inspection.inspect(package)
     except Failure as failure:

@@ -123,13 +123,14 @@ def _size(record: StepRecord | None) -> str:
 
 
 def _takes(forecast: preflight.Forecast, steps: int) -> str:
+    copies = f" ({size_text(forecast.copy_bytes)} of it for packages as files of their own)" if forecast.copy_bytes else ""
     if steps == 0:
-        return "nothing to do"
+        return f"no step is missing, {size_text(forecast.disk_bytes or 0)} of disk{copies}" if copies else "nothing to do"
     if forecast.disk_bytes is None:
         return f"{count_text(steps, 'step')}; what they take is known once the source is downloaded"
     return (
         f"{count_text(steps, 'step')}, about {size_text(forecast.download_bytes or 0)} to download, "
-        f"{size_text(forecast.disk_bytes)} of disk, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
+        f"{size_text(forecast.disk_bytes)} of disk{copies}, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
     )
 
 

@@ -51,7 +51,8 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_a_byte_that_changed_unseen_is_found_before_it_is_signed_or_released(bench: Bench, tmp_path: Path) -> None:
     private, _ = _key(tmp_path, "mine")
-    _rot(bench.artifacts / "packages" / NAME / "openvino_model.bin")
+    for folder in (Store(bench.artifacts).files(published.build(bench).package), bench.artifacts / "packages" / NAME):
+        _rot(folder / "openvino_model.bin")
     with pytest.raises(Failure) as caught:
         _sign(bench, private)
     assert caught.value.what == "the package is damaged" and caught.value.details[0].startswith("openvino_model.bin: content changed")

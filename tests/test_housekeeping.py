@@ -159,7 +159,9 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     (build,) = plan.builds
-    for path in (store.files(build.parts["model"]) / "made.txt", store.package(build.name) / "made.txt"):
+    # in a real package that is one file with both names in the store, and one of its own under `packages`
+    for path in (store.files(build.parts["model"]), store.files(build.package), store.package(build.name)):
+        path = path / "made.txt"
         path.chmod(0o644)
         path.write_text("short", encoding="utf-8")
     said: list[str] = []
@@ -177,6 +179,15 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     ]
     told = len(manifest().model_dump_json())
     assert (report.files, report.size_bytes) == (8, 7000 + told)
+
+
+def test_a_copy_of_what_was_made_again_since_is_no_damage(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path, int4=BOTH["int4"])
+    (package,) = (build.package for build in plan.builds)
+    put(package, store, bakehouse_json="the first making")
+    pack(store.package("tiny-int4"))
+    assert verified(plan, store) == []
+    assert not store.is_published(package, "tiny-int4")
 
 
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
