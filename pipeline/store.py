@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,9 +205,11 @@ class Store:
                 files.move(new, final)
 
     def is_published(self, step: Step, name: str) -> bool:
-        """Whether `packages/<name>` is, at a glance, exactly what the package step made."""
+        """Whether `packages/<name>` is, at a glance, exactly what the package step made, and that is whole in the store too."""
         record = self.record(step)
-        return record is not None and self.is_copy(record, name) and not files.faults(self.package(name), record.files)
+        if record is None or not self.is_copy(record, name):
+            return False
+        return not any(files.faults(folder, record.files) for folder in (self.files(step), self.package(name)))
 
     def is_copy(self, record: StepRecord, name: str) -> bool:
         """Whether `packages/<name>` is a copy, whole or not, of what is in the store, and not of what was there under the same key before.
@@ -231,19 +233,21 @@ class Store:
 
     # --- taking away ---
 
-    def prunable(self, keep: Iterable[Step], packages: Iterable[str]) -> list[Path]:
-        """What no recipe reaches: steps by key, packages and signed copies by name, and the leavings of failures and kills.
+    def prunable(self, keep: Collection[str], packages: Iterable[str], evidence: Collection[str] = ()) -> list[Path]:
+        """What no recipe reaches: steps by `kind/key`, packages and signed copies by name, and the leavings of failures and kills.
 
+        `evidence` are the steps whose failures are kept.
         Whether it is ours tells `is_ours`. A package that a killed exchange has left aside is not among it: the next build puts it back.
         """
-        kept = {self.folder(step) for step in keep}
+        kept = {self.root / "store" / step for step in keep}
         names = set(packages)
         waiting = {f"package-name-{name}{files.ASIDE}" for name in names if not self.package(name).exists()}
         store = [folder for folder, _ in self.all_records() if folder not in kept]
         made = [path for kind in ("packages", "signed", "signatures") for path in sorted((self.root / kind).glob("*"))]
         stale = [folder for folder in made if folder.name not in names]
         staged = [path for path in sorted((self.root / ".staging").glob("*")) if path.name not in waiting]
-        return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *staged]
+        failed = [path for path in sorted((self.root / "failed").glob("*/*")) if f"{path.parent.name}/{path.name}" not in evidence]
+        return [*store, *stale, *failed, *staged]
 
     def is_ours(self, folder: Path) -> bool:
         """Whether something prunable was made here, as far as its place and its manifest tell: an artifacts folder may be another's too."""

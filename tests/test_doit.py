@@ -181,7 +181,13 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     copy.write(recipe(builds={"int4": BUILDS["int4"]}))
     would = copy.build("prune", "--dry-run")
     assert len(copy.records("compress")) == 3
-    output = copy.build("prune")
+    refused = copy.doit("prune")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped\n    tiny-fp16\n    tiny-int8\n"
+        "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it\n"
+    )
+    output = copy.build("prune", "--yes")
     assert [len(copy.records(kind)) for kind in ("compress", "validate", "package", "export")] == [1, 1, 1, 1]
     assert sorted(path.name for path in (copy.artifacts / "packages").iterdir()) == ["tiny-int4"]
     freed = re.search(r"([\d.]+ [kM]B) freed in ", output)

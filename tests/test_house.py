@@ -39,6 +39,7 @@ FLOORS = (
         "progress",
         "overview",
         "housekeeping",
+        "reach",
         "preflight",
         "workspace",
         "compare",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import housekeeping, selection
+from pipeline import housekeeping, reach, selection
 from pipeline.errors import Failure
 from pipeline.plan import Plan
+from pipeline.reach import Reach
 from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
@@ -47,9 +48,10 @@ def bytes_below(folder: Path) -> int:
     return sum({(status := path.stat()).st_ino: status.st_size for path in folder.rglob("*") if path.is_file()}.values())
 
 
-def pruned(plan: Plan, store: Store, *, dry_run: bool = False) -> tuple[int, list[str]]:
+def pruned(plan: Plan, store: Store, *others: Reach, dry_run: bool = False) -> tuple[int, list[str]]:
     said: list[str] = []
-    return housekeeping.prune(plan, store, dry_run=dry_run, say=said.append), said
+    own = reach.of(plan, store.root.parent / "recipes")
+    return housekeeping.prune(own, store, others=others, dry_run=dry_run, say=said.append), said
 
 
 def test_what_a_recipe_reaches_is_kept_also_what_was_only_asked_beforehand(tmp_path: Path, store: Store) -> None:
