@@ -62,7 +62,7 @@ class Verify(commands.Verify):
             raise Failure(what, remedy="`doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store")
         children = Children()
         try:
-            return 0 if verify_package.verify(Path(params["package"]), verify_package.signer(params), children, print) else 1
+            return verify_package.verify(Path(params["package"]), verify_package.signer(params), children, print)
         finally:
             children.stop()
 
