@@ -17,7 +17,7 @@ from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
 from rich.console import Console
 
-from pipeline import compare, files, housekeeping, overview, schema, selection
+from pipeline import compare, files, housekeeping, overview, reach, schema, selection
 from pipeline.cli import Options, Ours, open_kitchen, told
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest
@@ -35,6 +35,14 @@ _PLAN_ONLY = {
     "help": "of publish: only say what would change on the hub",
 }
 _DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
+_YES = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "drop packages without asking"}
+_ALL_RECIPES = {
+    "name": "all_recipes",
+    "long": "all-recipes",
+    "type": bool,
+    "default": False,
+    "help": "drop also what the recipes of other folders reach",
+}
 
 
 class Run(Options, DoitRun):  # type: ignore[misc]
@@ -60,6 +68,8 @@ class Run(Options, DoitRun):  # type: ignore[misc]
             kitchen.foresee(self.sel_tasks)
             kitchen.supply(self.sel_tasks)
             kitchen.check(self.sel_tasks)
+            if self.sel_tasks != ["overview"]:
+                reach.record(kitchen.workspace.plan, kitchen.workspace.recipes, kitchen.workspace.store)
             return int(super()._execute(*args, **options))
         finally:
             kitchen.session.children.stop()
@@ -161,15 +171,37 @@ class Verify(Ours):
 class Prune(Ours):
     """`doit prune`"""
 
-    doc_purpose = "drop what no recipe reaches"
-    doc_usage = ""
-    cmd_options = (_DRY_RUN,)
+    doc_purpose = "drop what no recipe reaches: of this folder, or of another that doit has run with on this store"
+    doc_usage = "[--dry-run] [--yes] [--all-recipes]"
+    cmd_options = (_DRY_RUN, _YES, _ALL_RECIPES)
 
     def _do(self, params: Any, args: list[str]) -> int:
+        if args:
+            raise Failure(f"`doit prune` takes no names, and was given {', '.join(args)}", remedy="leave them out")
         workspace = open_workspace()
-        freed = housekeeping.prune(workspace.plan, workspace.store, dry_run=params["dry_run"], say=print)
+        own, store = reach.of(workspace.plan, workspace.recipes), workspace.store
+        others = () if params["all_recipes"] else reach.others(workspace.recipes, store)
+        packages = housekeeping.packages_to_drop(own, store, others)
+        if packages and not params["dry_run"] and not params["yes"] and not _consents(packages, workspace.recipes):
+            print("nothing was dropped")
+            return 1
+        freed = housekeeping.prune(own, store, others=others, dry_run=params["dry_run"], say=print)
         print(f"{size_text(freed)} {'would be freed' if params['dry_run'] else 'freed'} in {artifacts_folder()}")
         return 0
+
+
+def _consents(packages: list[str], recipes: Path) -> bool:
+    """Ask whether packages may go that our recipes do not reach: recipes that doit has not run with here since may.
+
+    Raises:
+        Failure: there is nobody to ask.
+    """
+    what = f"{count_text(len(packages), 'package')} that no recipe in {recipes} makes would be dropped"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        remedy = "`doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it"
+        raise Failure(what, details=tuple(packages), remedy=remedy)
+    print("\n".join((f"{what}:", *(f"    {name}" for name in packages))))
+    return input("drop them? [y/N] ").strip().lower() in ("y", "yes")
 
 
 class Forget(Ours):

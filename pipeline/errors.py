@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class Failure(Exception):
     """Something the user can mend: says where, what, and what to do, in sentences, without a traceback.
@@ -26,3 +28,15 @@ class Failure(Exception):
         if self.remedy:
             lines.append(f"  what to do: {self.remedy}")
         return "\n".join(lines)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(written_bytes: int, free_bytes: int, where: str) -> Failure:
+    """What is said of a disk that became full while `where` was made."""
+    return Failure(
+        f"the disk is full: {written_bytes / 1e6:,.0f} MB were written, {free_bytes / 1e6:,.0f} MB are free now",
+        where=where,
+        remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
+    )

@@ -68,13 +68,13 @@ def records_of(folder: Path, paths: Iterable[Path]) -> tuple[FileRecord, ...]:
     )
 
 
-def seal(folder: Path) -> None:
-    """Push all that is below `folder` to the disk and give every file the sealing time; make it read-only, but on Windows.
+def seal(folder: Path, *, read_only: bool = True) -> None:
+    """Push all that is below `folder` to the disk and give every file the sealing time; make it read-only if asked, but on Windows.
 
     A file that has that time already is a link to one that was sealed before.
     """
     # On Windows a read-only file can be neither synced nor removed, and who makes one of its names writable has done so to all of them.
-    sealed = 0o644 if sys.platform == "win32" else 0o444
+    sealed = 0o444 if read_only and sys.platform != "win32" else 0o644
     for path in walk(folder):
         if path.stat().st_mtime_ns != SEALED_AT_NS:
             path.chmod(0o644)
@@ -134,15 +134,6 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         sync(target)
         shutil.copystat(source, target)
-
-
-def same(source: Path, target: Path) -> bool:
-    """Whether every file of `source` that is a hard link at all is the one of that name in `target`.
-
-    A package made again has other files of the same size and time: only this tells them from the older, maybe rotten ones.
-    """
-    pairs = ((path, target / path.relative_to(source)) for path, mode in _below(source) if stat.S_ISREG(mode))
-    return all(path.stat().st_nlink == 1 or (other.exists() and path.samefile(other)) for path, other in pairs)
 
 
 def write(path: Path, text: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import files, pickles
+from pipeline import manifest as manifests
 from pipeline.errors import Failure
 from pipeline.manifest import FileRecord, PackageManifest
 from pipeline.publishing import Destination
 from pipeline.session import Session
 from pipeline.step import Step
-from pipeline.store import MANIFEST
 
 PICKLES = "files that can run any code when they are loaded (pickles)"
 ALLOW_PICKLES = "take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
@@ -26,7 +26,7 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
     record, folder = store.record(package), store.package(name)
     if record is None or not store.is_published(package, name):
         raise Failure("it is not built as its recipe is now", remedy=f"`doit build:{name}` makes it")
-    manifest = PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    manifest = manifests.read(folder)
     wrong = shortcomings(manifest)
     if manifest.key != package.key:
         wrong.append("its manifest is of another package")

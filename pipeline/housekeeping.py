@@ -11,8 +11,9 @@ from filelock import FileLock, Timeout
 
 from pipeline import files, inspection
 from pipeline.errors import Failure
-from pipeline.plan import Build, Plan, unique
-from pipeline.progress import size_text
+from pipeline.plan import Build, unique
+from pipeline.progress import count_text, size_text
+from pipeline.reach import Reach
 from pipeline.store import Store
 
 _LOCKS = {"packages": "package-name"}  # folder: how its locks are called; the others are called as the kind
@@ -51,7 +52,7 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
         record, package = store.record(build.package), store.package(build.name)
         if not package.exists():
             continue
-        if record:
+        if record and store.is_copy(record, build.name):
             found = files.faults(package, record.files, thorough=True)
         else:
             hashed, hashed_bytes, found = _by_its_own_lists(package)
@@ -63,7 +64,8 @@ def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Ca
 
 
 def _by_its_own_lists(package: Path) -> tuple[int, int, tuple[str, ...]]:
-    """Files, bytes and faults of a package that the store has no record of, as one of an older recipe, or one whose record is damaged."""
+    """Files, bytes and faults of a package that is not the one in the store: of an older recipe, made before that one was made again, or
+    one whose record or manifest is damaged."""
     try:
         found = inspection.inspect(package)
     except Failure as failure:
@@ -71,19 +73,36 @@ def _by_its_own_lists(package: Path) -> tuple[int, int, tuple[str, ...]]:
     return found.files, found.size_bytes, found.faults
 
 
-def prune(plan: Plan, store: Store, *, dry_run: bool, say: Callable[[str], None]) -> int:
-    """Drop every step, package, failure and leaving that the plan does not reach; returns the bytes that frees.
+def packages_to_drop(own: Reach, store: Store, others: Iterable[Reach]) -> list[str]:
+    """The names of the packages that a prune would drop."""
+    return [path.name for path in _unreached(own, store, others) if path.parent == store.root / "packages" and store.is_ours(path)]
 
-    A directory that another run works on just now, and what was not made here, is left alone. A file counts where its last name goes:
-    one that also lies in a package that stays frees nothing.
+
+def _unreached(own: Reach, store: Store, others: Iterable[Reach]) -> list[Path]:
+    """What neither our recipes reach nor those of the other folders."""
+    others = tuple(others)
+    foreign = {step for one in others for step in one.steps}
+    names = {name for one in (own, *others) for name in one.packages}
+    return store.prunable({*own.steps, *foreign}, names, foreign - {*own.steps})
+
+
+def prune(own: Reach, store: Store, *, others: Iterable[Reach] = (), dry_run: bool, say: Callable[[str], None]) -> int:
+    """Drop every step, package, failure and leaving that our recipes do not reach; returns the bytes that frees.
+
+    What the recipes of `others` reach is kept and counted. A directory that another run works on just now, and what was not made here,
+    is left alone. A file counts where its last name goes: one that also lies in a package that stays frees nothing.
 
     Raises:
         Failure: something cannot be removed; what came before it is.
     """
-    keep = [*plan.steps, *(build.survey for build in plan.builds if build.survey)]
+    others = tuple(others)
     left: dict[int, int] = {}  # inode -> names that are not dropped yet
     freed = 0
-    for folder in store.prunable(keep, [build.name for build in plan.builds]):
+    alone = _unreached(own, store, ())
+    for one in others:
+        if kept := set(alone) - set(_unreached(own, store, [one])):
+            say(f"kept     {count_text(len(kept), 'folder')}, reached by the recipes in {one.recipes}")
+    for folder in _unreached(own, store, others):
         if not store.is_ours(folder):
             say(f"left     {folder.relative_to(store.root)}: not known to be made here; remove it yourself if nobody needs it")
             continue

@@ -11,12 +11,12 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline import contents, files, loader, proof, provenance
+from pipeline import manifest as manifests
 from pipeline.errors import Failure
 from pipeline.loader import RecipeErrors
-from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, FileRecord, PackageManifest
+from pipeline.manifest import BOM, CHECKSUMS, MANIFEST, MANIFESTS, PROVENANCE, FileRecord, PackageManifest
 from pipeline.provenance import Statement
 from pipeline.recipe import Recipe, resolve
-from pipeline.store import MANIFEST
 from pipeline.terms import printable
 
 SIGNATURE = "model.sig"
@@ -51,17 +51,16 @@ def inspect(folder: Path) -> Inspection:
         Failure: the folder is no package.
     """
     found = contents.look(folder)
-    if MANIFEST not in found.own:
-        raise Failure(
-            f"there is no {MANIFEST}, so this is no package", where=str(folder), remedy="name the folder that holds manifest.json"
-        )
+    name = manifests.name_among(found.own)
+    if name not in found.own:
+        raise Failure(f"there is no {MANIFEST}, so this is no package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}")
     there, unread = _hashed(folder, found.own)
-    manifest, statement, lists, unclear = _lists(folder, there)
+    manifest, statement, lists, unclear = _lists(folder, name, there)
     faults = [*found.faults, *unread, *unclear, *_against(found.own, there, lists)]
     if manifest and statement:
-        faults += _disagreements(manifest, statement)
+        faults += _disagreements(name, manifest, statement)
     if manifest and RECIPE in there:
-        faults += _recipe(manifest, folder / RECIPE)
+        faults += _recipe(name, manifest, folder / RECIPE)
     return Inspection(
         name=manifest.name if manifest else printable(folder.name),
         files=len(found.own),
@@ -88,14 +87,16 @@ def _hashed(folder: Path, names: Collection[str]) -> tuple[dict[str, FileRecord]
     return there, [one for one in found if isinstance(one, str)]
 
 
-def _lists(folder: Path, there: Collection[str]) -> tuple[PackageManifest | None, Statement | None, dict[str, dict[str, str]], list[str]]:
+def _lists(
+    folder: Path, name: str, there: Collection[str]
+) -> tuple[PackageManifest | None, Statement | None, dict[str, dict[str, str]], list[str]]:
     """Manifest, provenance, what each of the package's lists says (list -> path -> sha256), and why one cannot be read."""
     lists: dict[str, dict[str, str]] = {}
     faults: list[str] = []
-    manifest = _document(PackageManifest, folder, MANIFEST, there, faults)
+    manifest = _document(PackageManifest, folder, name, there, faults)
     statement = _document(Statement, folder, PROVENANCE, there, faults)
     if manifest:
-        lists[MANIFEST] = {file.path: file.sha256 for file in manifest.files}
+        lists[name] = {file.path: file.sha256 for file in manifest.files}
     if statement:
         lists[PROVENANCE] = {one.name: one.digest.sha256 for one in statement.subject}
     if CHECKSUMS in there:
@@ -135,30 +136,31 @@ def _against(own: Collection[str], there: Mapping[str, FileRecord], lists: Mappi
 
 def _outside(name: str) -> tuple[str, ...]:
     """The files that a list cannot have, because they are made from it."""
-    made = (MANIFEST, BOM, PROVENANCE, CHECKSUMS)
-    return {MANIFEST: made, PROVENANCE: (PROVENANCE, CHECKSUMS), CHECKSUMS: (CHECKSUMS,)}[name]
+    if name in MANIFESTS:
+        return (name, BOM, PROVENANCE, CHECKSUMS)
+    return {PROVENANCE: (PROVENANCE, CHECKSUMS), CHECKSUMS: (CHECKSUMS,)}[name]
 
 
 def _and(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _disagreements(manifest: PackageManifest, statement: Statement) -> Iterator[str]:
+def _disagreements(name: str, manifest: PackageManifest, statement: Statement) -> Iterator[str]:
     """Where the provenance is not that of this manifest."""
     definition = statement.predicate.build_definition
     asked = definition.external_parameters
     if asked.build != manifest.build.build or not _same_builds(asked.recipe, manifest):
-        yield f"{PROVENANCE}: its recipe is not the one of {MANIFEST}"
+        yield f"{PROVENANCE}: its recipe is not the one of {name}"
     if definition.internal_parameters.key != manifest.key:
-        yield f"{PROVENANCE}: its key is not the one of {MANIFEST}"
+        yield f"{PROVENANCE}: its key is not the one of {name}"
     if [one for one in provenance.source_files(manifest) if one not in definition.resolved_dependencies]:
-        yield f"{PROVENANCE}: its source files are not those of {MANIFEST}"
+        yield f"{PROVENANCE}: its source files are not those of {name}"
 
 
-def _recipe(manifest: PackageManifest, path: Path) -> Iterator[str]:
+def _recipe(name: str, manifest: PackageManifest, path: Path) -> Iterator[str]:
     """Whether the recipe in the package is that of its manifest, and the names in both are one."""
     if manifest.name != manifest.build.name:
-        yield f"{MANIFEST}: its name is not that of its build"
+        yield f"{name}: its name is not that of its build"
     try:
         recipe = loader.load(path)
     except RecipeErrors as errors:
@@ -168,7 +170,7 @@ def _recipe(manifest: PackageManifest, path: Path) -> Iterator[str]:
         yield f"{RECIPE}: {failure.what}"
     else:
         if not _same_builds(recipe, manifest):
-            yield f"{RECIPE}: not the recipe of {MANIFEST}"
+            yield f"{RECIPE}: not the recipe of {name}"
 
 
 def _same_builds(recipe: Recipe, manifest: PackageManifest) -> bool:

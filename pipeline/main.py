@@ -13,12 +13,16 @@ from pipeline.process import Children
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Carry out `bakehouse verify DIR`; exit codes 0 well, 1 something is wrong or cannot be checked, 2 wrong usage, 130 interrupted."""
+    """Carry out `bakehouse verify DIR`.
+
+    Returns:
+        The exit code: 0 well, 1 something is wrong, 2 wrong usage, 3 the signature could not be checked, 130 interrupted.
+    """
     asked = _parser().parse_args(words)
     children = Children()
     try:
         by = verify_package.signer(vars(asked))
-        return 0 if verify_package.verify(asked.package, by, children, print) else 1
+        return verify_package.verify(asked.package, by, children, print)
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
         return 1

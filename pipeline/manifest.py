@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +14,9 @@ from pipeline.recipe import ResolvedBuild
 from pipeline.terms import Name
 
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
+# onnxruntime-genai 0.18.0 takes a folder with a `manifest.json` and no `genai_config.json` for an ORT model package
+# (src/models/model_package.cpp), so a package's own manifest has a name of its own. Packages made before have the old one.
+MANIFEST, OLD_MANIFEST = MANIFESTS = ("bakehouse.json", "manifest.json")
 
 
 class Written(BaseModel):
@@ -132,7 +137,7 @@ class Builder(Written):
 
 
 class PackageManifest(Written):
-    """The `manifest.json` inside a package: what it is, how it was made, and what has been shown of it."""
+    """The `bakehouse.json` inside a package: what it is, how it was made, and what has been shown of it."""
 
     schema_version: Literal[1] = 1
     name: Name  # the build's full name
@@ -176,3 +181,22 @@ class PackageManifest(Written):
     def size_bytes(self) -> int:
         """Size of all files."""
         return sum(file.size for file in self.files)
+
+
+def name_among(names: Collection[str]) -> str:
+    """What the manifest of a package is called that has files of these names at its top: as today, or as in packages made before."""
+    return OLD_MANIFEST if MANIFEST not in names and OLD_MANIFEST in names else MANIFEST
+
+
+def file_in(package: Path) -> Path:
+    """The manifest's file in the folder of a package, whichever name it has; the path of today's name if there is none."""
+    return package / name_among([name for name in MANIFESTS if (package / name).is_file()])
+
+
+def read(package: Path) -> PackageManifest:
+    """The manifest in the folder of a package.
+
+    Raises:
+        OSError, ValidationError: there is none, or it is not one of ours.
+    """
+    return PackageManifest.model_validate_json(file_in(package).read_bytes())

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import files, preflight
+from pipeline import files, manifest, preflight
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
@@ -17,7 +17,7 @@ from pipeline.progress import clock_text, count_text, size_text
 from pipeline.recipe import BuildOptions
 from pipeline.session import Session
 from pipeline.step import Step
-from pipeline.store import MANIFEST, Store
+from pipeline.store import Store
 
 _HINT = """
   doit plan NAME...        what a build would do, and what it would take
@@ -123,13 +123,14 @@ def _size(record: StepRecord | None) -> str:
 
 
 def _takes(forecast: preflight.Forecast, steps: int) -> str:
+    copies = f" ({size_text(forecast.copy_bytes)} of it for packages as files of their own)" if forecast.copy_bytes else ""
     if steps == 0:
-        return "nothing to do"
+        return f"no step is missing, {size_text(forecast.disk_bytes or 0)} of disk{copies}" if copies else "nothing to do"
     if forecast.disk_bytes is None:
         return f"{count_text(steps, 'step')}; what they take is known once the source is downloaded"
     return (
         f"{count_text(steps, 'step')}, about {size_text(forecast.download_bytes or 0)} to download, "
-        f"{size_text(forecast.disk_bytes)} of disk, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
+        f"{size_text(forecast.disk_bytes)} of disk{copies}, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
     )
 
 
@@ -191,5 +192,5 @@ def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], second
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:
     """The manifest in a package; None if there is no such package."""
-    path = store.package(name) / MANIFEST
-    return PackageManifest.model_validate_json(path.read_bytes()) if path.exists() else None
+    package = store.package(name)
+    return manifest.read(package) if manifest.file_in(package).exists() else None

@@ -20,7 +20,9 @@ from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 VALIDATE_FORMAT = 3  # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU
-PACKAGE_FORMAT = 3  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters
+PACKAGE_FORMAT = (
+    4  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters; 4: bakehouse.json
+)
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +33,14 @@ class Forecast:
         download_bytes: what is fetched.
         disk_bytes: what all new directories hold, downloads among them.
         memory_bytes: what the hungriest step takes.
+        copy_bytes: of `disk_bytes`, what the packages under their names take: files of their own, which a file system may let share
+            the store's blocks.
     """
 
     download_bytes: int | None
     disk_bytes: int | None
     memory_bytes: int | None
+    copy_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,25 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
         download += survey.download_bytes if step.kind == "download" else 0
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
-    return Forecast(download, disk, memory)
+    surveys_of = {key: survey for key, survey in known.items() if survey}
+    copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in _to_copy(builds, session.store))
+    return Forecast(download, disk + copies, memory, copies)
+
+
+def _to_copy(builds: Iterable[Build], store: Store) -> list[Build]:
+    """The builds whose packages will take room under their names, beside what they take in the store."""
+    unpublished = [build for build in builds if not store.is_published(build.package, build.name)]
+    return [] if not unpublished or store.shares_blocks() else unpublished
+
+
+def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int:
+    """About what the files of a package take: as they are, or those of the parts that it will be joined from."""
+    if (record := store.record(step)) and store.has(step):
+        return sum(file.size for file in record.files)
+    if step.kind == "package":
+        parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate") and needed.kind != "setup")
+        return sum(_package_bytes(part, store, known) for part in parts)
+    return dispatch.estimate(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
@@ -121,6 +142,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
     Raises:
         Failure: a tool is missing, code of a repository would run unasked, a shape does not fit the options, or disk or memory is short.
     """
+    builds = tuple(builds)
     todo = [build for build in builds if missing([build], session.store)]
     apart = [one for one in apart if not session.store.has(one.step)]
     ways = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _DOWNLOADS)]
@@ -132,7 +154,8 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
     consent.refuse_code(missing(todo, session.store, apart))
     if reasons := _against(read, lambda build: _misfits(build, session)):
         raise Failure("the recipe does not fit the model", details=reasons, remedy="change these options in the recipe")
-    expected = forecast(todo, session, ask=False, apart=apart)
+    to_copy = [build for build in builds if not session.store.is_published(build.package, build.name)]
+    expected = forecast(to_copy, session, ask=False, apart=apart)
     check_room(expected, session.store)
     return expected
 

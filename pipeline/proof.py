@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pipeline import bom, files, provenance
 from pipeline.errors import Failure
-from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, FileRecord, PackageManifest
-from pipeline.store import MANIFEST
+from pipeline.manifest import BOM, CHECKSUMS, MANIFEST, PROVENANCE, FileRecord, PackageManifest
 
 
 def write(folder: Path, manifest: PackageManifest) -> None:

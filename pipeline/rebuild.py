@@ -12,16 +12,17 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline import contents, files, inspection, loader, plan, preflight
+from pipeline import manifest as manifests
 from pipeline.errors import Failure
 from pipeline.inspection import RECIPE, SIGNATURE
-from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from pipeline.manifest import BOM, CHECKSUMS, MANIFEST, PROVENANCE, PackageManifest
 from pipeline.plan import Build
 from pipeline.process import Children
 from pipeline.session import Session
 from pipeline.sources import local
 from pipeline.stages import dispatch
 from pipeline.stages.package import CARD
-from pipeline.store import MANIFEST, Store
+from pipeline.store import Store
 
 # At the top of a package, be it of one build or of several: they tell when, where and how fast it was made, and what else is in them
 # is compared through the manifest. A file of the same name in a folder is one like any other.
@@ -64,7 +65,7 @@ class Difference:
 
 def read(package: Path) -> PackageManifest:
     """The manifest of a package that was made here or was found to be whole."""
-    return PackageManifest.model_validate_json((package / MANIFEST).read_bytes())
+    return manifests.read(package)
 
 
 def build_again(
@@ -142,11 +143,11 @@ def other_versions(manifest: PackageManifest, build: Build) -> list[str]:
 
 def compare(old: Path, new: Path) -> Comparison:
     """Compare every file of two packages, the records of when and how fast by what else they say."""
-    there, again = set(contents.look(old).own) - {SIGNATURE}, set(contents.look(new).own)
+    there, again = _own(old) - {SIGNATURE}, _own(new)
     differs = [f"{path}: not made again" for path in sorted(there - again)] + [f"{path}: is new" for path in sorted(again - there)]
     same, apart = [], []
     for path in sorted(there & again):
-        if path in _RECORDS:
+        if path in _RECORDS:  # before their bytes are compared: the manifest of the older one may have its older name
             apart.append(f"{path}: made anew, with times and measurements of its own")
         elif difference := different_bytes(old / path, new / path):
             allowed = _compiled(path, difference) or _tells_of_blob(old / path, new / path)
@@ -154,6 +155,12 @@ def compare(old: Path, new: Path) -> Comparison:
         else:
             same.append(path)
     return Comparison(tuple(same), (*differs, *_told_otherwise(read(old), read(new))), tuple(apart))
+
+
+def _own(package: Path) -> set[str]:
+    """The files of a package; its manifest by today's name."""
+    own = set(contents.look(package).own)
+    return own - {manifests.name_among(own)} | {MANIFEST}
 
 
 def _compiled(path: str, difference: Difference) -> str:

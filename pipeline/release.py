@@ -11,16 +11,18 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pipeline import archive, card, files, proof
+from pipeline import manifest as manifests
 from pipeline.archive import Archive
 from pipeline.errors import Failure
 from pipeline.inspection import SIGNATURE
 from pipeline.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest, Written
 from pipeline.progress import size_text
-from pipeline.store import MANIFEST
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
 _TOLD = 10  # files that a refusal names
+# Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
+JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
 # What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
 _VERIFIER = (
     "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
@@ -81,7 +83,7 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
     Raises:
         Failure: `target` holds something else, which is left as it is; two packages have one name; or it cannot be written.
     """
-    told = {folder: PackageManifest.model_validate_json((folder / MANIFEST).read_bytes()) for folder in packages}
+    told = {folder: manifests.read(folder) for folder in packages}
     _refuse_names(told)
     _refuse_foreign(target)
     staged = target.with_name(f".{target.name}.bakehouse-release")
@@ -206,7 +208,5 @@ def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, ob
 def _how_to(release: Release) -> list[str]:
     lines = ["## Putting together and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
     for one in release.packages:
-        packed = one.archive
-        joined = f"cat {packed.name}.[0-9]* > {packed.name} && " if len(packed.parts) > 1 else ""
-        lines.append(f"{joined}sha256sum --check {packed.name}.sha256 && tar xf {packed.name} && bakehouse verify {one.name}")
+        lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse verify {one.name}")
     return [*lines, "```", "", *_VERIFIER, "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]

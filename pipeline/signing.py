@@ -138,8 +138,8 @@ def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {"BAKEHOUSE_KEY_PASSWORD": password} if password else {}
 
 
-def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Children) -> None:
-    """Hold a package against the signature in it.
+def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Children) -> str:
+    """Hold a package against the signature in it; "" if it holds, else why that could not be found out, and what to do.
 
     Args:
         asked: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
@@ -149,12 +149,12 @@ def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Chil
     """
     command = worker("model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(asked))
     command = Command(command.argv, {}, needs_network=asked["method"] == "sigstore")
-    _run(command, scratch, children, "")
+    return str(_run(command, scratch, children, "").get("not_checked", ""))
 
 
-def _run(command: Command, folder: Path, children: Children, where: str) -> None:
+def _run(command: Command, folder: Path, children: Children, where: str) -> Mapping[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None)
+        return process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None).facts
     except Failure as failure:
         raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

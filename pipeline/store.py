@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -13,12 +13,12 @@ from typing import get_args
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from pipeline import files
-from pipeline.errors import Failure
-from pipeline.manifest import PackageManifest, StepRecord
+from pipeline import clone, files, manifest
+from pipeline.errors import FULL, Failure, disk_full
+from pipeline.manifest import StepRecord
 from pipeline.step import Kind, Step
 
-MANIFEST = "manifest.json"
+RECORD = "manifest.json"  # of a step; a package's own manifest is `manifest.MANIFEST`
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehouse; see https://bford.info/cachedir/\n"
 
 
@@ -49,6 +49,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._shares_blocks: bool | None = None
 
     # --- what is there ---
 
@@ -88,7 +89,7 @@ class Store:
         """What is wrong with a step's record and files, by size and time or thoroughly by sha256; () also if it was never made."""
         if record := self.record(step):
             return files.faults(self.files(step), record.files, thorough=thorough)
-        return (f"{MANIFEST} cannot be read",) if self.folder(step).exists() else ()
+        return (f"{RECORD} cannot be read",) if self.folder(step).exists() else ()
 
     def has(self, step: Step) -> bool:
         """Whether the step is made and, at a glance, whole."""
@@ -140,7 +141,7 @@ class Store:
         """Put a finished directory under its final name. A damaged one that stands there goes to `failed/`."""
         files.remove(staging.scratch)
         files.seal(staging.files)
-        files.write(staging.folder / MANIFEST, record.model_dump_json(indent=2) + "\n")
+        files.write(staging.folder / RECORD, record.model_dump_json(indent=2) + "\n")
         final = self.folder(step)
         if final.exists():
             self._set_aside(final, self.failed(step))
@@ -170,16 +171,33 @@ class Store:
         return self.root / "packages" / name
 
     def publish(self, step: Step, name: str, on_wait: Callable[[], None]) -> None:
-        """Make `packages/<name>` the files of a package step, as hard links: the new one whole, or the old one."""
+        """Make `packages/<name>` the files of a package step: the new one whole, or the old one.
+
+        They are files of their own: onnx 1.23.2 refuses weights that have two names, and whoever edits a package must not edit the store.
+
+        Raises:
+            Failure: the disk is full, or a file in the store is not as it was made.
+        """
         self._prepare()
         with self.lock(f"package-name-{name}", on_wait):
             new = self.root / ".staging" / f"package-name-{name}"
             final = self.package(name)
             files.put_back(new, final)
             files.remove(new)
-            source = self.files(step)
-            for path in files.walk(source):
-                files.link(path, new / path.relative_to(source))
+            record = self.record(step)
+            try:
+                wrong = clone.tree(self.files(step), new, record.files if record else ())
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                written = files.size_bytes(new)
+                files.remove(new)
+                raise disk_full(written, self.free_bytes(), f"packages/{name}") from error
+            if wrong:
+                files.remove(new)
+                raise Failure(
+                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to mend it"
+                )
             if final.exists():
                 files.exchange(new, final)
                 files.remove(new)
@@ -187,9 +205,27 @@ class Store:
                 files.move(new, final)
 
     def is_published(self, step: Step, name: str) -> bool:
-        """Whether `packages/<name>` is, at a glance, exactly what the package step made."""
-        record, package = self.record(step), self.package(name)
-        return record is not None and not files.faults(package, record.files) and files.same(self.files(step), package)
+        """Whether `packages/<name>` is, at a glance, exactly what the package step made, and that is whole in the store too."""
+        record = self.record(step)
+        if record is None or not self.is_copy(record, name):
+            return False
+        return not any(files.faults(folder, record.files) for folder in (self.files(step), self.package(name)))
+
+    def is_copy(self, record: StepRecord, name: str) -> bool:
+        """Whether `packages/<name>` is a copy, whole or not, of what is in the store, and not of what was there under the same key before.
+
+        Files made again may have the same size and time: the manifest, which is always read, tells when the package was made.
+        """
+        told = [(self.package(name) / file.path, file.sha256) for file in record.files if file.path in manifest.MANIFESTS]
+        return all(path.is_file() and files.sha256(path) == digest for path, digest in told)
+
+    def shares_blocks(self) -> bool:
+        """Whether the file system lets a package share the blocks of the store; tried once."""
+        if self._shares_blocks is None:
+            with suppress(Failure):  # whoever needs the room hears of it
+                self._prepare()
+            self._shares_blocks = clone.can_share(self.root)
+        return self._shares_blocks
 
     def withdraw(self, name: str) -> None:
         """Take a package away; the store keeps what it is made of."""
@@ -197,19 +233,21 @@ class Store:
 
     # --- taking away ---
 
-    def prunable(self, keep: Iterable[Step], packages: Iterable[str]) -> list[Path]:
-        """What no recipe reaches: steps by key, packages and signed copies by name, and the leavings of failures and kills.
+    def prunable(self, keep: Collection[str], packages: Iterable[str], evidence: Collection[str] = ()) -> list[Path]:
+        """What no recipe reaches: steps by `kind/key`, packages and signed copies by name, and the leavings of failures and kills.
 
+        `evidence` are the steps whose failures are kept.
         Whether it is ours tells `is_ours`. A package that a killed exchange has left aside is not among it: the next build puts it back.
         """
-        kept = {self.folder(step) for step in keep}
+        kept = {self.root / "store" / step for step in keep}
         names = set(packages)
         waiting = {f"package-name-{name}{files.ASIDE}" for name in names if not self.package(name).exists()}
         store = [folder for folder, _ in self.all_records() if folder not in kept]
         made = [path for kind in ("packages", "signed", "signatures") for path in sorted((self.root / kind).glob("*"))]
         stale = [folder for folder in made if folder.name not in names]
         staged = [path for path in sorted((self.root / ".staging").glob("*")) if path.name not in waiting]
-        return [*store, *stale, *sorted((self.root / "failed").glob("*/*")), *staged]
+        failed = [path for path in sorted((self.root / "failed").glob("*/*")) if f"{path.parent.name}/{path.name}" not in evidence]
+        return [*store, *stale, *failed, *staged]
 
     def is_ours(self, folder: Path) -> bool:
         """Whether something prunable was made here, as far as its place and its manifest tell: an artifacts folder may be another's too."""
@@ -247,14 +285,14 @@ class Store:
 def read_record(folder: Path) -> StepRecord | None:
     """The record in a directory of the store; None if there is none or it is not one of ours."""
     try:
-        return StepRecord.model_validate_json((folder / MANIFEST).read_bytes())
+        return StepRecord.model_validate_json((folder / RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
 def _is_package(folder: Path) -> bool:
     try:
-        PackageManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest.read(folder)
     except (OSError, ValidationError):
         return False
     return True

@@ -65,32 +65,40 @@ def _file(option: str, path: str) -> str:
     return str(Path(path).absolute())
 
 
-def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> bool:
-    """Hold a package against everything that travels with it and, if asked, against its signature; whether nothing is wrong.
+def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> int:
+    """Hold a package against everything that travels with it and, if asked, against its signature.
+
+    Returns:
+        The exit code: 0 if nothing is wrong, 1 if something is, 3 if that cannot be said because the signature could not be checked.
 
     Raises:
         Failure: the folder is no package.
     """
     found = inspection.inspect(folder)
-    faults = [*found.faults, *(_signature(folder, found, by, children) if by else ())]
+    unsigned, unknown = _signature(folder, found, by, children) if by else ("", "")
+    faults = [*found.faults, *([unsigned] if unsigned else [])]
     for name in found.beside:
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
     for fault in faults:
         say(f"damaged  {fault}")
-    if by and not any(fault.startswith(f"{SIGNATURE}: ") for fault in faults):
+    if unknown:
+        say(f"unknown  {unknown}")
+    elif by and not any(fault.startswith(f"{SIGNATURE}: ") for fault in faults):
         say(f"signed   by {printable(by.named)}")
     if found.signed and not by:
         say("signed   but not checked: say by whom with --key, --certificate or --identity")
-    say(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong")
-    return not faults
+    unchecked = "; its signature was not checked" if unknown else ""
+    say(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong{unchecked}")
+    return 1 if faults else 3 if unknown else 0
 
 
-def _signature(folder: Path, found: inspection.Inspection, by: Signer, children: Children) -> list[str]:
+def _signature(folder: Path, found: inspection.Inspection, by: Signer, children: Children) -> tuple[str, str]:
+    """What is wrong with the signature, and why it could not be checked; "" each if there is nothing to say."""
     if not found.signed:
-        return [f"{SIGNATURE}: missing, so nothing says who made this"]
+        return f"{SIGNATURE}: missing, so nothing says who made this", ""
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            signing.check(folder.absolute(), by.asked, Path(scratch), children)
+            why = signing.check(folder.absolute(), by.asked, Path(scratch), children)
         except Failure as failure:
-            return [printable(f"{SIGNATURE}: {failure.what}")]
-    return []
+            return printable(f"{SIGNATURE}: {failure.what}"), ""
+    return "", printable(f"{SIGNATURE}: not checked: {why}") if why else ""

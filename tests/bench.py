@@ -105,6 +105,7 @@ class Bench:
         subprocess.run(["cp", "-a", "--parents", *(path.relative_to(self.folder) for path in parts), folder], cwd=self.folder, check=True)
         if apart.is_dir():
             subprocess.run(["cp", "-al", apart, folder / apart.parent.relative_to(self.folder)], check=True)
+        shutil.rmtree(folder / "artifacts" / "reach", ignore_errors=True)  # the recipes of before use the store of before
         return Bench(folder, self.env)
 
     def with_env(self, **env: str) -> Bench:
@@ -126,7 +127,7 @@ class Bench:
 
     def manifest(self, name: str) -> PackageManifest:
         """The manifest of a package."""
-        return PackageManifest.model_validate_json((self.artifacts / "packages" / name / "manifest.json").read_bytes())
+        return PackageManifest.model_validate_json((self.artifacts / "packages" / name / "bakehouse.json").read_bytes())
 
     def _argv(self, args: tuple[str, ...]) -> list[str]:
         return [*self.prefix, sys.executable, "-m", "doit", *args]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.maker import Verification
+from pipeline.manifest import MANIFEST
 from pipeline.session import Session
 from pipeline.stages.making import Made, make
 from pipeline.step import Step
@@ -19,7 +20,7 @@ from pipeline.store import Staging, Store, read_record
 from tests.fakes import step
 
 NAME = "fake-int4"
-EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "os.link", "shutil.rmtree"}
+EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "os.link", "fcntl.ioctl", "shutil.rmtree"}
 
 
 def bake(one: Step, store: Store) -> None:
@@ -28,6 +29,7 @@ def bake(one: Step, store: Store) -> None:
     def fill(staging: Staging) -> Made:
         (staging.files / "below").mkdir()
         (staging.files / "below" / "model.bin").write_text(one.options["text"], encoding="utf-8")
+        files.write(staging.files / MANIFEST, one.options["text"])
         files.link(staging.files / "below" / "model.bin", staging.files / "same.bin")
         return Made(Verification())
 

@@ -57,7 +57,7 @@ def package(made: Bench, contents: Mapping[str, bytes] = MODEL, name: str = "tin
         (staging.files / path).parent.mkdir(parents=True, exist_ok=True)
         (staging.files / path).write_bytes(body)
     manifest = _manifest(planned, staging.files, passed)
-    files.write(staging.files / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+    files.write(staging.files / "bakehouse.json", manifest.model_dump_json(indent=2) + "\n")
     step = planned.package
     if store.record(step):
         store.drop(step)

@@ -67,16 +67,21 @@ def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, 
     assert found.returncode == 1
     size = weights(packaged(baked, lane), lane).stat().st_size
     what = f"{size - 1:,} bytes, should be {size:,}" if harm == "truncated" else "content changed (sha256 "
-    for owner in (f"convert:{lane.name}", f"package:{lane.name}", f"packages/{lane.name}"):
+    # in the store that is one file with two names; the package has files of its own
+    harmed = [f"convert:{lane.name}", f"package:{lane.name}"] if place == "store" else [f"packages/{lane.name}"]
+    assert found.stdout.splitlines()[-1].endswith(f" hashed: {len(harmed)} damaged")
+    for owner in harmed:
         assert re.search(rf"^damaged  {re.escape(owner)}: (\S*/)?{re.escape(lane.weights)}: {re.escape(what)}", found.stdout, re.MULTILINE)
-    # one file with three names: all three are mended by one build
-    assert ran(copy.build(lane.task)) == [f"convert:{lane.name}", f"package:{lane.name}", f"build:{lane.name}"]
+    again = [f"convert:{lane.name}", f"package:{lane.name}"] if place == "store" else []
+    assert ran(copy.build(lane.task)) == [*again, f"build:{lane.name}"]
     assert lanes.bytes_of(copy.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
     assert copy.doit("verify", lane.name).returncode == 0
 
 
 def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_it_says(copy: Bench, baked: Bench, lane: Lane) -> None:
-    damage(weights(packaged(copy, lane), lane), "flipped", quietly=True)
+    record = compressed(copy, lane)
+    for folder in (copy.artifacts / "store" / record.kind / record.key, packaged(copy, lane)):
+        damage(weights(folder, lane), "flipped", quietly=True)
     found = copy.doit("verify", lane.name)
     assert found.returncode == 1
     tasks = f"convert:{lane.name} package:{lane.name} build:{lane.name}"

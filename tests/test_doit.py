@@ -44,13 +44,21 @@ def test_a_package_is_a_real_folder_with_everything_in_it_and_answers(built: Ben
     assert not any(path.is_symlink() for path in [package, *package.rglob("*")])
     names = {path.name for path in package.iterdir()}
     assert names >= {f"openvino_{part}.{end}" for part in ("model", "tokenizer", "detokenizer") for end in ("xml", "bin")}
-    assert names >= {"config.json", "generation_config.json", "chat_template.jinja", "manifest.json", "README.md", "recipe.yaml", "LICENSE"}
+    assert names >= {
+        "config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "bakehouse.json",
+        "README.md",
+        "recipe.yaml",
+        "LICENSE",
+    }
     assert "Paris" in built.manifest(name).verdicts[0].answer
 
 
 def test_the_manifest_lists_every_other_file_of_the_package_but_the_proofs_which_list_it(built: Bench) -> None:
     package = built.artifacts / "packages" / "tiny-int4"
-    apart = {"manifest.json", *PROOFS}
+    apart = {"bakehouse.json", *PROOFS}
     assert {file.path for file in built.manifest("tiny-int4").files} == {path.name for path in package.iterdir()} - apart
     assert apart < {path.name for path in package.iterdir()}
 
@@ -155,7 +163,10 @@ def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_pa
     empty.write(recipe(builds=BUILDS))
     empty.add_model(built.recipes / "model")
     last = empty.build("plan").splitlines()[-1]
-    assert re.fullmatch(r"13 steps, about \d+ [kM]B to download, \d+ [kM]B of disk, [\d.]+ [MG]B of memory for the largest", last)
+    assert re.fullmatch(
+        r"13 steps, about \d+ [kM]B to download, \d+ [kM]B of disk( \(.+ as files of their own\))?, [\d.]+ [MG]B of memory for the largest",
+        last,
+    )
 
 
 def test_cleaning_a_build_takes_its_package_and_keeps_the_store(copy: Bench) -> None:
@@ -173,7 +184,13 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     copy.write(recipe(builds={"int4": BUILDS["int4"]}))
     would = copy.build("prune", "--dry-run")
     assert len(copy.records("compress")) == 3
-    output = copy.build("prune")
+    refused = copy.doit("prune")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped\n    tiny-fp16\n    tiny-int8\n"
+        "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it\n"
+    )
+    output = copy.build("prune", "--yes")
     assert [len(copy.records(kind)) for kind in ("compress", "validate", "package", "export")] == [1, 1, 1, 1]
     assert sorted(path.name for path in (copy.artifacts / "packages").iterdir()) == ["tiny-int4"]
     freed = re.search(r"([\d.]+ [kM]B) freed in ", output)

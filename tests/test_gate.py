@@ -51,7 +51,8 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_a_byte_that_changed_unseen_is_found_before_it_is_signed_or_released(bench: Bench, tmp_path: Path) -> None:
     private, _ = _key(tmp_path, "mine")
-    _rot(bench.artifacts / "packages" / NAME / "openvino_model.bin")
+    for folder in (Store(bench.artifacts).files(published.build(bench).package), bench.artifacts / "packages" / NAME):
+        _rot(folder / "openvino_model.bin")
     with pytest.raises(Failure) as caught:
         _sign(bench, private)
     assert caught.value.what == "the package is damaged" and caught.value.details[0].startswith("openvino_model.bin: content changed")
@@ -114,8 +115,8 @@ def _list(folder: Path) -> None:
     from pipeline.manifest import PROOFS, PackageManifest
     from pipeline.stages import package
 
-    told = PackageManifest.model_validate_json((folder / "manifest.json").read_bytes())
-    for name in ("README.md", "manifest.json", *PROOFS):
+    told = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())
+    for name in ("README.md", "bakehouse.json", *PROOFS):
         (folder / name).unlink()
     package.describe(folder, told)
 
@@ -175,3 +176,47 @@ def test_a_recipe_alone_cannot_run_code_of_the_hub(tmp_path: Path) -> None:
     assert (
         "would run Python files of the model's own repository on this machine\n  what to do: read them at the pinned commit" in done.stderr
     )
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Bench:
+    """Three builds, of which one is made, one failed, and one was never tried."""
+    builds = {name: {"runtime": "openvino", "quantization": {"weights": weights}} for name, weights in WEIGHTS.items()}
+    made = published.bench(tmp_path / "bench", builds=builds)
+    published.package(made, {**published.MODEL, "bom.json": b"{}\n", "provenance.json": b"{}\n"})
+    return made
+
+
+WEIGHTS = {"int4": "int4", "int8": "int8", "fp16": "fp16"}
+
+
+def test_a_release_of_all_says_what_was_not_made_and_why_and_is_not_made_without_it(half: Bench) -> None:
+    evidence = Store(half.artifacts).failed(published.build(half, "tiny-int8").validate)
+    evidence.mkdir(parents=True)
+    done = half.doit("release")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "ERROR: 2 of 3 builds are not built as their recipes are now\n"
+        f"    tiny-int8: validate:tiny-int8 failed, evidence: {evidence}\n"
+        "    tiny-fp16: it was never made\n"
+        "  what to do: build them, name those that are to be released, or add --without-failed\n"
+    )
+    assert not (half.artifacts / "release").exists()
+
+
+def test_a_release_leaves_out_what_failed_when_told_to_and_by_name(half: Bench) -> None:
+    done = half.doit("release", "--without-failed")
+    assert done.returncode == 0
+    assert done.stderr == "left out tiny-int8: it was never made\nleft out tiny-fp16: it was never made\n"
+    assert half.build("release", "tiny-int4").startswith("tiny-int4.tar  ")
+    refused = half.doit("release", "--without-failed", "tiny-int4")
+    assert refused.stderr == (
+        "ERROR: --without-failed is about all builds of the recipes, and others are chosen\n  what to do: leave it out\n"
+    )
+
+
+def test_a_release_of_delivered_packages_names_the_builds_that_are_not_among_them(half: Bench, tmp_path: Path) -> None:
+    pack(tmp_path / "from" / "phi3-int4-openvino", manifest("phi3", "int4-openvino", verdict(passed=True, reasons=())))
+    done = half.doit("release", "--from", str(tmp_path / "from"), "--output", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [f"left out tiny-{name}: it is not in {tmp_path / 'from'}" for name in WEIGHTS]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import housekeeping, selection
+from pipeline import housekeeping, reach, selection
 from pipeline.errors import Failure
 from pipeline.plan import Plan
+from pipeline.reach import Reach
 from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
@@ -35,7 +36,7 @@ def bake(plan: Plan, store: Store) -> None:
     """Make every step, 1000 bytes each and a package's manifest, and publish every build."""
     told = manifest().model_dump_json()
     for step in plan.steps:
-        put(step, store, made_txt=step.key[:50] * 20, **({"manifest_json": told} if step.kind == "package" else {}))
+        put(step, store, made_txt=step.key[:50] * 20, **({"bakehouse_json": told} if step.kind == "package" else {}))
     for build in plan.builds:
         if build.survey:
             put(build.survey, store)
@@ -47,9 +48,10 @@ def bytes_below(folder: Path) -> int:
     return sum({(status := path.stat()).st_ino: status.st_size for path in folder.rglob("*") if path.is_file()}.values())
 
 
-def pruned(plan: Plan, store: Store, *, dry_run: bool = False) -> tuple[int, list[str]]:
+def pruned(plan: Plan, store: Store, *others: Reach, dry_run: bool = False) -> tuple[int, list[str]]:
     said: list[str] = []
-    return housekeeping.prune(plan, store, dry_run=dry_run, say=said.append), said
+    own = reach.of(plan, store.root.parent / "recipes")
+    return housekeeping.prune(own, store, others=others, dry_run=dry_run, say=said.append), said
 
 
 def test_what_a_recipe_reaches_is_kept_also_what_was_only_asked_beforehand(tmp_path: Path, store: Store) -> None:
@@ -95,8 +97,8 @@ def test_what_was_not_made_here_is_left_alone_and_named(tmp_path: Path, store: S
     foreign = ["store/modules/cart", "packages/.DS_Store", "packages/web", "failed/compress/mine"]
     for folder in foreign:
         (store.root / folder).mkdir(parents=True)
-        (store.root / folder / "manifest.json").write_text('{"name": "a web page"}', encoding="utf-8")
-    (store.root / "packages" / ".DS_Store" / "manifest.json").unlink()
+        (store.root / folder / "bakehouse.json").write_text('{"name": "a web page"}', encoding="utf-8")
+    (store.root / "packages" / ".DS_Store" / "bakehouse.json").unlink()
     (store.root / "packages" / ".DS_Store").rmdir()
     (store.root / "packages" / ".DS_Store").write_text("a Mac was here", encoding="utf-8")
     for dry_run in (True, False):
@@ -159,7 +161,9 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     (build,) = plan.builds
-    for path in (store.files(build.parts["model"]) / "made.txt", store.package(build.name) / "made.txt"):
+    # in a real package that is one file with both names in the store, and one of its own under `packages`
+    for path in (store.files(build.parts["model"]), store.files(build.package), store.package(build.name)):
+        path = path / "made.txt"
         path.chmod(0o644)
         path.write_text("short", encoding="utf-8")
     said: list[str] = []
@@ -177,6 +181,15 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     ]
     told = len(manifest().model_dump_json())
     assert (report.files, report.size_bytes) == (8, 7000 + told)
+
+
+def test_a_copy_of_what_was_made_again_since_is_no_damage(tmp_path: Path, store: Store) -> None:
+    plan = plan_of(tmp_path, int4=BOTH["int4"])
+    (package,) = (build.package for build in plan.builds)
+    put(package, store, bakehouse_json="the first making")
+    pack(store.package("tiny-int4"))
+    assert verified(plan, store) == []
+    assert not store.is_published(package, "tiny-int4")
 
 
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
@@ -222,8 +235,8 @@ def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_p
         "damaged  packages/tiny-int4: openvino_model.bin: content changed",
         "to mend it: doit clean package:tiny-int4 build:tiny-int4 && doit package:tiny-int4 build:tiny-int4",
     ]
-    (package / "manifest.json").unlink()
-    assert "damaged  packages/tiny-int4: there is no manifest.json, so this is no package" in verified(plan, store)
+    (package / "bakehouse.json").unlink()
+    assert "damaged  packages/tiny-int4: there is no bakehouse.json, so this is no package" in verified(plan, store)
 
 
 def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, store: Store) -> None:

@@ -22,7 +22,7 @@ from tests.bench import ROOT
 from tests.packed import pack
 from tests.test_card import manifest
 
-ALL = "manifest.json, provenance.json and SHA256SUMS"
+ALL = "bakehouse.json, provenance.json and SHA256SUMS"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def _flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [path.relative_to("/x").as_posix() for path in map(Path, [
-    "/x/LICENSE", "/x/README.md", "/x/SHA256SUMS", "/x/below/config.json", "/x/bom.json", "/x/manifest.json", "/x/openvino_model.bin",
+    "/x/LICENSE", "/x/README.md", "/x/SHA256SUMS", "/x/below/config.json", "/x/bom.json", "/x/bakehouse.json", "/x/openvino_model.bin",
     "/x/provenance.json", "/x/recipe.yaml",
 ])])  # fmt: skip
 def test_no_file_can_be_changed_in_one_byte_without_notice(package: Path, name: str) -> None:
@@ -122,7 +122,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "other recipe": (
         lambda folder: (folder / "recipe.yaml").write_text((folder / "recipe.yaml").read_text().replace("size: 128", "size: 64")),
-        "recipe.yaml: not the recipe of manifest.json",
+        "recipe.yaml: not the recipe of bakehouse.json",
     ),
 }  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_provenance_that_is_not_the_manifests_is_noticed_even_if_the_checksums_w
     (package / "SHA256SUMS").write_text("\n".join(sums) + "\n")
     verb = "are" if said.endswith("files") else "is"
     rest = "those" if verb == "are" else "the one"
-    assert inspect(package).faults == (f"provenance.json: {said} {verb} not {rest} of manifest.json",)
+    assert inspect(package).faults == (f"provenance.json: {said} {verb} not {rest} of bakehouse.json",)
 
 
 def _restated(package: Path, name: str, text: str) -> None:
@@ -218,18 +218,18 @@ def test_a_provenance_of_wrong_types_is_a_fault_that_says_where(package: Path, c
 def test_a_manifest_with_a_name_that_is_none_or_of_wrong_types_is_a_fault(
     package: Path, place: tuple[str, ...], value: object, said: str
 ) -> None:
-    (package / "manifest.json").write_text(_with(json.loads((package / "manifest.json").read_text()), value, *place))
-    assert f"manifest.json: cannot be read: {said}" in inspect(package).faults
+    (package / "bakehouse.json").write_text(_with(json.loads((package / "bakehouse.json").read_text()), value, *place))
+    assert f"bakehouse.json: cannot be read: {said}" in inspect(package).faults
 
 
 def test_a_deeply_nested_manifest_is_a_fault(package: Path) -> None:
-    (package / "manifest.json").write_text(f'{{"members": {DEEP}}}')
-    assert any("manifest.json: cannot be read: the whole: Invalid JSON: recursion limit" in fault for fault in inspect(package).faults)
+    (package / "bakehouse.json").write_text(f'{{"members": {DEEP}}}')
+    assert any("bakehouse.json: cannot be read: the whole: Invalid JSON: recursion limit" in fault for fault in inspect(package).faults)
 
 
 def test_a_package_that_calls_itself_otherwise_than_its_build_is_noticed(package: Path) -> None:
-    (package / "manifest.json").write_text(_with(json.loads((package / "manifest.json").read_text()), "phi3-int8", "name"))
-    assert "manifest.json: its name is not that of its build" in inspect(package).faults
+    (package / "bakehouse.json").write_text(_with(json.loads((package / "bakehouse.json").read_text()), "phi3-int8", "name"))
+    assert "bakehouse.json: its name is not that of its build" in inspect(package).faults
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a path that is too long makes a file that not even root can read")
@@ -283,7 +283,7 @@ def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) 
     with pytest.raises(Failure) as caught:
         inspect(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: there is no manifest.json, so this is no package\n  what to do: name the folder that holds manifest.json"
+        f"{tmp_path}: there is no bakehouse.json, so this is no package\n  what to do: name the folder that holds bakehouse.json"
     )
 
 
@@ -302,4 +302,4 @@ def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(t
     describe(folder, told)
     assert inspect(folder).faults == ()
     files.write(folder / "recipe.yaml", recipe_text(members[0].build))
-    assert "recipe.yaml: not the recipe of manifest.json" in inspect(folder).faults
+    assert "recipe.yaml: not the recipe of bakehouse.json" in inspect(folder).faults

@@ -24,7 +24,7 @@ BUILDS = {
 }
 FOLDERS = {"int4-ort-cpu": "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4", "fp16-ort-directml": "directml/directml-fp16"}
 MODEL = {"genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
-TOP = {"README.md", "manifest.json", "recipe.yaml", "LICENSE"}
+TOP = {"README.md", "bakehouse.json", "recipe.yaml", "LICENSE"}
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,13 @@ def test_the_repository_has_all_folders_one_card_and_one_manifest(built: Bench) 
     repository = built.artifacts / "packages/tiny-onnx"
     there = paths(repository)
     assert there >= TOP | {f"{folder}/{file}" for folder in FOLDERS.values() for file in MODEL}
+    # the store has the weights of a build once, whatever package they are in, and each package has files of its own
+    (one,) = (record.key for record in built.records("package") if record.label == "tiny-onnx")
     for name, folder in FOLDERS.items():
-        assert (repository / folder / "model.onnx.data").samefile(
-            built.artifacts / "packages" / f"tiny-{name}" / folder / "model.onnx.data"
-        )
+        (member,) = (record.key for record in built.records("package") if record.label == f"tiny-{name}")
+        kept = [built.artifacts / "store" / "package" / key / "files" / folder / "model.onnx.data" for key in (one, member)]
+        assert kept[0].samefile(kept[1])
+        assert (repository / folder / "model.onnx.data").stat().st_nlink == 1
     manifest = built.manifest("tiny-onnx")
     assert [member.name for member in manifest.members] == [f"tiny-{name}" for name in FOLDERS]
     assert {file.path for file in manifest.files} == {path for path in there if path in {file.path for file in manifest.files}}
@@ -79,6 +82,27 @@ def load_copy(repository: Path) -> dict[str, object]:
     copy.write_bytes((repository / "recipe.yaml").read_bytes())
     loaded = load(copy)
     return {"builds": set(loaded.builds), "repositories": dict(loaded.repositories)}
+
+
+def test_clients_open_a_package_as_it_lies_and_take_its_root_for_nothing_else(built: Bench) -> None:
+    package = built.artifacts / "packages" / "tiny-int4-ort-cpu"
+    assert {path.stat().st_nlink for path in package.rglob("*") if path.is_file()} == {1}
+    program = """
+import sys
+import onnx, onnxruntime_genai as og
+root, folder = sys.argv[1:]
+print(len(onnx.load(f"{folder}/model.onnx").graph.node) > 10)  # with weights, that have to have one name
+print(og.Model(folder).type)
+try:
+    og.Model(root)
+except Exception as error:
+    print(error)
+"""
+    argv = [sys.executable, "-c", program, str(package), str(package / FOLDERS["int4-ort-cpu"])]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    loaded, kind, refused = done.stdout.splitlines()
+    assert (loaded, kind) == ("True", "llama"), done.stderr
+    assert "genai_config.json" in refused and "package" not in refused.replace(str(package), "")
 
 
 def test_every_folder_of_the_repository_stands_alone(built: Bench, tmp_path: Path) -> None:
@@ -131,5 +155,5 @@ def test_the_card_has_microsofts_tags_and_a_program_that_runs(name: str, built: 
 
 
 def test_the_manifest_of_the_repository_is_json_that_names_what_each_folder_was_run_on(built: Bench) -> None:
-    told = json.loads((built.artifacts / "packages/tiny-onnx/manifest.json").read_bytes())
+    told = json.loads((built.artifacts / "packages/tiny-onnx/bakehouse.json").read_bytes())
     assert [member["validation"]["stand_in"] for member in told["members"]] == [False, True]

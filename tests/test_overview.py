@@ -93,6 +93,10 @@ def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(t
     for step in plan.steps:
         put(step, session.store, made_txt="x" * 2_000)
     assert set(reasons(plan, session).values()) == {"have 2 kB"}
+    last = "no step is missing, 2 kB of disk (2 kB of it for packages as files of their own)"
+    expected = "nothing to do" if session.store.shares_blocks() else last
+    assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == expected
+    session.store.publish(plan.builds[0].package, plan.builds[0].name, lambda: None)
     assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
 
 

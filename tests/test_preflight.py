@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import preflight
+from pipeline import clone, preflight
 from pipeline.errors import Failure
 from pipeline.plan import Build
 from pipeline.preflight import Forecast
 from pipeline.session import Session
+from pipeline.stages import dispatch
 from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
@@ -135,6 +136,23 @@ def test_a_gguf_file_of_the_hub_asks_for_nothing_beforehand_so_what_is_downloade
 def test_what_is_made_asks_for_no_tool_and_no_hub(tmp_path: Path, session: Session) -> None:
     build = replace(build_of(tmp_path), cannot="nncf not installed")
     put(build.package, session.store)
+    session.store.publish(build.package, build.name, lambda: None)
+    assert preflight.check([build], session) == Forecast(0, 0, 0)
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_the_copy_that_a_package_is_takes_room_unless_the_disk_shares_blocks(
+    tmp_path: Path, session: Session, shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clone, "can_share", lambda folder: shares)
+    build = build_of(tmp_path)
+    surveyed(build, session)
+    before = preflight.forecast([build], session, ask=False)
+    parts = sum(dispatch.estimate(part, survey(640, 2)).disk_bytes for part in build.parts.values())
+    assert before.copy_bytes == (0 if shares else parts)
+    put(build.package, session.store, weights_bin="x" * 1000)
+    assert preflight.check([build], session) == (Forecast(0, 0, 0) if shares else Forecast(0, 1000, 0, 1000))
+    session.store.publish(build.package, build.name, lambda: None)
     assert preflight.check([build], session) == Forecast(0, 0, 0)
 
 

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def _prove(folder: Path, told: PackageManifest) -> None:
     """Add manifest and proofs, as packaging does."""
     told = told.model_copy(update={"files": files.records(folder)})
-    (folder / "manifest.json").write_text(told.model_dump_json())
+    (folder / "bakehouse.json").write_text(told.model_dump_json())
     proof.write(folder, told)
 
 
@@ -68,7 +68,7 @@ def test_its_subjects_are_all_files_but_itself_and_the_checksums(folder: Path) -
     subjects = {one["name"]: one["digest"]["sha256"] for one in _read(folder / "provenance.json")["subject"]}
     there = {file.path: file.sha256 for file in files.records(folder) if file.path not in ("provenance.json", "SHA256SUMS")}
     assert subjects == there
-    assert "manifest.json" in subjects
+    assert "bakehouse.json" in subjects
 
 
 def test_the_recipe_is_its_external_parameter_and_source_and_tools_are_its_dependencies(folder: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_bill_of_materials_lists_every_file_and_every_tool(folder: Path) -> 
 
 def test_the_same_manifest_gives_the_same_proofs(folder: Path) -> None:
     before = {name: (folder / name).read_bytes() for name in PROOFS}
-    for name in ("manifest.json", *PROOFS):
+    for name in ("bakehouse.json", *PROOFS):
         (folder / name).unlink()
     _prove(folder, _manifest())
     assert {name: (folder / name).read_bytes() for name in PROOFS} == before

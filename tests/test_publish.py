@@ -14,6 +14,7 @@ import pytest
 
 from pipeline import publication, receipts
 from pipeline.errors import Failure
+from pipeline.manifest import MANIFEST, MANIFESTS, OLD_MANIFEST
 from pipeline.store import Store
 from tests import published
 from tests.bench import Bench
@@ -87,7 +88,7 @@ def test_the_receipt_says_what_went_where_and_when(workshop: Workshop, tmp_path:
     )
     assert (receipt.commit, receipt.url, receipt.committed) == (commit, f"{workshop.endpoint}/{REPO}/commit/{commit}", True)
     assert before <= receipt.published_at <= datetime.now(UTC)
-    assert receipt.manifest_sha256 == hashlib.sha256(on_disk(bench)["manifest.json"]).hexdigest()
+    assert receipt.manifest_sha256 == hashlib.sha256(on_disk(bench)["bakehouse.json"]).hexdigest()
     assert receipt.files == len(on_disk(bench))
 
 
@@ -137,7 +138,7 @@ def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Worksho
     outcome = run(bench)
     assert workshop.holds(REPO) == on_disk(bench)
     assert workshop.put == []
-    assert outcome.plan["changed"] == ["README.md", "config.json", "manifest.json"]
+    assert outcome.plan["changed"] == ["README.md", "bakehouse.json", "config.json"]
     assert (outcome.plan["new"], outcome.plan["gone"]) == (["added.txt"], ["openvino_tokenizer.bin"])
     assert ".gitattributes" in workshop.repos[("model", REPO, workshop.made[REPO].branches["main"])]
 
@@ -146,10 +147,10 @@ def test_folders_of_a_package_arrive_as_folders(workshop: Workshop, tmp_path: Pa
     folder = "cpu_and_mobile/cpu-int4-rtn-block-32"
     bench = publishing(tmp_path, {f"{folder}/model.onnx": b"graph", f"{folder}/model.onnx.data": bytes(50_000), "README.md": CARD.encode()})
     run(bench)
-    assert set(workshop.holds(REPO)) == {f"{folder}/model.onnx", f"{folder}/model.onnx.data", "README.md", "manifest.json"}
+    assert set(workshop.holds(REPO)) == {f"{folder}/model.onnx", f"{folder}/model.onnx.data", "README.md", "bakehouse.json"}
     published.package(bench, {"README.md": CARD.encode()})
     assert run(bench).plan["gone"] == [f"{folder}/model.onnx", f"{folder}/model.onnx.data"]
-    assert set(workshop.holds(REPO)) == {"README.md", "manifest.json"}
+    assert set(workshop.holds(REPO)) == {"README.md", "bakehouse.json"}
 
 
 def test_builds_that_lie_in_one_repository_go_there_together_and_not_by_themselves(workshop: Workshop, tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_builds_that_lie_in_one_repository_go_there_together_and_not_by_themselv
     folders = ("cpu_and_mobile/cpu-int4", "directml/directml-int4")
     published.package(bench, {f"{folder}/model.onnx": folder.encode() for folder in folders}, "tiny-onnx")
     run(bench, "tiny-onnx")
-    assert set(workshop.holds("bakers/tiny-onnx")) == {*(f"{folder}/model.onnx" for folder in folders), "manifest.json"}
+    assert set(workshop.holds("bakers/tiny-onnx")) == {*(f"{folder}/model.onnx" for folder in folders), "bakehouse.json"}
 
 
 def test_content_that_the_hub_has_under_another_name_is_not_sent_again(workshop: Workshop, bench: Bench) -> None:
@@ -264,7 +265,7 @@ def test_a_dry_run_of_a_first_publication_sends_nothing_and_says_all(workshop: W
     outcome = run(bench, dry_run=True)
     assert asked(workshop) == []
     assert workshop.made == {}
-    key, digest = published.build(bench).package.key, hashlib.sha256(on_disk(bench)["manifest.json"]).hexdigest()
+    key, digest = published.build(bench).package.key, hashlib.sha256(on_disk(bench)["bakehouse.json"]).hexdigest()
     size = sum(map(len, on_disk(bench).values()))
     card = "\n".join(f"    +{line}" for line in CARD.splitlines())
     assert (
@@ -274,8 +275,8 @@ tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
   the repository would be made
   + new     LICENSE
   + new     README.md
+  + new     bakehouse.json
   + new     config.json
-  + new     manifest.json
   + new     openvino_model.bin
   + new     openvino_model.xml
   + new     openvino_tokenizer.bin
@@ -286,7 +287,7 @@ tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
 
     Made from the local files model.
     Package key: {key}
-    sha256 of manifest.json: {digest}
+    sha256 of bakehouse.json: {digest}
   the model card:
     --- on the hub
     +++ in the package
@@ -306,8 +307,8 @@ def test_a_dry_run_says_what_is_new_changed_gone_and_the_same_and_how_the_card_c
     assert [line.split() for line in lines[1:9]] == [
         ["+", "new", "added.txt"],
         ["~", "changed", "README.md"],
+        ["~", "changed", "bakehouse.json"],
         ["~", "changed", "config.json"],
-        ["~", "changed", "manifest.json"],
         ["-", "gone", "openvino_tokenizer.bin"],
         ["=", "same", "LICENSE"],
         ["=", "same", "openvino_model.bin"],
@@ -419,19 +420,27 @@ def test_a_repository_that_others_see_against_the_recipes_word_is_refused(worksh
     assert asked(workshop) == []
 
 
-def test_somebody_elses_work_is_not_removed_but_may_be_asked_for_in_a_pull_request(workshop: Workshop, tmp_path: Path) -> None:
-    workshop.make(REPO, files={"model.safetensors": b"theirs", "manifest.json": json.dumps({"manifest_version": 3}).encode()})
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_somebody_elses_work_is_not_removed_but_may_be_asked_for_in_a_pull_request(workshop: Workshop, tmp_path: Path, name: str) -> None:
+    workshop.make(REPO, files={"model.safetensors": b"theirs", name: json.dumps({"manifest_version": 3}).encode()})
     assert refusal(publishing(tmp_path / "commit")) == (
         "publishing tiny-int4: bakers/tiny-int4 holds files that no package put there, and they would be removed.\n"
-        "    manifest.json\n"
-        "    model.safetensors\n"
+        f"{''.join(f'    {one}' + chr(10) for one in sorted((name, 'model.safetensors')))}"
         "  what to do: Choose another repository, empty this one, or open a pull request (`publish.pull_request: true`), "
         "where a person decides."
     )
     assert asked(workshop) == []
     outcome = run(publishing(tmp_path / "pull", pull_request=True))
-    assert outcome.plan["gone"] == ["model.safetensors"]
+    assert "model.safetensors" in outcome.plan["gone"]
     assert "model.safetensors" in workshop.holds(REPO)
+
+
+def test_a_package_takes_the_place_of_one_whose_manifest_has_the_old_name(workshop: Workshop, bench: Bench) -> None:
+    told = {**on_disk(bench), "weights.bin": b"older"}
+    told[OLD_MANIFEST] = told.pop(MANIFEST)
+    workshop.make(REPO, files=told)
+    assert run(bench).plan["gone"] == [OLD_MANIFEST, "weights.bin"]
+    assert workshop.holds(REPO) == on_disk(bench)
 
 
 def test_a_repository_made_by_hand_with_a_card_and_a_licence_is_filled(workshop: Workshop, bench: Bench) -> None:

@@ -39,14 +39,18 @@ def test_the_same_package_gives_the_same_release_whatever_its_times_and_modes(pa
     assert _sums(tmp_path / "one") == _sums(tmp_path / "two")
 
 
-def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_together(package: Path, tmp_path: Path) -> None:
-    made = release.make([package], tmp_path / "out", None, part_bytes=10_000)
+@pytest.mark.parametrize(("part_bytes", "parts"), [(10_000, 4), (10_000_000, 1)])
+def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_together(
+    package: Path, tmp_path: Path, part_bytes: int, parts: int
+) -> None:
+    made = release.make([package], tmp_path / "out", None, part_bytes=part_bytes)
     (one,) = made.packages
-    assert len(one.archive.parts) > 2
-    assert all(0 < part.size <= 10_000 for part in one.archive.parts)
+    assert len(one.archive.parts) == parts
+    assert all(0 < part.size <= part_bytes for part in one.archive.parts)
     notes = (tmp_path / "out" / "NOTES.md").read_text()
     lines = notes.split("```sh\n")[1].split("\n```")[0].splitlines()
-    assert lines[1].startswith("cat phi3-int4-openvino.tar.[0-9]* > phi3-int4-openvino.tar && sha256sum --check")
+    name = "phi3-int4-openvino.tar"
+    assert lines[1].startswith(f"[ -f {name} ] || cat {name}.[0-9]* > {name} && sha256sum --check")
     assert lines[1].endswith(" && bakehouse verify phi3-int4-openvino")
     env = {**os.environ, "PATH": f"{_bakehouse(tmp_path)}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path / "out", env=env, capture_output=True, text=True, check=False)
@@ -213,7 +217,7 @@ def test_packages_of_the_same_bytes_are_the_same_and_their_records_stand_apart(p
     found = rebuild.compare(package, pack(tmp_path / "again"))
     assert found.differs == ()
     assert found.same == ("LICENSE", "below/config.json", "openvino_model.bin", "recipe.yaml")
-    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bom.json", "manifest.json", "provenance.json"]
+    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bakehouse.json", "bom.json", "provenance.json"]
 
 
 def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None:
@@ -226,7 +230,7 @@ def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None
         "extra.txt: is new",
         "below/config.json: 4 bytes, was 3",
         "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
-        "manifest.json: what was measured is not the same",
+        "bakehouse.json: what was measured is not the same",
     )
 
 
@@ -297,15 +301,15 @@ def _again(package: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path, tmp_path: Path, name: str, why: str) -> None:
-    told = json.loads((package / "manifest.json").read_text())
+    told = json.loads((package / "bakehouse.json").read_text())
     told["build"]["recipe"] = name
-    (package / "manifest.json").write_text(json.dumps(told))
+    (package / "bakehouse.json").write_text(json.dumps(told))
     before = _sums(tmp_path)
     with pytest.raises(Failure) as caught:
         _again(package, tmp_path)
     head, first, *_ = str(caught.value).splitlines()
     assert head == f"{package}: the package is not what its own lists say, so nothing in it is used"
-    assert first == f"    manifest.json: cannot be read: build.recipe: {why}"
+    assert first == f"    bakehouse.json: cannot be read: build.recipe: {why}"
     assert _sums(tmp_path) == before
 
 
@@ -325,7 +329,7 @@ def test_a_package_that_is_not_what_its_lists_say_is_not_built_again(package: Pa
         _again(package, tmp_path)
     assert str(caught.value) == (
         f"{package}: the package is not what its own lists say, so nothing in it is used\n"
-        "    recipe.yaml: missing; listed in manifest.json, provenance.json and SHA256SUMS\n"
+        "    recipe.yaml: missing; listed in bakehouse.json, provenance.json and SHA256SUMS\n"
         "  what to do: get it anew"
     )
     assert _sums(tmp_path) == before

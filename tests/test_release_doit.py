@@ -117,7 +117,7 @@ def test_a_rebuild_from_the_package_alone_gives_the_same_bytes(built: Bench) -> 
     same = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("same ")}
     apart = {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("apart ")}
     assert same | apart == {path.name for path in package.iterdir()}
-    assert apart == {"README.md", "SHA256SUMS", "bom.json", "manifest.json", "provenance.json"}
+    assert apart == {"README.md", "SHA256SUMS", "bom.json", "bakehouse.json", "provenance.json"}
     assert not list(built.artifacts.glob(".rebuild/*"))
 
 

@@ -58,9 +58,9 @@ def package(session: Session) -> Step:
     return step
 
 
-def _verify(*args: str) -> subprocess.CompletedProcess[str]:
+def _verify(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "doit", "verify", *args]
-    env = {**os.environ, "PIPELINE_RECIPES": "/nowhere"}
+    env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", **environ}
     return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
@@ -79,6 +79,28 @@ def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: S
     plain = _verify("--package", str(signed))
     assert plain.returncode == 0
     assert "signed   but not checked: say by whom with --key, --certificate or --identity" in plain.stdout
+
+
+@pytest.mark.parametrize("missing", ["model_signing", "OpenSSL"])
+def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
+    package: Step, session: Session, tmp_path: Path, missing: str
+) -> None:
+    private, public = _key(tmp_path, "mine")
+    signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
+    shadow = tmp_path / "without" / missing
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text(f"raise ModuleNotFoundError(\"No module named '{missing}'\")\n")
+    done = _verify("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
+    assert (done.returncode, done.stderr) == (3, "")
+    unknown, last = done.stdout.splitlines()
+    assert unknown == (
+        f"unknown  model.sig: not checked: model-signing is not installed (No module named '{missing}'). "
+        "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'."
+    )
+    assert last.endswith(" hashed: nothing wrong; its signature was not checked")
+    (signed / "LICENSE").unlink()
+    both = _verify("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
+    assert both.returncode == 1
 
 
 def test_the_upstream_tool_by_itself_accepts_the_signature(package: Step, session: Session, tmp_path: Path) -> None:
@@ -115,7 +137,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     (forged / "model.sig").write_bytes((signed / "model.sig").read_bytes())
     taken = _verify("--package", str(forged), "--key", str(public))
     assert taken.returncode == 1
-    changed = "SHA256SUMS, bom.json, manifest.json, openvino_model.bin, provenance.json"
+    changed = "SHA256SUMS, bakehouse.json, bom.json, openvino_model.bin, provenance.json"
     assert f"damaged  model.sig: The signature does not hold: changed since it was signed: {changed}.\n" in taken.stdout
 
 
@@ -185,5 +207,5 @@ def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: s
 def test_a_signed_copy_of_a_build_that_is_no_more_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:
     private, _ = _key(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
-    assert signed not in session.store.prunable([package], ["x"])
-    assert signed in session.store.prunable([package], ["y"])
+    assert signed not in session.store.prunable([f"{package.kind}/{package.key}"], ["x"])
+    assert signed in session.store.prunable([f"{package.kind}/{package.key}"], ["y"])

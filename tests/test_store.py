@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import files
+from pipeline import clone, files
 from pipeline.errors import Failure
+from pipeline.manifest import MANIFEST
 from pipeline.process import Progress
 from pipeline.session import Session
 from pipeline.stages import convert
 from pipeline.step import Step
 from pipeline.store import Store
+from tests import small_disk
+from tests.bench import Bench
 from tests.fakes import WRITES_A_FILE, FakeMaker, step
 
 
@@ -186,17 +190,65 @@ def test_the_second_of_two_at_one_step_waits_and_finds_the_work_done(session: Se
 
 def _package(session: Session, text: str) -> Step:
     one = step("package", text=text)
-    convert.run(one, FakeMaker(f"(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_text({text!r})"), session)
+    model, manifest = (f"(files / {name!r}).write_text({text!r})" for name in ("below/model.bin", MANIFEST))
+    convert.run(one, FakeMaker(f"(files / 'below').mkdir(); {model}; {manifest}"), session)
     return one
 
 
-def test_a_package_is_a_folder_of_hard_links_and_costs_no_disk(session: Session) -> None:
+def test_a_package_has_files_of_its_own_that_may_be_edited_and_the_store_stays_as_it_was(session: Session) -> None:
     one = _package(session, "first")
     session.store.publish(one, "fake-int4", lambda: None)
-    published = session.store.package("fake-int4") / "below" / "model.bin"
-    assert published.stat().st_ino == (session.store.files(one) / "below" / "model.bin").stat().st_ino
-    assert not session.store.package("fake-int4").is_symlink()
+    package = session.store.package("fake-int4")
+    assert not package.is_symlink()
+    assert {path.stat().st_nlink for path in files.walk(package)} == {1}  # onnx.load refuses more
     assert session.store.is_published(one, "fake-int4")
+    (package / "below" / "model.bin").write_text("tsrif")
+    assert not session.store.is_published(one, "fake-int4")
+    assert not session.store.damage(one, thorough=True)
+    session.store.publish(one, "fake-int4", lambda: None)
+    assert session.store.is_published(one, "fake-int4")
+    assert (package / "below" / "model.bin").read_text() == "first"
+
+
+def test_a_package_made_again_takes_the_place_of_one_with_files_of_the_same_sizes(session: Session) -> None:
+    first, third = _package(session, "first"), _package(session, "third")
+    session.store.publish(first, "fake-int4", lambda: None)
+    assert not session.store.is_published(third, "fake-int4")
+
+
+def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clone, "_FICLONE", 0)  # what shares its blocks is not read
+    one = _package(session, "first")
+    path = session.store.files(one) / "below" / "model.bin"
+    path.chmod(0o644)
+    path.write_text("worse")
+    files.seal(path.parent)  # as bits that rotted: neither size nor time tells
+    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin is not as it was made\n.*`doit verify fake-int4` says"):
+        session.store.publish(one, "fake-int4", lambda: None)
+    assert not session.store.package("fake-int4").exists()
+    assert _leavings(session.store) == []
+
+
+def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and_leaves_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from pipeline.errors import Failure; from pipeline.store import Store\n"
+        "from tests.fakes import put, step\n"
+        "one, store = step('package'), Store(Path(sys.argv[1]))\n"
+        "put(one, store, model_bin='x' * 600_000)\n"
+        "try: store.publish(one, 'fake-int4', lambda: None)\n"
+        "except Failure as failure: print(failure)\n"
+        "print(sorted(path.name for folder in ('.staging', 'packages') for path in (store.root / folder).glob('*')), store.has(one))"
+    )
+    with small_disk.mounted(bench.artifacts, 1) as disk:
+        argv = [*disk.prefix, sys.executable, "-c", program, str(bench.artifacts)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert re.sub(r"\d+ MB", "N MB", done.stdout) == (
+        "packages/fake-int4: the disk is full: N MB were written, N MB are free now\n"
+        "  what to do: free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, "
+        "and run it again\n"
+        "[] True\n"
+    )
 
 
 def test_a_newer_package_takes_the_place_of_the_older_one_and_back(session: Session) -> None:

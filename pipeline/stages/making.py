@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, process
+from pipeline import errors, files, process
 from pipeline.errors import Failure
 from pipeline.maker import Command, Verification
 from pipeline.manifest import Ran, StepRecord
@@ -23,7 +22,6 @@ from pipeline.store import Staging
 # Kinds whose unfinished files are worth keeping: a broken-off download goes on where it was.
 _RESUMES = ("download",)
 _NO_SPACE = "No space left on device"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEARLY_FULL_BYTES = 64 * 1024 * 1024
 
 
@@ -48,7 +46,7 @@ def make(step: Step, session: Session, fill: Callable[[Staging], Made]) -> None:
             if staging is not None:
                 _carry_out(step, session, staging, fill)
     except OSError as error:  # on a disk without one free block not even a folder can be made
-        if error.errno not in _FULL:
+        if error.errno not in errors.FULL:
             raise
         raise _disk_full(step, session, 0) from error
 
@@ -68,7 +66,7 @@ def _carry_out(step: Step, session: Session, staging: Staging, fill: Callable[[S
     except Failure as failure:
         raise _explained(failure, step, session, staging) from failure
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in errors.FULL:
             raise
         raise _no_room(step, session, staging) from error
     if _is_full(session):  # a tool that did not notice that it could not write
@@ -141,11 +139,7 @@ def _no_room(step: Step, session: Session, staging: Staging) -> Failure:
 
 
 def _disk_full(step: Step, session: Session, written_bytes: int) -> Failure:
-    return Failure(
-        f"the disk is full: {written_bytes / 1e6:,.0f} MB were written, {session.store.free_bytes() / 1e6:,.0f} MB are free now",
-        where=f"{step.kind} of {step.label}",
-        remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
-    )
+    return errors.disk_full(written_bytes, session.store.free_bytes(), f"{step.kind} of {step.label}")
 
 
 def _put_away(step: Step, session: Session, staging: Staging) -> Path:

@@ -13,13 +13,13 @@ import yaml
 from pipeline import card, files, proof, wheels
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
-from pipeline.manifest import Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
+from pipeline.manifest import MANIFEST, Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from pipeline.session import Session, builder, machine
 from pipeline.stages.making import Made, make
 from pipeline.stages.validate import RESULT, link_model
 from pipeline.step import Step
-from pipeline.store import MANIFEST, Staging, Store
+from pipeline.store import Staging, Store
 
 CARD = "README.md"
 RECIPE = "recipe.yaml"

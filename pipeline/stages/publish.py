@@ -12,13 +12,12 @@ from typing import Any
 from pipeline import files, gate, process, receipts
 from pipeline.errors import Failure
 from pipeline.maker import worker
-from pipeline.manifest import FileRecord, PackageManifest
+from pipeline.manifest import MANIFEST, FileRecord, PackageManifest
 from pipeline.process import Progress
 from pipeline.publishing import Destination
 from pipeline.receipts import Receipt
 from pipeline.session import Session
 from pipeline.step import Step
-from pipeline.store import MANIFEST
 
 # The client's own HTTP upload and not xet's, for which there is no server to test against; no debug output, which shows headers.
 _CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "0", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
@@ -100,7 +99,7 @@ def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:
     lines = [
         f"Made from {manifest.source.described}.",
         f"Package key: {manifest.key}",
-        f"sha256 of manifest.json: {manifest_sha256}",
+        f"sha256 of {MANIFEST}: {manifest_sha256}",
     ]
     return f"{manifest.name}, package {manifest.key[:12]}", "\n".join(lines)
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from pipeline import files, ort_folders
+from pipeline import manifest as manifests
 from pipeline.maker import Verification
 from pipeline.manifest import PackageManifest
 from pipeline.ort_options import OnnxRuntimeGenAI
@@ -14,7 +15,7 @@ from pipeline.session import Session, machine
 from pipeline.stages.making import Made, make
 from pipeline.stages.package import CARD, RECIPE, describe, recipe_text
 from pipeline.step import Step
-from pipeline.store import MANIFEST, Staging
+from pipeline.store import Staging
 
 
 def run(step: Step, session: Session) -> None:
@@ -26,7 +27,7 @@ def run(step: Step, session: Session) -> None:
         made: set[str] = set()
         for build in builds:
             package = session.store.files(step.need(build.build))
-            members.append(PackageManifest.model_validate_json((package / MANIFEST).read_bytes()))
+            members.append(manifests.read(package))
             wanted = {file.path for file in members[-1].files if file.path.startswith(f"{_folder(build)}/")}
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)

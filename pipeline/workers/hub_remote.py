@@ -20,7 +20,7 @@ from pipeline.workers.hub_files import Remote
 OF_THE_HUB = frozenset({".gitattributes"})
 # What a person may have put there when the repository was made by hand.
 HARMLESS = OF_THE_HUB | {"README.md", "LICENSE", ".gitignore"}
-MANIFEST = "manifest.json"
+MANIFEST, OLD_MANIFEST = "bakehouse.json", "manifest.json"  # a package's manifest, and what it is called in packages made before
 CARD = "README.md"
 CHUNK = 1 << 20
 
@@ -139,7 +139,8 @@ def compare(package: Mapping[str, Local], files: Mapping[str, Remote]) -> Compar
 def foreign(repo: str, held: Held) -> tuple[str, ...]:
     """The files of a repository that holds something else than a package of ours; () if it is ours, or as good as empty."""
     others = tuple(sorted(held.files.keys() - HARMLESS))
-    if not others or (MANIFEST in held.files and _is_manifest(content(repo, held.commit, MANIFEST))):
+    manifests = [name for name in (MANIFEST, OLD_MANIFEST) if name in held.files]
+    if not others or any(_is_manifest(content(repo, held.commit, name)) for name in manifests):
         return ()
     return others
 

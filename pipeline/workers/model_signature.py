@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.workers import events, leash
 
@@ -26,20 +26,36 @@ def main() -> None:
     leash.hold()
     verb, folder, signature, asked = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
     try:
-        import model_signing  # noqa: F401
+        # each of them imports libraries of its own, of which one may be missing
+        from model_signing import hashing, signing, verifying  # noqa: F401
     except ImportError as error:
-        events.refuse(f"model-signing is not installed ({error}).", "Install it: pip install --constraint constraints.txt -e '.[sign]'.")
+        what = f"model-signing is not installed ({error})."
+        _unable(verb, what, "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'.")
     events.progress("signing" if verb == "sign" else "checking the signature")
     try:
         (_sign if verb == "sign" else _verify)(folder, signature, asked)
     # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise kinds of their own; all of them mean no.
     except Exception as error:
+        if verb == "verify" and (isinstance(error, OSError) or type(error).__name__ == "TUFError"):  # sigstore's roots come by the network
+            _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Look at what stops it, and check again.")
         _refuse(verb, error)
     events.result(method=asked["method"])
 
 
+def _unable(verb: str, what: str, remedy: str) -> NoReturn:
+    """End without a verdict: of a signature that is there, that is not the same as one that does not hold."""
+    if verb == "sign":
+        events.refuse(what, remedy)
+    events.result(not_checked=f"{what} {remedy}")
+    raise SystemExit(0)
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _refuse(verb: str, error: Exception) -> None:
-    why = " ".join(str(error).split()) or type(error).__name__
+    why = _text(error)
     if changed := re.findall(r"Hash mismatch for \\?'(.+?)\\?': Expected", why):
         why = f"changed since it was signed: {', '.join(changed)}"
     if verb == "sign":
