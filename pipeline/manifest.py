@@ -90,6 +90,33 @@ class Validation(Written):
     peak_memory_bytes: int
 
 
+class NumericCheck(Written):
+    """How the logits of what was converted, in floating point, compare with the source's in transformers, float32.
+
+    Attributes:
+        layers: how many of the first layers were compared at all lengths, `of` how many there are.
+        lengths: of the inputs, in tokens; `crossed` are the boundaries that config.json names among them.
+        whole_on: the longest input, in tokens, on which all layers were compared; 0 if on none.
+        positions: how many next tokens were compared, in how many the most likely one is the `same`.
+        largest_kld: Kullback-Leibler divergence in nats at the worst position.
+        largest_difference: of the logits there, in standard deviations of the source's; both with what is allowed.
+        not_checked: lengths that were left out, each with the reason.
+    """
+
+    layers: int
+    of: int
+    lengths: tuple[int, ...]
+    crossed: tuple[str, ...]
+    whole_on: int
+    positions: int
+    same: int
+    largest_kld: float
+    largest_difference: float
+    tolerance_kld: float
+    tolerance_difference: float
+    not_checked: tuple[str, ...]
+
+
 class SourceRecord(Written):
     """Where the model came from: in words, and every file that came from there."""
 
@@ -151,6 +178,7 @@ class PackageManifest(Written):
     made_on: dict[str, str]
     wheels: tuple[Wheel, ...] = ()  # of all tools, those that are installed in this environment
     builder: Builder = Builder()
+    numeric: NumericCheck | None = None  # None in packages of older versions, and where a lane has no such check
     members: tuple[PackageManifest, ...] = ()  # of a repository: the packages in it; `build` and `validation` are the first's
 
     @property

@@ -155,7 +155,7 @@ def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, 
     Console(file=stream, width=160, soft_wrap=True).print(table)
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
         "build        steps run    time    size    answer",
-        "tiny-int4    2 of 7       1:05    -       not built",
+        "tiny-int4    2 of 9       1:05    -       not built",
         f"1:10 in all; packages are in {session.store.root / 'packages'}",
     ]
 
