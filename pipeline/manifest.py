@@ -56,11 +56,16 @@ class StepRecord(Written):
 
 
 class Agreement(Written):
-    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer."""
+    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer.
+
+    `near_tie` is by how much, in logits, the source prefers its own token where a full-precision build takes its second best, if
+    that is so little that rounding decides.
+    """
 
     common_tokens: int
     answer_tokens: int
     source_tokens: int
+    near_tie: float | None = None
 
 
 class Verdict(Written):
