@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import ort_folders, ort_options
 from pipeline.backends import numeric, ort_rules, ort_words
@@ -92,21 +92,23 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path,
     return worker("ort_generate", str(model_folder / folder(build)), str(request), str(answers), *targets(build))
 
 
-# Of a float build that the CPU provider runs the check is its own; bfloat16 it does not run (0.18.0 with onnxruntime 1.31.1).
-_RUN_ITSELF = ("fp32", "fp16")
+# The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of
+# cuda, dml and NvTensorRtRtx it does not load the one in float32, and none in bfloat16.
+_FLOAT: Mapping[str, Literal["fp32", "fp16"]] = {"cpu": "fp32", "webgpu": "fp32", "cuda": "fp16", "dml": "fp16", "NvTensorRtRtx": "fp16"}
 
 
 def numeric_check(
     label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
 ) -> Step | None:
-    """Of a float build its own; one for all others of a provider, whose graph the builder makes once more in float32."""
+    """Of a float build that the CPU provider runs its own; one for all others of a provider, whose graph the builder makes in float."""
     asked = _ours(build)
     needs = (("checkpoint", checkpoint), ("logits", logits))
-    if asked.quantization.weights in _RUN_ITSELF:
+    weights = _FLOAT[asked.execution_provider]
+    if asked.quantization.weights == weights:
         return numeric.step(
             "onnxruntime-genai", label, parts["model"].options, (*needs, ("model", parts["model"])), installed(*_BUILD_TOOLS)
         )
-    plain = asked.model_copy(update={"quantization": OrtFloat(weights="fp32", shared_embeddings=None), "graph_capture": None})
+    plain = asked.model_copy(update={"quantization": OrtFloat(weights=weights, shared_embeddings=None), "graph_capture": None})
     options = spelled_out(plain) | {"remote_code": parts["model"].options["remote_code"]}
     return numeric.step("onnxruntime-genai", f"{source_label}-{asked.execution_provider}", options, needs, installed(*_BUILD_TOOLS))
 
