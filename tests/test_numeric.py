@@ -55,6 +55,12 @@ def test_float16_may_round_more_than_float32() -> None:
     assert numeric.faults([rounded], "float32") != ()
 
 
+def test_a_small_difference_is_a_fault_where_short_inputs_have_none() -> None:
+    near = {"kld": [1e-5] * 16, "relative": [1e-3] * 16}
+    assert numeric.faults([run(24), run(2063, crosses=WINDOW) | near], "float32") != ()
+    assert numeric.faults([run(24) | near, run(2063, crosses=WINDOW) | near], "float32") == ()
+
+
 def test_numbers_that_are_none_are_wrong() -> None:
     group = _group([[0.0, 1.0, 2.0]])
     (found,), _ = compare(group, lambda ids, prefill, scored: {0: [float("nan")] * 3}, "float32")

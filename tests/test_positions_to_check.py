@@ -57,7 +57,7 @@ def test_a_boundary_is_what_the_configuration_names_within_its_context(config: d
 def test_each_boundary_is_crossed_at_once_and_token_by_token() -> None:
     crossing = [run for run in check(PHI3, PHI3_SHAPES).runs if run.crosses]
     assert [(run.stepped, run.prefill < 2047 < run.tokens or run.prefill > 2047) for run in crossing] == [(False, True), (True, True)]
-    assert all(set(range(2045, 2060)) <= set(run.scored) for run in crossing)
+    assert all({2045, 2047, 2050, 2100} <= set(run.scored) for run in crossing)
 
 
 def test_the_shortest_input_ends_before_the_first_boundary() -> None:

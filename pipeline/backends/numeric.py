@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.maker import Verification
 from pipeline.manifest import NumericCheck
 from pipeline.step import Step
-from pipeline.workers.logits_tolerance import TOLERANCES, is_wrong
+from pipeline.workers.logits_tolerance import TOLERANCES, is_wrong, limits
 
 KIND = "numeric_check"
 RESULT = "numeric.json"
@@ -58,7 +58,8 @@ def faults(runs: Sequence[Mapping[str, Any]], precision: str) -> tuple[str, ...]
     Of runs that are wrong in one way only the shortest is named, and how many others there are.
     """
     ordered = sorted(runs, key=lambda run: (run["tokens"], run["prefill"] < run["tokens"]))
-    wrong = [run for run in ordered if is_wrong(run, precision)]
+    most = {layers: limits((run for run in runs if run["layers"] == layers), precision) for layers in {run["layers"] for run in runs}}
+    wrong = [run for run in ordered if is_wrong(run, most[run["layers"]])]
     if not wrong:
         return ()
     if len(wrong) == len(ordered) and not any(run.get("error") for run in wrong):

@@ -89,11 +89,12 @@ def write(checkpoint: Path, files: Path, layers: int, of: int) -> None:
     names = safetensors_files.weight_files(checkpoint)
     for path in sorted(checkpoint.iterdir()):
         if path.is_file() and path.name not in ("config.json", safetensors_files.INDEX, *names):
-            _place(path, files / path.name)
+            place(path, files / path.name)
     _weights([checkpoint / name for name in names], files / safetensors_files.SINGLE, layers)
 
 
-def _place(path: Path, to: Path) -> None:
+def place(path: Path, to: Path) -> None:
+    """A hard link, or a copy where that cannot be."""
     try:
         os.link(path, to)
     except OSError:

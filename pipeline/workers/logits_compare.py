@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.workers import events
-from pipeline.workers.logits_tolerance import is_wrong
+from pipeline.workers.logits_tolerance import is_wrong, limits
 
 CHECK, LOGITS = "check.json", "logits.npz"
 # Runs `ids`, the first `prefill` at once and the others one by one; a row of logits for (at least some of) the wanted positions.
@@ -75,7 +75,8 @@ def compare(group: Group, evaluate: Evaluate, precision: str, limit: int | None 
     if group.joined and not group.pruned and len(at_once) > 1:
         longest = max(at_once, key=lambda index: int(group.runs[index]["tokens"]))
         joined = _joined(group, at_once, longest, evaluate)
-        if not any(is_wrong(one, precision) for one in joined.values()):
+        most = limits(joined.values(), precision)
+        if not any(is_wrong(one, most) for one in joined.values()):
             found = joined
     for index in sorted(fits, key=lambda index: (group.runs[index]["tokens"], index)):
         if index not in found:
@@ -108,7 +109,7 @@ def _named(group: Group, index: int) -> dict[str, Any]:
 
 def _failed(group: Group, index: int, error: Exception) -> dict[str, Any]:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return _named(group, index) | {"error": lines[-1][:500]}
+    return _named(group, index) | {"error": lines[-1][:500].rstrip(".")}
 
 
 def _figures(group: Group, index: int, rows: Mapping[int, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.workers.layer_prefix import Shape, head_weights, layer_weights, layers_of, shortest
 
-# Floating-point operations that one side of a comparison may take: 10 to 30 seconds of two cores, which do 1e11 in a second.
-BUDGET = 2e12
+# Floating-point operations that one side of a comparison may take: ten seconds of two cores, which do 1e11 in a second.
+BUDGET = 1e12
 # A model below so many weights is compared whole at least on short inputs, whatever the budget says of long ones.
 WHOLE_BELOW = 1_000_000_000
 # The logits of one input may take so many bytes, since ONNX Runtime GenAI has those of all its positions in memory.
@@ -135,7 +135,7 @@ def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
         found.append(Boundary("max_position_embeddings", own))
     limit, kept = context(config), list[Boundary]()
     for one in sorted(found, key=lambda boundary: boundary.tokens):
-        if 1 < one.tokens <= limit - _AFTER and all(abs(one.tokens - other.tokens) > 1 for other in kept):
+        if 1 < one.tokens <= limit - _after(one) and all(abs(one.tokens - other.tokens) > 1 for other in kept):
             kept.append(one)
     return tuple(kept)
 
@@ -187,19 +187,25 @@ def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
     short = min(_SHORT, limit, max(first, _LEAST))  # so that what is wrong beyond the first boundary is seen to be right before it
     yield Run("short", short, short, _end(short))
     yield Run("short, token by token", short, short // 2, tuple(range(short // 2 - 1, short)))
-    taken = []
+    taken: list[tuple[int, int]] = []
     for boundary in boundaries(config):
-        end = boundary.tokens + _AFTER
-        scored = tuple(range(max(0, boundary.tokens - 4), end))
+        end = boundary.tokens + _after(boundary)
+        around = range(max(0, boundary.tokens - 4), boundary.tokens + 4)
+        scored = tuple(sorted({*around, *_end(end)}))
         yield Run(boundary.name, end, end, scored, boundary, 1)
         prefill = max(1, boundary.tokens - _BEFORE)
         yield Run(f"{boundary.name}, token by token", end, prefill, tuple(at for at in scored if at >= prefill - 1), boundary, 1)
-        taken.append(end)
+        taken.append((boundary.tokens, end))
     lengths = ((min(_MEDIUM, limit - _BEFORE), "medium", 0), (limit // 2, "half of the context", 2), (limit - _BEFORE, "the context", 3))
     for tokens, name, last in lengths:
-        if tokens > short + _NEAR and all(abs(tokens - other) > _NEAR for other in taken):
+        if tokens > short + _NEAR and all(not low - _NEAR <= tokens <= high + _NEAR for low, high in taken):
             yield Run(name, tokens, tokens, _end(tokens), last=last)
-            taken.append(tokens)
+            taken.append((tokens, tokens))
+
+
+def _after(boundary: Boundary) -> int:
+    """Tokens beyond a boundary that show what happens there: where a window has just been passed, hardly anything is out of sight."""
+    return max(_AFTER, boundary.tokens // 32)
 
 
 def _end(tokens: int) -> tuple[int, ...]:

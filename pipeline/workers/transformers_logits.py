@@ -117,9 +117,11 @@ def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             cut = layer_prefix.cut_config(raw, wanted.layers, wanted.of)
             (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8")
+            for code in checkpoint.glob("*.py"):
+                layer_prefix.place(code, Path(folder) / code.name)
             try:
                 AutoConfig.from_pretrained(folder, **told)
-            except Exception:  # a list for each layer that is not known to be one, or remote code, which is not in the folder
+            except Exception:  # a list for each layer that is not known to be one
                 wanted = positions_to_check.check(config, shapes, divisible=False)
     return wanted, config
 
