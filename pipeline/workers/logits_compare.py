@@ -90,7 +90,7 @@ def _joined(group: Group, indexes: list[int], longest: int, evaluate: Evaluate) 
     wanted = sorted({at for index in indexes for at in group.runs[index]["scored"]})
     try:
         rows = evaluate(group.ids[:tokens], tokens, wanted)
-    except Exception as error:
+    except RuntimeError as error:
         return {longest: _failed(group, longest, error)}
     return {index: _figures(group, index, rows) for index in indexes}
 
@@ -98,7 +98,7 @@ def _joined(group: Group, indexes: list[int], longest: int, evaluate: Evaluate) 
 def _one(group: Group, index: int, evaluate: Evaluate, run: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return _figures(group, index, evaluate(group.ids[: run["tokens"]], run["prefill"], run["scored"]))
-    except Exception as error:  # whatever the runtime raises is what a user of the artifact would get
+    except RuntimeError as error:  # the only type that either runtime raises; a user of the artifact would get it too
         return _failed(group, index, error)
 
 
@@ -107,7 +107,7 @@ def _named(group: Group, index: int) -> dict[str, Any]:
     return {name: run[name] for name in ("name", "tokens", "prefill", "crosses")} | {"layers": group.layers, "of": group.of}
 
 
-def _failed(group: Group, index: int, error: Exception) -> dict[str, Any]:
+def _failed(group: Group, index: int, error: RuntimeError) -> dict[str, Any]:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return _named(group, index) | {"error": lines[-1][:500].rstrip(".")}
 
@@ -120,8 +120,10 @@ def _figures(group: Group, index: int, rows: Mapping[int, Any]) -> dict[str, Any
     there = [place for place, at in enumerate(scored) if at in rows]
     source = group.logits[index][there].astype(np.float64)
     made = np.stack([rows[scored[place]] for place in there]).astype(np.float64)
-    if made.shape[1] != source.shape[1]:  # a runtime may pad the vocabulary
-        made = made[:, : source.shape[1]]
+    if made.shape[1] < source.shape[1]:
+        raise RuntimeError(f"it has {made.shape[1]:,} logits for the next token, and the source {source.shape[1]:,}")
+    possible = np.isfinite(source).all(axis=0)  # some models rule out tokens; and a runtime may pad the vocabulary
+    source, made = source[:, possible], made[:, : len(possible)][:, possible]
     source_log, made_log = _log_softmax(source), _log_softmax(made)
     kld = np.sum(np.exp(source_log) * (source_log - made_log), axis=1)
     centred = (made - made.mean(axis=1, keepdims=True)) - (source - source.mean(axis=1, keepdims=True))
