@@ -15,6 +15,8 @@ from pipeline.manifest import NumericCheck
 from pipeline.step import Step
 from pipeline.workers.logits_tolerance import TOLERANCES, is_wrong, limits
 
+_WHAT = "the converted model does not compute what its source computes"
+_REMEDY = "build this model for another runtime; the evidence has the figures of every length"
 KIND = "numeric_check"
 RESULT = "numeric.json"
 FORMAT = 1  # raise it with the tolerances: they judge what is in the store
@@ -30,7 +32,8 @@ def verify(files: Path, facts: Mapping[str, Any]) -> Verification:
     if not (files / RESULT).is_file():
         return Verification(faults=(f"{RESULT} was not made",))
     found = facts["numeric"]
-    return Verification(summary(found).model_dump(mode="json"), faults(found["runs"], found["precision"]))
+    wrong = faults(found["runs"], found["precision"])
+    return Verification(summary(found).model_dump(mode="json"), wrong, _WHAT, _REMEDY)
 
 
 def summary(found: Mapping[str, Any]) -> NumericCheck:
