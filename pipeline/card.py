@@ -150,7 +150,7 @@ def _member(manifest: PackageManifest) -> dict[str, Any]:
 
 def asked(build: ResolvedBuild) -> dict[str, str]:
     """The options as name and value, the precision first."""
-    options = build.options.model_dump(mode="json", exclude={"runtime", "quantization", "min_agreement"})
+    options = build.options.model_dump(mode="json", exclude={"runtime", "quantization", "min_agreement", "min_agreement_reason"})
     return {"weights": build.options.quantization.weights, **dict(_flat(options | build.options.quantization.model_dump(mode="json")))}
 
 

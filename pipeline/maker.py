@@ -43,10 +43,13 @@ class Verification:
     Attributes:
         measured: facts by name (JSON values), recorded in the manifest and the card.
         faults: sentences, one for each way in which the artifact is not what was asked; empty if it is.
+        what: what the faults come to, and `remedy`, what to do; "" where they are about what the recipe asks.
     """
 
     measured: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    what: str = ""
+    remedy: str = ""
 
 
 class Maker(Protocol):

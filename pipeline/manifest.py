@@ -61,11 +61,16 @@ class StepRecord(Written):
 
 
 class Agreement(Written):
-    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer."""
+    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer.
+
+    `near_tie` is by how much, in logits, the source prefers its own token where a full-precision build takes its second best, if
+    that is so little that rounding decides.
+    """
 
     common_tokens: int
     answer_tokens: int
     source_tokens: int
+    near_tie: float | None = None
 
 
 class Verdict(Written):
@@ -93,6 +98,33 @@ class Validation(Written):
     not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",), whose blob is in it
     load_s: float
     peak_memory_bytes: int
+
+
+class NumericCheck(Written):
+    """How the logits of what was converted, in floating point, compare with the source's in transformers, float32.
+
+    Attributes:
+        layers: how many of the first layers were compared at all lengths, `of` how many there are.
+        lengths: of the inputs, in tokens; `crossed` are the boundaries that config.json names among them.
+        whole_on: the longest input, in tokens, on which all layers were compared; 0 if on none.
+        positions: how many next tokens were compared, in how many the most likely one is the `same`.
+        largest_kld: Kullback-Leibler divergence in nats at the worst position.
+        largest_difference: of the logits there, in standard deviations of the source's; both with what is allowed.
+        not_checked: lengths that were left out, each with the reason.
+    """
+
+    layers: int
+    of: int
+    lengths: tuple[int, ...]
+    crossed: tuple[str, ...]
+    whole_on: int
+    positions: int
+    same: int
+    largest_kld: float
+    largest_difference: float
+    tolerance_kld: float
+    tolerance_difference: float
+    not_checked: tuple[str, ...]
 
 
 class SourceRecord(Written):
@@ -156,6 +188,7 @@ class PackageManifest(Written):
     made_on: dict[str, str]
     wheels: tuple[Wheel, ...] = ()  # of all tools, those that are installed in this environment
     builder: Builder = Builder()
+    numeric: NumericCheck | None = None  # None in packages of older versions, and where a lane has no such check
     members: tuple[PackageManifest, ...] = ()  # of a repository: the packages in it; `build` and `validation` are the first's
 
     @property

@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from pipeline import agreement
 from pipeline.model import Model, Rule
-from pipeline.terms import refusal
+from pipeline.terms import Line, refusal
 
 Platform = Literal[3720, 4000, 5010, 5020]
 CODENAMES: Mapping[int, str] = {3720: "Meteor Lake, Arrow Lake", 4000: "Lunar Lake", 5010: "Panther Lake", 5020: "Panther Lake"}
@@ -145,6 +146,7 @@ class OpenVINONpu(Model):
         le=4096,
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -11,7 +11,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline import agreement
 from pipeline.model import Model
+from pipeline.terms import Line
 
 _FIXED = "the library rounds to nearest, symmetric, with one scale a channel"
 _FIELDS = (
@@ -45,6 +47,7 @@ class NpuLibrary(Model):
         le=4096,
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
     def remark(self) -> str:
         """That it is a pickle."""

@@ -21,7 +21,7 @@ def folder(build: OnnxRuntimeGenAI) -> str:
     `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
     then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
     is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
-    Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement, come to the same.
+    Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement and its reason, come to the same.
     """
     provider = build.execution_provider
     return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(build)])}"

@@ -12,8 +12,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline import agreement
 from pipeline.model import Fault, Model, Rule
-from pipeline.terms import Text
+from pipeline.terms import Line, Text
 
 Provider = Literal["cpu", "cuda", "dml", "webgpu", "NvTensorRtRtx"]
 BlockSize = Literal[16, 32, 64, 128, 256]
@@ -205,6 +206,7 @@ class OnnxRuntimeGenAI(Model):
         le=4096,
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
     rules: ClassVar[tuple[Rule, ...]] = (
         # base ignores: there is no such option for the others.

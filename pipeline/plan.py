@@ -19,10 +19,12 @@ from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, Resolv
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
-VALIDATE_FORMAT = 3  # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU
-PACKAGE_FORMAT = (
-    4  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters; 4: bakehouse.json
-)
+# 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
+# 4: after a numeric check, and full-precision builds agree with the source
+VALIDATE_FORMAT = 4
+# 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
+# 4: bakehouse.json, with the numeric check
+PACKAGE_FORMAT = 4
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")
@@ -134,7 +136,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         samples = _samples(asked, base, prints.get(_texts(short)))
         parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
-        made[short] = replace(_assemble(asked, checkpoint, survey, parts, known), destination=homes[short])
+        logits = reference.logits_step(recipe.name, checkpoint, runs_code)
+        check = BACKENDS[asked.options.runtime].numeric_check(asked.name, asked.options, parts, checkpoint, logits, recipe.name)
+        made[short] = replace(_assemble(asked, checkpoint, survey, parts, known, check), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
         yield replace(_repository(full_name(recipe.name, name), name, [made[member] for member in members]), destination=homes[name])
@@ -151,7 +155,9 @@ def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step 
             return None
 
 
-def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step) -> Build:
+def _assemble(
+    asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
+) -> Build:
     """Join the parts of a build with the steps that prove and package it."""
     runtime = asked.options.runtime
     backend = BACKENDS[runtime]
@@ -162,7 +168,7 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
         maker=runtime,
         label=asked.name,
         options={"golden": dump["golden"], "options": dump["options"]},
-        needs=(*pieces, ("reference", known)),
+        needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )

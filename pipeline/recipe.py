@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import ConfigDict, Field
 
-from pipeline import npu_options, ort_folders, ort_options, publishing, quantization
+from pipeline import agreement, npu_options, ort_folders, ort_options, publishing, quantization
 from pipeline.model import Fault, Model, Rule
 from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
@@ -193,6 +193,7 @@ class OpenVINO(Model):
         le=4096,
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
 
 # Another runtime: its class here, and its normal form in normal_options().
@@ -244,8 +245,9 @@ class Recipe(Model):
                         f"has {size} characters",
                         f"Shorten it to {LONGEST_NAME} or fewer.",
                     )
-        for build in self.builds:
+        for build, options in self.builds.items():
             yield from _room_faults(self, build)
+            yield from (fault._replace(loc=("builds", build, options.runtime, *fault.loc)) for fault in agreement.faults(options))
         for name in self.repositories:
             yield from _repository_faults(self, name)
         if self.publish:

@@ -21,6 +21,8 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "compress": ("convert", ""),
     "compile": ("convert", ""),
     "reference": ("validate", "-reference"),
+    "reference_logits": ("validate", "-logits"),
+    "numeric_check": ("validate", "-numeric"),
     "validate": ("validate", ""),
     "package": ("package", ""),
 }

@@ -20,6 +20,8 @@ Kind = Literal[
     "compress",
     "compile",
     "reference",
+    "reference_logits",
+    "numeric_check",
     "validate",
     "package",
 ]

@@ -71,7 +71,7 @@ OPENVINO = Lane(
     _OPENVINO,
     "int4",
     "openvino_model.bin",
-    ("download", "export", "tokenizer", "compress", "reference", "validate", "package"),
+    ("download", "export", "tokenizer", "compress", "reference", "reference_logits", "numeric_check", "validate", "package"),
 )
 ONNX = Lane(
     "onnxruntime-genai",
@@ -81,7 +81,7 @@ ONNX = Lane(
     },
     "ort",
     "model.onnx.data",
-    ("download", "compress", "reference", "validate", "package"),
+    ("download", "compress", "reference", "reference_logits", "numeric_check", "validate", "package"),
 )
 # Export and tokenizer are the OpenVINO lane's own steps; blobs, whose bytes differ at every making, have tests in test_npu_compile.
 NPU = Lane(

@@ -12,9 +12,9 @@ import yaml
 
 from pipeline import card
 from pipeline.loader import load
-from pipeline.manifest import Agreement, FileRecord, Package, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.manifest import Agreement, FileRecord, NumericCheck, Package, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
 from pipeline.publishing import CardWords
-from pipeline.recipe import resolve
+from pipeline.recipe import OpenVINO, resolve
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "card.golden.md"
@@ -261,3 +261,30 @@ def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
 )
 def test_the_card_says_what_weights_a_blob_holds(build: str, said: str) -> None:
     assert said in card.render(manifest("phi3", build, targets=("NPU",)))
+
+
+CHECK = NumericCheck(
+    layers=2, of=32, lengths=(24, 192, 2111), crossed=("sliding_window (2,047)",), whole_on=24, positions=120, same=119,
+    largest_kld=3.2e-9, largest_difference=2e-5, tolerance_kld=1e-4, tolerance_difference=5e-3,
+    not_checked=("4,088 tokens (the context): it would take too long",),
+)  # fmt: skip
+
+
+def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> None:
+    made = " ".join(card.render(manifest(numeric=CHECK)).split())
+    assert (
+        "on inputs of 24 to 2,111 tokens and across sliding\\_window (2,047): the largest KLD is 3.2e-09 nats (1.0e-04 are allowed)" in made
+    )
+    assert "the likeliest next token is the same at 119 of 120 positions" in made
+    assert "That was with the first 2 of 32 layers, with all on inputs of up to 24 tokens." in made
+    assert "Not compared: 4,088 tokens (the context)\\: it would take too long." in made
+    assert "compared with the source" not in card.render(manifest())
+
+
+def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
+    one = manifest()
+    options = OpenVINO.model_validate(
+        {"runtime": "openvino", "quantization": {"weights": "fp16"}, "min_agreement": 3, "min_agreement_reason": "Its norms overflow."}
+    )
+    made = card.render(one.model_copy(update={"build": one.build.model_copy(update={"options": options})}))
+    assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made

@@ -63,6 +63,7 @@ FLOORS = (
     ("manifest", "step", "fields"),
     ("recipe",),
     ("quantization", "npu_options", "npulib_options", "ort_options", "ort_folders", "publishing"),
+    ("agreement",),
     ("model",),
     ("terms", "errors"),
     ("spdx",),

@@ -84,7 +84,7 @@ def test_a_plan_before_the_first_run_names_every_step_and_what_it_takes(tmp_path
     hub_tells(plan, session)
     assert set(reasons(plan, session).values()) == {"run never made"}
     last = overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1]
-    assert last.startswith("7 steps, about 1 B to download, ")
+    assert last.startswith("9 steps, about 1 B to download, ")
     assert last.endswith(" of memory for the largest")
 
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     plan = plan_of(tmp_path)
     text = overview.plan_text(plan.builds, session, selection.names(plan))
-    assert "7 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
+    assert "9 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
 
 
 def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
@@ -159,7 +159,7 @@ def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, 
     Console(file=stream, width=160, soft_wrap=True).print(table)
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
         "build        steps run    time    size    answer",
-        "tiny-int4    2 of 7       1:05    -       not built",
+        "tiny-int4    2 of 9       1:05    -       not built",
         f"1:10 in all; packages are in {session.store.root / 'packages'}",
     ]
 

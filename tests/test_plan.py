@@ -17,7 +17,10 @@ OPENVINO: dict[str, Any] = {
     "int4": {"runtime": "openvino", "quantization": INT4},
     "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
 }
-SHARED = ["download:tiny", "export:tiny", "export:tiny-tokenizer", "validate:tiny-reference"]
+SHARED = [
+    *("download:tiny", "export:tiny", "export:tiny-tokenizer"),
+    *("validate:tiny-reference", "validate:tiny-logits", "validate:tiny-numeric"),
+]
 
 
 def of_hub(**changes: Any) -> dict[str, Any]:
@@ -69,7 +72,8 @@ def test_another_licence_word_makes_only_the_packages_again(tmp_path: Path) -> N
 
 def test_a_package_reads_the_records_of_all_before_it_and_any_other_step_what_it_needs(tmp_path: Path) -> None:
     (build,) = planned(tmp_path, of_hub(builds={"int4": OPENVINO["int4"]})).builds
-    assert {step.kind for step in build.package.reads} == {"download", "export", "tokenizer", "compress", "reference", "validate"}
+    checks = {"reference", "reference_logits", "numeric_check", "validate"}
+    assert {step.kind for step in build.package.reads} == {"download", "export", "tokenizer", "compress", *checks}
     assert [step.kind for step in build.parts["model"].reads] == ["export"]
 
 

@@ -164,7 +164,7 @@ def test_a_step_that_is_there_hides_what_only_it_needs(tmp_path: Path, session: 
     put(build.parts["model"], session.store)
     # a package tells its whole story, so all before it must be there
     kinds = [step.kind for step in preflight.missing([build], session.store)]
-    assert sorted(kinds) == ["download", "export", "package", "reference", "tokenizer", "validate"]
+    assert sorted(kinds) == ["download", "export", "numeric_check", "package", "reference", "reference_logits", "tokenizer", "validate"]
 
 
 @pytest.mark.parametrize(

@@ -410,7 +410,7 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
         ("build", {"package"}, ["build:tiny-int4"]),
         ("build:*", {"package"}, ["build:tiny-int4"]),
         ("package", {"package"}, []),
-        ("validate", {"reference", "validate"}, []),
+        ("validate", {"reference", "reference_logits", "numeric_check", "validate"}, []),
         ("convert:tiny-int4", {"compress"}, []),
     ],
 )

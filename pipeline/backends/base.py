@@ -75,6 +75,15 @@ class Backend(Maker, Protocol):
         """
         ...
 
+    def numeric_check(
+        self, label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
+    ) -> Step | None:
+        """The step that compares the logits of what is made with the source's, as `logits` has them; None if the backend has none.
+
+        `label` and `source_label` as in `steps`, `parts` are what that gave.
+        """
+        ...
+
     def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:
         """Sentences, one for each reason why this build of this checkpoint cannot work."""
         ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from pipeline.backends import openvino_ir, openvino_rules
+from pipeline.backends import numeric, openvino_ir, openvino_rules
 from pipeline.backends.base import has_pickles, installed, packages
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
@@ -20,7 +20,7 @@ from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "packages", "preflight",
+    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
     "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
@@ -31,6 +31,7 @@ CONFIGS = ("config.json", "generation_config.json")
 _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
 _GENERATE_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers")
+_NUMERIC_TOOLS = ("numpy", *_EXPORT_TOOLS)
 _CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
 
 
@@ -105,8 +106,20 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path,
     return worker("openvino_generate", str(model_folder), str(request), str(answers))
 
 
+def numeric_check(
+    label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
+) -> Step | None:
+    """One for an export: what it computes is what every build of it was compressed from."""
+    export = parts["config"]
+    needs = (("checkpoint", checkpoint), ("export", export), ("logits", logits))
+    return numeric.step("openvino", source_label, export.options, needs, installed(*_NUMERIC_TOOLS))
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that makes an export, a tokenizer or a compressed model."""
+    """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
+    if step.kind == numeric.KIND:
+        places = [str(inputs[role]) for role in ("export", "checkpoint", "logits")]
+        return worker("openvino_logits", *places, str(files), json.dumps(step.options))
     kinds: dict[Kind, str] = {"export": "checkpoint", "tokenizer": "checkpoint", "compress": "export"}
     source = inputs[kinds[step.kind]]
     arguments = [str(source), str(files), json.dumps(step.options)]
@@ -137,6 +150,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
             return _verify_tokenizer(inputs["checkpoint"], files, facts)
         case "export" | "compress":
             return _verify_model(step, inputs, files, facts)
+        case numeric.KIND:
+            return numeric.verify(files, facts)
         case _:
             raise ValueError(f"openvino makes no {step.kind}")
 

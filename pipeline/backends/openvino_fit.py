@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.backends.base import Estimate
+from pipeline.backends.reference_logits import compared_weights
 from pipeline.quantization import FourBit, Grouped, Mxfp4
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
@@ -137,6 +138,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             calibrated = 4 * survey.parameters if step.options.get("calibration") else 0  # statistics are taken in float32
             streamed = step.options["weights"] in ("fp16", "fp32")  # converted one weight at a time while saving
             return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES, mapped_bytes=native)
+        case "numeric_check":
+            return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * compressed_bytes(step.need("model").options, survey) + _BASE_BYTES)
         case _:

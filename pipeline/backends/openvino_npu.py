@@ -95,6 +95,13 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path,
     return worker("npu_generate", str(model_folder), str(request), str(answers), json.dumps(told))
 
 
+def numeric_check(
+    label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
+) -> Step | None:
+    """The OpenVINO lane's own: the export is one."""
+    return openvino.numeric_check(label, _plain(_ours(build)), parts, checkpoint, logits, source_label)
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that sets up the compiler, or compiles a model."""
     if step.kind == "setup":

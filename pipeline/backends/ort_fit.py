@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.backends import ort_rules
 from pipeline.backends.base import Estimate
+from pipeline.backends.reference_logits import compared_weights
 from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
@@ -77,6 +78,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             made = made_bytes(step.options, survey)
             largest = max((math.prod(tensor.shape) for tensor in survey.tensors), default=0)
             return Estimate(made, made + 24 * largest + _BASE_BYTES)
+        case "numeric_check":
+            return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * made_bytes(step.need("model").options, survey) + _BASE_BYTES)
         case _:

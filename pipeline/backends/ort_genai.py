@@ -12,19 +12,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import ort_folders, ort_options
-from pipeline.backends import ort_rules, ort_words
+from pipeline.backends import numeric, ort_rules, ort_words
 from pipeline.backends.base import has_pickles, installed, packages
 from pipeline.backends.ort_fit import estimate, preflight
 from pipeline.maker import Command, Verification, worker
-from pipeline.ort_options import TITLES, OnnxRuntimeGenAI
+from pipeline.ort_options import TITLES, OnnxRuntimeGenAI, OrtFloat
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "packages", "preflight",
+    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
     "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
@@ -92,15 +92,41 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path,
     return worker("ort_generate", str(model_folder / folder(build)), str(request), str(answers), *targets(build))
 
 
+# The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of
+# cuda, dml and NvTensorRtRtx it does not load the one in float32, and none in bfloat16.
+_FLOAT: Mapping[str, Literal["fp32", "fp16"]] = {"cpu": "fp32", "webgpu": "fp32", "cuda": "fp16", "dml": "fp16", "NvTensorRtRtx": "fp16"}
+
+
+def numeric_check(
+    label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
+) -> Step | None:
+    """Of a float build that the CPU provider runs its own; one for all others of a provider, whose graph the builder makes in float."""
+    asked = _ours(build)
+    needs = (("checkpoint", checkpoint), ("logits", logits))
+    weights = _FLOAT[asked.execution_provider]
+    if asked.quantization.weights == weights:
+        return numeric.step(
+            "onnxruntime-genai", label, parts["model"].options, (*needs, ("model", parts["model"])), installed(*_BUILD_TOOLS)
+        )
+    plain = asked.model_copy(update={"quantization": OrtFloat(weights=weights, shared_embeddings=None), "graph_capture": None})
+    options = spelled_out(plain) | {"remote_code": parts["model"].options["remote_code"]}
+    return numeric.step("onnxruntime-genai", f"{source_label}-{asked.execution_provider}", options, needs, installed(*_BUILD_TOOLS))
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that makes a model folder."""
+    """The command that makes a model folder, or compares logits."""
     words = json.dumps(ort_words.extra_options(step.options))
+    if step.kind == numeric.KIND:
+        places = [str(inputs["checkpoint"]), str(inputs["logits"]), str(files), json.dumps(step.options), words]
+        return worker("ort_logits", *places, *(("--model", str(inputs["model"])) if "model" in inputs else ()))
     arguments = (str(inputs["checkpoint"]), str(files), json.dumps(step.options), words)
     return worker("ort_build", *arguments, upstream=ort_words.upstream(step.options))
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
     """Hold the graph as the worker read it, genai_config.json and the tokenizer against what was asked."""
+    if step.kind == numeric.KIND:
+        return numeric.verify(files, facts)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

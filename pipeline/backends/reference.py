@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.backends import reference_logits
 from pipeline.backends.base import Estimate, installed
 from pipeline.maker import Command, Verification, worker
 from pipeline.step import Step
@@ -29,11 +30,19 @@ def step(label: str, checkpoint: Step, prompts: list[dict[str, Any]], remote_cod
         options={"prompts": prompts, "float32_below": FLOAT32_BELOW, "remote_code": remote_code},
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
+        format=2,  # with the second best of each token
     )
 
 
+def logits_step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
+    """The step that computes the logits which every converter's are compared with; one for each checkpoint."""
+    return reference_logits.step(label, checkpoint, remote_code)
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that writes answers.jsonl into `files`; the prompts go there first, as request.json."""
+    """The command that writes answers.jsonl into `files`; the prompts go there first, as request.json. Or the logits' command."""
+    if step.kind == reference_logits.KIND:
+        return reference_logits.command(step, inputs, files)
     options = {name: step.options[name] for name in ("float32_below", "remote_code")}
     request = files / REQUEST
     request.write_text(json.dumps({"prompts": step.options["prompts"]}, indent=2) + "\n", encoding="utf-8")
@@ -42,6 +51,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
     """Hold the answers against the prompts: one for each, none empty."""
+    if step.kind == reference_logits.KIND:
+        return reference_logits.verify(files, facts)
     if not (files / ANSWERS).is_file():
         return Verification(faults=(f"{ANSWERS} was not made",))
     lines = [json.loads(line) for line in (files / ANSWERS).read_text(encoding="utf-8").splitlines()]
@@ -53,6 +64,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
 
 def estimate(step: Step, survey: Survey) -> Estimate:
     """The weights once in the precision that it runs in, and while they are read once more."""
+    if step.kind == reference_logits.KIND:
+        return reference_logits.estimate(survey)
     native = sum(math.prod(tensor.shape) * (4 if tensor.dtype == "F32" else 2) for tensor in survey.tensors)
     wide = 4 * survey.parameters if survey.parameters < step.options["float32_below"] else 0
     return Estimate(0, native + wide + 800_000_000)

@@ -26,14 +26,20 @@ class Answer:
     ended: bool
     first_token_s: float = 0.0
     tokens_per_s: float | None = None
+    runners: tuple[tuple[int, float], ...] = ()
 
 
-def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int) -> Verdict:
-    """Hold an answer against its golden prompt and the unquantized model's answer to the same."""
+def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, tie: float = 0.0) -> Verdict:
+    """Hold an answer against its golden prompt and the unquantized model's answer to the same.
+
+    Where both part at a token whose second best is within `tie`, in logits, and the answer has that one, they agree: what follows
+    the other token is another answer, and cannot be compared.
+    """
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
         answer_tokens=len(answer.tokens),
         source_tokens=len(source.tokens),
+        near_tie=_near_tie(answer, source, tie),
     )
     reasons = (*_always(golden, answer), *_expected(golden, answer.text), *_agrees(agreement, min_agreement))
     return Verdict(
@@ -81,8 +87,16 @@ def unmatched(expression: str, text: str, limit_s: float) -> Iterator[str]:
 
 def _agrees(agreement: Agreement, least: int) -> Iterator[str]:
     needed = min(least, agreement.source_tokens)
-    if agreement.common_tokens < needed:
+    if agreement.common_tokens < needed and agreement.near_tie is None:
         yield f"the answer shares its first {agreement.common_tokens} tokens with the unquantized model's, should be {needed}"
+
+
+def _near_tie(answer: Answer, source: Answer, tie: float) -> float | None:
+    at = _common(answer.tokens, source.tokens)
+    if at >= min(len(answer.tokens), len(source.tokens), len(source.runners)):
+        return None
+    second, distance = source.runners[at]
+    return distance if answer.tokens[at] == second and distance <= tie else None
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

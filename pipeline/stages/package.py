@@ -13,7 +13,7 @@ import yaml
 from pipeline import card, files, proof, wheels
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
-from pipeline.manifest import MANIFEST, Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
+from pipeline.manifest import MANIFEST, NumericCheck, Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from pipeline.session import Session, builder, machine
 from pipeline.stages.making import Made, make
@@ -23,6 +23,7 @@ from pipeline.store import Staging, Store
 
 CARD = "README.md"
 RECIPE = "recipe.yaml"
+_REFERENCES = ("reference", "reference_logits")
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -69,8 +70,8 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
     source = _record(next(step.need("checkpoint").closure()), store)
-    tools = _tools(record for record in records if record.kind != "reference")
-    reference_tools = _tools(record for record in records if record.kind == "reference")
+    tools = _tools(record for record in records if record.kind not in _REFERENCES)
+    reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
     validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
     return PackageManifest(
         name=build.name,
@@ -89,7 +90,14 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         made_on=machine(),
         wheels=wheels.installed(tools | reference_tools),
         builder=builder(),
+        numeric=_numeric(records),
     )
+
+
+def _numeric(records: Iterable[StepRecord]) -> NumericCheck | None:
+    """What the numeric check found, if there was one."""
+    found = next((record.measured for record in records if record.kind == "numeric_check"), None)
+    return None if found is None else NumericCheck.model_validate_json(json.dumps(found))
 
 
 def _tools(records: Iterable[StepRecord]) -> dict[str, str]:

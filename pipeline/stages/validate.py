@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from pipeline import files
+from pipeline import agreement, files
 from pipeline.backends.base import Backend
 from pipeline.errors import Failure
 from pipeline.maker import Verification
@@ -44,8 +44,11 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         command = backend.generate(options, parts, folder, request, staging.files / ANSWERS)
         finished, ran = run_child(command, step, session, staging)
         source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
+        weights = options.quantization.weights
+        least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
+        tie = agreement.tie(weights, _reference_precision(step, session.store))
         verdicts = tuple(
-            judge(entry, answer, of_source, options.min_agreement)
+            judge(entry, answer, of_source, least, tie)
             for entry, answer, of_source in zip(golden, read_answers(staging.files / ANSWERS), source, strict=True)
         )
         files.write(staging.files / RESULT, _validation(verdicts, finished).model_dump_json(indent=2) + "\n")
@@ -64,12 +67,23 @@ def link_model(step: Step, build: BuildOptions, backend: Backend, store: Store, 
     return parts
 
 
+def _reference_precision(step: Step, store: Store) -> str | None:
+    record = store.record(step.need("reference"))
+    return record.measured.get("reference_precision") if record else None
+
+
 def read_answers(path: Path) -> list[Answer]:
     """The answers that a generating worker wrote, in the order of the prompts."""
     if not path.exists():
         raise Failure("the worker ended well but wrote no answers", remedy="this is a fault of ours; please report it with the log")
     rows = sorted((json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()), key=lambda row: row["index"])
-    return [Answer(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]) for row in rows]
+    return [
+        Answer(
+            *(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]),
+            runners=tuple((token, distance) for token, distance in row.get("runners", ())),
+        )
+        for row in rows
+    ]
 
 
 def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -24,7 +24,10 @@ class Prompt(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Answer:
-    """A greedy answer: `tokens` with the end token if it was reached (`ended`), `text` without special tokens, times in seconds."""
+    """A greedy answer: `tokens` with the end token if it was reached (`ended`), `text` without special tokens, times in seconds.
+
+    Of the reference also `runners`: for each token the second best, and by how much its logit is smaller.
+    """
 
     index: int
     prompt_ids: list[int]
@@ -34,6 +37,7 @@ class Answer:
     ended: bool
     first_token_s: float
     tokens_per_s: float | None
+    runners: list[tuple[int, float]] = field(default_factory=list)
 
 
 def prompts(request: Path) -> list[Prompt]:

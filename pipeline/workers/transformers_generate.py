@@ -51,7 +51,7 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
     """One greedy answer; ends at the end tokens of the checkpoint's generation config."""
     clock = Clock()
     inputs = encode(tokenizer, prompt)
-    made = model.generate(
+    generated = model.generate(
         input_ids=inputs["input_ids"],
         attention_mask=inputs["attention_mask"],
         do_sample=False,
@@ -60,7 +60,10 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
         top_k=None,
         max_new_tokens=prompt["max_new_tokens"],
         streamer=clock,
-    )[0].tolist()
+        output_scores=True,
+        return_dict_in_generate=True,
+    )
+    made = generated.sequences[0].tolist()
     ids = inputs["input_ids"][0].tolist()
     tokens = made[len(ids) :]
     first, rest = clock.times[1] - clock.times[0], clock.times[-1] - clock.times[1]
@@ -73,7 +76,14 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
         ended=tokens[-1] in end_tokens(model),
         first_token_s=first,
         tokens_per_s=(len(tokens) - 1) / rest if len(tokens) > 1 else None,
+        runners=[runner_up(scores[0]) for scores in generated.scores],
     )
+
+
+def runner_up(scores: Any) -> tuple[int, float]:
+    """The second best token, and by how much its logit is smaller than the best one's."""
+    values, tokens = scores.float().topk(2)
+    return int(tokens[1]), min(1e9, float(values[0] - values[1]))
 
 
 def end_tokens(model: Any) -> list[int]:

@@ -1,0 +1,121 @@
+"""Compares what the model builder's graph computes in ONNX Runtime GenAI with what the source computes in transformers, by position.
+
+On the CPU provider, with weights in floating point: what quantization changes is no fault of the graph. A float build that is compared
+whole is run itself; for every other one the builder makes the same graph in float, of all layers or of the first ones, for this alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, hermetic, leash, logits_compare
+from pipeline.workers.logits_compare import Group
+
+_ROOM = 8
+PRECISIONS = {"fp32": "float32", "fp16": "float16"}
+
+
+class Runner:
+    """A model folder, loaded on the CPU provider."""
+
+    def __init__(self, folder: Path) -> None:
+        config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
+        self.context = int(config["context_length"])
+        self.window = int((config["decoder"].get("sliding_window") or {}).get("window_size") or 0)
+        import onnxruntime_genai as og
+
+        told = og.Config(str(folder))
+        told.clear_providers()
+        self.model = og.Model(told)
+
+    def evaluate(self, ids: list[int], prefill: int, scored: Sequence[int]) -> dict[int, Any]:
+        """See logits_compare.Evaluate; where the head is pruned only the last position of each call has logits."""
+        import onnxruntime_genai as og
+
+        params = og.GeneratorParams(self.model)
+        # The cache of a windowed model must have room for the window (0.18.0: "KV cache capacity must be at least local_window_size").
+        length = min(self.context, max(len(ids), self.window) + _ROOM)
+        params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=length)
+        generator = og.Generator(self.model, params)
+        rows = self._append(generator, ids[:prefill], 0, scored)
+        for at in range(prefill, len(ids)):
+            rows |= self._append(generator, ids[at : at + 1], at, scored)
+        return rows
+
+    def _append(self, generator: Any, ids: list[int], past: int, scored: Sequence[int]) -> dict[int, Any]:
+        import numpy as np
+
+        generator.append_tokens(ids)
+        wanted = [at for at in scored if past <= at < past + len(ids)]
+        if not wanted:
+            return {}
+        logits = np.asarray(generator.get_output("logits"))[0]
+        first = past + len(ids) - len(logits)  # the last positions are those that have logits
+        return {at: logits[at - first].astype(np.float32) for at in wanted if at >= first}
+
+
+@contextmanager
+def _built(group: Group, made: Path | None, checkpoint: Path, options: dict[str, Any], words: list[str]) -> Iterator[Path]:
+    """The build itself, or one in float of all layers or of the first ones."""
+    if group.is_whole and made is not None:
+        yield made
+        return
+    from pipeline.workers import ort_build, transformers_logits
+
+    with transformers_logits.first_layers(checkpoint, group.layers, group.of) as source, tempfile.TemporaryDirectory() as folder:
+        pruned = ["prune_lm_head=true"] if group.pruned else []
+        ort_build.build(source, Path(folder), options, [*words, *pruned])
+        ort_build.mend(Path(folder), ort_build.generation_config(source))
+        yield Path(folder)
+
+
+def _compared(group: Group, folder: Path, precision: str, provider: str) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """The figures of a group; of a graph for another provider that the CPU provider cannot run at all, only that it is so."""
+    events.progress("loading the model")
+    try:
+        runner = Runner(folder)
+        found, beyond = logits_compare.compare(group, runner.evaluate, precision, runner.context)
+        errors = [str(run["error"]) for run in found if run.get("error")]
+    except RuntimeError as error:  # the only type that the runtime raises
+        if provider == "cpu":
+            raise
+        found, beyond, errors = [], [], [str(error).strip().splitlines()[0]]
+    if provider != "cpu" and len(errors) >= len(found):
+        return [], [["all lengths", f"the CPU provider does not run the graph for {provider}: {errors[0][:300]}"]]
+    return found, beyond
+
+
+def main() -> None:
+    """`CHECKPOINT REFERENCE FILES OPTIONS WORDS [--model FOLDER]`: options of a float build and the builder's words for it, as JSON."""
+    leash.hold()
+    hermetic.seal()
+    os.environ["GIT_DIR"] = os.devnull  # see ort_build
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("checkpoint", "reference", "files"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("options", type=json.loads)
+    parser.add_argument("words", type=json.loads)
+    parser.add_argument("--model", type=Path)
+    told = parser.parse_args()
+    precision = PRECISIONS[told.options["quantization"]["weights"]]
+    groups, not_checked = logits_compare.read(told.reference)
+    runs: list[dict[str, Any]] = []
+    if told.model is None and len(groups) > 1:
+        groups = groups[:1]  # all layers once more in float would take longer than the build itself
+    for group in groups:
+        with _built(group, told.model, told.checkpoint, told.options, told.words) as folder:
+            found, beyond = _compared(group, folder, precision, told.options["execution_provider"])
+        runs += found
+        not_checked += beyond
+    logits_compare.write(told.files, runs, not_checked, precision)
+
+
+if __name__ == "__main__":
+    main()

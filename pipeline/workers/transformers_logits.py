@@ -1,0 +1,183 @@
+"""Computes logits of the unquantized checkpoint in transformers, in float32, at the positions that show what an artifact computes."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.workers import events, hermetic, layer_prefix, leash, positions_to_check, safetensors_files
+from pipeline.workers.logits_compare import CHECK, LOGITS
+from pipeline.workers.positions_to_check import Check, Run
+
+# Ordinary text: whole sentences are drawn from it again and again in another order, so that long inputs do not just repeat.
+_TEXT = (
+    "The harbour was quiet when the first boats came in, and nobody had lit the lamps.",
+    "In 1869 a chemist wrote sixty-three names on cards and moved them about on a table.",
+    "She folded the letter twice, put it back under the clock and went out to feed the hens.",
+    "A function that calls itself needs a case in which it does not.",
+    "Rain fell on the tin roof all night; by morning the road to the mill was gone.",
+    "The committee will meet on Tuesday at ten to decide who pays for the new bridge.",
+    "Light takes about eight minutes and twenty seconds from the sun to the earth.",
+    "He had never learned to swim, although his father and both his brothers were sailors.",
+    "Mix the flour with a little salt, add two eggs and let the dough rest for an hour.",
+    "What the map called a village turned out to be three houses and a well.",
+    "Every even number greater than two seems to be the sum of two primes.",
+    "The violin had belonged to her grandmother, who sold it in the winter of the war.",
+)
+
+
+def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) -> list[int]:
+    """So many ids: ordinary text in the model's own tokens, or fixed numbers where its tokenizer gives none that the model has."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
+        ids = list(tokenizer(" ".join(_TEXT[:3]))["input_ids"])
+        pieces = [list(tokenizer(f" {text}", add_special_tokens=False)["input_ids"]) for text in _TEXT]
+    except Exception as error:  # the tokenizer is judged elsewhere
+        events.progress(f"the tokenizer gives no tokens ({type(error).__name__}), so fixed numbers are taken")
+        ids, pieces = [], []
+    if not ids or max(max(piece, default=0) for piece in (ids, *pieces)) >= vocabulary or min(map(len, pieces)) == 0:
+        return [(index * 7919 + index * index * 31 + 11) % vocabulary for index in range(count)]
+    state = 1
+    while len(ids) < count:
+        state = (state * 48271) % 2147483647
+        ids += pieces[state % len(pieces)]
+    return [int(token) for token in ids[:count]]
+
+
+@contextmanager
+def first_layers(checkpoint: Path, layers: int, of: int) -> Iterator[Path]:
+    """The checkpoint itself, or a folder with its first layers alone."""
+    if layers == of:
+        yield checkpoint
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        events.progress(f"taking out the first {layers} of {of} layers")
+        layer_prefix.write(checkpoint, Path(folder), layers, of)
+        yield Path(folder)
+
+
+def logits(model: Any, ids: list[int], runs: Sequence[Run], joined: bool) -> list[Any]:
+    """An array (positions x vocabulary, float32) for each run: from one long input where that gives the same, else from each as it is."""
+    if not joined:
+        return [_stepped(model, ids[: run.tokens], run.prefill, run.scored) for run in runs]
+    longest = max(run.tokens for run in runs)
+    wanted = sorted({at for run in runs for at in run.scored})
+    rows = dict(zip(wanted, _forward(model, ids[:longest], None, wanted)[0], strict=True))
+    return [_stack([rows[at] for at in run.scored]) for run in runs]
+
+
+def _stepped(model: Any, ids: list[int], prefill: int, scored: Sequence[int]) -> Any:
+    found, cache = _forward(model, ids[:prefill], None, [at for at in scored if at < prefill])
+    rows = list(found)
+    for at in range(prefill, len(ids)):
+        row, cache = _forward(model, ids[at : at + 1], cache, [0])
+        rows += list(row) if at in scored else []
+    return _stack(rows)
+
+
+def _forward(model: Any, ids: list[int], cache: Any, wanted: list[int]) -> tuple[Any, Any]:
+    """Rows of logits at the wanted positions of this input, and the cache after it."""
+    import torch
+
+    places = torch.tensor(wanted, dtype=torch.long)
+    keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+    told = {"logits_to_keep": places} if keeps and wanted else {}
+    made = model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True, **told)
+    rows = made.logits[0] if told else made.logits[0][places]
+    return rows.float().numpy(), made.past_key_values
+
+
+def _stack(rows: list[Any]) -> Any:
+    import numpy as np
+
+    return np.stack(rows)
+
+
+def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
+    """What to compare, and the configuration as transformers completes it."""
+    from transformers import AutoConfig
+
+    told = {"local_files_only": True, "trust_remote_code": remote_code}
+    config: dict[str, Any] = AutoConfig.from_pretrained(checkpoint, **told).to_dict()
+    shapes = {tensor.name: tensor.shape for tensor in safetensors_files.tensors(checkpoint)}
+    wanted = positions_to_check.check(config, shapes)
+    if wanted.layers < wanted.of:
+        raw = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+        with tempfile.TemporaryDirectory() as folder:
+            cut = layer_prefix.cut_config(raw, wanted.layers, wanted.of)
+            (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8")
+            for code in checkpoint.glob("*.py"):
+                layer_prefix.place(code, Path(folder) / code.name)
+            try:
+                AutoConfig.from_pretrained(folder, **told)
+            except Exception:  # a list for each layer that is not known to be one
+                wanted = positions_to_check.check(config, shapes, divisible=False)
+    return wanted, config
+
+
+def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
+    """Write check.json (what is compared, of which ids) and logits.npz (an array GROUP-RUN for each run)."""
+    import numpy as np
+    import torch
+
+    from pipeline.workers import transformers_generate
+
+    wanted, config = plan(checkpoint, options["remote_code"])
+    told = {"remote_code": options["remote_code"], "float32_below": math.inf}
+    groups = [(wanted.layers, wanted.runs), *([(wanted.of, wanted.whole)] if wanted.whole else [])]
+    count = max(run.tokens for _, runs in groups for run in runs)
+    arrays: dict[str, Any] = {}
+    ids: list[int] = []
+    for number, (layers, runs) in enumerate(groups):
+        events.progress("loading the checkpoint")
+        with first_layers(checkpoint, layers, wanted.of) as folder, torch.inference_mode():
+            model = transformers_generate.load(folder, told)
+            rows = model.get_input_embeddings().weight.shape[0]
+            ids = ids or token_ids(checkpoint, count, min(rows, config.get("vocab_size") or rows), options["remote_code"])
+            events.progress("computing logits")
+            found = logits(model, ids, runs, wanted.joined)
+            arrays |= {f"{number}-{place}": array for place, array in enumerate(found)}
+            del model
+    np.savez(files / LOGITS, **arrays)
+    said = {
+        "of": wanted.of,
+        "joined": wanted.joined,
+        "ids": ids,
+        "groups": [
+            {"layers": layers, "pruned": positions_to_check.needs_pruned_head(runs, config), "runs": [asdict(run) for run in runs]}
+            for layers, runs in groups
+        ],
+        "not_checked": [list(one) for one in wanted.not_checked],
+    }
+    (files / CHECK).write_text(json.dumps(said) + "\n", encoding="utf-8")
+    events.result(layers=wanted.layers, of=wanted.of, inputs=[run.tokens for run in wanted.runs], not_checked=said["not_checked"])
+
+
+def main() -> None:
+    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
+    leash.hold()
+    hermetic.seal()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("files", type=Path)
+    parser.add_argument("options", type=json.loads)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as modules:
+        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+        events.progress("importing transformers")
+        compute(told.checkpoint, told.files, told.options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Compares small models in one process, since its imports take longer than they do: reads a request on stdin, writes findings to a file.
+
+`{"found": FILE, "cases": [[NAME, FOLDER, RUNTIME, BUDGET], ...]}`; a budget below what a model takes has it compared by its first layers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.backends import ort_words
+from pipeline.workers import hermetic, logits_compare, openvino_export, openvino_logits, ort_logits, positions_to_check, transformers_logits
+from pipeline.workers.logits_compare import Group
+
+FLOAT = {"weights": "fp32", "shared_embeddings": None}
+ORT = {"execution_provider": "cpu", "quantization": FLOAT, "graph_capture": None, "remote_code": False}
+
+
+def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dict[str, Any]:
+    """The figures of all runs, as the worker of the runtime measures them."""
+    positions_to_check.BUDGET = budget
+    reference, export = folder / "reference", folder / "export"
+    for one in (reference, export):
+        one.mkdir()
+    transformers_logits.compute(checkpoint, reference, {"remote_code": False})
+    groups, not_checked = logits_compare.read(reference)
+    runs: list[dict[str, Any]] = []
+    if runtime == "openvino" and any(group.is_whole for group in groups):
+        openvino_export.export(checkpoint, export, False)
+
+    def of_openvino(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+        with openvino_logits._exported(group, export, checkpoint, False) as made:
+            return logits_compare.compare(group, openvino_logits.Runner(made).evaluate, "float32")
+
+    def of_ort(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+        with ort_logits._built(group, None, checkpoint, ORT, list(ort_words.extra_options(ORT))) as made:
+            return ort_logits._compared(group, made, "float32", "cpu")
+
+    for group in groups:
+        found, beyond = (of_openvino if runtime == "openvino" else of_ort)(group)
+        runs += found
+        not_checked += beyond
+    return {"runs": runs, "not_checked": not_checked, "precision": "float32"}
+
+
+def main() -> None:
+    hermetic.seal()
+    told = json.loads(sys.stdin.read())
+    found = []
+    for _, checkpoint, runtime, budget in told["cases"]:
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(compared(Path(checkpoint), runtime, budget, Path(folder)))
+    Path(told["found"]).write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Full-precision builds answer as their source does; what lowers that has a reason, and rounding is no difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline import agreement
+from pipeline.recipe import Golden, OpenVINO
+from pipeline.stages.judging import Answer, judge
+
+SOURCE = Answer((5, 6, 7, 8, 2), "one", ended=True, runners=((9, 3.0), (9, 2.0), (4, 0.004), (9, 5.0), (9, 9.0)))
+GOLDEN = Golden.model_validate({"raw": "x", "matches": ".", "ends": False})
+
+
+def test_full_precision_shares_all_tokens_unless_the_recipe_says_why_not() -> None:
+    assert [agreement.least(weights, 0, None) for weights in ("fp32", "fp16", "bf16", "int8", "int4")] == [4096, 4096, 4096, 0, 0]
+    assert agreement.least("fp16", 3, "its norms overflow") == 3
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tie", "passes"),
+    [
+        ((5, 6, 4, 1, 2), 0.01, True),  # the second best, as good as the best
+        ((5, 6, 3, 1, 2), 0.01, False),  # another token
+        ((5, 6, 4, 1, 2), 0.001, False),  # farther than rounding goes
+        ((5, 9, 4, 1, 2), 0.01, False),
+        ((5, 6, 4, 1, 2), 0.0, False),
+    ],
+)
+def test_only_a_near_tie_of_the_sources_two_best_tokens_may_go_either_way(tokens: tuple[int, ...], tie: float, passes: bool) -> None:
+    verdict = judge(GOLDEN, Answer(tokens, "other", ended=True), SOURCE, agreement.ALL, tie)
+    assert verdict.passed is passes
+    assert verdict.agreement.near_tie == (0.004 if passes else None)
+
+
+def test_rounding_excuses_no_quantized_weights_and_more_where_either_side_rounds_more() -> None:
+    assert agreement.tie("int8", "float32") == 0.0
+    assert agreement.tie("fp32", "float32") < agreement.tie("fp16", "float32") < agreement.tie("fp16", "bfloat16")
+
+
+def test_a_build_without_a_reason_dumps_as_it_always_did() -> None:
+    told: dict[str, Any] = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
+    assert OpenVINO.model_validate(told).model_dump(mode="json") == {**told, "min_agreement": 0}
