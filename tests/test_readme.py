@@ -83,7 +83,8 @@ def test_the_list_that_is_shown_is_that_of_our_recipes(tmp_path: Path) -> None:
 def test_the_recipe_that_is_shown_is_well_formed_and_its_typing_error_is_answered_as_shown(tmp_path: Path) -> None:
     recipe = block("# yaml-language-server")
     (tmp_path / "recipes").mkdir()
-    shutil.copyfile(ROOT / "dodo.py", tmp_path / "dodo.py")
+    for name in ("dodo.py", "pyproject.toml"):  # the tasks and the commands, as in a checkout
+        shutil.copyfile(ROOT / name, tmp_path / name)
     path = tmp_path / "recipes" / "phi3.yaml"
 
     def lint() -> subprocess.CompletedProcess[str]:
