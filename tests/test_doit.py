@@ -156,7 +156,7 @@ def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_pa
     empty.write(recipe(builds=BUILDS))
     empty.add_model(built.recipes / "model")
     last = empty.build("plan").splitlines()[-1]
-    assert re.fullmatch(r"13 steps, about \d+ [kM]B to download, \d+ [kM]B of disk, [\d.]+ [MG]B of memory for the largest", last)
+    assert re.fullmatch(r"15 steps, about \d+ [kM]B to download, \d+ [kM]B of disk, [\d.]+ [MG]B of memory for the largest", last)
 
 
 def test_cleaning_a_build_takes_its_package_and_keeps_the_store(copy: Bench) -> None:
