@@ -1,10 +1,13 @@
 """Compares small models in one process, since its imports take longer than they do: reads a request on stdin, writes findings to a file.
 
 `{"found": FILE, "cases": [[NAME, FOLDER, RUNTIME, BUDGET], ...]}`; a budget below what a model takes has it compared by its first layers.
+RUNTIME is openvino or onnxruntime-genai; optimum and builder are what these tools make by themselves, with nothing of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -39,8 +42,25 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dic
         with ort_logits._built(group, None, checkpoint, ORT, list(ort_words.extra_options(ORT))) as made:
             return ort_logits._compared(group, made, "float32", "cpu")
 
+    def of_builder(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+        from onnxruntime_genai.models import builder
+
+        with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(io.StringIO()):
+            told = builder.parse_extra_options(None, str(checkpoint), str(export), "fp32", "cpu", cache, [])
+            builder.create_model(None, str(checkpoint), str(export), "fp32", "cpu", cache, **told)
+        return ort_logits._compared(group, export, "float32", "cpu")
+
+    def of_optimum(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+        from optimum.exporters.openvino.convert import export_from_model
+
+        model = openvino_export.load(checkpoint, False)
+        told = {"task": "text-generation-with-past", "stateful": True, "preprocessors": [], "patch_16bit_model": True}
+        export_from_model(model, export, device="cpu", **told)
+        return logits_compare.compare(group, openvino_logits.Runner(export).evaluate, "float32")
+
+    measures = {"openvino": of_openvino, "onnxruntime-genai": of_ort, "builder": of_builder, "optimum": of_optimum}
     for group in groups:
-        found, beyond = (of_openvino if runtime == "openvino" else of_ort)(group)
+        found, beyond = measures[runtime](group)
         runs += found
         not_checked += beyond
     return {"runs": runs, "not_checked": not_checked, "precision": "float32"}
