@@ -58,7 +58,7 @@ FLOORS = (
     ("store", "session"),
     ("version",),
     ("process", "document", "wording"),
-    ("maker", "survey", "files", "contents", "pickles", "diagnostics", "syntax"),
+    ("maker", "crash", "survey", "files", "contents", "pickles", "diagnostics", "syntax"),
     ("manifest", "step", "fields"),
     ("recipe",),
     ("quantization", "npu_options", "npulib_options", "ort_options", "ort_folders", "publishing"),
