@@ -59,8 +59,8 @@ class Run(Options, DoitRun):  # type: ignore[misc]
                 return 0
             kitchen.foresee(self.sel_tasks)
             kitchen.supply(self.sel_tasks)
-            kitchen.check(self.sel_tasks)
-            return int(super()._execute(*args, **options))
+            kitchen.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
+            return kitchen.reporter.code(int(super()._execute(*args, **options)))
         finally:
             kitchen.session.children.stop()
 

@@ -137,6 +137,36 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
     return expected
 
 
+def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
+    """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
+
+    A source that does not answer is asked once for all of its builds.
+    """
+    silent: dict[str, Failure] = {}
+    found: list[tuple[Step, Failure]] = []
+    wanted = [*((one.package, (one,), ()) for one in builds), *((one.step, one.builds, (one,)) for one in apart)]
+    for step, ways, by_itself in wanted:
+        try:
+            if step.kind not in _READ_NO_CHECKPOINT and not session.store.has(step):
+                _hear_of(ways[0], session, silent)
+            check(() if by_itself else ways, session, by_itself)
+        except Failure as failure:
+            found.append((step, failure))
+    return found
+
+
+def _hear_of(build: Build, session: Session, silent: dict[str, Failure]) -> None:
+    """Ask what a build's checkpoint is; a source that is `silent` already is not asked again."""
+    key = build.checkpoint.key
+    if key not in silent:
+        try:
+            survey_of(build, session, ask=True)
+        except Failure as failure:
+            silent[key] = failure
+    if key in silent:
+        raise silent[key]
+
+
 def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Iterable[str]]) -> tuple[str, ...]:
     """Why none of the builds of a way can be made: of every way for which that is so, each reason once."""
     found: dict[str, None] = {}

@@ -27,13 +27,13 @@ def task(name: str, actions: bool = True) -> Any:
     return SimpleNamespace(name=name, actions=["act"] if actions else [])
 
 
-def failure(text: str, report: bool = True) -> Any:
+def failure(text: str, report: bool = True, name: str = "TaskFailed") -> Any:
     """As much of doit's failure as a reporter looks at."""
-    return SimpleNamespace(report=report, get_msg=lambda: text)
+    return SimpleNamespace(report=report, get_msg=lambda: text, get_name=lambda: name)
 
 
 def reporter(stream: io.StringIO, table: Group | None = None) -> Reporter:
-    made = Reporter(stream, lambda selected, seconds, total_s: table)
+    made = Reporter(stream, lambda selected, spans, total_s: table)
     made.initialize({}, [])
     return made
 
@@ -74,6 +74,28 @@ def test_a_failure_is_shown_whole_and_what_it_keeps_from_running_is_not_shown() 
         r"\S+ \.\. export:tiny\n\S+ FAILED export:tiny\n\S+ export of tiny: it broke\n  what to do: mend it\n",
         text,
     )
+
+
+def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> None:
+    stream = io.StringIO()
+    told = reporter(stream)
+    told.add_failure(task("validate:a"), failure("the answer is wrong\n  what to do: look"))
+    told.add_failure(task("package:a"), failure("not tried: validate:a failed", name="NotTried"))
+    told.complete_run()
+    assert stream.getvalue().splitlines()[3][9:] == "-- package:a  not tried: validate:a failed"
+    assert stream.getvalue().splitlines()[4:] == ["FAILED validate:a", "the answer is wrong", "  what to do: look"]
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [(["TaskFailed", "NotTried"], 1), (["TaskFailed", "UnmetDependency"], 1), (["TaskFailed", "TaskError"], 2)],
+    ids=["failed", "unmet", "broke"],
+)
+def test_only_what_broke_without_a_sentence_is_exit_code_2(names: list[str], code: int) -> None:
+    told = reporter(io.StringIO())
+    for name in names:
+        told.add_failure(task(name), failure("it failed", name=name))
+    assert told.code(2) == code
 
 
 @pytest.mark.parametrize("quiet", [task("overview"), task("build", actions=False)], ids=lambda one: one.name)
