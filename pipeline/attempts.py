@@ -32,6 +32,11 @@ class Attempts:
                 if step.key not in kept:
                     self._refused.setdefault(step.key, failure)
 
+    def tries(self, task: Any) -> bool:
+        """Whether a task of doit is not refused, and nothing that it needs has failed."""
+        step = (task.meta or {}).get("step")
+        return not self._why_not(task) and not (step and step.key in self._refused)
+
     def step(self, step: Step, task: Any, work: Callable[[], object]) -> TaskFailed | None:
         """Carry out the task of a step."""
         refusal = self._refused.get(step.key)
@@ -45,8 +50,7 @@ class Attempts:
 
     def task(self, task: Any, work: Callable[[], object]) -> TaskFailed | None:
         """Carry out a task of doit, unless a task that it needs has failed."""
-        roots = tuple(dict.fromkeys(root for needed in task.setup_tasks for root in self._roots.get(needed, ())))
-        if roots:
+        if roots := self._why_not(task):
             self._roots[task.name] = roots
             return NotTried(_not_tried(roots))
         try:
@@ -58,6 +62,9 @@ class Attempts:
             self._roots[task.name] = (task.name,)
             raise
         return None
+
+    def _why_not(self, task: Any) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(root for needed in task.setup_tasks for root in self._roots.get(needed, ())))
 
     def roots(self, build: Build, names: dict[str, str]) -> tuple[str, ...]:
         """The tasks whose failure has kept a build from being made."""

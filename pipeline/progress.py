@@ -32,15 +32,22 @@ class _Running:
 class Reporter:
     """doit's reporter: told of tasks by doit and of progress by the stages, from any thread.
 
-    `summary` is asked for the closing table once all is done: rows of text for the builds that were selected.
+    `summary` is asked for the closing table once all is done: rows of text for the builds that were selected; `tries` tells whether
+    a task that doit starts is really tried.
     """
 
     desc = "live view on a terminal, plain lines elsewhere"
 
-    def __init__(self, stream: TextIO, summary: Callable[[list[str], dict[str, tuple[float, float]], float], Group | None]) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        summary: Callable[[list[str], dict[str, tuple[float, float]], float], Group | None],
+        tries: Callable[[Any], bool] = lambda task: True,
+    ) -> None:
         # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
         self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary
+        self._tries = tries
         self._running: dict[str, _Running] = {}
         self._spans: dict[str, tuple[float, float]] = {}
         self._failed: list[tuple[str, str]] = []
@@ -82,7 +89,7 @@ class Reporter:
 
     def execute_task(self, task: Any) -> None:
         """Called when a task starts."""
-        if not task.actions or task.name.startswith("_") or task.name == "overview":
+        if not task.actions or task.name.startswith("_") or task.name == "overview" or not self._tries(task):
             return
         with self._lock:
             self._running[task.name] = _Running(task.name, time.monotonic())

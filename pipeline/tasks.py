@@ -110,11 +110,11 @@ class Kitchen:
     def __init__(self, workspace: Workspace, stream: TextIO) -> None:
         self.workspace = workspace
         self.names = selection.names(workspace.plan)
-        self.reporter = Reporter(stream, self._summary)
+        self.attempts = Attempts()
+        self.reporter = Reporter(stream, self._summary, self.attempts.tries)
         children = Children()
         self.remote = Remote(workspace.store, children)
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
-        self.attempts = Attempts()
         self._checked: tuple[list[Build], list[Asked]] = ([], [])
         self._keeps_going = False
 

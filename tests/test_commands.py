@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from doit.cmdparse import CmdOption, CmdParse
 
-from pipeline import cli, commands, release_commands
+from pipeline import cli, commands, release_commands, selection
 from pipeline.errors import Failure
+from pipeline.plan import Plan
 from tests.bench import Bench, recipe
 from tests.fakes import HUB
 from tests.packed import pack
@@ -139,3 +140,28 @@ def test_artifacts_that_cannot_be_looked_into_are_named(bench: Bench, words: lis
         f"ERROR: the artifacts folder {bench.artifacts} cannot be read: Too many levels of symbolic links\n"
         "  what to do: set PIPELINE_ARTIFACTS to a folder of your own\n"
     )
+
+
+GROUPS = ("sign", "build", "convert", "validate", "publish")
+KNOWN = [*GROUPS, *(f"{group}:phi3-{end}" for group in GROUPS for end in ("int4-openvino", "int8-openvino", "int4-genai")), "download:phi3"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["phi3-int4-openvino"], "perhaps build:phi3-int4-openvino"),
+        (["build:phi3-int4"], "perhaps build:phi3-int4-openvino or build:phi3-int4-genai"),
+        (["build", "phi3-int4-openvino"], "`doit build:phi3-int4-openvino`, with a colon: `build` alone is all of it"),
+        (["sign", "phi3-int4-genai"], "`doit sign:phi3-int4-genai`, with a colon: `sign` alone is all of it"),
+        (["build", "phi3-int4-openvin"], "perhaps build:phi3-int4-openvino or build:phi3-int8-openvino"),
+        (["phi3"], "perhaps build:phi3-int4-openvino or build:phi3-int8-openvino or build:phi3-int4-genai"),
+        (["comvert:phi3-int8-openvino"], "perhaps convert:phi3-int8-openvino"),
+        (["download:phy3"], "perhaps download:phi3"),
+        (["nonsense"], "`doit list` shows the builds"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_name_is_answered_with_a_build_or_with_a_task_of_its_own_group(words: list[str], hint: str) -> None:
+    with pytest.raises(Failure) as caught:
+        selection.expanded(words, KNOWN, Plan(()))
+    assert caught.value.remedy == hint
