@@ -130,7 +130,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
             "this machine cannot make all that was asked", details=reasons, remedy="install what is named, or leave those builds out"
         )
     consent.refuse_code(missing(todo, session.store, apart))
-    if reasons := _against(read, lambda build: _misfits(build, session)):
+    if reasons := _against(read, lambda build: misfits(build, session, ask=True)):
         raise Failure("the recipe does not fit the model", details=reasons, remedy="change these options in the recipe")
     expected = forecast(todo, session, ask=False, apart=apart)
     check_room(expected, session.store)
@@ -177,9 +177,13 @@ def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Itera
     return tuple(found)
 
 
-def _misfits(build: Build, session: Session) -> tuple[str, ...]:
-    """Why a build's options do not fit its checkpoint, as far as that is known."""
-    survey = survey_of(build, session, ask=True)
+def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
+    """Why a build's options do not fit its checkpoint, as far as that is known: a source elsewhere is asked only if `ask`.
+
+    Raises:
+        Failure: the source does not answer, or is no whole checkpoint.
+    """
+    survey = survey_of(build, session, ask=ask)
     options = build.asked.options
     if survey is None:
         return tuple(_untemplated(build, session))

@@ -262,5 +262,5 @@ class Kitchen:
 
 _CLEANING = """nothing was removed: say what to clean
   doit clean build:NAME      takes a package away; the store keeps what it is made of
-  doit clean convert:NAME    forgets one result, so that the next build makes it again
+  doit clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
   doit prune                 frees what no recipe reaches"""

@@ -153,7 +153,7 @@ KNOWN = [*GROUPS, *(f"{group}:phi3-{end}" for group in GROUPS for end in ("int4-
         (["build:phi3-int4"], "perhaps build:phi3-int4-openvino or build:phi3-int4-genai"),
         (["build", "phi3-int4-openvino"], "`doit build:phi3-int4-openvino`, with a colon: `build` alone is all of it"),
         (["sign", "phi3-int4-genai"], "`doit sign:phi3-int4-genai`, with a colon: `sign` alone is all of it"),
-        (["build", "phi3-int4-openvin"], "perhaps build:phi3-int4-openvino or build:phi3-int8-openvino"),
+        (["build", "phi3-int4-openvin"], "perhaps build:phi3-int4-openvino"),
         (["phi3"], "perhaps build:phi3-int4-openvino or build:phi3-int8-openvino or build:phi3-int4-genai"),
         (["comvert:phi3-int8-openvino"], "perhaps convert:phi3-int8-openvino"),
         (["download:phy3"], "perhaps download:phi3"),
