@@ -145,19 +145,14 @@ class _Builder:
             self.refuse(node.span, "merge keys are not part of a recipe", "Write the fields out where they are needed.")
             bad = True
         elif not event.style and not name:
-            self.refuse(*self.keyless(node.span))
+            mapping.bad = True  # only a `?` has an empty key, and it was meant as text
+            before = self.lines[node.span.line][: node.span.column].rstrip()
+            self.refuse(Span(node.span.line, len(before) - 1, len(before)) if before.endswith("?") else node.span, *QUESTION)
             return _Key(None, node.span, True)
         elif not event.style and (kind := _reads_as(name)):
             self.refuse(node.span, f"the key {quoted(name)} is {kind} to YAML", f'Put it in quotes, "{name}", or choose another.')
             bad = True
         return _Key(name, node.span, bad)
-
-    def keyless(self, span: Span) -> tuple[Span, str, str]:
-        """What is wrong where a key is empty: a `?` that is meant as text, or a `:` with nothing before it."""
-        before = self.lines[span.line][: span.column].rstrip()
-        if before.endswith("?"):
-            return Span(span.line, len(before) - 1, len(before)), *QUESTION
-        return span, "a key is missing here", "Write one before the `:`."
 
     def valued(self, node: Node, event: Any, what: str, span: Span | None = None) -> Node:
         """A node with its plain scalar read: numbers, true and false; the rest of YAML 1.1's readings refused."""
