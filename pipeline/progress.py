@@ -108,7 +108,8 @@ class Reporter:
             return
         text = str(fail.get_msg()).strip()
         if fail.get_name() in _NOT_TRIED:
-            self._line(f"-- {task.name}  {text}", style="yellow")
+            if task.name in self._selected:  # what lies between it and the failure goes without saying
+                self._line(f"-- {task.name}  {text}", style="yellow")
             return
         self._broke |= fail.get_name() != "TaskFailed"
         self._line(f"FAILED {task.name}", style="bold red")

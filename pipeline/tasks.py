@@ -146,7 +146,7 @@ class Kitchen:
         refused = preflight.refusals(builds, self.session, apart) if self._keeps_going else []
         out = {step.key for step, _ in refused}
         left = [one for one in builds if one.package.key not in out], [one for one in apart if one.step.key not in out]
-        if not any(left):  # nothing goes on: refused as one
+        if len(refused) == 1 and not any(left):  # there is nothing else that could go on
             left = builds, apart
         else:
             everything = (*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1]))

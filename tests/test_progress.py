@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,9 +33,9 @@ def failure(text: str, report: bool = True, name: str = "TaskFailed") -> Any:
     return SimpleNamespace(report=report, get_msg=lambda: text, get_name=lambda: name)
 
 
-def reporter(stream: io.StringIO, table: Group | None = None) -> Reporter:
+def reporter(stream: io.StringIO, table: Group | None = None, selected: Sequence[str] = ()) -> Reporter:
     made = Reporter(stream, lambda selected, spans, total_s: table)
-    made.initialize({}, [])
+    made.initialize({}, list(selected))
     return made
 
 
@@ -78,11 +79,12 @@ def test_a_failure_is_shown_whole_and_what_it_keeps_from_running_is_not_shown() 
 
 def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> None:
     stream = io.StringIO()
-    told = reporter(stream)
+    told = reporter(stream, selected=["build:a"])
     told.add_failure(task("validate:a"), failure("the answer is wrong\n  what to do: look"))
-    told.add_failure(task("package:a"), failure("not tried: validate:a failed", name="NotTried"))
+    for name in ("package:a", "build:a"):
+        told.add_failure(task(name), failure("not tried: validate:a failed", name="NotTried"))
     told.complete_run()
-    assert stream.getvalue().splitlines()[3][9:] == "-- package:a  not tried: validate:a failed"
+    assert stream.getvalue().splitlines()[3][9:] == "-- build:a  not tried: validate:a failed"
     assert stream.getvalue().splitlines()[4:] == ["FAILED validate:a", "the answer is wrong", "  what to do: look"]
 
 
