@@ -1,6 +1,6 @@
 """doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune, compare.
 
-Commands and options of doit that would do nothing here, because truth is in the store, are refused.
+Options of doit that would do nothing here, because truth is in the store, are refused.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
-from doit.cmd_forget import Forget as DoitForget
 from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
 from rich.console import Console
 
-from pipeline import compare, files, housekeeping, overview, reach, schema, selection
+from pipeline import compare, files, housekeeping, linting, overview, preflight, reach, schema, selection
 from pipeline.cli import Options, Ours, open_kitchen, told
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest
 from pipeline.plan import Build
 from pipeline.progress import count_text, size_text
+from pipeline.session import Session
 from pipeline.tasks import Kitchen
 from pipeline.workspace import artifacts_folder, open_workspace, recipes_folder
 
@@ -34,6 +34,7 @@ _PLAN_ONLY = {
     "default": False,
     "help": "of publish: only say what would change on the hub",
 }
+_OF_TASKS = ("status", "private", "list_deps", "template")  # options of doit's own list, which say nothing of builds
 _DRY_RUN = {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, "help": "only say what would be removed"}
 _YES = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "drop packages without asking"}
 _ALL_RECIPES = {
@@ -67,10 +68,10 @@ class Run(Options, DoitRun):  # type: ignore[misc]
                 return 0
             kitchen.foresee(self.sel_tasks)
             kitchen.supply(self.sel_tasks)
-            kitchen.check(self.sel_tasks)
+            kitchen.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
             if self.sel_tasks != ["overview"]:
                 reach.record(kitchen.workspace.plan, kitchen.workspace.recipes, kitchen.workspace.store)
-            return int(super()._execute(*args, **options))
+            return kitchen.reporter.code(int(super()._execute(*args, **options)))
         finally:
             kitchen.session.children.stop()
 
@@ -101,15 +102,18 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
 
 
 class List(DoitList):  # type: ignore[misc]
-    """`doit list`: every build, one line each; `--all` and task names as in doit."""
+    """`doit list`: every build, one line each, with --quiet its name; `--all`, task names and other options as in doit."""
 
     doc_purpose = "list the builds (--all: every task)"
 
     @wraps(DoitList._execute)
-    def _execute(self, subtasks: bool = False, pos_args: Any = None, **options: Any) -> int:
-        if subtasks or pos_args:
-            return int(super()._execute(subtasks=subtasks, pos_args=pos_args, **options))
+    def _execute(self, subtasks: bool = False, pos_args: Any = None, quiet: bool = False, **options: Any) -> int:
+        if subtasks or pos_args or any(options[name] for name in _OF_TASKS):
+            return int(super()._execute(subtasks=subtasks, pos_args=pos_args, quiet=quiet, **options))
         workspace = _kitchen(self).workspace
+        if quiet:  # also what completion in a shell asks for
+            print("\n".join(f"build:{build.name}" for build in workspace.plan.builds))
+            return 0
         print(overview.builds(workspace.plan, workspace.store))
         return 0
 
@@ -122,7 +126,13 @@ class Plan(Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        print(overview.plan_text(selection.builds_named(args, kitchen.workspace.plan), kitchen.session, kitchen.names))
+        builds = selection.builds_named(args, kitchen.workspace.plan)
+        print(text := overview.plan_text(builds, kitchen.session, kitchen.names))
+        try:
+            preflight.check([build for build in builds if args or build.cannot is None], kitchen.session)
+        except Failure as failure:
+            print("this would be refused before any work" if str(failure) in text else f"this would be refused before any work: {failure}")
+            return 1
         return 0
 
 
@@ -133,12 +143,15 @@ class Lint(Ours):
     doc_usage = ""
 
     def _do(self, params: Any, args: list[str]) -> int:
-        plan = open_workspace().plan
+        workspace = open_workspace()
+        linting.check(workspace, Session(workspace.store))
+        plan = workspace.plan
         recipes = {build.asked.recipe for build in plan.builds}
         is_ = "is" if len(recipes) == 1 else "are"
         print(f"{count_text(len(recipes), 'recipe')} with {count_text(len(plan.builds), 'build')} {is_} well formed")
         for build in plan.builds:
-            for remark in filter(None, (build.asked.source.remark(), build.asked.options.remark())):
+            cannot = f"cannot be made on this machine: {build.cannot}" if build.cannot else ""
+            for remark in filter(None, (build.asked.source.remark(), build.asked.options.remark(), cannot)):
                 print(f"  {build.name}: {remark}")
         return 0
 
@@ -202,33 +215,6 @@ def _consents(packages: list[str], recipes: Path) -> bool:
         raise Failure(what, details=tuple(packages), remedy=remedy)
     print("\n".join((f"{what}:", *(f"    {name}" for name in packages))))
     return input("drop them? [y/N] ").strip().lower() in ("y", "yes")
-
-
-class Forget(Ours):
-    """`doit forget`, refused"""
-
-    doc_purpose = "refused: nothing is remembered but what is in the store; see `doit clean`"
-    doc_usage = "[TASK ...]"
-    cmd_options = DoitForget.cmd_options
-
-    def _do(self, params: Any, args: list[str]) -> int:
-        raise Failure(
-            "doit remembers nothing that it could forget: what is made is in the store",
-            remedy=f"`doit clean {' '.join(args) or 'NAME'}` forgets a result, so that the next build makes it again",
-        )
-
-
-class Ignore(Ours):
-    """`doit ignore`, refused"""
-
-    doc_purpose = "refused: a build has no step that it could do without"
-    doc_usage = "TASK ..."
-
-    def _do(self, params: Any, args: list[str]) -> int:
-        raise Failure(
-            "nothing can be ignored: a package is made of all its steps",
-            remedy="name the builds that you want, or take the others out of their recipe",
-        )
 
 
 class Compare(Ours):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pipeline.diagnostics import Span
-from pipeline.syntax import LINE_ENDS, Problem, decoded, syntax
+from pipeline.syntax import LINE_ENDS, QUESTION, Problem, decoded, syntax
 from pipeline.terms import quoted
 
 DEEPEST = 24  # levels; a recipe has at most seven
@@ -162,6 +162,11 @@ class _Builder:
         if not event.style and name == "<<":
             self.refuse(node.span, "merge keys are not part of a recipe", "Write the fields out where they are needed.")
             bad = True
+        elif not event.style and not name:
+            mapping.bad = True  # only a `?` has an empty key, and it was meant as text
+            before = self.lines[node.span.line][: node.span.column].rstrip()
+            self.refuse(Span(node.span.line, len(before) - 1, len(before)) if before.endswith("?") else node.span, *QUESTION)
+            return _Key(None, node.span, True)
         elif not event.style and (kind := _reads_as(name)):
             self.refuse(node.span, f"the key {quoted(name)} is {kind} to YAML", f'Put it in quotes, "{name}", or choose another.')
             bad = True

@@ -38,6 +38,14 @@ class Loaded:
             node = node.value[name].node
         return _diagnostic(self.path, self.text, node.span, what, help_)
 
+    def at_key(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:
+        """As `at`, about the field's name: where a value has many lines, it says better which is meant."""
+        *before, last = place
+        node = self.root
+        for name in before:
+            node = node.value[name].node
+        return _diagnostic(self.path, self.text, node.value[last].key, what, help_)
+
 
 @dataclass(frozen=True)
 class _Read:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import files, manifest, preflight
+from pipeline import files, preflight
+from pipeline import manifest as manifests
 from pipeline.errors import Failure
 from pipeline.manifest import PackageManifest, StepRecord
 from pipeline.plan import Build, Plan
@@ -19,6 +20,7 @@ from pipeline.session import Session
 from pipeline.step import Step
 from pipeline.store import Store
 
+_LONGEST = 60  # characters of an answer in the closing table
 _HINT = """
   doit plan NAME...        what a build would do, and what it would take
   doit build:NAME          make one build, down to its package
@@ -167,22 +169,31 @@ def _short(value: Any) -> str:
 # --- at the end of a run ------------------------------------------------------------------------------------------
 
 
-def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], seconds: dict[str, float], total_s: float) -> Group | None:
-    """Build, what ran, time, size, answer; None if no build was asked for."""
+def summary(
+    chosen: Iterable[Build],
+    store: Store,
+    names: dict[str, str],
+    spans: Mapping[str, tuple[float, float]],
+    total_s: float,
+    failed: Callable[[Build], tuple[str, ...]],
+) -> Group | None:
+    """Build, what ran, time, size, answer, failed builds last with what failed; None if no build was asked for.
+
+    A build's time is that in which any of its steps ran: `spans` has their starts and ends, in seconds.
+    """
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("build", "steps run", "time", "size", "answer"):
         table.add_column(title, overflow="fold")
-    for build in chosen:
+    rows = [(_good(build, store), build) for build in chosen]
+    for manifest, build in sorted(rows, key=lambda row: row[0] is None):
         steps = [names[step.key] for step in build.package.closure()]
-        ran = [name for name in steps if name in seconds]
-        manifest = read_manifest(build.name, store)
-        good = manifest is not None and store.is_published(build.package, build.name)
+        ran = [spans[name] for name in steps if name in spans]
         table.add_row(
             build.name,
             f"{len(ran)} of {len(steps)}",
-            clock_text(sum(seconds[name] for name in ran)),
-            size_text(files.size_bytes(store.package(build.name))) if good else "-",
-            Text(manifest.verdicts[0].answer.strip()[:60] if manifest and good else "not built", style="" if good else "red"),
+            clock_text(_covered(ran)) if ran else "-",
+            size_text(files.size_bytes(store.package(build.name))) if manifest else "-",
+            _answer(manifest) if manifest else Text(_not_built(failed(build)), style="red"),
         )
     if not table.row_count:
         return None
@@ -190,7 +201,30 @@ def summary(chosen: Iterable[Build], store: Store, names: dict[str, str], second
     return Group(table, Text(f"{clock_text(total_s)} in all; packages are in {store.root / 'packages'}"))
 
 
+def _good(build: Build, store: Store) -> PackageManifest | None:
+    return read_manifest(build.name, store) if store.is_published(build.package, build.name) else None
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of these spans lasted: those that overlap count once."""
+    covered, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return covered
+
+
+def _answer(manifest: PackageManifest) -> Text:
+    """The first answer in one line, cut with an ellipsis where it is too long or the terminal too narrow."""
+    answer = " ".join(manifest.verdicts[0].answer.split())
+    return Text(answer if len(answer) <= _LONGEST else f"{answer[: _LONGEST - 1]}…", no_wrap=True, overflow="ellipsis")
+
+
+def _not_built(failed: tuple[str, ...]) -> str:
+    return f"not built: {' and '.join(failed)} failed" if failed else "not built"
+
+
 def read_manifest(name: str, store: Store) -> PackageManifest | None:
     """The manifest in a package; None if there is no such package."""
     package = store.package(name)
-    return manifest.read(package) if manifest.file_in(package).exists() else None
+    return manifests.read(package) if manifests.file_in(package).exists() else None

@@ -152,12 +152,42 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
             "this machine cannot make all that was asked", details=reasons, remedy="install what is named, or leave those builds out"
         )
     consent.refuse_code(missing(todo, session.store, apart))
-    if reasons := _against(read, lambda build: _misfits(build, session)):
+    if reasons := _against(read, lambda build: misfits(build, session, ask=True)):
         raise Failure("the recipe does not fit the model", details=reasons, remedy="change these options in the recipe")
     to_copy = [build for build in builds if not session.store.is_published(build.package, build.name)]
     expected = forecast(to_copy, session, ask=False, apart=apart)
     check_room(expected, session.store)
     return expected
+
+
+def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
+    """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
+
+    A source that does not answer is asked once for all of its builds.
+    """
+    silent: dict[str, Failure] = {}
+    found: list[tuple[Step, Failure]] = []
+    wanted = [*((one.package, (one,), ()) for one in builds), *((one.step, one.builds, (one,)) for one in apart)]
+    for step, ways, by_itself in wanted:
+        try:
+            if step.kind not in _READ_NO_CHECKPOINT and not session.store.has(step):
+                _hear_of(ways[0], session, silent)
+            check(() if by_itself else ways, session, by_itself)
+        except Failure as failure:
+            found.append((step, failure))
+    return found
+
+
+def _hear_of(build: Build, session: Session, silent: dict[str, Failure]) -> None:
+    """Ask what a build's checkpoint is; a source that is `silent` already is not asked again."""
+    key = build.checkpoint.key
+    if key not in silent:
+        try:
+            survey_of(build, session, ask=True)
+        except Failure as failure:
+            silent[key] = failure
+    if key in silent:
+        raise silent[key]
 
 
 def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Iterable[str]]) -> tuple[str, ...]:
@@ -170,9 +200,13 @@ def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Itera
     return tuple(found)
 
 
-def _misfits(build: Build, session: Session) -> tuple[str, ...]:
-    """Why a build's options do not fit its checkpoint, as far as that is known."""
-    survey = survey_of(build, session, ask=True)
+def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
+    """Why a build's options do not fit its checkpoint, as far as that is known: a source elsewhere is asked only if `ask`.
+
+    Raises:
+        Failure: the source does not answer, or is no whole checkpoint.
+    """
+    survey = survey_of(build, session, ask=ask)
     options = build.asked.options
     if survey is None:
         return tuple(_untemplated(build, session))

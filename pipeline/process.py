@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from pipeline import crash
 from pipeline.errors import Failure
 from pipeline.maker import Command
 from pipeline.workers import credentials
@@ -57,6 +58,7 @@ class Finished:
 class _Heard:
     facts: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, Any] | None = None
+    crashed: crash.Crash | None = None
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
     doing: str = ""
 
@@ -105,7 +107,7 @@ def run(
         scratch: its working directory and its folder for temporary files.
 
     Raises:
-        Failure: it refused, failed, or was killed; with its command, its last lines and the log's path.
+        Failure: it refused, failed, or was killed; with what it was doing, what it ended with, and the log's path.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -186,6 +188,8 @@ def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> 
             heard.facts.update(event["facts"])
         case "refused":
             heard.refused = event
+        case "crashed":
+            heard.crashed = crash.of_event(event)
 
 
 def _event(line: str) -> dict[str, Any] | None:
@@ -242,9 +246,12 @@ def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bo
     if heard.refused:
         event = heard.refused
         return Failure(event["what"], remedy=event["remedy"], details=tuple(event["details"]))
-    details = (f"command: {shlex.join(command.argv)}", *heard.last, f"log: {log}")
     if sys.platform != "win32" and code == -signal.SIGKILL:
         what, remedy = _killed(peak)
+        details = (f"command: {shlex.join(command.argv)}", *heard.last, f"log: {log}")
         return Failure(what, remedy=remedy, details=details)
+    fell = heard.crashed or crash.of_lines(heard.last)
+    if fell and code > 0:
+        return crash.failure(fell, heard.doing, command.argv, log)
     how = f"died of {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    return Failure(f"the child process {how}", remedy="its last lines stand above and all of it in the log", details=details)
+    return crash.ended(how, heard.doing, [] if fell else list(heard.last), log)

@@ -18,6 +18,7 @@ from pipeline.process import Progress
 
 # A running task that says nothing new still shows that it lives: every so often in a log.
 _STILL_EVERY_S = 30.0
+_NOT_TRIED = ("NotTried", "UnmetDependency")  # names of failures: doit itself is not known here
 
 
 @dataclass
@@ -31,18 +32,27 @@ class _Running:
 class Reporter:
     """doit's reporter: told of tasks by doit and of progress by the stages, from any thread.
 
-    `summary` is asked for the closing table once all is done: rows of text for the builds that were selected.
+    `summary` is asked for the closing table once all is done: rows of text for the builds that were selected; `tries` tells whether
+    a task that doit starts is really tried.
     """
 
     desc = "live view on a terminal, plain lines elsewhere"
 
-    def __init__(self, stream: TextIO, summary: Callable[[list[str], dict[str, float], float], Group | None]) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        summary: Callable[[list[str], dict[str, tuple[float, float]], float], Group | None],
+        tries: Callable[[Any], bool] = lambda task: True,
+    ) -> None:
         # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
         self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary
+        self._tries = tries
         self._running: dict[str, _Running] = {}
-        self._seconds: dict[str, float] = {}
-        self._failed: list[str] = []
+        self._spans: dict[str, tuple[float, float]] = {}
+        self._failed: list[tuple[str, str]] = []
+        self._since_failure = 0  # lines that came after the first failure
+        self._broke = False
         self._selected: list[str] = []
         self._begun = time.monotonic()
         self._lock = threading.RLock()
@@ -79,7 +89,7 @@ class Reporter:
 
     def execute_task(self, task: Any) -> None:
         """Called when a task starts."""
-        if not task.actions or task.name.startswith("_") or task.name == "overview":
+        if not task.actions or task.name.startswith("_") or task.name == "overview" or not self._tries(task):
             return
         with self._lock:
             self._running[task.name] = _Running(task.name, time.monotonic())
@@ -96,9 +106,19 @@ class Reporter:
         self._ended(task.name)
         if not fail.report:
             return
-        self._failed.append(task.name)
+        text = str(fail.get_msg()).strip()
+        if fail.get_name() in _NOT_TRIED:
+            if task.name in self._selected:  # what lies between it and the failure goes without saying
+                self._line(f"-- {task.name}  {text}", style="yellow")
+            return
+        self._broke |= fail.get_name() != "TaskFailed"
         self._line(f"FAILED {task.name}", style="bold red")
-        self._line(str(fail.get_msg()).rstrip())
+        self._line(text)
+        self._failed.append((task.name, text))
+
+    def code(self, code: int) -> int:
+        """doit's exit code, but 1 and not 2 if all that failed did so in a sentence, and the rest was only not tried."""
+        return 1 if code == 2 and self._failed and not self._broke else code
 
     def skip_uptodate(self, task: Any) -> None:
         """Called for what is there already: nothing to say, the table at the end says it."""
@@ -124,9 +144,13 @@ class Reporter:
             self._live = None
         for message in self._errors:
             self._line(message)
-        table = self._summary(self._selected, self._seconds, time.monotonic() - self._begun)
+        table = self._summary(self._selected, self._spans, time.monotonic() - self._begun)
         if table is not None:
             self._console.print(table)
+        if self._since_failure or len(self._failed) > 1:  # else the failure stands right above
+            for name, text in self._failed:
+                self._console.print(Text(f"FAILED {name}", style="bold red"))
+                self._console.print(Text(text))
 
     # --- painting ---
 
@@ -135,11 +159,12 @@ class Reporter:
             running = self._running.pop(name, None)
             if running is None:
                 return None
-            self._seconds[name] = time.monotonic() - running.started
-            return self._seconds[name]
+            self._spans[name] = running.started, time.monotonic()
+            return self._spans[name][1] - running.started
 
     def _line(self, text: str, style: str = "") -> None:
         """One line, above the live view if there is one, with the time in a log."""
+        self._since_failure += bool(self._failed)
         stamp = "" if self._console.is_terminal else f"{datetime.now():%H:%M:%S} "
         self._console.print(Text(stamp + text, style=style))
 

@@ -88,7 +88,7 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
         Failure: a name is no task's (`known` are those); with the nearest ones.
     """
     homes = {f"publish:{build.name}": build.destination for build in plan.builds}
-    for name in selected:
+    for place, name in enumerate(selected):
         if (name == "publish" and not any(homes.values())) or (name in homes and homes[name] is None):
             raise Failure(
                 "no recipe says where its builds are published"
@@ -97,11 +97,23 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
                 remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
             )
         if "*" not in name and name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.5)
-            raise Failure(
-                f"there is no task called {name}", remedy=f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
-            )
+            raise Failure(f"there is no task called {name}", remedy=_hint(name, selected[:place], known))
     return [one for name in selected for one in _all_of(name, plan)]
+
+
+def _hint(name: str, before: Sequence[str], known: Collection[str]) -> str:
+    """What may be meant by a name that no task has: one of its own group, else a build, else any."""
+    last = before[-1] if before else ""
+    if f"{last}:{name}" in known:
+        return f"`doit {last}:{name}`, with a colon: `{last}` alone is all of it"
+    group, colon, wanted = name.rpartition(":")
+    meant = difflib.get_close_matches(group, [task for task in known if ":" not in task], 1, 0.6) if colon else []
+    for one in (*meant, *([last] if last in known and ":" not in last else []), "build"):
+        ends = [task[len(one) + 1 :] for task in known if task.startswith(f"{one}:")]
+        if near := [end for end in ends if wanted and end.startswith(wanted)][:3] or difflib.get_close_matches(wanted, ends, 3, 0.6):
+            return f"perhaps {' or '.join(f'{one}:{end}' for end in near)}"
+    near = difflib.get_close_matches(name, known, 3, 0.5)
+    return f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
 
 
 def _all_of(name: str, plan: Plan) -> list[str]:

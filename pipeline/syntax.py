@@ -57,12 +57,16 @@ def syntax(error: yaml.YAMLError, text: str) -> Problem:
     # These are better shown where the quote, the bracket or the line begins than where the parser gave up.
     opened = any(sign in problem for sign in ("end of stream", "expected ',' or", "could not find expected ':'"))
     mark = (opened and error.context_mark) or error.problem_mark
+    if (sign := error.problem_mark) and ("got '?'" in problem or text[sign.index : sign.index + 1] == "?"):
+        return Problem(Span(sign.line, sign.column, sign.column + 1), *QUESTION)
     other = ("", f"this is not YAML: {problem}", "Compare the line with those around it: quotes, brackets and indentation.")
     _, what, help_ = next((row for row in WORDS if row[0] in problem), other)
     line, column = (mark.line, mark.column) if mark else (0, 0)
     return Problem(Span(line, column, column + 1), what, help_)
 
 
+# To YAML a `?` alone begins a key, and in {...} and [...] it does so everywhere: "What is it?" ends before it (PyYAML 6, scanner.py).
+QUESTION = ("a `?` cannot stand here: to YAML it begins a key", 'Put the text that it is part of in quotes, such as "What?".')
 # A sign of each of the parser's own complaints, what we say instead, and what to do.
 WORDS = (
     ("found character '\\t'", "a tab cannot indent YAML", "Indent with spaces."),

@@ -9,6 +9,7 @@ from doit.exceptions import TaskFailed
 from rich.console import Group
 
 from pipeline import overview, preflight, publication, selection, signing
+from pipeline.attempts import Attempts
 from pipeline.errors import Failure
 from pipeline.plan import Build, Plan
 from pipeline.preflight import Asked
@@ -24,13 +25,13 @@ from pipeline.workspace import Workspace
 Task = dict[str, Any]
 
 
-def of(plan: Plan, session: Session, known: dict[str, str], group: str) -> Iterator[Task]:
+def of(plan: Plan, session: Session, known: dict[str, str], group: str, attempts: Attempts) -> Iterator[Task]:
     """The tasks of one group: the group itself, then a task a step (for `build`: a task a build)."""
     yield {"basename": group, "name": None, "doc": _DOCS[group]}
     if group == "build":
-        yield from (_build(build, session, known) for build in plan.builds)
+        yield from (_build(build, session, known, attempts) for build in plan.builds)
     else:
-        yield from (_step(step, session, known) for step in plan.steps if selection.group_of(step) == group)
+        yield from (_step(step, plan, session, known, attempts) for step in plan.steps if selection.group_of(step) == group)
 
 
 _DOCS = {
@@ -46,27 +47,27 @@ _DOCS = {
 }
 
 
-def _step(step: Step, session: Session, known: dict[str, str]) -> Task:
+def _step(step: Step, plan: Plan, session: Session, known: dict[str, str], attempts: Attempts) -> Task:
     group, _, name = known[step.key].partition(":")
     return {
         "basename": group,
         "name": name,
         "doc": f"{step.kind} of {step.label}",
-        "actions": [(run, [step, session])],
+        "actions": [(run, [step, session, attempts])],
         "uptodate": [(session.store.has, [step])],
         # setup and not task_dep: what is whole does not ask for what it once was made from
         "setup": [known[needed.key] for needed in step.reads],
-        "clean": [(session.store.drop, [step])],
+        "clean": [(forget, [step, plan, session, known])],
         "meta": {"step": step},
     }
 
 
-def _build(build: Build, session: Session, known: dict[str, str]) -> Task:
+def _build(build: Build, session: Session, known: dict[str, str], attempts: Attempts) -> Task:
     return {
         "basename": "build",
         "name": build.name,
         "doc": build.asked.description if build.cannot is None else f"not on this machine: {build.cannot}",
-        "actions": [(put, [build, session])],
+        "actions": [(put, [build, session, attempts])],
         "uptodate": [(session.store.is_published, [build.package, build.name])],
         "setup": [known[build.package.key]],
         "clean": [(session.store.withdraw, [build.name])],
@@ -74,32 +75,33 @@ def _build(build: Build, session: Session, known: dict[str, str]) -> Task:
     }
 
 
-def run(step: Step, session: Session) -> TaskFailed | None:
+def run(step: Step, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
     """The action of a step's task."""
-    try:
+
+    def work() -> None:
         dispatch.run(step, session)
         session.made(step)
-    except Failure as failure:
-        return TaskFailed(str(failure))
-    return None
+
+    return attempts.step(step, task, work)
 
 
-def put(build: Build, session: Session) -> TaskFailed | None:
+def put(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
     """The action of a build's task: its package under its name."""
-    try:
-        session.store.publish(build.package, build.name, lambda: None)
-    except Failure as failure:
-        return TaskFailed(str(failure))
-    return None
+    return attempts.task(task, lambda: session.store.publish(build.package, build.name, lambda: None))
 
 
-def sign(build: Build, session: Session) -> TaskFailed | None:
+def sign(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
     """The action of a signature's task."""
-    try:
-        print(signing.sign(build.package, build.name, session))
-    except Failure as failure:
-        return TaskFailed(str(failure))
-    return None
+    return attempts.task(task, lambda: print(signing.sign(build.package, build.name, session)))
+
+
+def forget(step: Step, plan: Plan, session: Session, known: dict[str, str]) -> None:
+    """Clean a step's task: forget the step, and the packages with it in them, else nothing would ask for it again."""
+    packages = [one for one in plan.steps if one.kind == "package" and step in one.closure()]
+    for one in dict.fromkeys((step, *packages)):
+        if session.store.folder(one).exists():
+            session.store.drop(one)
+            print(f"forgotten  {known[one.key]}")
 
 
 class Kitchen:
@@ -108,11 +110,13 @@ class Kitchen:
     def __init__(self, workspace: Workspace, stream: TextIO) -> None:
         self.workspace = workspace
         self.names = selection.names(workspace.plan)
-        self.reporter = Reporter(stream, self._summary)
+        self.attempts = Attempts()
+        self.reporter = Reporter(stream, self._summary, self.attempts.tries)
         children = Children()
         self.remote = Remote(workspace.store, children)
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
         self._checked: tuple[list[Build], list[Asked]] = ([], [])
+        self._keeps_going = False
 
     def supply(self, selected: Iterable[str]) -> None:
         """Bring here what the remote has of the selected tasks, before any of them runs.
@@ -124,8 +128,10 @@ class Kitchen:
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
         self.remote.supply([*(build.package for build in builds), *selection.steps_of(wanted, plan)], print)
 
-    def check(self, selected: Iterable[str]) -> None:
+    def check(self, selected: Iterable[str], *, keeps_going: bool = False) -> None:
         """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
+
+        A run that `keeps_going` has only what is refused fail, and makes the rest.
 
         Raises:
             Failure: with the reasons.
@@ -133,8 +139,19 @@ class Kitchen:
         wanted, plan = list(selected), self.workspace.plan
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
         apart = [Asked(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
-        self._checked = builds, apart
-        preflight.check(builds, self.session, apart)
+        self._checked, self._keeps_going = (builds, apart), keeps_going
+        self._check(builds, apart)
+
+    def _check(self, builds: list[Build], apart: list[Asked]) -> None:
+        refused = preflight.refusals(builds, self.session, apart) if self._keeps_going else []
+        out = {step.key for step, _ in refused}
+        left = [one for one in builds if one.package.key not in out], [one for one in apart if one.step.key not in out]
+        if len(refused) == 1 and not any(left):  # there is nothing else that could go on
+            left = builds, apart
+        else:
+            everything = (*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1]))
+            self.attempts.refuse(refused, (step for step in everything if step.key not in out))
+        preflight.check(left[0], self.session, left[1])
 
     def _made(self, step: Step) -> None:
         """Share a step that was made; and check once more what is made of a checkpoint when it is here, and all about it is known.
@@ -147,7 +164,7 @@ class Kitchen:
         made_of_it = [build for build in builds if build.checkpoint.key == step.key]
         later = [one for one in apart if any(build.checkpoint.key == step.key for build in one.builds)]
         if made_of_it or later:
-            preflight.check(made_of_it, self.session, later)
+            self._check(made_of_it, later)
 
     def foresee(self, selected: Iterable[str]) -> None:
         """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.
@@ -164,7 +181,7 @@ class Kitchen:
 
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""
-        return of(self.workspace.plan, self.session, self.names, group)
+        return of(self.workspace.plan, self.session, self.names, group, self.attempts)
 
     def signatures(self) -> Iterator[Task]:
         """A task for each build: a copy of its package with a signature beside the files."""
@@ -174,7 +191,7 @@ class Kitchen:
                 "basename": "sign",
                 "name": build.name,
                 "doc": "to artifacts/signed, as PIPELINE_SIGN says",
-                "actions": [(sign, [build, self.session])],
+                "actions": [(sign, [build, self.session, self.attempts])],
                 "uptodate": [(signing.is_signed, [build.package, build.name, self.session])],
                 "setup": [f"build:{build.name}"],
                 "meta": {"build": build},
@@ -202,12 +219,8 @@ class Kitchen:
         """
         return publication.text(self._published(build, dry_run=True))
 
-    def _publish(self, build: Build) -> TaskFailed | None:
-        try:
-            print(publication.text(self._published(build, dry_run=False)))
-        except Failure as failure:
-            return TaskFailed(str(failure))
-        return None
+    def _publish(self, build: Build, task: Any) -> TaskFailed | None:
+        return self.attempts.task(task, lambda: print(publication.text(self._published(build, dry_run=False))))
 
     def _published(self, build: Build, *, dry_run: bool) -> Outcome:
         if build.destination is None:
@@ -240,12 +253,14 @@ class Kitchen:
         if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
             self.reporter.tell(name, progress)
 
-    def _summary(self, selected: list[str], seconds: dict[str, float], total_s: float) -> Group | None:
+    def _summary(self, selected: list[str], spans: dict[str, tuple[float, float]], total_s: float) -> Group | None:
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
-        return overview.summary(chosen, self.workspace.store, self.names, seconds, total_s)
+        return overview.summary(
+            chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.roots(build, self.names)
+        )
 
 
 _CLEANING = """nothing was removed: say what to clean
   doit clean build:NAME      takes a package away; the store keeps what it is made of
-  doit clean convert:NAME    forgets one result, so that the next build makes it again
+  doit clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
   doit prune                 frees what no recipe reaches"""

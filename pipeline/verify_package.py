@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline import inspection, signing
 from pipeline.errors import Failure
 from pipeline.inspection import SIGNATURE
 from pipeline.process import Children
-from pipeline.progress import size_text
+from pipeline.progress import count_text, size_text
 from pipeline.terms import printable
 
 # The options of either command, and what they ask.
@@ -22,6 +22,7 @@ OPTIONS = {
     "identity": "its signature must be sigstore's for this identity",
     "issuer": "whoever vouches for the identity (default: GitHub Actions)",
 }
+_CACHE = ".cache/huggingface/"
 _ISSUER = "https://token.actions.githubusercontent.com"
 
 
@@ -77,7 +78,7 @@ def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[s
     found = inspection.inspect(folder)
     unsigned, unknown = _signature(folder, found, by, children) if by else ("", "")
     faults = [*found.faults, *([unsigned] if unsigned else [])]
-    for name in found.beside:
+    for name in _folded(found.beside):
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
     for fault in faults:
         say(f"damaged  {fault}")
@@ -90,6 +91,14 @@ def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[s
     unchecked = "; its signature was not checked" if unknown else ""
     say(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong{unchecked}")
     return 1 if faults else 3 if unknown else 0
+
+
+def _folded(names: Iterable[str]) -> list[str]:
+    """The names with one for all files of a hub's client: it leaves two for each that it has fetched."""
+    names = list(names)
+    cached = [name for name in names if name.startswith(_CACHE)]
+    others = [name for name in names if not name.startswith(_CACHE)]
+    return [*([f"{_CACHE} ({count_text(len(cached), 'file')})"] if cached else []), *others]
 
 
 def _signature(folder: Path, found: inspection.Inspection, by: Signer, children: Children) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import loader, plan
+from pipeline.loader import Loaded
 from pipeline.plan import Plan
 from pipeline.sources import local
 from pipeline.store import Store
@@ -16,11 +17,12 @@ from pipeline.store import Store
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders named by PIPELINE_RECIPES and PIPELINE_ARTIFACTS, and the plan."""
+    """The folders named by PIPELINE_RECIPES and PIPELINE_ARTIFACTS, the plan, and the recipes that it is made from."""
 
     recipes: Path
     store: Store
     plan: Plan
+    loaded: tuple[Loaded, ...] = ()
 
 
 def recipes_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -42,4 +44,5 @@ def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
     recipes, store = recipes_folder(environ), Store(artifacts_folder(environ))
     store.refuse_unreadable()
     fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
-    return Workspace(recipes, store, plan.make(loader.load_all(recipes), fingerprint))
+    loaded = loader.load_all(recipes)
+    return Workspace(recipes, store, plan.make(loaded, fingerprint), loaded)

@@ -149,14 +149,21 @@ def test_another_version_of_nncf_converts_again_and_says_why(copy: Bench, tmp_pa
 
 def test_the_plan_shows_what_is_there_and_what_is_not_needed(copy: Bench) -> None:
     assert copy.build("plan", "tiny-int4").splitlines()[-1] == "nothing to do"
-    copy.build("clean", "download:tiny", "export:tiny")
+    for kind in ("download", "export"):
+        copy.drop(kind)
     lines = {line.split()[1]: line.split()[0] for line in copy.build("plan", "tiny-int4").splitlines()[:-1]}
     assert (lines["download:tiny"], lines["export:tiny"], lines["convert:tiny-int4"]) == ("-", "-", "have")
 
 
 def test_a_package_that_is_there_does_not_ask_for_its_source(copy: Bench) -> None:
-    copy.build("clean", "download:tiny", "export:tiny", "convert:tiny-int4")
+    for kind in ("download", "export", "compress"):
+        copy.drop(kind)
     assert ran(copy.build("build:tiny-int4")) == []
+
+
+def test_what_is_cleaned_is_made_again_by_the_next_build_and_nothing_else_is_but_the_package(copy: Bench) -> None:
+    assert copy.build("clean", "convert:tiny-int4").splitlines()[1:] == ["forgotten  convert:tiny-int4", "forgotten  package:tiny-int4"]
+    assert ran(copy.build("build:tiny-int4")) == ["convert:tiny-int4", "package:tiny-int4", "build:tiny-int4"]
 
 
 def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_path: Path) -> None:
@@ -211,12 +218,19 @@ def test_a_build_that_fails_leaves_the_older_good_package_and_its_evidence(copy:
     assert "Traceback" not in failed.stdout + failed.stderr
 
 
-def test_one_failing_build_does_not_stop_the_others_when_told_to_continue(copy: Bench) -> None:
-    builds = {"int4": {**BUILDS["int4"], "min_agreement": 4096}, "int8": BUILDS["int8"]}
-    copy.write(recipe(builds=builds, golden=[{**GOLDEN[0], "contains": ["Paris", "France"]}]))
-    done = copy.doit("build", "--continue", "-n", "2")
-    assert "build:tiny-int8" in ran(done.stdout)
-    assert done.returncode == (1 if "FAILED validate:tiny-int4" in done.stdout else 0)
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_one_failing_build_does_not_stop_the_others_when_told_to_continue(copy: Bench, threads: str) -> None:
+    bad = recipe("bad", builds={"int4": BUILDS["int4"]}, golden=[{**GOLDEN[0], "contains": ["Berlin"]}])
+    copy.write(recipe(builds={"int8": BUILDS["int8"]}), bad)
+    copy.build("clean", "build:tiny-int8")
+    done = copy.doit("build", "--continue", "-n", threads)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert ran(done.stdout) == ["build:tiny-int8"]
+    assert "-- build:bad-int4  not tried: validate:bad-int4 failed\n" in done.stdout
+    table, _, repeated = done.stdout.partition(" in all; packages are in ")
+    assert table.splitlines()[-2].split()[0] == "bad-int4" and "not built: validate:bad-int4 failed" in table.splitlines()[-2]
+    assert repeated.splitlines()[1] == "FAILED validate:bad-int4"
+    assert "the answer does not contain 'Berlin'" in repeated
 
 
 def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Path) -> None:
@@ -232,7 +246,7 @@ def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Pat
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["build:tiny-int5"], "ERROR: there is no task called build:tiny-int5\n  what to do: perhaps build:tiny-int8"),
+        (["build:tiny-int5"], "ERROR: there is no task called build:tiny-int5\n  what to do: perhaps build:tiny-int8 or build:tiny-int4"),
         (["plan", "nonsense"], "ERROR: there is no build called nonsense\n  what to do: `doit list` shows the names"),
         (["verify", "build:x"], "ERROR: there is no build called build:x\n  what to do: `doit list` shows the names"),
     ],

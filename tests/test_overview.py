@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from rich.console import Console
 from pipeline import overview, selection
 from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
-from pipeline.plan import Plan
+from pipeline.plan import Build, Plan
 from pipeline.session import Session
 from pipeline.step import Step
 from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
 from tests.test_backends_openvino_fit import survey
+from tests.test_card import manifest
 
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 
@@ -45,6 +47,13 @@ def hub_tells(plan: Plan, session: Session) -> None:
     asked = plan.builds[0].survey
     assert asked
     put(asked, session.store, survey_json=survey(hidden=640).model_dump_json())
+
+
+def answered(build: Build, session: Session, answer: str) -> None:
+    """A build is made, and this is its first answer."""
+    told = manifest().model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
+    put(build.package, session.store, manifest_json=told)
+    session.store.publish(build.package, build.name, lambda: None)
 
 
 def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(tmp_path: Path, session: Session) -> None:
@@ -152,17 +161,49 @@ def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
     assert "9 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
 
 
-def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
-    plan = plan_of(tmp_path)
-    table = overview.summary(plan.builds, session.store, selection.names(plan), {"download:tiny": 3.0, "export:tiny": 62.0}, 70.0)
+def closing(plan: Plan, session: Session, spans: dict[str, tuple[float, float]], width: int = 160, **failed: tuple[str, ...]) -> list[str]:
+    """The closing table as lines; `failed` has what failed, by the end of a build's name."""
+    table = overview.summary(
+        plan.builds, session.store, selection.names(plan), spans, 70.0, lambda build: failed.get(build.name.rpartition("-")[2], ())
+    )
     stream = io.StringIO()
-    Console(file=stream, width=160, soft_wrap=True).print(table)
-    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+    Console(file=stream, width=width, soft_wrap=True).print(table)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
+    assert closing(plan_of(tmp_path), session, {"download:tiny": (0.0, 3.0), "export:tiny": (3.0, 65.0)}) == [
         "build        steps run    time    size    answer",
         "tiny-int4    2 of 9       1:05    -       not built",
         f"1:10 in all; packages are in {session.store.root / 'packages'}",
     ]
 
 
+def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_path: Path, session: Session) -> None:
+    spans = {"export:tiny": (10.0, 40.0), "validate:tiny-reference": (10.0, 70.0), "convert:tiny-int4": (40.0, 50.0)}
+    assert closing(plan_of(tmp_path), session, spans)[1] == "tiny-int4    3 of 7       1:00    -       not built"
+
+
+def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path, builds={"bad": INT8, "int4": INT8})
+    answered(plan.builds[1], session, "Paris.")
+    lines = closing(plan, session, {}, bad=("validate:tiny-bad",))
+    assert [" ".join(line.split()) for line in lines[1:3]] == [
+        "tiny-int4 0 of 7 - 3 kB Paris.",
+        "tiny-bad 0 of 7 - - not built: validate:tiny-bad failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "answer"), [(160, f"Paris, the capital {'of all ' * 5}of al…"), (80, "Paris, the capital of all of all of a…")]
+)
+def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Session, width: int, answer: str) -> None:
+    plan = plan_of(tmp_path)
+    answered(plan.builds[0], session, "Paris,\nthe capital " + "of all " * 20)
+    line = closing(plan, session, {}, width)[1]
+    assert line.endswith(answer)
+    assert len(line) <= width
+
+
 def test_without_a_build_there_is_no_table(session: Session) -> None:
-    assert overview.summary([], session.store, {}, {}, 1.0) is None
+    assert overview.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None

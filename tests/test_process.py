@@ -68,13 +68,12 @@ def test_everything_that_the_child_prints_is_in_the_log(tmp_path: Path) -> None:
     assert b"out\n" in log and b"err\xff" in log
 
 
-def test_a_failed_child_shows_its_command_its_last_lines_and_its_log(tmp_path: Path) -> None:
+def test_a_child_that_exits_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run("import sys\nfor n in range(40): print('line', n)\nsys.exit(7)", tmp_path)
     assert caught.value.what == "the child process ended with exit code 7"
-    assert caught.value.details[0].startswith(f"command: {sys.executable} -c ")
     assert caught.value.details[-2:] == ("line 39", f"log: {tmp_path / 'log.txt'}")
-    assert "line 24" not in caught.value.details
+    assert "line 34" not in caught.value.details
 
 
 def test_a_crash_in_native_code_is_a_failure_that_names_the_signal(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_
     with pytest.raises(Failure) as caught:
         _run('import os; os.write(1, b\'\\n@bakehouse {"event": "resu\'); os.kill(os.getpid(), 15)', tmp_path)
     assert caught.value.what == "the child process died of SIGTERM"
-    assert caught.value.details[1] == '@bakehouse {"event": "resu'
+    assert caught.value.details[0] == '@bakehouse {"event": "resu'
 
 
 @pytest.mark.parametrize(

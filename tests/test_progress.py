@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,14 +28,14 @@ def task(name: str, actions: bool = True) -> Any:
     return SimpleNamespace(name=name, actions=["act"] if actions else [])
 
 
-def failure(text: str, report: bool = True) -> Any:
+def failure(text: str, report: bool = True, name: str = "TaskFailed") -> Any:
     """As much of doit's failure as a reporter looks at."""
-    return SimpleNamespace(report=report, get_msg=lambda: text)
+    return SimpleNamespace(report=report, get_msg=lambda: text, get_name=lambda: name)
 
 
-def reporter(stream: io.StringIO, table: Group | None = None) -> Reporter:
-    made = Reporter(stream, lambda selected, seconds, total_s: table)
-    made.initialize({}, [])
+def reporter(stream: io.StringIO, table: Group | None = None, selected: Sequence[str] = ()) -> Reporter:
+    made = Reporter(stream, lambda selected, spans, total_s: table)
+    made.initialize({}, list(selected))
     return made
 
 
@@ -74,6 +75,29 @@ def test_a_failure_is_shown_whole_and_what_it_keeps_from_running_is_not_shown() 
         r"\S+ \.\. export:tiny\n\S+ FAILED export:tiny\n\S+ export of tiny: it broke\n  what to do: mend it\n",
         text,
     )
+
+
+def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> None:
+    stream = io.StringIO()
+    told = reporter(stream, selected=["build:a"])
+    told.add_failure(task("validate:a"), failure("the answer is wrong\n  what to do: look"))
+    for name in ("package:a", "build:a"):
+        told.add_failure(task(name), failure("not tried: validate:a failed", name="NotTried"))
+    told.complete_run()
+    assert stream.getvalue().splitlines()[3][9:] == "-- build:a  not tried: validate:a failed"
+    assert stream.getvalue().splitlines()[4:] == ["FAILED validate:a", "the answer is wrong", "  what to do: look"]
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [(["TaskFailed", "NotTried"], 1), (["TaskFailed", "UnmetDependency"], 1), (["TaskFailed", "TaskError"], 2)],
+    ids=["failed", "unmet", "broke"],
+)
+def test_only_what_broke_without_a_sentence_is_exit_code_2(names: list[str], code: int) -> None:
+    told = reporter(io.StringIO())
+    for name in names:
+        told.add_failure(task(name), failure("it failed", name=name))
+    assert told.code(2) == code
 
 
 @pytest.mark.parametrize("quiet", [task("overview"), task("build", actions=False)], ids=lambda one: one.name)

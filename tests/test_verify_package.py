@@ -41,6 +41,19 @@ def test_a_damaged_package_and_a_folder_that_is_none_end_with_1(package: Path, c
     )
 
 
+def test_what_the_hubs_client_leaves_is_one_line_however_much_it_is(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left = package / ".cache" / "huggingface" / "download"
+    left.mkdir(parents=True)
+    for number in range(43):
+        (left / f"{number}.metadata").write_text("x")
+    (package / ".gitattributes").write_text("x")
+    assert main.main(["verify", str(package)]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "aside    .cache/huggingface/ (43 files): left by a hub's client or by git, no part of the package",
+        "aside    .gitattributes: left by a hub's client or by git, no part of the package",
+    ]
+
+
 def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main.main(["verify"])

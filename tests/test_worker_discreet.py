@@ -10,7 +10,7 @@ from pipeline.maker import Command
 from pipeline.workers import credentials, discreet
 from tests import worker
 
-INSTALL = "from pipeline.workers import discreet, events; discreet.install(events.progress)\n"
+INSTALL = "from pipeline.workers import crash, discreet, events; crash.install(); discreet.install(events.progress)\n"
 
 
 def _run(program: str, **env: str) -> worker.Said:

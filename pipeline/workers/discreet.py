@@ -8,11 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
-import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from urllib.parse import parse_qsl, quote, unquote
 
 from pipeline.workers import credentials
@@ -49,7 +45,7 @@ def clean(text: str) -> str:
 
 
 def install(tell: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Keep the secrets of the environment; libraries' warnings go to `tell` and tracebacks to standard error, both cleaned."""
+    """Keep the secrets of the environment; libraries' warnings go to `tell`, cleaned. Tracebacks are cleaned in `crash`."""
     for name, value in environ.items():
         keep_address(value)
         if credentials.is_secret(name) and len(value) >= _LEAST:
@@ -58,8 +54,6 @@ def install(tell: Callable[[str], None], environ: Mapping[str, str] = os.environ
         logger.handlers = [_Told(tell)]
     logging.getLogger("huggingface_hub").propagate = False
     logging.captureWarnings(True)
-    sys.excepthook = _show
-    threading.excepthook = _show_of_thread
 
 
 def _login(rest: str) -> tuple[str, str]:
@@ -85,12 +79,3 @@ class _Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell(clean(record.getMessage()))
-
-
-def _show_of_thread(fell: threading.ExceptHookArgs) -> None:
-    if fell.exc_type is not SystemExit:
-        _show(fell.exc_type, fell.exc_value, fell.exc_traceback)
-
-
-def _show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    sys.stderr.write(clean("".join(traceback.format_exception(kind, error, trace))))

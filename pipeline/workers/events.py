@@ -29,6 +29,12 @@ def result(**facts: Any) -> None:
     _send({"event": "result", "facts": facts})
 
 
+def crashed(said: str, *, kinds: list[str], module: str | None, file: object, number: int | None) -> None:
+    """Hand over an exception that ends this process: its type and message, the names of its type and of all above it; of an import
+    what could not be imported, of the system's errors the file and the number."""
+    _send({"event": "crashed", "said": clean(said), "kinds": kinds, "module": module, "file": clean(str(file or "")), "number": number})
+
+
 def refuse(what: str, remedy: str = "", details: list[str] | None = None) -> NoReturn:
     """End with a failure the user can act on, shown without a traceback (exit code 3)."""
     told = {"what": clean(what), "remedy": clean(remedy), "details": [clean(line) for line in details or []]}

@@ -8,15 +8,18 @@ import signal
 import sys
 import threading
 
+from pipeline.workers import crash
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def hold() -> None:
-    """Die with the parent. Call it first in every worker.
+    """Die with the parent, and tell it of an exception that nothing catches. Call it first in every worker.
 
     On Linux the kernel does it (PR_SET_PDEATHSIG). Elsewhere a thread waits for the end of standard input,
     which the parent holds open as long as it lives.
     """
+    crash.install()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         parent = os.environ.get("BAKEHOUSE_PARENT")

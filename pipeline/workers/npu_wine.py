@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.workers import events
+from pipeline.workers import crash, events
 
 TIMEOUT_S = 3 * 3600.0
 LEAST_FREE_BYTES = 200_000_000  # below that the system would soon kill a process of its own choice
@@ -68,6 +68,7 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
 
 def main() -> None:
     """The guardian: `FOLDER DOING TIMEOUT_S PROGRAM WORDS...`; ends all of Wine when its standard input ends."""
+    crash.install()
     folder, doing, timeout_s, program, *words = sys.argv[1:]
     _take_orphans()
     threading.Thread(target=_end_with_the_asker, daemon=True).start()
