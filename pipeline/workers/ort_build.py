@@ -106,7 +106,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
         if value is not None and config["search"][name] != value:
             config["search"][name] = mended[name] = value
     if mended:
-        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+        path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
     return mended
 
 
