@@ -252,3 +252,10 @@ def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
 )
 def test_the_card_says_what_weights_a_blob_holds(build: str, said: str) -> None:
     assert said in card.render(manifest("phi3", build, targets=("NPU",)))
+
+
+def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
+    unknown = manifest().validation.model_copy(update={"peak_memory_bytes": 0})
+    assert "Loading took 2.3 s.\n" in card.render(manifest(validation=unknown))
+    members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))
+    assert "| 2.3 s | not known |" in card.render(members[0].model_copy(update={"members": members}))
