@@ -36,6 +36,13 @@ def take(child: subprocess.Popen[bytes]) -> None:
         raise
     with _lock:
         _jobs[child] = job
+    threading.Thread(target=_end_what_is_left, args=(child,), daemon=True).start()
+
+
+def _end_what_is_left(child: subprocess.Popen[bytes]) -> None:
+    """End what outlives a child: it would hold the child's output open, and who reads that to its end would wait for it."""
+    child.wait()
+    end(child)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ from pipeline.diagnostics import Diagnostic, Span
 from pipeline.maker import Command
 from pipeline.process import Children, Finished, as_typed, run
 from pipeline.stages.making import portable
-from pipeline.workers import kernel32
+from pipeline.workers import kernel32, ort_build
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -165,6 +165,12 @@ def test_a_recorded_path_is_the_same_on_every_system(word: str, should_be: str) 
     assert portable(word.replace("\\", "/"), [(folder.replace("\\", "/"), name) for folder, name in named], "/") == should_be.replace(
         "\\", "/"
     )
+
+
+@pytest.mark.parametrize("folder", ["/art/.staging/x/files", r"C:\art\.staging\x\files"])
+def test_the_builders_progress_is_shown_without_its_folder(capfd: pytest.CaptureFixture[str], folder: str) -> None:
+    ort_build.Said(30).write(f"Saving processing files in {folder} for GenAI")
+    assert '"doing": "saving processing files"' in capfd.readouterr().out
 
 
 def test_an_error_in_a_recipe_is_shown_with_forward_slashes() -> None:
