@@ -1,5 +1,5 @@
 # Two commands: `make build` ends with a proven package, `make test` runs the whole suite. Both set up what they need.
-# The same for Windows PowerShell stands in README.md.
+# The build in Windows PowerShell stands in README.md.
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin

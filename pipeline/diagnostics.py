@@ -25,7 +25,7 @@ class Diagnostic:
     """One error in one file.
 
     Attributes:
-        path: the file, as the user named it.
+        path: the file, as the user named it; shown with forward slashes.
         span: what the caret underlines.
         what: what is wrong.
         help: what to do, or what the field is for.
@@ -41,7 +41,7 @@ class Diagnostic:
     def __str__(self) -> str:
         number = str(self.span.line + 1)
         gutter = " " * len(number)
-        lines = [f"{self.path}:{self.span.line + 1}:{self.span.column + 1}: {self.what}"]
+        lines = [f"{self.path.as_posix()}:{self.span.line + 1}:{self.span.column + 1}: {self.what}"]
         if self.source.strip():
             shown, caret = _underlined(self.source, self.span)
             lines += [f"  {number} | {shown}", f"  {gutter} | {caret}"]
@@ -54,7 +54,7 @@ class Errors(Failure):
     """All errors of all files, in order of file, line and column."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        self.diagnostics = tuple(sorted(diagnostics, key=lambda d: (str(d.path), d.span)))
+        self.diagnostics = tuple(sorted(diagnostics, key=lambda d: (d.path.as_posix(), d.span)))
         files = len({diagnostic.path for diagnostic in diagnostics})
         count = len(diagnostics)
         super().__init__(f"{count} error{'s' * (count != 1)} in {files} recipe{'s' * (files != 1)}")

@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,9 @@ from pipeline.manifest import FileRecord
 SEALED_AT_NS = 1_577_836_800 * 10**9
 _BLOCK_BYTES = 4 * 1024 * 1024
 ASIDE = ".aside"  # ends the name that a folder has for an instant while two are exchanged
+# winerror.h: access denied, sharing violation, directory not empty (what was removed in it is still open somewhere)
+_HELD = (5, 32, 145)
+_PATIENCE_S, _PAUSE_S = 5.0, 0.05
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
@@ -143,17 +147,30 @@ def write(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
         sync(part)
-        part.replace(path)
+        patiently(lambda: part.replace(path))
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync(path.parent)
 
 
+def patiently(work: Callable[[], object], patience_s: float = _PATIENCE_S) -> None:
+    """Do what Windows refuses while another program, such as a virus scanner, has a file open: try for some seconds, then let it fail."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            work()
+            return
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _HELD or time.monotonic() >= until:
+                raise
+        time.sleep(_PAUSE_S)
+
+
 def move(source: Path, target: Path) -> None:
     """Rename a folder into place, durably; `target` must not exist."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(target)
+    patiently(lambda: source.rename(target))
     sync(target.parent)
     sync(source.parent)
 
@@ -163,9 +180,9 @@ def exchange(new: Path, old: Path) -> None:
     aside = new.with_name(f"{new.name}{ASIDE}")
     remove(aside)
     if not _exchanged(new, old):
-        old.rename(aside)
-        new.rename(old)
-        aside.rename(new)
+        patiently(lambda: old.rename(aside))
+        patiently(lambda: new.rename(old))
+        patiently(lambda: aside.rename(new))
     sync(old.parent)
     sync(new.parent)
 
@@ -189,13 +206,13 @@ def _exchanged(one: Path, other: Path) -> bool:
 def remove(path: Path) -> None:
     """Remove a folder with all that is in it, read-only files too, or a file or a link; nothing to do if it is not there."""
     if path.is_symlink() or path.is_file():
-        path.unlink()
+        patiently(path.unlink)
     elif path.exists():
         if sys.platform == "win32":  # where no read-only file can be removed; a tool may leave one, a sealed file is none
             for file, mode in _below(path):
                 if stat.S_ISREG(mode):
                     file.chmod(0o644)
-        shutil.rmtree(path)
+        patiently(lambda: shutil.rmtree(path))
 
 
 def size_bytes(folder: Path) -> int:

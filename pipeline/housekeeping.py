@@ -103,17 +103,18 @@ def prune(own: Reach, store: Store, *, others: Iterable[Reach] = (), dry_run: bo
         if kept := set(alone) - set(_unreached(own, store, [one])):
             say(f"kept     {count_text(len(kept), 'folder')}, reached by the recipes in {one.recipes}")
     for folder in _unreached(own, store, others):
+        shown = folder.relative_to(store.root).as_posix()
         if not store.is_ours(folder):
-            say(f"left     {folder.relative_to(store.root)}: not known to be made here; remove it yourself if nobody needs it")
+            say(f"left     {shown}: not known to be made here; remove it yourself if nobody needs it")
             continue
         with _idle(folder, store) as idle:
             if not idle:
-                say(f"in use   {folder.relative_to(store.root)}")
+                say(f"in use   {shown}")
                 continue
             size = _given_back(folder, left)
             if not dry_run:
                 _remove(folder)
-        say(f"{'would drop' if dry_run else 'dropped'}  {folder.relative_to(store.root)}  {size_text(size)}")
+        say(f"{'would drop' if dry_run else 'dropped'}  {shown}  {size_text(size)}")
         freed += size
     return freed
 

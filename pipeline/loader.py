@@ -146,7 +146,7 @@ def _clashes(files: list[_Read]) -> Iterator[Diagnostic]:
         for build in file.recipe.builds:
             name = full_name(file.recipe.name, build)
             span = file.root.value["builds"].node.value[build].key
-            here = f"{file.path}:{span.line + 1}:{span.column + 1}"
+            here = f"{file.path.as_posix()}:{span.line + 1}:{span.column + 1}"
             if name in first:
                 yield file.at(span, f"another build is called {quoted(name)} too", f"Rename one; the other is at {first[name]}.")
             first.setdefault(name, here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,20 +13,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from pipeline import crash
+from pipeline import crash, windows_job
 from pipeline.errors import Failure
 from pipeline.maker import Command
 from pipeline.workers import credentials
 from pipeline.workers.events import MARK
+from pipeline.workers.own_memory import PEAK
 
 _LAST_LINES = 15
+_AFTER_KILL_S = 10.0
 _LARGE = 0.5  # of the machine's memory: with all else that runs, a child that held more was most likely killed for it
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 # Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes two thirds of the time (glibc 2.35 and later;
@@ -113,33 +116,45 @@ def run(
     started = time.monotonic()
     child = subprocess.Popen(
         command.argv,
-        stdin=subprocess.PIPE,  # held open: where there is no better way, a worker ends when it closes
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=scratch,
         env=_environment(command, scratch),
         start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
+        creationflags=windows_job.START_FLAGS,
     )
+    windows_job.take(child)
     children.add(child)
     heard = _Heard()
     try:
         with log.open("ab", buffering=0) as file:
-            file.write(f"$ {shlex.join(command.argv)}\n".encode())
+            file.write(f"$ {as_typed(command.argv)}\n".encode())
             for line in _lines(child, file.write):
                 _hear(line, heard, on_progress)
         code, peak = _wait(child)
     except BaseException:
         _kill(child)
-        child.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel must not hang us
+            child.wait(_AFTER_KILL_S)
         raise
     finally:
         children.discard(child)
-        for pipe in (child.stdin, child.stdout):
-            if pipe:
-                pipe.close()
+        windows_job.release(child)
+        if child.stdout:
+            child.stdout.close()
     if code != 0:
         raise _failure(command, code, heard, log, children.stopping, peak)
-    return Finished(heard.facts, time.monotonic() - started, peak)
+    reported = heard.facts.pop(PEAK, 0)
+    return Finished(heard.facts, time.monotonic() - started, peak or reported)
+
+
+def as_typed(argv: Sequence[str], platform: str = sys.platform) -> str:
+    """A command as one line that a person can type on this system: quoted for a POSIX shell, on Windows as its C runtime splits it.
+
+    What is written into a package has to be the same bytes on all systems: `shlex.join` there.
+    """
+    return subprocess.list2cmdline(argv) if platform == "win32" else shlex.join(argv)
 
 
 def _environment(command: Command, scratch: Path) -> dict[str, str]:
@@ -204,7 +219,7 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """Exit code and peak resident memory in bytes (0 where the system does not tell)."""
+    """Exit code and peak resident memory in bytes (0 where the system does not tell, and the worker's own report counts)."""
     if sys.platform == "win32":
         return child.wait(), 0
     _, status, usage = os.wait4(child.pid, 0)
@@ -215,7 +230,7 @@ def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
 def _kill(child: subprocess.Popen[bytes]) -> None:
     """Kill a child and its descendants; one that is gone already is fine."""
     if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(child.pid)], capture_output=True, check=False)
+        windows_job.end(child)
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -248,7 +263,7 @@ def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bo
         return Failure(event["what"], remedy=event["remedy"], details=tuple(event["details"]))
     if sys.platform != "win32" and code == -signal.SIGKILL:
         what, remedy = _killed(peak)
-        details = (f"command: {shlex.join(command.argv)}", *heard.last, f"log: {log}")
+        details = (f"command: {as_typed(command.argv)}", *heard.last, f"log: {log}")
         return Failure(what, remedy=remedy, details=details)
     fell = heard.crashed or crash.of_lines(heard.last)
     if fell and code > 0:

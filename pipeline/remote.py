@@ -97,7 +97,7 @@ class Remote:
             written = staging.folder / "record.json"
             record = _matching(written.read_bytes(), step)
             written.unlink()
-            staging.log.write_text(f"brought from the remote {self._shown}\n", encoding="utf-8")
+            staging.log.write_text(f"brought from the remote {self._shown}\n", encoding="utf-8", newline="\n")
             self._store.commit(step, staging, record)
             say(f"remote   {step.kind} of {step.label}, {size_text(facts['fetched_bytes'])}")
             return True

@@ -40,8 +40,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def install(folder: Path, digest: str) -> list[dict[str, str]]:
     lock = folder / "lock.txt"
     lock.write_text(f"bun==1.0 --hash=sha256:{digest}\n")
-    with (folder / "input").open("w+") as silence, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdin", silence)
+    with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return npulib_setup.install(folder / "site", lock)
 

@@ -45,7 +45,7 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         return reference_logits.command(step, inputs, files)
     options = {name: step.options[name] for name in ("float32_below", "remote_code")}
     request = files / REQUEST
-    request.write_text(json.dumps({"prompts": step.options["prompts"]}, indent=2) + "\n", encoding="utf-8")
+    request.write_text(json.dumps({"prompts": step.options["prompts"]}, indent=2) + "\n", encoding="utf-8", newline="\n")
     return worker("transformers_generate", str(inputs["checkpoint"]), str(request), str(files / ANSWERS), json.dumps(options))
 
 

@@ -123,7 +123,7 @@ def _remember(cache: Path, known: Mapping[str, list[Any]]) -> None:
     staged = cache.with_name(f"{cache.name}.{os.getpid()}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(json.dumps(known, indent=0), encoding="utf-8")
+        staged.write_text(json.dumps(known, indent=0), encoding="utf-8", newline="\n")
         staged.replace(cache)
     except OSError:  # a disk that is full or not ours to write: `doit list` works there all the same
         with contextlib.suppress(OSError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pipeline import line_ends
 from pipeline.maker import Maker
 from pipeline.session import Session
 from pipeline.stages.making import Made, make, run_child
 from pipeline.step import Step
 from pipeline.store import Staging
+
+_AS_THEY_CAME = ("survey", "setup", "download", "calibration")  # their files are others', byte for byte
 
 
 def run(step: Step, maker: Maker, session: Session) -> None:
@@ -19,6 +22,8 @@ def run(step: Step, maker: Maker, session: Session) -> None:
 
     def fill(staging: Staging) -> Made:
         finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
+        if step.kind not in _AS_THEY_CAME:
+            line_ends.restore(staging.files, inputs.values())
         return Made(maker.verify(step, inputs, staging.files, finished.facts), (ran,), finished.facts)
 
     make(step, session, fill)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,9 +94,18 @@ def _portable(word: str, step: Step, root: Path, staging: Staging) -> str:
     """A word of a command without this machine in it."""
     if word == sys.executable:
         return "python"
+    named = [(str(staging.folder), "OUT"), (str(root), "artifacts")]
     if beside := step.notes.get("path"):  # of a local source, wherever the recipes lie here
-        word = word.replace(str(beside), "SOURCE")
-    return word.replace(str(staging.folder), "OUT").replace(str(root), "artifacts")
+        named.insert(0, (str(beside), "SOURCE"))
+    return portable(word, named)
+
+
+def portable(word: str, named: Iterable[tuple[str, str]], separator: str = os.sep) -> str:
+    """A word with names in place of folders, and with forward slashes in the path that follows one: the same on every system."""
+    for folder, name in named:
+        before, *after = word.split(folder)
+        word = "".join((before, *(name + rest.replace(separator, "/") for rest in after)))
+    return word
 
 
 def _record(step: Step, staging: Staging, made: Made) -> StepRecord:

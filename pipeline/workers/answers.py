@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,7 +54,7 @@ def write(answers: Path, asked: list[Prompt], answer: Callable[[int, Prompt], An
 
 def add(answers: Path, answer: Answer) -> None:
     """Append one line and bring it to the disk: what was answered before a crash is evidence."""
-    with answers.open("a", encoding="utf-8") as lines:
+    with answers.open("a", encoding="utf-8", newline="\n") as lines:
         lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
         lines.flush()
         os.fsync(lines.fileno())
@@ -63,7 +62,7 @@ def add(answers: Path, answer: Answer) -> None:
 
 def report(device: str, device_name: str, load_s: float, **more: Any) -> None:
     """Facts about the run, said once at its end."""
-    events.result(device=device, device_name=device_name, load_s=load_s, peak_memory_bytes=peak_memory_bytes(), **more)
+    events.result(device=device, device_name=device_name, load_s=load_s, **more)
 
 
 def processor() -> str:
@@ -72,15 +71,3 @@ def processor() -> str:
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return named or platform.processor() or platform.machine()
-
-
-def peak_memory_bytes() -> int:
-    """Most memory this process has held resident."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # the BSDs count bytes, Linux kibibytes

@@ -190,7 +190,7 @@ def shortest(number: float) -> float:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` in one fixed form."""
-    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

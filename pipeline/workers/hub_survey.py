@@ -32,7 +32,7 @@ def main() -> None:
         with hub_errors.explained(asked.repo, asked.revision):
             found = hub_files.listing(repository)
             survey = of_checkpoint(repository, found.files, code) | {"license": found.license}
-            (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8")
+            (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
 

@@ -47,7 +47,7 @@ def main() -> None:
         "ir_sha256": made_of,
         "blob_sha256": sha256(told.files / BLOB),
     }
-    (told.files / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    (told.files / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8", newline="\n")
     events.result(driver=told.driver)
 
 

@@ -73,7 +73,7 @@ def main() -> None:
     _take_orphans()
     threading.Thread(target=_end_with_the_asker, daemon=True).start()
     result = _run(Path(program), words, Path(folder), doing, float(timeout_s))
-    (Path(folder) / _DONE).write_text(json.dumps(result), encoding="utf-8")
+    (Path(folder) / _DONE).write_text(json.dumps(result), encoding="utf-8", newline="\n")
 
 
 def _take_orphans() -> None:

@@ -146,7 +146,7 @@ def save(model: Any, files: Path) -> None:
     torch.save(model, files / MODEL)
     with (files / MODEL).open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
-    (files / LOADER).write_text(_TEMPLATE.read_text(encoding="utf-8").replace("@SHA256@", digest), encoding="utf-8")
+    (files / LOADER).write_text(_TEMPLATE.read_text(encoding="utf-8").replace("@SHA256@", digest), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def pip(doing: str, verb: str, *arguments: str) -> None:
     done = subprocess.run(
         (sys.executable, "-c", wheel_file.LEASHED_PIP, *command),
         env=env,
-        stdin=sys.stdin,  # the parent's pipe, open as long as it lives
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -225,16 +225,17 @@ def check(site: Path) -> dict[str, list[str]]:
     done = subprocess.run(
         environment.argv(site, "npulib_check"),
         env={**os.environ, "BAKEHOUSE_PARENT": str(os.getpid())},
-        stdin=sys.stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    facts = [json.loads(line) for line in said(done.stdout.splitlines())]
+    reported = [json.loads(line).get("facts", {}) for line in said(done.stdout.splitlines())]
+    facts = [one for one in reported if "modules" in one]
     if done.returncode != 0 or not facts:
         details = [*done.stdout.splitlines(), *done.stderr.splitlines()][-12:]
         events.refuse("The environment was made, and the library does not work in it.", "Please report it with these lines.", details)
-    found: dict[str, list[str]] = facts[-1]["facts"]
+    found: dict[str, list[str]] = facts[-1]
     return found
 
 

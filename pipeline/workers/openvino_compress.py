@@ -99,7 +99,9 @@ def compress(export: Path, files: Path, options: dict[str, Any], calibration: Pa
         model = quantize(model, options, calibration, tokenizer)
     events.progress("saving the model")
     ov.save_model(model, files / XML, compress_to_fp16=target == "fp16")
-    (files / "openvino_config.json").write_text(json.dumps(config(options), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (files / "openvino_config.json").write_text(
+        json.dumps(config(options), indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
+    )
 
 
 def config(options: dict[str, Any]) -> dict[str, Any]:

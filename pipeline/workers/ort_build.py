@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.workers import events, hermetic, leash, mapped
 
 LAYER = re.compile(r"Reading layer (\d+)")
+WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
 # Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
 SEARCH = (
     "diversity_penalty",
@@ -42,7 +43,7 @@ class Said(io.TextIOBase):
         if found := LAYER.match(text):
             events.progress("reading layers", int(found[1]), self.layers)
         elif text.startswith(("Reading", "Saving")):
-            events.progress(text.partition(" in /")[0].strip().lower())
+            events.progress(WHERE.split(text)[0].strip().lower())
         return len(text)
 
 
@@ -106,7 +107,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
         if value is not None and config["search"][name] != value:
             config["search"][name] = mended[name] = value
     if mended:
-        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+        path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
     return mended
 
 

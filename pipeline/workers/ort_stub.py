@@ -25,7 +25,7 @@ def write(model: Path, folder: Path) -> None:
     decoder["filename"] = "stub.onnx"
     decoder["session_options"]["provider_options"] = []
     decoder |= {"inputs": {"input_ids": "input_ids"}, "outputs": {"logits": "logits"}}
-    (folder / "genai_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "genai_config.json").write_text(json.dumps(config), encoding="utf-8", newline="\n")
     _write_graph(folder / "stub.onnx")
 
 

@@ -28,7 +28,7 @@ def mend(files: Path) -> bool:
     match steps:
         case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
             told["pre_tokenizer"]["pretokenizers"] = [_split(r"\p{N}"), _split(GPT2), {**steps[1], "use_regex": False}]
-            path.write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8")
+            path.write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
             return True
         case _:
             return False

@@ -79,7 +79,7 @@ def fetch(requirement: str, scratch: Path, *options: str) -> str:
     with subprocess.Popen(
         (sys.executable, "-c", LEASHED_PIP, *pip, *options, requirement),
         env=environment,
-        stdin=subprocess.PIPE,  # stays open: where there is no better way, the leash ends when it closes
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as child:
