@@ -43,10 +43,12 @@ class Verification:
     Attributes:
         measured: facts by name (JSON values), recorded in the manifest and the card.
         faults: sentences, one for each way in which the artifact is not what was asked; empty if it is.
+        remedy: what to do about these very faults; "" if nothing better is known than to look at the recipe.
     """
 
     measured: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 class Maker(Protocol):

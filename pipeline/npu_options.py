@@ -146,6 +146,9 @@ class OpenVINONpu(Model):
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "the NPU pipeline's settings are fields of the build itself (prefill_hint, ...); runtime_options does not apply"
+    }
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "platforms",

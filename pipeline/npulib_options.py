@@ -46,6 +46,10 @@ class NpuLibrary(Model):
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "the library takes no options when it runs a model; runtime_options does not apply"
+    }
+
     def remark(self) -> str:
         """That it is a pickle."""
         return "its model is a pickle, which can run any code while it is loaded; it is published only with publish.allow_pickle: true"

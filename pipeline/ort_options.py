@@ -206,6 +206,9 @@ class OnnxRuntimeGenAI(Model):
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "an ONNX model says in itself how precisely it is computed (accuracy_level); runtime_options does not apply"
+    }
     rules: ClassVar[tuple[Rule, ...]] = (
         # base ignores: there is no such option for the others.
         Rule(

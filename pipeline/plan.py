@@ -12,14 +12,14 @@ from pipeline.backends import BACKENDS, reference
 from pipeline.diagnostics import Diagnostic
 from pipeline.errors import Failure
 from pipeline.loader import Loaded, RecipeErrors
-from pipeline.publishing import Destination
+from pipeline.publishing import CardWords, Destination
 from pipeline.quantization import CalibrationFile, CalibrationHub, FourBit
-from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, published_names, resolve
+from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
-VALIDATE_FORMAT = 3  # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU
-PACKAGE_FORMAT = 3  # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters
+VALIDATE_FORMAT = 4  # 3: the NPU's graphs answer in the model's own precision on a CPU; 4: OpenVINO answers as its users run it, too
+PACKAGE_FORMAT = 4  # 3: folders of ONNX builds have fewer than 100 characters; 4: the card names the repository, and both runs
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")
@@ -110,8 +110,7 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
-    names = published_names(recipe)
-    homes = {name: publishing.destination(recipe.publish, recipe.name, name, listed_only=inside) for name, inside in names.items()}
+    homes = {name: home(recipe, name) for name in published_names(recipe)}
     made: dict[str, Build] = {}
     for short in recipe.builds:
         asked = resolve(recipe, short)
@@ -121,7 +120,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         made[short] = replace(_assemble(asked, checkpoint, survey, parts, known), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
-        yield replace(_repository(full_name(recipe.name, name), name, [made[member] for member in members]), destination=homes[name])
+        words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
+        joined = _repository(full_name(recipe.name, name), name, [made[member] for member in members], words)
+        yield replace(joined, destination=homes[name])
 
 
 def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
@@ -157,19 +158,20 @@ def _assemble(asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts
     )
 
 
-def _repository(name: str, short: str, members: list[Build]) -> Build:
+def _repository(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
     """One package of several builds."""
     first = members[0]
+    card = {"card": words.model_dump(mode="json")} if words else {}
     package = Step(
         kind="package",
         maker=first.package.maker,
         label=name,
-        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members]},
+        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card},
         needs=tuple((member.asked.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )
     cannot = next((member.cannot for member in members if member.cannot), None)
-    asked = first.asked.model_copy(update={"name": name, "build": short})
+    asked = first.asked.model_copy(update={"name": name, "build": short, "card": words})
     return replace(first, name=name, asked=asked, parts={}, package=package, cannot=cannot, members=tuple(members))
 
 

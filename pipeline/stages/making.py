@@ -164,5 +164,5 @@ def _wanting(step: Step, session: Session, staging: Staging, verification: Verif
         "what was made is not what the recipe asks",
         where=f"{step.kind} of {step.label}",
         details=(*verification.faults, f"evidence: {left}"),
-        remedy="mend the recipe, or look at the evidence if you think that the recipe is right",
+        remedy=verification.remedy or "mend the recipe, or look at the evidence if you think that the recipe is right",
     )
