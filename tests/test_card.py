@@ -14,6 +14,7 @@ import yaml
 from pipeline import card
 from pipeline.loader import load
 from pipeline.manifest import Agreement, FileRecord, InUse, Package, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.openvino_options import RuntimeOptions
 from pipeline.publishing import CardWords
 from pipeline.recipe import Golden, resolve
 
@@ -216,6 +217,16 @@ def test_the_program_has_the_runtime_options_and_is_what_was_validated() -> None
     assert 'ov_config={"EXECUTION_MODE_HINT": "ACCURACY"}' in rendered
     assert "PERFORMANCE_HINT" not in rendered
     assert "with `EXECUTION_MODE_HINT=ACCURACY`, as the program above does it." in rendered
+
+
+def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
+    options = RuntimeOptions.model_validate({"ATTENTION_BACKEND": "SDPA", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})
+    build = manifest().build
+    rendered = card.render(
+        manifest(build=build.model_copy(update={"options": build.options.model_copy(update={"runtime_options": options})}))
+    )
+    assert '"CPU", DYNAMIC_QUANTIZATION_GROUP_SIZE=0, ATTENTION_BACKEND="SDPA")' in rendered
+    assert 'ov_config={"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})' in rendered
 
 
 def test_both_runs_are_on_the_card_where_they_are_two() -> None:

@@ -28,7 +28,14 @@ from tests.lanes import Lane
 
 pytestmark = pytest.mark.model
 
-EXACT = {"runtime": "openvino", "quantization": INT4, "runtime_options": {"EXECUTION_MODE_HINT": "ACCURACY"}}
+EVERY_OPTION = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "EXECUTION_MODE_HINT": "ACCURACY",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+    "ATTENTION_BACKEND": "SDPA",
+}
+EXACT = {"runtime": "openvino", "quantization": INT4, "runtime_options": EVERY_OPTION}
 DIRECTML = {"runtime": "onnxruntime-genai", "execution_provider": "dml", "quantization": {"weights": "int4", "block_size": 32}}
 # Lane -> builds besides its own, and what is published of them.
 MORE: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
