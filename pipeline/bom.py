@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipeline import provenance
+from pipeline import card_use, provenance
 from pipeline.manifest import FileRecord, PackageManifest
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from pipeline.terms import OTHER_LICENCE
@@ -100,11 +100,11 @@ def _licence(manifest: PackageManifest) -> License:
 
 
 def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
-    """The model that it was made from, with every file that came from there."""
-    from cyclonedx.model.component import Component, ComponentType
+    """What it was made from, with every file that came from there; a model that this in turn was made from is its ancestor."""
+    from cyclonedx.model.component import Component, ComponentType, Pedigree
     from packageurl import PackageURL
 
-    name, version = _origin(manifest.build)
+    name, version, base = _origin(manifest.build)
     purl = provenance.origin_purl(manifest.build)
     return Component(
         name=name,
@@ -114,18 +114,24 @@ def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
         purl=PackageURL.from_string(purl) if purl else None,
         description=manifest.source.described,
         components=[_file(file, ref) for file in manifest.source.files],
+        pedigree=Pedigree(
+            ancestors=[Component(name=base, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref=f"{ref}-origin")],
+            notes="as the recipe says; none of its own files were used",
+        )
+        if base
+        else None,
     )
 
 
-def _origin(build: ResolvedBuild) -> tuple[str, str | None]:
-    """Name and version of the model that it was made from."""
+def _origin(build: ResolvedBuild) -> tuple[str, str | None, str | None]:
+    """Name and version of what it was made from, and the model that the recipe says that one was made from, whose version is unknown."""
     match build.source:
         case HuggingFace(repo=repo, revision=revision):
-            return repo, revision
+            return repo, revision, None
         case PyPI(package=package, version=version, base_model=base):
-            return base or package, version
+            return package, version, base
         case Local(path=path, base_model=base):
-            return base or path, None
+            return path, None, base
 
 
 def _file(file: FileRecord, group: str) -> Component:
@@ -156,7 +162,7 @@ def _metrics(manifest: PackageManifest) -> Iterator[tuple[str, str, str]]:
     for verdict in manifest.verdicts:
         agreement = verdict.agreement
         yield (
-            "leading tokens in common with the unquantized model",
+            f"leading tokens in common with {card_use.reference(manifest)}",
             f"{agreement.common_tokens} of {agreement.source_tokens}",
             verdict.prompt,
         )

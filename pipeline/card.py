@@ -13,7 +13,7 @@ from typing import Any, assert_never
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline import npu_options, ort_folders, ort_options
+from pipeline import card_use, npu_options, openvino_options, ort_folders, ort_options
 from pipeline.manifest import PackageManifest, Verdict
 from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
@@ -39,22 +39,30 @@ _RUNTIME_TOOLS = (
 def render(manifest: PackageManifest) -> str:
     """The card, Markdown with YAML front matter."""
     build = manifest.build
-    chats = [golden.messages[0].content for golden in build.golden if golden.messages and len(golden.messages) == 1]
+    folder, download = card_use.fetch(build, manifest.name)
+    options = build.options.runtime_options if isinstance(build.options, OpenVINO) else None
     card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
         front_matter=front_matter(manifest),
-        origin=base_model(build) or manifest.source.described,
+        origin=(not card_use.gguf(build.source) and base_model(build)) or manifest.source.described,
         asked=asked(build),
         measured=dict(_flat(manifest.measured)),
         versions=_versions(manifest),
-        name=manifest.name,
+        folder=folder,
+        download=download,
+        runtime_options=openvino_options.given(options),
+        answers=card_use.answers(manifest.validation),
+        same_run=card_use.same_run(manifest.validation),
+        gguf=card_use.gguf(build.source),
+        reference=card_use.reference(manifest),
+        base_model=base_model(build),
+        declared=None if isinstance(build.source, HuggingFace) else build.source.base_model,
         format=format_of(build.options),
         codenames=npu_options.CODENAMES,
         repository_suffix=npu_options.suffix(build.options) if isinstance(build.options, OpenVINONpu) else "",
         folders=folders(manifest.members or [manifest]),
-        prompt=chats[0] if chats else "Introduce yourself in one sentence.",
-        max_new_tokens=max(golden.max_new_tokens for golden in build.golden),
+        **card_use.program(build.golden),
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
         same=sum(_whole(verdict) for verdict in manifest.verdicts),
@@ -145,12 +153,19 @@ def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
 def _member(manifest: PackageManifest) -> dict[str, Any]:
     """A package of a repository, as its card speaks of it."""
     (where,) = folders([manifest])
-    return where | {"manifest": manifest, "asked": asked(manifest.build), "measured": dict(_flat(manifest.measured))}
+    measured = dict(_flat(manifest.measured))
+    return where | {
+        "manifest": manifest,
+        "asked": asked(manifest.build),
+        "measured": measured,
+        "answers": card_use.answers(manifest.validation),
+    }
 
 
 def asked(build: ResolvedBuild) -> dict[str, str]:
     """The options as name and value, the precision first."""
-    options = build.options.model_dump(mode="json", exclude={"runtime", "quantization", "min_agreement", "min_agreement_reason"})
+    left_out = {"runtime", "quantization", "min_agreement", "min_agreement_reason", "runtime_options"}
+    options = build.options.model_dump(mode="json", exclude=left_out)
     return {"weights": build.options.quantization.weights, **dict(_flat(options | build.options.quantization.model_dump(mode="json")))}
 
 
@@ -190,6 +205,32 @@ def string(value: str) -> str:
     """Any text as a Python string."""
     shown = repr(value)
     return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in shown else shown
+
+
+def arguments(options: Mapping[str, Any]) -> str:
+    """Options as further arguments of a Python call: `, NAME="value"`."""
+    return "".join(f", {name}={_literal(value)}" for name, value in options.items())
+
+
+def dictionary(options: Mapping[str, Any]) -> str:
+    """Options as a Python dictionary."""
+    entries = [f"{string(name)}: {_literal(value)}" for name, value in options.items()]
+    return "{" + ", ".join(entries) + "}"
+
+
+def _literal(value: Any) -> str:
+    return string(value) if isinstance(value, str) else repr(value)
+
+
+def pin(version: str) -> str:
+    """A version as pip takes it behind a name; "" if none or more than one is known."""
+    return f"=={version.partition('+')[0]}" if version and "," not in version else ""
+
+
+def messages(chat: Iterable[tuple[str, str]]) -> str:
+    """A chat as a Python list."""
+    said = ['{"role": ' + string(role) + ', "content": ' + string(content) + "}" for role, content in chat]
+    return f"[{', '.join(said)}]"
 
 
 def _printable(line: str) -> str:
@@ -236,5 +277,6 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"text": text, "code": code, "block": block, "python": string}
+    environment.filters |= {"text": text, "code": code, "block": block}
+    environment.filters |= {"python": string, "arguments": arguments, "dictionary": dictionary, "messages": messages, "pin": pin}
     return environment.get_template(name)

@@ -220,7 +220,7 @@ def _consents(packages: list[str], recipes: Path) -> bool:
 class Compare(Ours):
     """`doit compare NAME NAME...`"""
 
-    doc_purpose = "show packages side by side: size, bits, agreement with the source, speed, answers"
+    doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
     doc_usage = "NAME NAME ..."
     cmd_options = (_HTML,)
 

@@ -1,8 +1,7 @@
-"""Packages side by side: size, bits, agreement with the source, speed, answers; as a table for a terminal, or as a page with charts."""
+"""Packages side by side: size, bits, agreement with the source, answers; as a table for a terminal, or as a page with charts."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.card_use import cut
 from pipeline.manifest import PackageManifest, Verdict
 from pipeline.overview import brief
 from pipeline.progress import size_text
 
 TEMPLATE = "compare.html.jinja"
+_LONGEST_ANSWER = 300  # characters, in a terminal; the page has whole answers
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,8 @@ class Row:
 
     Attributes:
         shares: precision of weights -> share of all weights, largest first; empty if the lane does not count them.
-        common_tokens: leading tokens that the answers share with the unquantized model's, over all prompts.
+        common_tokens: leading tokens that the answers share with the source's, over all prompts.
         source_tokens: all tokens of the latter.
-        first_token_s, tokens_per_s: medians over the golden prompts; None if no answer had a second token.
     """
 
     name: str
@@ -35,14 +35,12 @@ class Row:
     shares: dict[str, float]
     common_tokens: int
     source_tokens: int
-    first_token_s: float
-    tokens_per_s: float | None
     device: str
     verdicts: tuple[Verdict, ...]
 
     @property
     def agreement(self) -> float:
-        """Share of the unquantized model's answers that is kept, 0 to 1."""
+        """Share of the source's answers that is kept, 0 to 1."""
         return self.common_tokens / self.source_tokens if self.source_tokens else 0.0
 
     @property
@@ -52,9 +50,8 @@ class Row:
 
 
 def row(manifest: PackageManifest) -> Row:
-    """The row of one package."""
+    """The row of one package. Speed is not in it: a validation runs once, cold, with whatever else runs on the machine."""
     verdicts, validation = manifest.verdicts, manifest.validation
-    speeds = [verdict.tokens_per_s for verdict in verdicts if verdict.tokens_per_s is not None]
     stands_in = f" in place of {', '.join(manifest.unproven)}" if validation.stand_in else ""
     return Row(
         name=manifest.name,
@@ -63,8 +60,6 @@ def row(manifest: PackageManifest) -> Row:
         shares=_shares(manifest),
         common_tokens=sum(verdict.agreement.common_tokens for verdict in verdicts),
         source_tokens=sum(verdict.agreement.source_tokens for verdict in verdicts),
-        first_token_s=statistics.median(verdict.first_token_s for verdict in verdicts),
-        tokens_per_s=statistics.median(speeds) if speeds else None,
         device=f"{validation.device}{stands_in}",
         verdicts=verdicts,
     )
@@ -89,19 +84,18 @@ def answers(row: Row, prompt: str) -> str:
 def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
     """A table of numbers and a table of answers, for a terminal."""
     numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("package", "size", "weights", "tokens as the source's", "first token", "tokens/s", "ran on"):
+    for title in ("package", "size", "weights", "tokens as the source's", "ran on"):
         numbers.add_column(title, overflow="fold")
     for one in rows:
-        speed = "-" if one.tokens_per_s is None else f"{one.tokens_per_s:.1f}"
         kept = f"{one.common_tokens} of {one.source_tokens}"
-        cells = (one.name, size_text(one.size_bytes), one.bits, kept, f"{one.first_token_s * 1000:.0f} ms", speed, one.device)
+        cells = (one.name, size_text(one.size_bytes), one.bits, kept, one.device)
         numbers.add_row(*(Text(cell) for cell in cells))
     said = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("prompt", "package", "answer"):
         said.add_column(title, overflow="fold")
     for prompt in prompts(rows):
         for position, one in enumerate(rows):
-            said.add_row(Text("" if position else prompt), Text(one.name), Text(answers(one, prompt)))
+            said.add_row(Text("" if position else prompt), Text(one.name), Text(cut(answers(one, prompt), _LONGEST_ANSWER)))
     return numbers, said
 
 
@@ -111,10 +105,8 @@ def page(rows: Sequence[Row]) -> str:
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     charts: tuple[tuple[str, str, list[tuple[str, float, str]]], ...] = (
         ("Size", "smaller is better", [(one.name, one.size_bytes, size_text(one.size_bytes)) for one in rows]),
-        ("Tokens per second", "larger is better", [(one.name, one.tokens_per_s or 0, f"{one.tokens_per_s or 0:.1f}") for one in rows]),
-        ("Time to first token", "smaller is better", [(one.name, one.first_token_s, f"{one.first_token_s * 1000:.0f} ms") for one in rows]),
         (
-            "Leading tokens of the answers that are the unquantized model's",
+            "Leading tokens of the answers that are the source's",
             "larger is better",
             [(one.name, one.agreement, f"{one.common_tokens} of {one.source_tokens}") for one in rows],
         ),

@@ -41,7 +41,11 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
 
 def shortcomings(manifest: PackageManifest) -> list[str]:
     """Why a manifest is not that of a package that passed validation, a sentence each."""
-    wrong = [f"{verdict.prompt!r} was not answered as expected" for verdict in manifest.verdicts if not verdict.passed]
+    wrong = [
+        f"{verdict.prompt!r} was not answered as expected"
+        for verdict in (*manifest.verdicts, *manifest.in_use_verdicts)
+        if not verdict.passed
+    ]
     return wrong if manifest.verdicts else ["no prompt was answered"]
 
 

@@ -87,10 +87,22 @@ class Verdict(Written):
     tokens_per_s: float | None  # None for an answer of one token
 
 
-class Validation(Written):
-    """`files/validation.json` of a validate step: every verdict, and where and how fast the model ran."""
+class InUse(Written):
+    """The same prompts answered once more, with what the card's program gives the runtime: the recipe's runtime_options, or nothing."""
 
+    runtime_options: dict[str, str]  # empty: the runtime's defaults
+    precision: str = ""  # what the device then computed in: "bf16"; "" for the model's own precision
     verdicts: tuple[Verdict, ...]
+
+
+class Validation(Written):
+    """`files/validation.json` of a validate step: every verdict, and where the model ran.
+
+    Times are of one cold run, with whatever else ran on the machine: they say nothing about how fast the model is.
+    """
+
+    verdicts: tuple[Verdict, ...]  # in the model's own precision, where the runtime has a mode for that
+    in_use: InUse | None = None  # of a runtime that computes in another precision by default
     device: str  # as the runtime calls it: "CPU"
     device_name: str
     stand_in: bool = False  # whether that device only stands in for the one that the model is made for
@@ -195,6 +207,11 @@ class PackageManifest(Written):
     def verdicts(self) -> tuple[Verdict, ...]:
         """Every golden prompt with its answer."""
         return tuple(verdict for one in self.members or (self,) for verdict in one.validation.verdicts)
+
+    @property
+    def in_use_verdicts(self) -> tuple[Verdict, ...]:
+        """The same prompts with the answers that users get, where these were tried by themselves."""
+        return tuple(verdict for one in self.members or (self,) if one.validation.in_use for verdict in one.validation.in_use.verdicts)
 
     @property
     def unproven(self) -> tuple[str, ...]:

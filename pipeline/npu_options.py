@@ -148,6 +148,9 @@ class OpenVINONpu(Model):
     )
     min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "the NPU pipeline's settings are fields of the build itself (prefill_hint, ...); runtime_options does not apply"
+    }
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "platforms",

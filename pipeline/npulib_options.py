@@ -49,6 +49,10 @@ class NpuLibrary(Model):
     )
     min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "the library takes no options when it runs a model; runtime_options does not apply"
+    }
+
     def remark(self) -> str:
         """That it is a pickle."""
         return "its model is a pickle, which can run any code while it is loaded; it is published only with publish.allow_pickle: true"

@@ -208,6 +208,9 @@ class OnnxRuntimeGenAI(Model):
     )
     min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "an ONNX model says in itself how precisely it is computed (accuracy_level); runtime_options does not apply"
+    }
     rules: ClassVar[tuple[Rule, ...]] = (
         # base ignores: there is no such option for the others.
         Rule(

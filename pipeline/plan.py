@@ -13,17 +13,17 @@ from pipeline.backends import BACKENDS, reference
 from pipeline.diagnostics import Diagnostic
 from pipeline.errors import Failure
 from pipeline.loader import Loaded, RecipeErrors
-from pipeline.publishing import Destination
+from pipeline.publishing import CardWords, Destination
 from pipeline.quantization import CalibrationFile, CalibrationHub, FourBit
-from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, published_names, resolve
+from pipeline.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
-# 4: after a numeric check, and full-precision builds agree with the source
+# 4: after a numeric check, full-precision builds agree with the source, and OpenVINO answers as its users run it, too
 VALIDATE_FORMAT = 4
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
-# 4: bakehouse.json, with the numeric check
+# 4: bakehouse.json, with the numeric check and both runs; the card names the repository
 PACKAGE_FORMAT = 4
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
@@ -128,8 +128,7 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
-    names = published_names(recipe)
-    homes = {name: publishing.destination(recipe.publish, recipe.name, name, listed_only=inside) for name, inside in names.items()}
+    homes = {name: home(recipe, name) for name in published_names(recipe)}
     made: dict[str, Build] = {}
     for short in recipe.builds:
         asked = resolve(recipe, short)
@@ -141,7 +140,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         made[short] = replace(_assemble(asked, checkpoint, survey, parts, known, check), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
-        yield replace(_repository(full_name(recipe.name, name), name, [made[member] for member in members]), destination=homes[name])
+        words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
+        joined = _repository(full_name(recipe.name, name), name, [made[member] for member in members], words)
+        yield replace(joined, destination=homes[name])
 
 
 def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
@@ -179,19 +180,20 @@ def _assemble(
     )
 
 
-def _repository(name: str, short: str, members: list[Build]) -> Build:
+def _repository(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
     """One package of several builds."""
     first = members[0]
+    card = {"card": words.model_dump(mode="json")} if words else {}
     package = Step(
         kind="package",
         maker=first.package.maker,
         label=name,
-        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members]},
+        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card},
         needs=tuple((member.asked.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )
     cannot = next((member.cannot for member in members if member.cannot), None)
-    asked = first.asked.model_copy(update={"name": name, "build": short})
+    asked = first.asked.model_copy(update={"name": name, "build": short, "card": words})
     return replace(first, name=name, asked=asked, parts={}, package=package, cannot=cannot, members=tuple(members))
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from pipeline.model import Fault, Model, Rule
-from pipeline.terms import NAME_PATTERN, CardTag, Licence, Line, Name, Organization, Ref, RepoPattern, is_repository, quoted
+from pipeline.terms import NAME_PATTERN, CardTag, Licence, Line, Name, Organization, Ref, Repo, RepoPattern, is_repository, quoted
 
 MAIN = "main"
 # Of no meaning where nothing is published from this recipe: only its card's words are left then.
@@ -85,11 +85,13 @@ class Publish(Model):
 
 
 class CardWords(Model):
-    """What a recipe wants a model card to say beyond the build's own facts."""
+    """What a recipe wants a model card to say beyond the build's own facts, and where its readers get the files."""
 
     license: Licence | None = Field(None, description="Licence in place of the source's.")
     license_reason: Line | None = Field(None, description="Why.")
     tags: tuple[CardTag, ...] = Field((), description="Further tags.")
+    repo: Repo | None = Field(None, description="Repository on the hub that it is published to.", exclude_if=lambda repo: repo is None)
+    branch: Ref | None = Field(None, description="Branch of it, if not main.", exclude_if=lambda branch: branch is None)
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,34 @@ class Destination:
     allow_pickle: bool
 
 
-def card_words(publish: Publish | None, source_license: str) -> CardWords | None:
-    """What the cards say; None if that is nothing, so that the packages of other recipes do not depend on it."""
+def card_words(publish: Publish | None, source_license: str, home: Destination | None) -> CardWords | None:
+    """What the card of a package that goes to `home` says; None if that is nothing, so that other packages do not depend on it."""
     if publish is None:
         return None
     other = publish.license if publish.license and publish.license.lower() != source_license.lower() else None
     tags = tuple(dict.fromkeys(publish.tags))
-    return CardWords(license=other, license_reason=publish.license_reason, tags=tags) if other or tags else None
+    if not (other or tags or home):
+        return None
+    return CardWords(
+        license=other,
+        license_reason=publish.license_reason if other else None,
+        tags=tags,
+        repo=home.repo if home else None,
+        branch=home.branch if home and home.branch != MAIN else None,
+    )
 
 
-def publish_of(words: CardWords | None) -> Publish | None:
-    """The part of a recipe that comes to these words and to no repository: for the recipe inside a package."""
-    return Publish.model_validate(words.model_dump()) if words else None
+def publish_of(cards: Mapping[str, CardWords | None]) -> Publish | None:
+    """The part of a recipe that comes to these words, by build or repository: for the recipe inside a package."""
+    words = {name: card for name, card in cards.items() if card}
+    if not words:
+        return None
+    first = next(iter(words.values()))
+    where = {
+        "repos": {name: card.repo for name, card in words.items() if card.repo},
+        "branch": next((card.branch for card in words.values() if card.branch), MAIN),
+    }
+    return Publish.model_validate(first.model_dump(include={"license", "license_reason", "tags"}) | where)
 
 
 def destination(publish: Publish | None, recipe: str, name: str, *, listed_only: bool = False) -> Destination | None:

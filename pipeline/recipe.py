@@ -11,8 +11,9 @@ from pipeline import agreement, npu_options, ort_folders, ort_options, publishin
 from pipeline.model import Fault, Model, Rule
 from pipeline.npu_options import OpenVINONpu
 from pipeline.npulib_options import NpuLibrary
+from pipeline.openvino_options import RuntimeOptions
 from pipeline.ort_options import OnnxRuntimeGenAI
-from pipeline.publishing import CardWords, Publish
+from pipeline.publishing import CardWords, Destination, Publish
 from pipeline.quantization import Quantization
 from pipeline.terms import (
     LONGEST_NAME,
@@ -194,6 +195,11 @@ class OpenVINO(Model):
         description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
     )
     min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    runtime_options: RuntimeOptions | None = Field(
+        None,
+        description="What users must give the runtime for right answers; it stands in the card's program, which is tried with it.",
+        exclude_if=lambda options: options is None,
+    )
 
 
 # Another runtime: its class here, and its normal form in normal_options().
@@ -344,13 +350,22 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         source=recipe.source,
         golden=tuple(_normal_golden(golden) for golden in recipe.golden),
         options=normal_options(recipe.builds[build]),
-        card=publishing.card_words(recipe.publish, recipe.source.license),
+        card=publishing.card_words(recipe.publish, recipe.source.license, home(recipe, build)),
     )
 
 
-def as_recipe(*builds: ResolvedBuild, repository: str = "") -> Recipe:
-    """The recipe of these builds of one recipe alone, nothing left to defaults: what goes into their package."""
+def home(recipe: Recipe, name: str) -> Destination | None:
+    """Where a build or repository is published; a build that lies in a repository goes by itself only if it is listed."""
+    return publishing.destination(recipe.publish, recipe.name, name, listed_only=published_names(recipe)[name])
+
+
+def as_recipe(*builds: ResolvedBuild, repository: str = "", words: CardWords | None = None) -> Recipe:
+    """The recipe of these builds of one recipe alone, nothing left to defaults: what goes into their package.
+
+    `words` are those of the repository's card.
+    """
     first = builds[0]
+    cards = {**({repository: words} if repository else {}), **{build.build: build.card for build in builds}}
     return Recipe(
         schema_version=1,
         name=first.recipe,
@@ -359,7 +374,7 @@ def as_recipe(*builds: ResolvedBuild, repository: str = "") -> Recipe:
         golden=first.golden,
         builds={build.build: build.options for build in builds},
         repositories={repository: tuple(build.build for build in builds)} if repository else {},
-        publish=publishing.publish_of(first.card),
+        publish=publishing.publish_of(cards),
     )
 
 

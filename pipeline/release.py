@@ -48,7 +48,7 @@ class Released(Written):
     options: dict[str, Any]
     tools: dict[str, str]
     passed: str  # "3 of 3"
-    common_tokens: str  # with the unquantized model's answers, "31 of 32"
+    common_tokens: str  # with the source's answers, "31 of 32"
     size_bytes: int
 
 
@@ -164,7 +164,7 @@ def _released(manifest: PackageManifest, packed: Archive, signed: bool) -> Relea
 def notes(release: Release, last: Release | None) -> str:
     """What is in a release and what changed since the last one, Markdown; text from outside cannot break out of its place."""
     before = {one.name: one for one in last.packages} if last else {}
-    lines = ["| package | size | prompts as expected | tokens in common with the unquantized model | signed |", "|---|---|---|---|---|"]
+    lines = ["| package | size | prompts as expected | tokens in common with the source | signed |", "|---|---|---|---|---|"]
     lines += [
         f"| {card.text(one.name)} | {size_text(one.size_bytes)} | {one.passed} | {one.common_tokens} | {'yes' if one.signed else 'no'} |"
         for one in release.packages

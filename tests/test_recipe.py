@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline import spdx
 from pipeline.loader import load, load_all
-from pipeline.publishing import Destination, destination
+from pipeline.publishing import CardWords, Destination, destination
 from pipeline.quantization import FourBit, Int4, Quantization, normal
-from pipeline.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, resolve
+from pipeline.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
 from pipeline.stages.package import recipe_text
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -195,6 +195,7 @@ def test_a_resolved_build_leaves_nothing_to_defaults() -> None:
                 "lora_correction": False,
             },
             "min_agreement": 0,
+            "runtime_options": {"EXECUTION_MODE_HINT": "ACCURACY"},
         },
     }
 
@@ -397,9 +398,26 @@ def test_a_build_without_a_repository_is_not_published() -> None:
     assert destination(recipe(publish=WHERE).publish, "tiny", "fp16", listed_only=True) is None
 
 
-@pytest.mark.parametrize("publish", [WHERE, {"repo": "bakers/b", "pull_request": True, "license": "MIT"}])
-def test_where_a_build_is_published_changes_nothing_of_it(publish: dict[str, Any]) -> None:
-    assert resolve(recipe(publish=publish), "fp16").model_dump_json() == resolve(recipe(), "fp16").model_dump_json()
+def test_where_a_build_is_published_changes_its_card_and_nothing_else_of_it() -> None:
+    published = resolve(recipe(publish=WHERE), "fp16")
+    assert published.card == CardWords.model_validate({"repo": "bakers/tiny-fp16", "branch": "next"})
+    assert published.model_copy(update={"card": None}) == resolve(recipe(), "fp16")
+
+
+@pytest.mark.parametrize("more", [{"visibility": "public"}, {"pull_request": True}, {"tag": "v1"}, {"sign": True}, {"license": "MIT"}])
+def test_how_a_build_is_published_changes_nothing_of_it(more: dict[str, Any]) -> None:
+    plain = {"repo": "bakers/b"}
+    assert resolve(recipe(publish=plain | more), "fp16") == resolve(recipe(publish=plain), "fp16")
+
+
+def test_a_build_that_is_published_only_within_a_repository_names_none() -> None:
+    onnx = {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4"}}
+    joined = recipe(builds={"cpu": onnx}, repositories={"onnx": ["cpu"]}, publish={"repo": "bakers/{build}"})
+    assert resolve(joined, "cpu").card is None
+    words = CardWords.model_validate({"repo": "bakers/onnx"})
+    again = Recipe.model_validate_json(json.dumps(yaml.safe_load(recipe_text(resolve(joined, "cpu"), repository="onnx", words=words))))
+    assert resolve(again, "cpu").card is None
+    assert home(again, "onnx") == home(joined, "onnx")
 
 
 def test_what_the_card_says_belongs_to_the_build_and_comes_with_the_recipe_of_its_package() -> None:
@@ -408,4 +426,3 @@ def test_what_the_card_says_belongs_to_the_build_and_comes_with_the_recipe_of_it
     assert (resolved.license, resolved.card and resolved.card.tags) == ("Apache-2.0", ("chat",))
     again = yaml.safe_load(recipe_text(resolved))
     assert resolve(Recipe.model_validate_json(json.dumps(again)), "fp16") == resolved
-    assert "bakers" not in recipe_text(resolved)

@@ -71,7 +71,9 @@ class Backend(Maker, Protocol):
     def generate(self, build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
         """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model.
 
-        `parts` are those of `layout`; a backend with an environment of its own finds it there.
+        `parts` are those of `layout`; a backend with an environment of its own finds it there. A runtime that computes in another
+        precision by default answers once more, as the card's program does: into `in_use(answers)`, and reports "in_use" (see
+        stages/validate.py).
         """
         ...
 
@@ -99,6 +101,11 @@ class Backend(Maker, Protocol):
     def has_pickles(self, build: BuildOptions) -> bool:
         """Whether the build's package will hold a pickle."""
         ...
+
+
+def in_use(answers: Path) -> Path:
+    """Where a worker writes the answers that users get, beside those in the model's own precision."""
+    return answers.with_name("answers-in-use.jsonl")
 
 
 def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from pipeline import openvino_options
 from pipeline.backends import numeric, openvino_ir, openvino_rules
-from pipeline.backends.base import has_pickles, installed, packages
+from pipeline.backends.base import has_pickles, in_use, installed, packages
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
@@ -102,8 +103,10 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
 
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
-    """The command that answers the prompts of `request` with openvino_genai on the CPU."""
-    return worker("openvino_generate", str(model_folder), str(request), str(answers))
+    """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
+    assert isinstance(build, OpenVINO)
+    options = json.dumps(openvino_options.given(build.runtime_options))
+    return worker("openvino_generate", str(model_folder), str(request), str(answers), str(in_use(answers)), options)
 
 
 def numeric_check(

@@ -14,6 +14,7 @@ from pipeline import card, files, proof, wheels
 from pipeline.backends.base import Backend
 from pipeline.maker import Verification
 from pipeline.manifest import MANIFEST, NumericCheck, Package, PackageManifest, SourceRecord, StepRecord, StepRun, Validation
+from pipeline.publishing import CardWords
 from pipeline.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from pipeline.session import Session, builder, machine
 from pipeline.stages.making import Made, make
@@ -58,9 +59,9 @@ def _licences(checkpoint: Path) -> list[Path]:
     return [path for path in files.walk(checkpoint) if path.parent == checkpoint and path.name.upper().startswith(_LICENCES)]
 
 
-def recipe_text(*builds: ResolvedBuild, repository: str = "") -> str:
-    """The recipe of these builds alone, nothing left to defaults, as YAML that the loader reads."""
-    recipe = as_recipe(*builds, repository=repository).model_dump(mode="json", exclude_none=True)
+def recipe_text(*builds: ResolvedBuild, repository: str = "", words: CardWords | None = None) -> str:
+    """The recipe of these builds alone, nothing left to defaults, as YAML that the loader reads; `words` are the repository's card's."""
+    recipe = as_recipe(*builds, repository=repository, words=words).model_dump(mode="json", exclude_none=True)
     if not recipe["repositories"]:
         del recipe["repositories"]
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)

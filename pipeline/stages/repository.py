@@ -10,6 +10,7 @@ from pipeline import manifest as manifests
 from pipeline.maker import Verification
 from pipeline.manifest import PackageManifest
 from pipeline.ort_options import OnnxRuntimeGenAI
+from pipeline.publishing import CardWords
 from pipeline.recipe import ResolvedBuild
 from pipeline.session import Session, machine
 from pipeline.stages.making import Made, make
@@ -21,6 +22,7 @@ from pipeline.store import Staging
 def run(step: Step, session: Session) -> None:
     """Make the repository of builds whose packages are made: every folder in it is the one that was verified and validated."""
     builds = [ResolvedBuild.model_validate_json(json.dumps(dump)) for dump in step.options["builds"]]
+    words = CardWords.model_validate_json(json.dumps(step.options["card"])) if "card" in step.options else None
 
     def fill(staging: Staging) -> Made:
         members: list[PackageManifest] = []
@@ -32,8 +34,8 @@ def run(step: Step, session: Session) -> None:
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)
                 made.add(place)
-        files.write(staging.files / RECIPE, recipe_text(*builds, repository=step.options["repository"]))
-        describe(staging.files, _manifest(step, members))
+        files.write(staging.files / RECIPE, recipe_text(*builds, repository=step.options["repository"], words=words))
+        describe(staging.files, _manifest(step, members, words))
         return Made(Verification())
 
     make(step, session, fill)
@@ -49,11 +51,11 @@ def _legal(manifest: PackageManifest) -> set[str]:
     return {file.path for file in manifest.files if "/" not in file.path} - {CARD, RECIPE}
 
 
-def _manifest(step: Step, members: list[PackageManifest]) -> PackageManifest:
+def _manifest(step: Step, members: list[PackageManifest], words: CardWords | None) -> PackageManifest:
     """What is known of all members; the first stands for what they have in common."""
     first = members[0]
     steps = {one.key: one for member in members for one in member.steps}
-    name = {"name": step.label, "build": step.options["repository"]}
+    name = {"name": step.label, "build": step.options["repository"], "card": words}
     return first.model_copy(
         update={
             "name": step.label,

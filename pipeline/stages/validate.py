@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from pipeline import agreement, files
-from pipeline.backends.base import Backend
+from pipeline.backends.base import Backend, in_use
 from pipeline.errors import Failure
 from pipeline.maker import Verification
-from pipeline.manifest import Validation, Verdict
+from pipeline.manifest import InUse, Validation, Verdict
 from pipeline.plan import prompts
 from pipeline.process import Finished
 from pipeline.recipe import BuildOptions, Golden
@@ -47,14 +48,12 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         weights = options.quantization.weights
         least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
         tie = agreement.tie(weights, _reference_precision(step, session.store))
-        verdicts = tuple(
-            judge(entry, answer, of_source, least, tie)
-            for entry, answer, of_source in zip(golden, read_answers(staging.files / ANSWERS), source, strict=True)
-        )
-        files.write(staging.files / RESULT, _validation(verdicts, finished).model_dump_json(indent=2) + "\n")
+        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, least, tie)
+        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts)
+        files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
         files.remove(folder)
         request.unlink()
-        return Made(Verification(_measured(verdicts), tuple(_faults(verdicts))), (ran,), finished.facts)
+        return Made(verification(verdicts, used, finished.facts), (ran,), finished.facts)
 
     make(step, session, fill)
 
@@ -86,10 +85,38 @@ def read_answers(path: Path) -> list[Answer]:
     ]
 
 
-def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation:
+def _verdicts(
+    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], least: int, tie: float = 0.0
+) -> tuple[Verdict, ...]:
+    return tuple(judge(entry, answer, known, least, tie) for entry, answer, known in zip(golden, given, source, strict=True))
+
+
+def _in_use(golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any]) -> InUse | None:
+    """The verdicts on what users get, if the worker answered once more for that.
+
+    How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
+    """
+    if told := facts.get("in_use"):
+        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, 0)
+        return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
+    return None
+
+
+def verification(verdicts: tuple[Verdict, ...], used: InUse | None, facts: Mapping[str, Any]) -> Verification:
+    """What both runs come to; the worker's remedy is for a model that is right in its own precision and wrong for its users."""
+    faults = tuple(_faults(verdicts))
+    if faults or not used:
+        return Verification(_measured(verdicts), faults)
+    mode = ", ".join(f"{name}={value}" for name, value in used.runtime_options.items()) or "the runtime's defaults"
+    how = f" with {mode}{f' (computed in {used.precision})' if used.precision else ''}, as the card's program runs it"
+    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=facts["in_use"]["remedy"])
+
+
+def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, finished: Finished) -> Validation:
     facts = finished.facts
     return Validation(
         verdicts=verdicts,
+        in_use=used,
         device=facts["device"],
         device_name=facts["device_name"],
         stand_in=facts.get("stand_in", False),
@@ -104,8 +131,10 @@ def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, object]:
     return {"prompts": len(verdicts), "passed": sum(verdict.passed for verdict in verdicts)}
 
 
-def _faults(verdicts: tuple[Verdict, ...]) -> list[str]:
-    """A sentence for every reason, with the prompt and the answer that it is about."""
+def _faults(verdicts: tuple[Verdict, ...], how: str = "") -> list[str]:
+    """A sentence for every reason, with the prompt and the answer that it is about, and how that was given."""
     return [
-        f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}: {reason}" for verdict in verdicts for reason in verdict.reasons
+        f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}{how}: {reason}"
+        for verdict in verdicts
+        for reason in verdict.reasons
     ]
