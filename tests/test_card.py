@@ -388,3 +388,10 @@ def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
     )
     made = card.render(one.model_copy(update={"build": one.build.model_copy(update={"options": options})}))
     assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made
+
+
+def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
+    unknown = manifest().validation.model_copy(update={"peak_memory_bytes": 0})
+    members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))
+    for made in (card.render(manifest(validation=unknown)), card.render(members[0].model_copy(update={"members": members}))):
+        assert "GB of memory" not in made
