@@ -32,7 +32,7 @@ def differences(checkpoint: Path, files: Path, lengths: list[int]) -> list[float
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    source = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="eager").eval()
     config = og.Config(str(files))
     config.clear_providers()
     model = og.Model(config)
