@@ -19,6 +19,7 @@ from pipeline.maker import Verification
 from pipeline.ort_options import OnnxRuntimeGenAI
 from pipeline.process import Children
 from pipeline.step import Step
+from pipeline.workers import ort_plan
 from tests.bench import ROOT
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
@@ -84,9 +85,11 @@ def sha256(path: Path) -> str:
 
 def upstream_words(build: OnnxRuntimeGenAI, checkpoint: Path, out: Path) -> list[str]:
     """The command line that manifest and card name, as arguments: no program, but its name first."""
-    words = ort_words.upstream(model_step(build).options).replace("-m ", "", 1)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    options = model_step(build).options
+    words = ort_words.upstream(options, ort_plan.plan(config, options)).replace("-m ", "", 1)
     words = words.replace("MODEL", str(checkpoint)).replace("OUT", str(out)).replace("CACHE", f"{out}.cache")
-    return shlex.split(words)[1:]
+    return shlex.split(words, comments=True)[1:]
 
 
 def batch(

@@ -47,6 +47,7 @@ def test_the_phi3_answers(phi3_checkpoint: Path) -> None:
 def test_the_phi3_has_the_layout_of_the_real_repository(phi3_checkpoint: Path) -> None:
     config = json.loads((phi3_checkpoint / "config.json").read_text(encoding="utf-8"))
     assert config["model_type"] == "phi3"
+    assert config["sliding_window"] == 2047 and "layer_types" not in config
     assert all(config[name] % 128 == 0 for name in ("hidden_size", "intermediate_size"))
     assert config["num_attention_heads"] == config["num_key_value_heads"]
     assert safetensors_files.weight_files(phi3_checkpoint) == ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

@@ -19,6 +19,7 @@ from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
+from pipeline.workers import positions
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -28,6 +29,8 @@ __all__ = [
 MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
 CONFIGS = ("config.json", "generation_config.json")
+
+FORMATS = {"export": 2}  # raised when this code comes to make other bytes from the same options
 
 _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
@@ -44,7 +47,8 @@ def steps(
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
-        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=installed(*tools))
+        found = installed(*tools)
+        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=found, format=FORMATS.get(kind, 1))
 
     export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
     options = spelled_out(build)
@@ -193,7 +197,12 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, fact
         faults.append("generation_config.json names no end token, so answers would not end")
     elif ends != source_ends:
         faults.append(f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere")
-    return Verification({"exported_weights": sum(weight.count for weight in model.weights), "exported_as": dtype}, tuple(faults))
+    measured = {
+        "exported_weights": sum(weight.count for weight in model.weights),
+        "exported_as": dtype,
+        "context_length": positions.context(config),
+    }
+    return Verification(measured, tuple(faults))
 
 
 def _verify_tokenizer(checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:

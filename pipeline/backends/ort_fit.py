@@ -12,6 +12,7 @@ from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
 from pipeline.survey import Survey
+from pipeline.workers import ort_plan
 
 # Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs ort_rules can judge.
 # Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
@@ -51,6 +52,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
             f"the checkpoint is quantized already ({method}): most options would not reach its weights, and there is no unquantized "
             "model to hold its answers against; take the one that it was made from"
         )
+    reasons += ort_plan.reasons(config)
     ties = ort_rules.ties(config)
     if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")

@@ -22,6 +22,7 @@ from pipeline.maker import Command, Verification, worker
 from pipeline.ort_options import TITLES, OnnxRuntimeGenAI, OrtFloat
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
+from pipeline.workers import ort_plan
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -29,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
+FORMAT = 2  # of the model step: raised when this code comes to make other bytes from the same options
 
 # One of these brings the runtime and the builder; on Windows the first two bring DirectML too.
 RUNTIMES = ("onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda", "onnxruntime-genai")
@@ -43,8 +45,9 @@ def steps(
     """The one step that makes model, tokenizer and configuration."""
     options = spelled_out(_ours(build)) | {"remote_code": remote_code}
     needs = (("checkpoint", checkpoint),)
+    tools = installed(*_BUILD_TOOLS)
     return {
-        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=installed(*_BUILD_TOOLS))
+        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=tools, format=FORMAT)
     }
 
 
@@ -120,7 +123,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         places = [str(inputs["checkpoint"]), str(inputs["logits"]), str(files), json.dumps(step.options), words]
         return worker("ort_logits", *places, *(("--model", str(inputs["model"])) if "model" in inputs else ()))
     arguments = (str(inputs["checkpoint"]), str(files), json.dumps(step.options), words)
-    return worker("ort_build", *arguments, upstream=ort_words.upstream(step.options))
+    config = inputs["checkpoint"] / "config.json"
+    planned = ort_plan.plan(json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}, step.options)
+    return worker("ort_build", *arguments, upstream=ort_words.upstream(step.options, planned))
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
@@ -132,6 +137,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         return Verification(faults=absent)
     graph, tokenizer = facts["graph"], facts["tokenizer"]
     source, made = ort_rules.read_source(inputs["checkpoint"]), json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
+    planned = ort_plan.plan(source.config, step.options)
     faults = [
         *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir()}),
         *ort_rules.judge_weights(graph["weights"], source, step.options),
@@ -145,6 +151,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         "mended": facts["mended"],
         "tokenizer_texts_compared": tokenizer["texts"],
     }
+    if planned.cut_from is not None:
+        measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}
     return Verification(measured, tuple(faults))
 
 

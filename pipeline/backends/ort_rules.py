@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import survey
 from pipeline.ort_options import LAST
+from pipeline.workers import ort_plan
 from pipeline.workers.ort_build import SEARCH
 
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
@@ -233,7 +234,7 @@ def judge_config(made: Mapping[str, Any], source: Source, options: Mapping[str, 
         yield "neither generation_config.json nor config.json names an end token, so answers would not end"
     if short := [token for token in source.end_tokens if token not in end_tokens(made)]:
         yield f"genai_config.json lacks the end tokens {short}: answers would not end"
-    context = survey.context_tokens(source.config)
+    context = ort_plan.plan(source.config, options).context
     found = {"context_length": model["context_length"], "max_length": search["max_length"], "vocab_size": model["vocab_size"]}
     should = {"context_length": context, "max_length": context, "vocab_size": source.config["vocab_size"]}
     found["num_hidden_layers"] = model["decoder"]["num_hidden_layers"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.workers import ort_plan
+
 _CAPTURE = {"cuda": "enable_cuda_graph", "dml": "enable_dml_graph", "webgpu": "enable_webgpu_graph"}
 _RENAMED = {"symmetric": "is_symmetric", "algorithm": "algo_config"}
 _JOINED = {"op_types_to_quantize": "/", "nodes_to_exclude": ","}
@@ -34,9 +36,10 @@ def _word(name: str, value: Any) -> str:
             return str(value)
 
 
-def upstream(options: dict[str, Any]) -> str:
-    """The builder's own command line that makes the same model.onnx and model.onnx.data."""
+def upstream(options: dict[str, Any], planned: ort_plan.Plan | None = None) -> str:
+    """The builder's own command line that makes the same model.onnx and model.onnx.data; what it has no words for is in a comment."""
     words = ["python -m onnxruntime_genai.models.builder -i MODEL -o OUT -c CACHE"]
     words.append(f"-p {options['quantization']['weights']} -e {options['execution_provider']}")
-    extra = extra_options(options)
-    return " ".join([*words, *(("--extra_options", *extra) if extra else ())])
+    extra = (*extra_options(options), *(planned.words if planned else ()))
+    more = planned.by_hand if planned else ()
+    return " ".join([*words, *(("--extra_options", *extra) if extra else ()), *((f"# {', '.join(more)}",) if more else ())])

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash
+from pipeline.workers import events, hermetic, leash, openvino_rope
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -41,6 +41,7 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
 
     events.progress("loading the checkpoint")
     model = load(checkpoint, remote_code)
+    openvino_rope.follow_lengths(model)
     events.progress("tracing and saving the model")
     export_from_model(
         model,

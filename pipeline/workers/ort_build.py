@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, mapped
+from pipeline.workers import events, hermetic, leash, mapped, ort_plan, ort_repair
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
@@ -47,10 +47,10 @@ class Said(io.TextIOBase):
         return len(text)
 
 
-def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[str]) -> None:
+def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[str]) -> dict[str, Any]:
     """Fill `files` with genai_config.json, model.onnx, model.onnx.data and the tokenizer's files.
 
-    The same as the builder's command line.
+    The same as the builder's command line, but for what ort_plan has it do otherwise; what that was, by name.
     """
     from onnxruntime_genai.models import builder
 
@@ -58,16 +58,30 @@ def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[st
     weights, provider = options["quantization"]["weights"], options["execution_provider"]
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
-        told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, words)
+        planned = ort_plan.plan(config, options)
+        told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, [*words, *planned.words])
         events.progress("loading the checkpoint")
         try:
-            builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
+            with ort_repair.applied(told["hf_details"]["hf_config"], planned) as repaired:
+                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
         except (NotImplementedError, ValueError) as error:
             events.refuse(
                 "The model builder does not take this model with these options.",
                 "Change the quantization in the recipe, or take another model.",
                 str(error).splitlines(),
             )
+    return repaired | cut(files, planned)
+
+
+def cut(files: Path, planned: ort_plan.Plan) -> dict[str, Any]:
+    """Have genai_config.json claim no more tokens than the model is right for; the runtime refuses a longer max_length by itself."""
+    if planned.cut_from is None:
+        return {}
+    path = files / "genai_config.json"
+    made = json.loads(path.read_text(encoding="utf-8"))
+    made["model"]["context_length"] = made["search"]["max_length"] = planned.context
+    path.write_text(json.dumps(made, indent=4), encoding="utf-8")
+    return {"context_length": planned.context}
 
 
 def stream(checkpoint: Path) -> None:
@@ -129,10 +143,10 @@ def main() -> None:
     parser.add_argument("words", type=json.loads)
     told = parser.parse_args()
     stream(told.checkpoint)
-    build(told.checkpoint, told.files, told.options, told.words)
+    repaired = build(told.checkpoint, told.files, told.options, told.words)
     from pipeline.workers import ort_graph, ort_tokenizer
 
-    mended = mend(told.files, generation_config(told.checkpoint))
+    mended = repaired | mend(told.files, generation_config(told.checkpoint))
     if ort_tokenizer.mend(told.files):
         mended["tokenizer.json"] = "digits split by a regular expression"
     events.result(

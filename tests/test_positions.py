@@ -1,0 +1,147 @@
+"""What a config.json says of positions, and what the plan for the ONNX model builder makes of it: pure rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.workers import ort_plan, positions
+from tests.ort_making import build, model_step
+
+CPU = model_step(build(weights="fp32")).options
+DML = model_step(build("dml", weights="fp16")).options
+PHI3 = {"model_type": "phi3", "max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "num_hidden_layers": 2}
+LLAMA = {"model_type": "llama", "max_position_embeddings": 512, "num_hidden_layers": 2}
+YARN = {"factor": 4.0, "original_max_position_embeddings": 64}
+SHORT_AND_LONG = {"short_factor": [1.0], "long_factor": [2.0]}
+
+
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({**PHI3, "sliding_window": 2047}, 2047),
+        ({**PHI3, "sliding_window": None}, None),
+        (PHI3, None),
+        ({**PHI3, "sliding_window": 4096}, None),  # no longer than the context: without effect
+        ({"model_type": "mistral", "max_position_embeddings": 32768}, 4096),  # by default
+        ({"model_type": "mistral", "max_position_embeddings": 32768, "sliding_window": None}, None),
+        ({**LLAMA, "sliding_window": 64}, None),  # which transformers does not read
+        ({**LLAMA, "model_type": "qwen2", "sliding_window": 64, "use_sliding_window": False}, None),
+        ({**LLAMA, "model_type": "qwen2", "sliding_window": 64, "use_sliding_window": True}, None),  # from layer 28 on
+        ({**LLAMA, "model_type": "qwen2", "sliding_window": 64, "use_sliding_window": True, "max_window_layers": 1}, 64),
+        ({**LLAMA, "model_type": "gemma2", "sliding_window": 64}, 64),
+        ({**LLAMA, "model_type": "gemma2", "sliding_window": 64, "layer_types": ["full_attention"] * 2}, None),
+    ],
+)
+def test_a_window_is_what_transformers_makes_of_config_json(config: dict[str, Any], window: int | None) -> None:
+    assert positions.window(config) == window
+
+
+FIELDS: list[dict[str, Any]] = [
+    {"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": 3},
+    {"model_type": "qwen3", "use_sliding_window": False, "max_window_layers": 3},
+    {"model_type": "gemma2"},
+    {"model_type": "gemma3_text"},
+    {"model_type": "smollm3", "use_sliding_window": True, "sliding_window": 16},
+    {"model_type": "smollm3", "use_sliding_window": True, "sliding_window": 16, "no_rope_layers": [0, 1] * 4},
+    {"model_type": "smollm3"},
+]
+
+
+@pytest.mark.parametrize("fields", FIELDS)
+def test_layers_have_the_kinds_that_transformers_gives_them(fields: dict[str, Any]) -> None:
+    from transformers import AutoConfig
+
+    told = {**fields, "num_hidden_layers": 8}
+    config = AutoConfig.for_model(**told)
+    assert positions.layer_types(told) == config.layer_types
+    sliding = config.sliding_window if "sliding_attention" in config.layer_types else None
+    assert positions.window({**told, "max_position_embeddings": 8192}) == sliding
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, "default"),
+        ({"rope_scaling": None, "rope_theta": 1.0}, "default"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "linear"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 1.0}}, "default"),
+        ({"rope_parameters": {"rope_type": "yarn", **YARN, "rope_theta": 1.0}}, "yarn"),
+        ({"rope_scaling": {"rope_type": "yarn", "type": "yarn", **YARN}}, "yarn"),
+        ({"rope_scaling": {"type": "yarn", "factor": 1.0}}, "default"),
+        ({"rope_scaling": {"type": "yarn", "factor": 1.0, "attention_factor": 1.2}}, "yarn"),
+        ({"rope_parameters": {"rope_theta": 1.0}}, "default"),
+        ({"model_type": "phi3", "rope_scaling": {"type": "su", **SHORT_AND_LONG}}, "longrope"),
+    ],
+)
+def test_scaling_is_read_by_either_spelling(fields: dict[str, Any], kind: str) -> None:
+    assert positions.scaling({**LLAMA, **fields}).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "rope"),
+    [
+        ("llama", "linear", "exact"),
+        ("llama", "llama3", "own"),
+        ("llama", "yarn", "exact"),
+        ("llama", "dynamic", "plain"),
+        ("nemotron", "linear", "exact"),
+        ("mistral", "linear", "own"),
+        ("mistral", "llama3", "exact"),
+        ("qwen2", "yarn", "exact"),
+        ("qwen2", "default", "plain"),
+        ("hunyuan_v1_dense", "dynamic", "own"),
+    ],
+)
+def test_scaled_embeddings_are_the_builders_own_only_where_it_makes_them_right(model: str, kind: str, rope: str) -> None:
+    config = {**LLAMA, "model_type": model, "sliding_window": None, "rope_scaling": {"rope_type": kind, "factor": 4.0}}
+    assert ort_plan.plan(config, CPU).rope == rope
+
+
+def test_a_window_is_named_for_the_builder_and_its_cache_is_whole() -> None:
+    planned = ort_plan.plan({**PHI3, "sliding_window": 2047}, CPU)
+    assert planned.layer_types == ("sliding_attention",) * 2
+    assert planned.words == ("windowed_kv_cache=false",)
+    assert (planned.context, planned.cut_from) == (4096, None)
+    plain = ort_plan.plan({**PHI3, "sliding_window": None}, CPU)
+    assert (plain.layer_types, plain.words, plain.by_hand) == (None, (), ())
+
+
+def test_the_context_ends_where_directml_would_look_beyond_the_window() -> None:
+    planned = ort_plan.plan({**PHI3, "sliding_window": 2047}, DML)
+    assert (planned.context, planned.cut_from) == (2047, 4096)
+    assert planned.cut_reason.startswith("DirectML's attention does not know the model's sliding window")
+
+
+def test_longrope_that_the_builder_does_not_know_ends_at_the_original_length() -> None:
+    scaling = {"rope_scaling": {"type": "longrope", **SHORT_AND_LONG, "original_max_position_embeddings": 128}}
+    planned = ort_plan.plan({**LLAMA, **scaling}, CPU)
+    assert (planned.rope, planned.context, planned.cut_from) == ("exact", 128, 512)
+    phi = {**PHI3, "rope_scaling": {"type": "longrope", **SHORT_AND_LONG}}
+    assert ort_plan.plan(phi, CPU).rope == "exact"  # one length: there is nothing to change over to
+    longer = ort_plan.plan({**phi, "max_position_embeddings": 131072}, CPU)
+    assert (longer.rope, longer.context, longer.cut_from) == ("own", 131072, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model_type": "phi", "qk_layernorm": True}, "the model builder leaves out the norms of queries and keys of a Phi"),
+        ({"model_type": "olmo", "clip_qkv": 8.0}, "the model builder leaves out the clipping of queries, keys and values of an OLMo"),
+        ({"model_type": "nemotron", "mlp_bias": True}, "the model builder leaves out the biases in the MLPs of a Nemotron"),
+        ({"rope_scaling": {"type": "mrope", "mrope_section": [1]}}, "its rotary embeddings are scaled by mrope, which transformers"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, "its layers have rotary embeddings of several kinds"),
+        ({**PHI3, "rope_scaling": {"type": "linear", "factor": 2.0}}, "its rotary embeddings are scaled by linear, and transformers"),
+    ],
+)
+def test_what_the_builder_leaves_out_is_refused_in_words(fields: dict[str, Any], said: str) -> None:
+    (reason,) = ort_plan.reasons({**LLAMA, **fields})
+    assert reason.startswith(said)
+
+
+def test_what_is_right_or_put_right_is_not_refused() -> None:
+    for kind in positions.KINDS - {"default"}:
+        assert list(ort_plan.reasons({**LLAMA, "rope_scaling": {"type": kind, "factor": 4.0}})) == []
+    for fields in ({"model_type": "olmo"}, {"model_type": "phi", "qk_layernorm": False}, {"model_type": "nemotron"}):
+        assert list(ort_plan.reasons({**LLAMA, **fields})) == []
