@@ -9,20 +9,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash
+from pipeline.workers import events, hermetic, leash, loading
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def load(checkpoint: Path, remote_code: bool) -> Any:
     """The torch model in the precision that config.json names, or where it names none in that of the weights."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
-    config = AutoConfig.from_pretrained(checkpoint, **told)
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
     if getattr(config, "quantization_config", None):
         events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(config, "dtype", None) or "auto", **told)
+    model = loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
     precision = str(model.dtype).removeprefix("torch.")
     if precision not in PRECISIONS:
         events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")

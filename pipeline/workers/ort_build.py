@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, mapped
+from pipeline.workers import events, hermetic, leash, loading, mapped
 
 LAYER = re.compile(r"Reading layer (\d+)")
 # Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
@@ -58,15 +58,33 @@ def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[st
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
         told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, words)
+        keep_two_heads(checkpoint, told, options)
         events.progress("loading the checkpoint")
         try:
-            builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
+            with loading.watched():
+                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
         except (NotImplementedError, ValueError) as error:
             events.refuse(
                 "The model builder does not take this model with these options.",
                 "Change the quantization in the recipe, or take another model.",
                 str(error).splitlines(),
             )
+
+
+def keep_two_heads(checkpoint: Path, told: dict[str, Any], options: dict[str, Any]) -> None:
+    """Have embedding and head written as the files have them where config.json ties them and they differ, as transformers loads them.
+
+    The builder would take the head for the embedding too (base.py, make_embedding_lookup).
+    """
+    if not told["shared_embeddings"] or not loading.has_two_heads(checkpoint):
+        return
+    if options["quantization"].get("shared_embeddings"):
+        events.refuse(
+            "config.json makes embedding and head one matrix, and the files hold two of different values: they cannot be shared.",
+            "Leave shared_embeddings out of the recipe.",
+        )
+    told["shared_embeddings"] = False
+    events.result(two_heads=True)
 
 
 def stream(checkpoint: Path) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, events, hermetic, leash
+from pipeline.workers import answers, events, hermetic, leash, loading
 
 
 class Clock:
@@ -31,9 +31,8 @@ class Clock:
 def load(checkpoint: Path, options: dict[str, Any]) -> Any:
     """The model, in float32 when it has fewer parameters than options say, else in the checkpoint's own precision."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=options["remote_code"], dtype="auto")
+    model = loading.causal_lm(checkpoint, trust_remote_code=options["remote_code"], dtype="auto")
     if model.num_parameters() < options["float32_below"]:
         model = model.to(torch.float32)
     return model.eval()
