@@ -58,12 +58,13 @@ FLOORS = (
     ("store", "session"),
     ("version",),
     ("process", "document", "wording"),
+    ("suitability",),
     ("maker", "survey", "files", "contents", "pickles", "diagnostics", "syntax"),
     ("manifest", "step", "fields"),
     ("recipe",),
     ("quantization", "npu_options", "npulib_options", "ort_options", "ort_folders", "publishing"),
     ("model",),
-    ("terms", "errors"),
+    ("terms", "errors", "weight_names"),
     ("workers",),
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import survey
 from pipeline.ort_options import LAST
+from pipeline.weight_names import ties
 from pipeline.workers.ort_build import SEARCH
 
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
@@ -20,9 +21,6 @@ _NAMES = {element: name for name, element in _TYPES.items()}
 _SUFFIX = re.compile(r"(_matmul)?_Q[48]$")  # what the quantizers append to a node's name
 _MIXED = re.compile(r"/model/layers\.(\d+)/(?:attn/(?:qkv|v)_proj|mlp/down_proj)/MatMul")
 _GATHERS = ("Gather", "GatherBlockQuantized")
-# Model types whose configuration ties the embeddings unless config.json says otherwise (held against transformers by a test).
-TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "smollm3"})
-
 Row = Mapping[str, Any]
 
 
@@ -47,11 +45,6 @@ class Source:
     def end_tokens(self) -> list[int]:
         """The ids that end an answer: of generation_config.json, or of config.json where there is none, as transformers has it."""
         return _listed((self.generation or self.config).get("eos_token_id"))
-
-
-def ties(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json, as transformers reads it, makes embedding and last MatMul one matrix."""
-    return bool(config.get("tie_word_embeddings", config.get("model_type") in TIED_BY_DEFAULT))
 
 
 def read_source(checkpoint: Path, two_heads: bool = False) -> Source:

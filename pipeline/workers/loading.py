@@ -37,18 +37,18 @@ def watched() -> Iterator[None]:
     """Judge every model that is loaded by another's code while this lasts: the model builder calls `from_pretrained` itself."""
     from transformers import PreTrainedModel
 
-    original: Callable[..., Any] = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+    original: Callable[..., Any] = PreTrainedModel.from_pretrained.__func__
 
     def from_pretrained(cls: Any, *positional: Any, **named: Any) -> Any:
         model, report = original(cls, *positional, **(named | {"output_loading_info": True, "ignore_mismatched_sizes": True}))
         judge(report, model)
         return (model, report) if named.get("output_loading_info") else model
 
-    PreTrainedModel.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment, method-assign]
+    PreTrainedModel.from_pretrained = classmethod(from_pretrained)
     try:
         yield
     finally:
-        PreTrainedModel.from_pretrained = classmethod(original)  # type: ignore[assignment, method-assign]
+        PreTrainedModel.from_pretrained = classmethod(original)
 
 
 def judge(report: Mapping[str, Any], model: Any) -> None:
@@ -83,6 +83,17 @@ def _listed(title: str, names: list[str]) -> list[str]:
     """One line for each name, the first dozen of them."""
     lines = [f"{title}: {name}" for name in names[:MOST_NAMES]]
     return [*lines, f"{title}: {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else lines
+
+
+def refuse_beyond(model: Any, tokenizer: Any, ids: Iterable[int]) -> None:
+    """Refuse a prompt with token ids that the embedding has no row for, as a tokenizer has that grew without its model."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if beyond := sorted({number for number in ids if number >= rows}):
+        events.refuse(
+            f"A golden prompt has tokens whose ids lie beyond the embedding's {rows:,} rows.",
+            "Ask without them, or take a checkpoint whose embedding was resized with its tokenizer.",
+            [f"{tokenizer.convert_ids_to_tokens(number)}: {number}" for number in beyond],
+        )
 
 
 def has_two_heads(checkpoint: Path) -> bool:

@@ -50,6 +50,7 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
     """One greedy answer; ends at the end tokens of the checkpoint's generation config."""
     clock = Clock()
     inputs = encode(tokenizer, prompt)
+    loading.refuse_beyond(model, tokenizer, inputs["input_ids"][0].tolist())
     made = model.generate(
         input_ids=inputs["input_ids"],
         attention_mask=inputs["attention_mask"],
