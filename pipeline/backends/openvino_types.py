@@ -47,6 +47,8 @@ BOUNDS: Mapping[str, tuple[str, str]] = {
     "xverse": ("4.57", "4.57.6"),
     "zamba2": ("4.57", "4.57.6"),
 }
+# Types of which optimum-intel exports most weights (experts, transposed ones) in 32 bits, whatever the checkpoint has.
+WIDE = frozenset({"falcon", "gpt_oss", "granitemoe", "mixtral", "phimoe", "qwen2_moe", "qwen3_moe"})
 
 
 def why_not(kind: str) -> str:

@@ -51,6 +51,11 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
         trust_remote_code=remote_code,
         patch_16bit_model=model.dtype.itemsize == 2,
     )
+    if model.dtype.itemsize == 2:
+        from pipeline.workers import openvino_exact
+
+        events.progress("looking at the weights that are wider than the checkpoint's")
+        events.result(exact_f32=openvino_exact.wide(files / "openvino_model.xml", str(model.dtype).removeprefix("torch.")))
 
 
 def main() -> None:
