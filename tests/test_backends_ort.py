@@ -541,6 +541,30 @@ def test_what_cannot_work_with_this_checkpoint_is_said_before_the_download(case:
     assert ort_fit.preflight(one, survey(**config)) == (said,)
 
 
+@pytest.mark.parametrize(
+    ("size", "kind", "provider", "divisor"),
+    [
+        (12, "LlamaForCausalLM", "cpu", 16),
+        (40, "LlamaForCausalLM", "cpu", 16),
+        (12, "HunYuanDenseV1ForCausalLM", "cpu", 8),
+        (40, "HunYuanDenseV1ForCausalLM", "cpu", None),
+        (80, "LlamaForCausalLM", "cpu", None),
+        (24, "LlamaForCausalLM", "dml", None),
+    ],
+)
+def test_heads_that_the_attention_operator_refuses_are_refused(size: int, kind: str, provider: str, divisor: int | None) -> None:
+    asked = build(provider, weights="int4")
+    said = ort_fit.preflight(asked, survey(architectures=[kind], hidden_size=4 * size, num_attention_heads=4))
+    wanted = f"ONNX Runtime's GroupQueryAttention takes heads of a multiple of {divisor} numbers, and this model's have {size}"
+    assert said == ((wanted,) if divisor else ())
+
+
+def test_smollm3_is_refused_for_directml_alone() -> None:
+    for provider in ("cpu", "dml"):
+        said = ort_fit.preflight(build(provider, weights="int4"), survey(architectures=["SmolLM3ForCausalLM"]))
+        assert bool(said) == (provider == "dml")
+
+
 def test_what_fits_is_not_refused() -> None:
     assert ort_fit.preflight(build(**INT4), survey()) == ()
     assert ort_fit.preflight(build(**INT4, shared_embeddings=True), survey(tie_word_embeddings=True)) == ()

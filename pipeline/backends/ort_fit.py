@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from pipeline import weight_names
+from pipeline.backends import ort_attention
 from pipeline.backends.base import Estimate
 from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from pipeline.recipe import BuildOptions
@@ -20,6 +21,7 @@ ARCHITECTURES = frozenset(
         "GemmaForCausalLM",
         "Gemma2ForCausalLM",
         "GraniteForCausalLM",
+        "HunYuanDenseV1ForCausalLM",
         "LlamaForCausalLM",
         "MistralForCausalLM",
         "NemotronForCausalLM",
@@ -44,6 +46,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     kind = (config.get("architectures") or ["unknown"])[0]
     if kind not in ARCHITECTURES:
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
+    reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     ties = weight_names.ties(config)
     if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, loading, mapped
+from pipeline.workers import events, hermetic, leash, loading, mapped, ort_mends
 
 LAYER = re.compile(r"Reading layer (\d+)")
 # Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
@@ -53,6 +53,7 @@ def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[st
     """
     from onnxruntime_genai.models import builder
 
+    ort_mends.layers_without_rope()
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights, provider = options["quantization"]["weights"], options["execution_provider"]
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
