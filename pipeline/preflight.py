@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from pipeline import gate, signing
+from pipeline import gate, signing, suitability
 from pipeline import survey as surveys
 from pipeline.backends import BACKENDS
 from pipeline.errors import Failure
@@ -154,7 +154,9 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
         )
     consent.refuse_code(missing(todo, session.store, apart))
     if reasons := _against(read, lambda build: misfits(build, session, ask=True)):
-        raise Failure("the recipe does not fit the model", details=reasons, remedy="change these options in the recipe")
+        raise Failure(
+            "the recipe does not fit the model", details=reasons, remedy="change these options in the recipe, or take another source"
+        )
     to_copy = [build for build in builds if not session.store.is_published(build.package, build.name)]
     expected = forecast(to_copy, session, ask=False, apart=apart)
     check_room(expected, session.store)
@@ -211,8 +213,11 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     options = build.asked.options
     if survey is None:
         return tuple(_untemplated(build, session))
-    fit = BACKENDS[options.runtime].preflight(options, survey)
-    return (*fit, *_too_long(build, survey), *_other_licence(build, survey), *_untemplated(build, session))
+    # The options need no word where no runtime could make the checkpoint.
+    fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
+    here = _folder(build, session)
+    beyond = suitability.tokens_beyond(here, survey.config) if here else ()
+    return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *_untemplated(build, session))
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
@@ -237,9 +242,14 @@ def _too_long(build: Build, survey: Survey) -> Iterator[str]:
             )
 
 
+def _folder(build: Build, session: Session) -> Path | None:
+    """Where a build's checkpoint lies, in the store or beside the recipe; None before it is downloaded."""
+    return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
+
+
 def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
     """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
-    here = session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
+    here = _folder(build, session)
     chats = any(golden.messages for golden in build.asked.golden)
     if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
         return ()

@@ -73,13 +73,6 @@ def test_other_models_are_refused_with_the_reason(kind: str) -> None:
     assert reason.startswith(f"this lane compiles models of type phi3, not {kind}: others are not shown to work, ")
 
 
-def test_what_is_quantized_already_is_refused() -> None:
-    config = {"model_type": "phi3", "quantization_config": {"bits": 4}}
-    assert npulib.preflight(options(), PHI3.model_copy(update={"config": config})) == (
-        "the checkpoint is already quantized; take the unquantized one as the source",
-    )
-
-
 def test_float16_for_the_rest_takes_half_the_memory_of_the_loaded_checkpoint() -> None:
     wide, narrow = (npulib.estimate(steps(torch_dtype=dtype)["model"], PHI3).memory_bytes for dtype in ("float32", "float16"))
     assert wide - narrow == 2 * PHI3.parameters

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import weight_names
 from pipeline.backends import BACKENDS, ort_fit, ort_genai, ort_rules, ort_words
 from pipeline.ort_folders import folder
 from pipeline.ort_options import OnnxRuntimeGenAI, normal
@@ -309,9 +310,9 @@ def test_transformers_ties_by_default_what_the_table_says() -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     types = {name for name, kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items() if kind in ort_fit.ARCHITECTURES}
-    assert types >= ort_rules.TIED_BY_DEFAULT
+    assert types >= weight_names.TIED_BY_DEFAULT
     for name in types:
-        assert AutoConfig.for_model(name).tie_word_embeddings == ort_rules.ties({"model_type": name}), name
+        assert AutoConfig.for_model(name).tie_word_embeddings == weight_names.ties({"model_type": name}), name
 
 
 def test_the_most_sensitive_layers_get_eight_bits() -> None:
@@ -511,12 +512,6 @@ UNFIT: dict[str, tuple[OnnxRuntimeGenAI, dict[str, Any], str]] = {
         {"architectures": ["MambaForCausalLM"]},
         "the model builder of onnxruntime-genai 0.18 makes no MambaForCausalLM, or none that can be verified here",
     ),
-    "awq": (
-        build(**INT4),
-        {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}},
-        "the checkpoint is quantized already (awq): most options would not reach its weights, and there is no unquantized model to hold "
-        "its answers against; take the one that it was made from",
-    ),
     "nothing to share": (
         build(**INT4, shared_embeddings=True),
         {},
@@ -546,12 +541,28 @@ def test_what_cannot_work_with_this_checkpoint_is_said_before_the_download(case:
     assert ort_fit.preflight(one, survey(**config)) == (said,)
 
 
-def test_a_checkpoint_that_is_quantized_already_is_refused_by_openvino_too() -> None:
-    from tests.openvino_making import build as openvino_build
+@pytest.mark.parametrize(
+    ("size", "kind", "provider", "divisor"),
+    [
+        (12, "LlamaForCausalLM", "cpu", 16),
+        (40, "LlamaForCausalLM", "cpu", 16),
+        (12, "HunYuanDenseV1ForCausalLM", "cpu", 8),
+        (40, "HunYuanDenseV1ForCausalLM", "cpu", None),
+        (80, "LlamaForCausalLM", "cpu", None),
+        (24, "LlamaForCausalLM", "dml", None),
+    ],
+)
+def test_heads_that_the_attention_operator_refuses_are_refused(size: int, kind: str, provider: str, divisor: int | None) -> None:
+    asked = build(provider, weights="int4")
+    said = ort_fit.preflight(asked, survey(architectures=[kind], hidden_size=4 * size, num_attention_heads=4))
+    wanted = f"ONNX Runtime's GroupQueryAttention takes heads of a multiple of {divisor} numbers, and this model's have {size}"
+    assert said == ((wanted,) if divisor else ())
 
-    config = {"model_type": "phi3", "quantization_config": {"quant_method": "gptq"}}
-    (said,) = BACKENDS["openvino"].preflight(openvino_build(weights="int8"), survey(**config))
-    assert said == "the checkpoint is already quantized; take the unquantized one as the source"
+
+def test_smollm3_is_refused_for_directml_alone() -> None:
+    for provider in ("cpu", "dml"):
+        said = ort_fit.preflight(build(provider, weights="int4"), survey(architectures=["SmolLM3ForCausalLM"]))
+        assert bool(said) == (provider == "dml")
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -88,7 +88,7 @@ def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(
     assert str(caught.value) == (
         "the recipe does not fit the model\n"
         "    tiny-int8: its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats\n"
-        "  what to do: change these options in the recipe"
+        "  what to do: change these options in the recipe, or take another source"
     )
 
 
@@ -110,5 +110,5 @@ def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "the recipe does not fit the model\n"
         "    tiny-odd: optimum-intel 2.1 with transformers 5.5 does not export models of type bert\n"
-        "  what to do: change these options in the recipe"
+        "  what to do: change these options in the recipe, or take another source"
     )

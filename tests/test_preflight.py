@@ -58,7 +58,7 @@ def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what
     assert refusal(build, session) == (
         "the recipe does not fit the model\n"
         "    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all\n"
-        "  what to do: change these options in the recipe"
+        "  what to do: change these options in the recipe, or take another source"
     )
 
 
@@ -71,7 +71,7 @@ def test_an_answer_that_cannot_fit_into_the_context_is_refused_with_both_numbers
         "the recipe does not fit the model\n"
         "    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, "
         "those of the prompt among them\n"
-        "  what to do: change these options in the recipe"
+        "  what to do: change these options in the recipe, or take another source"
     )
 
 

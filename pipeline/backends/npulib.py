@@ -136,8 +136,6 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
             f"this lane compiles models of type phi3, not {kind or 'unknown'}: others are not shown to work, "
             "and of a Llama or a Gemma the library pickles generated Python code, which cannot be verified"
         )
-    if survey.config.get("quantization_config"):
-        reasons.append("the checkpoint is already quantized; take the unquantized one as the source")
     if kind == "phi3":
         reasons += npulib_checkpoint.strange_rope(survey.config)
     return tuple(reasons)

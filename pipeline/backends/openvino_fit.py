@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pipeline.backends import openvino_types
 from pipeline.backends.base import Estimate
 from pipeline.backends.reference_logits import compared_weights
 from pipeline.quantization import FourBit, Grouped, Mxfp4
@@ -15,7 +16,6 @@ from pipeline.step import Step
 from pipeline.survey import Survey, Tensor
 
 # Decoder-only model types that optimum-intel 2.1.0 exports with transformers 5.5 (its TasksManager, held by a test).
-# Others that it names want an older transformers: gemma to 5.0, mamba to 5.3, deepseek_v3 to 4.53 and so on.
 EXPORTABLE = frozenset(
     {
         "afmoe",
@@ -71,9 +71,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     kind = survey.config.get("model_type", "")
     reasons = []
     if kind not in EXPORTABLE:
-        reasons.append(f"optimum-intel 2.1 with transformers 5.5 does not export models of type {kind or 'unknown'}")
-    if survey.config.get("quantization_config"):
-        reasons.append("the checkpoint is already quantized; take the unquantized one as the source")
+        reasons.append(openvino_types.why_not(kind))
     dtype = told_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")
@@ -128,6 +126,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     which 7.6 are the mapped export. The formulas give that and a margin of base memory.
     """
     native = sum(math.prod(tensor.shape) * _SIZES.get(tensor.dtype, 1) for tensor in survey.tensors)
+    if survey.config.get("model_type") in openvino_types.WIDE:
+        native = 4 * survey.parameters
     match step.kind:
         case "export":
             return Estimate(native, native + _BASE_BYTES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pipeline.backends import ort_rules
+from pipeline import weight_names
+from pipeline.backends import ort_attention
 from pipeline.backends.base import Estimate
 from pipeline.backends.reference_logits import compared_weights
 from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
@@ -22,6 +23,7 @@ ARCHITECTURES = frozenset(
         "GemmaForCausalLM",
         "Gemma2ForCausalLM",
         "GraniteForCausalLM",
+        "HunYuanDenseV1ForCausalLM",
         "LlamaForCausalLM",
         "MistralForCausalLM",
         "NemotronForCausalLM",
@@ -46,14 +48,9 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     kind = (config.get("architectures") or ["unknown"])[0]
     if kind not in ARCHITECTURES:
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
-    if quantized := config.get("quantization_config"):
-        method = quantized.get("quant_method", "an unknown method")
-        reasons.append(
-            f"the checkpoint is quantized already ({method}): most options would not reach its weights, and there is no unquantized "
-            "model to hold its answers against; take the one that it was made from"
-        )
+    reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
-    ties = ort_rules.ties(config)
+    ties = weight_names.ties(config)
     if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")
     if (
@@ -65,7 +62,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     ):
         reasons.append("the embedding has the last MatMul's weights in this model, so Gather in op_types_to_quantize would change nothing")
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
-    if strange and not quantized:
+    if strange:
         reasons.append(f"the checkpoint has tensors of type {', '.join(strange)}")
     return tuple(reasons)
 

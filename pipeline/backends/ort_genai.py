@@ -136,7 +136,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     if absent:
         return Verification(faults=absent)
     graph, tokenizer = facts["graph"], facts["tokenizer"]
-    source, made = ort_rules.read_source(inputs["checkpoint"]), json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
+    source = ort_rules.read_source(inputs["checkpoint"], facts.get("two_heads", False))
+    made = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
     planned = ort_plan.plan(source.config, step.options)
     faults = [
         *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir()}),

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import survey
 from pipeline.ort_options import LAST
+from pipeline.weight_names import ties
 from pipeline.workers import ort_plan
 from pipeline.workers.ort_build import SEARCH
 
@@ -21,24 +22,25 @@ _NAMES = {element: name for name, element in _TYPES.items()}
 _SUFFIX = re.compile(r"(_matmul)?_Q[48]$")  # what the quantizers append to a node's name
 _MIXED = re.compile(r"/model/layers\.(\d+)/(?:attn/(?:qkv|v)_proj|mlp/down_proj)/MatMul")
 _GATHERS = ("Gather", "GatherBlockQuantized")
-# Model types whose configuration ties the embeddings unless config.json says otherwise (held against transformers by a test).
-TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "smollm3"})
-
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the checkpoint says of itself: config.json, generation_config.json, and how many numbers its matrices have."""
+    """What the checkpoint says of itself: config.json, generation_config.json, and how many numbers its matrices have.
+
+    `two_heads`: its files hold a last MatMul that is not the embedding, whatever config.json says.
+    """
 
     config: Mapping[str, Any]
     generation: Mapping[str, Any]
     matrix_weights: int | None
+    two_heads: bool = False
 
     @property
     def ties(self) -> bool:
         """Whether embedding and last MatMul are one matrix."""
-        return ties(self.config)
+        return ties(self.config) and not self.two_heads
 
     @property
     def end_tokens(self) -> list[int]:
@@ -46,12 +48,7 @@ class Source:
         return _listed((self.generation or self.config).get("eos_token_id"))
 
 
-def ties(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json, as transformers reads it, makes embedding and last MatMul one matrix."""
-    return bool(config.get("tie_word_embeddings", config.get("model_type") in TIED_BY_DEFAULT))
-
-
-def read_source(checkpoint: Path) -> Source:
+def read_source(checkpoint: Path, two_heads: bool = False) -> Source:
     """The source as its files say; of a checkpoint that is quantized already the matrices are not counted."""
 
     def config(name: str) -> Mapping[str, Any]:
@@ -60,9 +57,10 @@ def read_source(checkpoint: Path) -> Source:
 
     whole = survey.read_checkpoint(checkpoint)
     # Some checkpoints that tie hold the embedding a second time, under the last MatMul's name.
-    again = {"lm_head.weight"} if ties(whole.config) else set()
+    again = {"lm_head.weight"} if ties(whole.config) and not two_heads else set()
     matrices = sum(math.prod(tensor.shape) for tensor in whole.tensors if len(tensor.shape) == 2 and tensor.name not in again)
-    return Source(config("config.json"), config("generation_config.json"), None if "quantization_config" in whole.config else matrices)
+    counted = None if "quantization_config" in whole.config else matrices
+    return Source(config("config.json"), config("generation_config.json"), counted, two_heads)
 
 
 def io_type(options: Mapping[str, Any]) -> str:

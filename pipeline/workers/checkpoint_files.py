@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.workers import safetensors_files
+from pipeline.workers import other_formats, safetensors_files
+from pipeline.workers.unfit import Unfit as Unfit
 
 BESIDE_WEIGHTS = frozenset(
     {
@@ -36,14 +37,6 @@ PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
 _WHOLE = "Take a whole checkpoint, as the model's author published it."
 
 
-class Unfit(Exception):
-    """The files are no checkpoint that can be taken: what is wrong, what to do, and the names that it is about."""
-
-    def __init__(self, what: str, remedy: str, details: Iterable[str] = ()) -> None:
-        super().__init__(what)
-        self.what, self.remedy, self.details = what, remedy, tuple(details)
-
-
 def belonging(path: Path) -> dict[str, Path]:
     """The files of a local source, by name: of a checkpoint directory, or one file (a GGUF with the licences beside it).
 
@@ -54,6 +47,7 @@ def belonging(path: Path) -> dict[str, Path]:
         beside = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
         return {name: path.parent / name for name in (path.name, *licences(beside))}
     names = [other.name for other in path.iterdir() if other.is_file()]
+    other_formats.refuse(names, lambda name: (path / name).read_bytes())
     wanted = {*beside_weights(names), first := weights(names)}
     if first == safetensors_files.INDEX:
         wanted |= {*shards(json_object((path / first).read_bytes(), first), names)}

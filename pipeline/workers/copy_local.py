@@ -40,7 +40,7 @@ def main() -> None:
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{path}: {unfit.what}", unfit.remedy, list(unfit.details))
     if path.is_dir():
-        model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), ())
+        model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), (), model_type.LOCAL)
     total, done, hashes = sum(file.stat().st_size for file in belonging.values()), 0, {}
     for name, file in belonging.items():
         events.progress(f"copying {name}", done, total, "B")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, other_formats, safetensors_files
 
 SECONDS_BETWEEN_WORDS = 0.5
 
@@ -59,6 +59,7 @@ def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remo
 
 def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str], files: Path) -> dict[str, str]:
     """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
+    other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
     small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
     large: tuple[str, ...] = (first,)

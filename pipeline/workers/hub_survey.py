@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, safetensors_files
+from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, other_formats, safetensors_files
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 
@@ -39,6 +39,7 @@ def main() -> None:
 
 def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
     """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
+    other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
     names = {*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code), first}
     config = read_json(repository, remotes["config.json"])

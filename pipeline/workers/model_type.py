@@ -7,8 +7,12 @@ from typing import Any
 
 from pipeline.workers import events
 
+_LIST = "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256."
+# A local source has no remote_code: what code ran is to be found by whoever gets the package, at a commit of a repository.
+LOCAL = "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code."
 
-def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str]) -> None:
+
+def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], remedy: str = _LIST) -> None:
     """End here if transformers has no such model type of its own, and `listed` has not all code that `config` points to.
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
@@ -31,6 +35,6 @@ def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str]) -> 
     if unlisted:
         events.refuse(
             f'The model type "{model_type}" is not part of transformers {version("transformers")}: it needs Python code of the repository.',
-            "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256.",
+            remedy,
             unlisted,
         )

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, npulib_checkpoint
+from pipeline.workers import events, hermetic, leash, loading, npulib_checkpoint
 
 MODEL = "pytorch_npu_model.pt"
 LOADER = "load.py"
@@ -53,16 +53,20 @@ def main() -> None:
 
 def compiled(folder: Path, options: dict[str, Any]) -> Any:
     """The model of `folder`, compiled by the library."""
+    if npulib_checkpoint.read(folder / "config.json").get("tie_word_embeddings") and loading.has_two_heads(folder):
+        events.refuse(
+            "config.json makes embedding and head one matrix, and the files hold two: the library's transformers 4.46 would leave one out.",
+            "Take another runtime for this model, or a checkpoint whose config.json says tie_word_embeddings: false.",
+        )
     events.progress("importing the library")
     import intel_npu_acceleration_library as library
     import torch
     from intel_npu_acceleration_library.compiler import CompilerConfig
-    from transformers import AutoModelForCausalLM
 
     dtypes = {"int4": library.int4, "int8": library.int8, "fp16": torch.float16}
     events.progress("loading the checkpoint")
     precision = getattr(torch, options["torch_dtype"])
-    model = AutoModelForCausalLM.from_pretrained(str(folder), use_cache=True, attn_implementation="sdpa", torch_dtype=precision)
+    model = loading.causal_lm(folder, use_cache=True, attn_implementation="sdpa", torch_dtype=precision)
     if options["untie"]:
         untie(model)
     events.progress("compiling the model")

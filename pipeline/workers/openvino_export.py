@@ -9,20 +9,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, openvino_rope
+from pipeline.workers import events, hermetic, leash, loading, openvino_rope
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def load(checkpoint: Path, remote_code: bool) -> Any:
     """The torch model in the precision that config.json names, or where it names none in that of the weights."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
-    config = AutoConfig.from_pretrained(checkpoint, **told)
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
     if getattr(config, "quantization_config", None):
         events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(config, "dtype", None) or "auto", **told)
+    model = loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
     precision = str(model.dtype).removeprefix("torch.")
     if precision not in PRECISIONS:
         events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
@@ -53,6 +52,11 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
         trust_remote_code=remote_code,
         patch_16bit_model=model.dtype.itemsize == 2,
     )
+    if model.dtype.itemsize == 2:
+        from pipeline.workers import openvino_exact
+
+        events.progress("looking at the weights that are wider than the checkpoint's")
+        events.result(exact_f32=openvino_exact.wide(files / "openvino_model.xml", str(model.dtype).removeprefix("torch.")))
 
 
 def main() -> None:

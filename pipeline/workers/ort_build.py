@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, mapped, ort_plan, ort_repair
+from pipeline.workers import events, hermetic, leash, loading, mapped, ort_mends, ort_plan, ort_repair
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
@@ -54,15 +54,17 @@ def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[st
     """
     from onnxruntime_genai.models import builder
 
+    ort_mends.layers_without_rope()
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights, provider = options["quantization"]["weights"], options["execution_provider"]
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
         planned = ort_plan.plan(config, options)
         told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, [*words, *planned.words])
+        keep_two_heads(checkpoint, told, options)
         events.progress("loading the checkpoint")
         try:
-            with ort_repair.applied(told["hf_details"]["hf_config"], planned) as repaired:
+            with loading.watched(), ort_repair.applied(told["hf_details"]["hf_config"], planned) as repaired:
                 builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
         except (NotImplementedError, ValueError) as error:
             events.refuse(
@@ -82,6 +84,22 @@ def cut(files: Path, planned: ort_plan.Plan) -> dict[str, Any]:
     made["model"]["context_length"] = made["search"]["max_length"] = planned.context
     path.write_text(json.dumps(made, indent=4), encoding="utf-8")
     return {"context_length": planned.context}
+
+
+def keep_two_heads(checkpoint: Path, told: dict[str, Any], options: dict[str, Any]) -> None:
+    """Have embedding and head written as the files have them where config.json ties them and they differ, as transformers loads them.
+
+    The builder would take the head for the embedding too (base.py, make_embedding_lookup).
+    """
+    if not told["shared_embeddings"] or not loading.has_two_heads(checkpoint):
+        return
+    if options["quantization"].get("shared_embeddings"):
+        events.refuse(
+            "config.json makes embedding and head one matrix, and the files hold two of different values: they cannot be shared.",
+            "Leave shared_embeddings out of the recipe.",
+        )
+    told["shared_embeddings"] = False
+    events.result(two_heads=True)
 
 
 def stream(checkpoint: Path) -> None:

@@ -7,7 +7,7 @@ The format: eight bytes, the length of a JSON header (little endian), the header
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
+_CHUNK = 1 << 22
 
 
 class Tensor(NamedTuple):
@@ -96,6 +97,39 @@ def faults(files: Path) -> tuple[str, ...]:
         listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
         wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - there)]
     return tuple(wrong)
+
+
+def equal(files: Path, one: str, other: str) -> bool:
+    """Whether two tensors of a checkpoint directory have the same type, shape and bytes.
+
+    Raises:
+        KeyError: one of them is not there.
+    """
+    places = {name: place for name, place in _places(files) if name in (one, other)}
+    (first, kind, start, end), (second, other_kind, other_start, other_end) = places[one], places[other]
+    if kind != other_kind or end - start != other_end - other_start:
+        return False
+    with first.open("rb") as left, second.open("rb") as right:
+        left.seek(start)
+        right.seek(other_start)
+        for at in range(start, end, _CHUNK):
+            size = min(_CHUNK, end - at)
+            if left.read(size) != right.read(size):
+                return False
+    return True
+
+
+def _places(files: Path) -> Iterator[tuple[str, tuple[Path, Any, int, int]]]:
+    """Of every tensor its name, file, type with shape, and where its bytes begin and end in that file."""
+    for name in weight_files(files):
+        with (files / name).open("rb") as opened:
+            length = header_length(opened.read(LENGTH_BYTES))
+            entries: dict[str, Any] = json.loads(opened.read(length))
+        for tensor, entry in entries.items():
+            if tensor != "__metadata__":
+                start, end = entry["data_offsets"]
+                base = LENGTH_BYTES + length
+                yield tensor, (files / name, (entry["dtype"], entry["shape"]), base + start, base + end)
 
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], int]:

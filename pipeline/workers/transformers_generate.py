@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, events, hermetic, leash
+from pipeline.workers import answers, events, hermetic, leash, loading
 
 
 class Clock:
@@ -31,9 +31,8 @@ class Clock:
 def load(checkpoint: Path, options: dict[str, Any]) -> Any:
     """The model, in float32 when it has fewer parameters than options say, else in the checkpoint's own precision."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=options["remote_code"], dtype="auto")
+    model = loading.causal_lm(checkpoint, trust_remote_code=options["remote_code"], dtype="auto")
     if model.num_parameters() < options["float32_below"]:
         model = model.to(torch.float32)
     return model.eval()
@@ -51,6 +50,7 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
     """One greedy answer; ends at the end tokens of the checkpoint's generation config."""
     clock = Clock()
     inputs = encode(tokenizer, prompt)
+    loading.refuse_beyond(model, tokenizer, inputs["input_ids"][0].tolist())
     generated = model.generate(
         input_ids=inputs["input_ids"],
         attention_mask=inputs["attention_mask"],
