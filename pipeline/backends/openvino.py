@@ -41,10 +41,12 @@ def steps(
     shared = {"remote_code": remote_code}
     needs = (("checkpoint", checkpoint),)
 
-    def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
-        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=installed(*tools))
+    def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...], number: int) -> Step:
+        told = installed(*tools)
+        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=told, format=number)
 
-    export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
+    # 2: an export whose weights are exactly the checkpoint's
+    export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS, 2), of_checkpoint("tokenizer", _TOKENIZER_TOOLS, 1)
     options = spelled_out(build)
     tools = ("openvino",) if options["weights"] in ("fp16", "fp32") else ("nncf", "openvino")
     compress = Step(

@@ -43,9 +43,9 @@ def steps(
     """The one step that makes model, tokenizer and configuration."""
     options = spelled_out(_ours(build)) | {"remote_code": remote_code}
     needs = (("checkpoint", checkpoint),)
-    return {
-        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=installed(*_BUILD_TOOLS))
-    }
+    tools = installed(*_BUILD_TOOLS)
+    # 2: weights exactly the checkpoint's; embedding and head as its files have them
+    return {"model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=tools, format=2)}
 
 
 def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
