@@ -59,6 +59,7 @@ def steps(
         options=options,
         needs=(("checkpoint", checkpoint), ("environment", setup)),
         tools=_VERSIONS,
+        format=2,  # 2: of a model whose weights are exactly the checkpoint's
     )
     return {"model": compiled, "environment": setup}
 
