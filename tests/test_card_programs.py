@@ -58,7 +58,7 @@ class Reader:
         """A line of a shell block; nothing may be installed by it, so all that it names must be what the tests run with."""
         words = shlex.split(line)
         program = shutil.which(words[0], path=str(Path(sys.executable).parent)) or words[0]
-        offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
         done = subprocess.run(
             [program, *words[1:]], cwd=self.folder, env={**os.environ, **offline}, capture_output=True, text=True, check=False
         )
