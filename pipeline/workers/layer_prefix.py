@@ -85,7 +85,7 @@ def cut_config(config: Mapping[str, Any], layers: int, of: int) -> dict[str, Any
 def write(checkpoint: Path, files: Path, layers: int, of: int) -> None:
     """Fill the empty folder `files` with the first layers of a checkpoint: its weights copied, everything else as links or copies."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    (files / "config.json").write_text(json.dumps(cut_config(config, layers, of), indent=2), encoding="utf-8")
+    (files / "config.json").write_text(json.dumps(cut_config(config, layers, of), indent=2), encoding="utf-8", newline="\n")
     names = safetensors_files.weight_files(checkpoint)
     for path in sorted(checkpoint.iterdir()):
         if path.is_file() and path.name not in ("config.json", safetensors_files.INDEX, *names):

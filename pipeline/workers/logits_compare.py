@@ -152,5 +152,5 @@ def _log_softmax(logits: Any) -> Any:
 def write(files: Path, runs: list[dict[str, Any]], not_checked: list[list[str]], precision: str) -> None:
     """Write numeric.json and hand the same to the parent."""
     found = {"runs": runs, "not_checked": not_checked, "precision": precision}
-    (files / "numeric.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (files / "numeric.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8", newline="\n")
     events.result(numeric=found)

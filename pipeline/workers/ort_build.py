@@ -82,7 +82,7 @@ def cut(files: Path, planned: ort_plan.Plan) -> dict[str, Any]:
     path = files / "genai_config.json"
     made = json.loads(path.read_text(encoding="utf-8"))
     made["model"]["context_length"] = made["search"]["max_length"] = planned.context
-    path.write_text(json.dumps(made, indent=4), encoding="utf-8")
+    path.write_text(json.dumps(made, indent=4), encoding="utf-8", newline="\n")
     return {"context_length": planned.context}
 
 
