@@ -45,7 +45,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         finished, ran = run_child(command, step, session, staging)
         source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
         verdicts = tuple(
-            judge(entry, answer, of_source, options.min_agreement)
+            judge(entry, answer, of_source, options.min_agreement, _turn_end_unnamed(step, session.store))
             for entry, answer, of_source in zip(golden, read_answers(staging.files / ANSWERS), source, strict=True)
         )
         files.write(staging.files / RESULT, _validation(verdicts, finished).model_dump_json(indent=2) + "\n")
@@ -69,7 +69,16 @@ def read_answers(path: Path) -> list[Answer]:
     if not path.exists():
         raise Failure("the worker ended well but wrote no answers", remedy="this is a fault of ours; please report it with the log")
     rows = sorted((json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()), key=lambda row: row["index"])
-    return [Answer(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]) for row in rows]
+    return [
+        Answer(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"], tuple(row["prompt_ids"]))
+        for row in rows
+    ]
+
+
+def _turn_end_unnamed(step: Step, store: Store) -> int | None:
+    """The token that ends an answer by the chat template, if the model's end tokens leave it out; measured where the tokenizer was made."""
+    records = (store.record(needed) for _, needed in step.needs)
+    return next((record.measured["turn_end_unnamed"] for record in records if record and "turn_end_unnamed" in record.measured), None)
 
 
 def _validation(verdicts: tuple[Verdict, ...], finished: Finished) -> Validation:

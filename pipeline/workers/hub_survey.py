@@ -40,6 +40,7 @@ def main() -> None:
 def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
     """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
     first = checkpoint_files.weights(remotes)
+    checkpoint_files.tokenizer(remotes, code)
     names = {*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code), first}
     config = read_json(repository, remotes["config.json"])
     model_type.refuse_unlisted_code(config, code)
