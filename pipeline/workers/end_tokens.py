@@ -28,7 +28,12 @@ def of(folder: Path) -> list[int]:
 
 def listed(told: int | list[int] | None) -> list[int]:
     """The ids that a configuration's `eos_token_id` names, in order."""
-    return sorted(set(told)) if isinstance(told, list) else [] if told is None else [told]
+    return sorted(set(as_named(told)))
+
+
+def as_named(told: int | list[int] | None) -> list[int]:
+    """The same as they stand there."""
+    return told if isinstance(told, list) else [] if told is None else [told]
 
 
 def complete(checkpoint: Path, files: Path, ends: list[int]) -> bool:

@@ -94,6 +94,7 @@ def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
         for key in ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
         if key in metadata
     ]
+    refuse_template(tokenizer)
     turn = chats.turn_end(tokenizer)
     if turn is not None:
         ends.append(turn)
@@ -102,6 +103,19 @@ def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
     if tokenizer.eos_token is None:
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0])
     return list(dict.fromkeys(ends))
+
+
+def refuse_template(tokenizer: Any) -> None:
+    """End here if there is a chat template that takes no chat at all."""
+    said = ""
+    for chat in chats.CHATS if tokenizer.chat_template else ():
+        try:
+            chats.reference_prompt(tokenizer, chat)
+            return
+        except Exception as error:  # of a template's own, of a type, of a missing field
+            said = said or str(error)
+    if said:
+        events.refuse(f"The GGUF's chat template cannot be rendered: {said}.", ANOTHER_SOURCE)
 
 
 def name_tokens(model: Any, tokenizer: Any, ends: list[int]) -> None:

@@ -100,7 +100,7 @@ def generation_config(checkpoint: Path) -> dict[str, Any]:
     """generation_config.json, where there is one, with the checkpoint's end tokens, whichever of its files names them."""
     path = checkpoint / "generation_config.json"
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {**told, "eos_token_id": end_tokens.of(checkpoint)}
+    return told if told.get("eos_token_id") is not None else {**told, "eos_token_id": end_tokens.of(checkpoint)}
 
 
 def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     """
     path = files / "genai_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    has, wanted = end_tokens.listed(config["model"]["eos_token_id"]), end_tokens.listed(generation.get("eos_token_id"))
+    has, wanted = end_tokens.as_named(config["model"]["eos_token_id"]), end_tokens.as_named(generation.get("eos_token_id"))
     mended: dict[str, Any] = {}
     if short := [token for token in wanted if token not in has]:
         config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
