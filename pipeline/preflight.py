@@ -211,7 +211,7 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
     except gguf_header.NotGGUF as error:
         return (f"the source is not a whole GGUF file: {error}",)
     reasons = [
-        f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}"
+        f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
         for what, details in gguf_header.faults(told)
     ]
     if any(golden.messages for golden in build.asked.golden) and not told.get("tokenizer.chat_template"):

@@ -43,8 +43,9 @@ def steps(
     shared = {"remote_code": remote_code}
     needs = (("checkpoint", checkpoint),)
 
+    # Format 2: the tokenizer is tokenizer.json's, and generation_config.json names the checkpoint's end tokens.
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
-        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=installed(*tools))
+        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=installed(*tools), format=2)
 
     export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
     options = spelled_out(build)

@@ -45,9 +45,10 @@ def steps(
     """The one step that makes model, tokenizer and configuration."""
     options = spelled_out(_ours(build)) | {"remote_code": remote_code}
     needs = (("checkpoint", checkpoint),)
-    return {
-        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=installed(*_BUILD_TOOLS))
-    }
+    tools = installed(*_BUILD_TOOLS)
+    # Format 2: the tokenizer is tokenizer.json's, and a chat template takes a message that is a text.
+    made = Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=tools, format=2)
+    return {"model": made}
 
 
 def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def step(label: str, checkpoint: Step, prompts: list[dict[str, Any]], remote_cod
         options={"prompts": prompts, "float32_below": FLOAT32_BELOW, "remote_code": remote_code},
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
+        format=2,  # 2: by the tokenizer of tokenizer.json, chats on a day that stands still, ends by the first file that names them
     )
 
 
