@@ -193,7 +193,7 @@ def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
 
 
 def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny")
+    step = Step(kind="download", maker="local", label="tiny", options={})
     asked = reference.step("tiny", step, [{"messages": [{"role": "user", "content": "Hi"}], "max_new_tokens": 4}])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))
     assert said.code == 3, said.text
@@ -241,7 +241,7 @@ def test_an_invalid_generation_config_arrives_with_its_end_token(built: Bench) -
 
 
 def test_a_generation_config_without_an_end_gets_the_configs(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny")
+    step = Step(kind="download", maker="local", label="tiny", options={})
     export = openvino.steps("tiny", _fp16(), step, "tiny", None, False)["config"]
     said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-no-eos")}, tmp_path))
     assert said.code == 0, said.text
