@@ -21,7 +21,6 @@ pytestmark = pytest.mark.model
 BUILDS = {
     "llama-class": cases.BOTH,
     "named-templates": cases.BOTH,
-    "gen-invalid": {"ov": cases.BOTH["ov"]},
     "gemma2": {"ort": cases.BOTH["ort"]},
 }
 TEMPLATED = [*(f"tpl-{name}" for name in texts.TEMPLATES), "named-in-config"]
@@ -235,18 +234,14 @@ def test_all_chat_templates_arrive_in_the_package(built: Bench) -> None:
             assert "helpful" in (folder / "chat_template.jinja").read_text(encoding="utf-8")
 
 
-def test_an_invalid_generation_config_arrives_with_its_end_token(built: Bench) -> None:
-    told = json.loads((built.artifacts / "packages" / "gen-invalid-ov" / "generation_config.json").read_text(encoding="utf-8"))
-    assert (told["eos_token_id"], told["temperature"]) == (2, 0.6)
-
-
-def test_a_generation_config_without_an_end_gets_the_configs(tmp_path: Path) -> None:
+def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path) -> None:
     step = Step(kind="download", maker="local", label="tiny", options={})
     export = openvino.steps("tiny", _fp16(), step, "tiny", None, False)["config"]
-    said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-no-eos")}, tmp_path))
+    said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path))
     assert said.code == 0, said.text
-    assert json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"] == 2
-    assert openvino.verify(export, {"checkpoint": cases.folder("gen-no-eos")}, tmp_path, said.facts).faults == ()
+    told = json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))
+    assert (told["eos_token_id"], told["temperature"]) == (2, 0.6)
+    assert openvino.verify(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path, said.facts).faults == ()
 
 
 def _fp16() -> Any:
