@@ -20,7 +20,7 @@ from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
-# 4: after a numeric check, full-precision builds agree with the source, and OpenVINO answers as its users run it, too
+# 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too
 VALIDATE_FORMAT = 4
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the repository

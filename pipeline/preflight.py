@@ -20,6 +20,7 @@ from pipeline.stages import consent, convert, dispatch
 from pipeline.step import Step
 from pipeline.store import Store
 from pipeline.survey import Survey
+from pipeline.workers import end_tokens, gguf_header
 
 _GB = 1e9
 _DOWNLOADS = ("download", "calibration")
@@ -212,12 +213,13 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     survey = survey_of(build, session, ask=ask)
     options = build.asked.options
     if survey is None:
-        return tuple(_untemplated(build, session))
+        return (*_unreadable_gguf(build), *_untemplated(build, session))
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
     beyond = suitability.tokens_beyond(here, survey.config) if here else ()
-    return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *_untemplated(build, session))
+    of_texts = (*_untemplated(build, session), *_endless(build, session))
+    return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
@@ -254,6 +256,32 @@ def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
     if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
         return ()
     return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
+
+
+def _endless(build: Build, session: Session) -> tuple[str, ...]:
+    """Whether no file names a token that ends an answer, nor a chat template may do; known once the files are here."""
+    here = _folder(build, session)
+    if here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here) or end_tokens.of(here):
+        return ()
+    return (f"{end_tokens.NOWHERE[:-1]}: {end_tokens.REMEDY[0].lower()}{end_tokens.REMEDY[1:-1]}",)
+
+
+def _unreadable_gguf(build: Build) -> tuple[str, ...]:
+    """Why a local GGUF file cannot be read exactly, or does not fit the prompts, from its header."""
+    downloads = [needed for needed in build.checkpoint.closure() if needed.kind == "download" and needed.maker == "local"]
+    if build.checkpoint.maker != "gguf" or not downloads:
+        return ()
+    try:
+        told = gguf_header.read(Path(downloads[0].notes["path"]))
+    except gguf_header.NotGGUF as error:
+        return (f"the source is not a whole GGUF file: {error}",)
+    reasons = [
+        f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
+        for what, details in gguf_header.faults(told)
+    ]
+    if any(golden.messages for golden in build.asked.golden) and not told.get("tokenizer.chat_template"):
+        reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
+    return tuple(reasons)
 
 
 def check_room(expected: Forecast, store: Store) -> None:

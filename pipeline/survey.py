@@ -54,11 +54,12 @@ def context_tokens(config: Mapping[str, Any]) -> int | None:
 
 
 def has_chat_template(folder: Path) -> bool:
-    """Whether the tokenizer of a checkpoint that is here can make a prompt of a chat."""
-    if (folder / "chat_template.jinja").exists():
+    """Whether the tokenizer of a checkpoint that is here can make a prompt of a chat; of several templates it takes the default one."""
+    if any((folder / name).exists() for name in ("chat_template.jinja", "additional_chat_templates/default.jinja")):
         return True
     settings = folder / "tokenizer_config.json"
-    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    told = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
+    return any(one.get("name") == "default" for one in told) if isinstance(told, list) else bool(told)
 
 
 def read_checkpoint(folder: Path) -> Survey:

@@ -407,7 +407,6 @@ def tokenizer(folder: Path, eos: int = 2) -> Path:
     return made
 
 
-UNENDED = "is not among the end tokens of the generation config, [2]: answers would not end"
 FACTS: dict[str, Any] = {"eos_token_id": 2, "turn_end_id": 2, "comparison": {"texts": 40, "chats": 3, "differences": []}}
 
 
@@ -416,17 +415,8 @@ FACTS: dict[str, Any] = {"eos_token_id": 2, "turn_end_id": 2, "comparison": {"te
     [
         ({}, ()),
         ({"turn_end_id": None}, ()),
-        (
-            {"turn_end_id": 7},
-            (f"the token that ends an answer in a chat, 7, {UNENDED}",),
-        ),
-        (
-            {"eos_token_id": 5},
-            (
-                f"the tokenizer's end token, 5, {UNENDED}",
-                "openvino_tokenizer.xml says that the end token is 2, the tokenizer 5",
-            ),
-        ),
+        ({"turn_end_id": 7}, ()),  # a remark: of interest where chats are asked
+        ({"eos_token_id": 5}, ("openvino_tokenizer.xml says that the end token is 2, the tokenizer 5",)),
         (
             {"comparison": {"texts": 1, "chats": 0, "differences": [{"text": "é", "expected_ids": [1], "ids": [2]}]}},
             ('the OpenVINO tokenizer differs from transformers\': {"text": "é", "expected_ids": [1], "ids": [2]}',),
@@ -438,6 +428,17 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens(
 ) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
     assert openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, FACTS | facts).faults == expected
+
+
+def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
+    source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
+    limited = {"texts": 1, "chats": 0, "differences": [{"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"}]}
+    facts = {**FACTS, "turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}
+    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, facts)
+    assert found.faults == ()
+    assert found.measured["turn_end_unnamed"] == 7
+    assert found.measured["tokenizer_limits"] == ["NFC"]
+    assert found.measured["tokenizer_corrected"] == "tokenizer.json itself"
 
 
 def test_a_tokenizer_that_was_not_converted_is_a_fault(tmp_path: Path) -> None:

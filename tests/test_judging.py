@@ -89,3 +89,20 @@ def test_the_least_agreement_with_the_source_is_counted_in_leading_tokens(least:
 
 def test_a_source_answer_shorter_than_the_least_agreement_must_be_shared_whole() -> None:
     assert _reasons(_golden(), PARIS, PARIS, 100) == ()
+
+
+def test_a_runtime_that_reads_the_prompt_as_other_tokens_is_refused() -> None:
+    asked = Answer((5, 2), "Paris", ended=True, prompt_ids=(1, 2, 3))
+    assert _reasons(_golden(), asked, asked) == ()
+    assert _reasons(_golden(), asked, Answer((5, 2), "Paris", ended=True, prompt_ids=(1, 2))) == (
+        "the runtime makes 3 tokens of this prompt that are not the 2 of transformers: its chat template or its tokenizer differs",
+    )
+
+
+def test_the_end_of_a_chats_turn_must_be_an_end_token_only_where_a_chat_was_asked_and_ran_on() -> None:
+    cut = Answer((5,), "Paris", ended=False)
+    chat, text = _golden(ends=False), Golden.model_validate({"raw": "The capital of France is", "contains": ("Paris",), "ends": False})
+    assert judge(text, cut, cut, 0, turn_end=7).passed
+    assert judge(chat, PARIS, PARIS, 0, turn_end=7).passed
+    [reason] = judge(chat, cut, cut, 0, turn_end=7).reasons
+    assert reason.startswith("the chat template ends an answer with the token 7, which is not among the model's end tokens")

@@ -82,7 +82,7 @@ def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(
     plan = planned(tmp_path, builds={"int8": FITS})
     (build,), here = plan.builds, surveyed(tmp_path, plan)
     here.check(["build:tiny-int8"])
-    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama"}', tokenizer_config_json="{}")
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama", "eos_token_id": 2}', tokenizer_config_json="{}")
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
     assert str(caught.value) == (
@@ -96,7 +96,7 @@ def test_raw_prompts_need_no_template(tmp_path: Path) -> None:
     plan = planned(tmp_path, builds={"int8": FITS}, golden=[{"raw": "The capital of France is", "contains": ["Paris"]}])
     (build,), here = plan.builds, surveyed(tmp_path, plan)
     here.check(["build:tiny-int8"])
-    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama"}')
+    fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama", "eos_token_id": 2}')
     here.session.made(build.checkpoint)
 
 

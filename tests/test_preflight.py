@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from pipeline.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
 from tests.test_backends_openvino_fit import survey
+from tests.test_sources_huggingface import safetensors
+from tests.test_worker_gguf_header import PLAIN, write
 
 
 @pytest.fixture
@@ -191,3 +194,29 @@ def test_the_recipe_says_the_licence_that_the_sources_card_says(
     else:
         said = f"tiny-int4: its source's licence is {given} in the recipe and {card} on the repository's card"
         assert said in refusal(build, session)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reason"),
+    [
+        ({"split.count": 2}, "the GGUF is part 1 of 2; only a file with the whole model is read; take its safetensors checkpoint"),
+        ({}, "its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one"),
+    ],
+    ids=["split", "no template"],
+)
+def test_a_local_gguf_is_read_before_the_work(pairs: dict[str, Any], reason: str, tmp_path: Path, session: Session) -> None:
+    (tmp_path / "recipes").mkdir()
+    write(tmp_path / "recipes" / "a model.gguf", {**PLAIN, **pairs})
+    build = build_of(tmp_path, source={"type": "local", "path": "a model.gguf", "license": "MIT"})
+    assert f"    tiny-int4: {reason}\n" in refusal(build, session)
+
+
+def test_a_checkpoint_that_names_no_end_token_anywhere_is_refused_before_the_work(tmp_path: Path, session: Session) -> None:
+    model = tmp_path / "recipes" / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    (model / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (model / "model.safetensors").write_bytes(safetensors({"a": 100}))
+    golden = [{"raw": "The capital of France is", "contains": ["Paris"]}]
+    build = build_of(tmp_path, source={"type": "local", "path": "model", "license": "MIT"}, golden=golden)
+    assert "No file of the checkpoint names a token that ends an answer" in refusal(build, session)

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,35 @@ def test_only_what_a_checkpoint_needs_is_fetched(served: Hub, repository: Path, 
     assert verification.faults == ()
     assert set(verification.measured["sha256_by_hub"]) == {SHARD, "model-00002-of-00002.safetensors"}
     assert not any(name in path for _, path in served.requests for name in UNWANTED)
+
+
+def test_the_other_chat_templates_are_fetched_into_their_folder(hub: Hub, repository: Path, tmp_path: Path) -> None:
+    more = "additional_chat_templates/tool_use.jinja"
+    (repository / more).parent.mkdir()
+    (repository / more).write_text("{{ messages }}", encoding="utf-8")
+    hub.serve(repository, REPO, COMMIT)
+    files = tmp_path / "files"
+    (files / "left").mkdir(parents=True)
+    (files / "left" / "behind.jinja").write_text("", encoding="utf-8")
+    said = download(hub, files)
+    assert said.code == 0, said.text
+    assert (files / more).read_text(encoding="utf-8") == "{{ messages }}"
+    assert not (files / "left").exists()
+    assert huggingface.verify(huggingface.download(source(), "tiny"), {}, files, said.facts).faults == ()
+
+
+@pytest.mark.parametrize("ask", [huggingface.survey, huggingface.download], ids=["survey", "download"])
+def test_a_repository_without_a_tokenizer_is_refused_before_a_weight_is_asked_for(
+    ask: Callable[[HuggingFace, str], Step], hub: Hub, repository: Path, tmp_path: Path
+) -> None:
+    (repository / "tokenizer.json").rename(repository / "tokenizer.model")
+    hub.serve(repository, REPO, COMMIT)
+    said = fetch(ask(source(), "tiny"), hub, tmp_path / "files")
+    assert said.code == 3, said.text
+    assert said.refusal.splitlines()[0] == (
+        f"{REPO}: There is no tokenizer.json, only tokenizer.model: a SentencePiece model alone is not read."
+    )
+    assert hub.sent[SHARD] == 0
 
 
 def test_a_download_says_how_many_bytes_have_come(served: Hub, tmp_path: Path) -> None:

@@ -243,3 +243,49 @@ def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lin
         "help: Put it there, or write the right path into the recipe.\n\n"
         "3 errors in 2 recipes"
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ((), "There is no tokenizer.json, so texts cannot be turned into tokens."),
+        (("tokenizer.model",), "There is no tokenizer.json, only tokenizer.model: a SentencePiece model alone is not read."),
+        (
+            ("tekken.json",),
+            "There is no tokenizer.json, only tekken.json, which no runtime here reads: it is the tokenizer of Mistral's own tools.",
+        ),
+    ],
+    ids=["none", "SentencePiece", "tekken"],
+)
+def test_a_checkpoint_without_a_tokenizer_is_refused_before_it_is_copied(base: Path, files: tuple[str, ...], what: str) -> None:
+    (base / "model" / "tokenizer.json").unlink()
+    for name in files:
+        (base / "model" / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(Failure) as refused:
+        fingerprint(base / "model")
+    assert refused.value.what == what
+
+
+def test_vocabulary_and_merges_are_a_tokenizer(base: Path) -> None:
+    (base / "model" / "tokenizer.json").rename(base / "model" / "vocab.json")
+    (base / "model" / "merges.txt").write_text("", encoding="utf-8")
+    assert {"vocab.json", "merges.txt"} <= set(local.files_of(base / "model"))
+
+
+def test_the_other_chat_templates_belong_to_a_checkpoint(base: Path, tmp_path: Path) -> None:
+    more = base / "model" / "additional_chat_templates"
+    more.mkdir()
+    (more / "tool_use.jinja").write_text("{{ messages }}", encoding="utf-8")
+    before = fingerprint(base / "model")
+    said, faults = copied(base, "model", tmp_path / "files")
+    assert (said.code, faults) == (0, ()), said.text
+    assert (tmp_path / "files" / "additional_chat_templates" / "tool_use.jinja").read_text(encoding="utf-8") == "{{ messages }}"
+    (more / "tool_use.jinja").write_text("{{ tools }}", encoding="utf-8")
+    assert fingerprint(base / "model") != before
+
+
+@pytest.mark.parametrize(("names", "chats"), [(("default", "tool_use"), True), (("tool_use",), False)], ids=["default", "none"])
+def test_of_several_templates_a_chat_takes_the_default_one(base: Path, names: tuple[str, ...], chats: bool) -> None:
+    told = {"chat_template": [{"name": name, "template": "{{ messages }}"} for name in names]}
+    (base / "model" / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    assert survey.has_chat_template(base / "model") == chats

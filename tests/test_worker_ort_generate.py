@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.backends import ort_genai
+from pipeline.workers import ort_generate
 from tests.ort_making import build
 from tests.worker import ROOT, Said, run
 
@@ -66,3 +67,10 @@ def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_
         "Give these prompts a smaller max_new_tokens, or shorten them.",
     )
     assert not (tmp_path / "over/answers.jsonl").exists()
+
+
+@pytest.mark.parametrize(("window", "tokens", "room"), [(None, 14, 14), (64, 14, 64), (64, 100, 100), (4096, 14, 512)])
+def test_a_sliding_cache_has_room_for_its_window(window: int | None, tokens: int, room: int, tmp_path: Path) -> None:
+    decoder = {} if window is None else {"sliding_window": {"window_size": window}}
+    (tmp_path / "genai_config.json").write_text(json.dumps({"model": {"context_length": 512, "decoder": decoder}}), encoding="utf-8")
+    assert ort_generate.room(tmp_path, tokens) == room

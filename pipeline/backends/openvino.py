@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from pipeline import files as file_tools
 from pipeline import openvino_options
 from pipeline.backends import numeric, openvino_ir, openvino_rules
 from pipeline.backends.base import has_pickles, in_use, installed, packages
@@ -19,7 +20,7 @@ from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Kind, Step
-from pipeline.workers import positions
+from pipeline.workers import end_tokens, hard_texts, positions
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -30,7 +31,7 @@ MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
 CONFIGS = ("config.json", "generation_config.json")
 
-FORMATS = {"export": 2}  # raised when this code comes to make other bytes from the same options
+FORMATS = {"export": 2, "tokenizer": 2}  # raised when this code comes to make other bytes from the same options
 
 _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
@@ -98,7 +99,7 @@ def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The flat folder that the OpenVINO organisation publishes."""
     named = {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])
-    return named | {path.name: path for folder in folders for path in sorted(folder.iterdir())}
+    return named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
 
 
 def targets(build: BuildOptions) -> tuple[str, ...]:
@@ -195,10 +196,11 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, fact
     faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {dtype} as in the checkpoint"] if wrong else []
     if not model.weights:
         faults.append("the model has no weights")
-    ends, source_ends = _end_tokens(files), _end_tokens(checkpoint)
+    told = json.loads((files / end_tokens.GENERATION).read_text(encoding="utf-8"))
+    ends, source_ends = end_tokens.listed(told.get("eos_token_id")), end_tokens.of(checkpoint)
     if not ends:
         faults.append("generation_config.json names no end token, so answers would not end")
-    elif ends != source_ends:
+    elif source_ends and ends != source_ends:
         faults.append(f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere")
     measured = {
         "exported_weights": sum(weight.count for weight in model.weights),
@@ -214,26 +216,18 @@ def _verify_tokenizer(checkpoint: Path, files: Path, facts: Mapping[str, Any]) -
         return Verification(faults=absent)
     compared = facts["comparison"]
     faults = [
-        f"the OpenVINO tokenizer differs from transformers': {json.dumps(case, ensure_ascii=False)}" for case in compared["differences"]
+        f"the OpenVINO tokenizer differs from transformers': {json.dumps(case, ensure_ascii=False)}"
+        for case in compared["differences"]
+        if "limit" not in case
     ]
-    ends = _end_tokens(checkpoint)
-    for name, token in (
-        ("the tokenizer's end token", facts["eos_token_id"]),
-        ("the token that ends an answer in a chat", facts["turn_end_id"]),
-    ):
-        if token is not None and token not in ends:
-            faults.append(f"{name}, {token}, is not among the end tokens of the generation config, {ends}: answers would not end")
+    eos = facts["eos_token_id"]
+    ends = end_tokens.of(checkpoint) or end_tokens.listed(eos)
     told = openvino_ir.info(files / "openvino_tokenizer.xml").get("eos_token_id")
-    if told != str(facts["eos_token_id"]):
-        faults.append(f"openvino_tokenizer.xml says that the end token is {told}, the tokenizer {facts['eos_token_id']}")
-    return Verification({"tokenizer_texts_compared": compared["texts"], "end_tokens": ends}, tuple(faults))
-
-
-def _end_tokens(folder: Path) -> list[int]:
-    """The ids that end an answer: of generation_config.json, or of config.json where there is none, as transformers has it."""
-    path = next((folder / name for name in reversed(CONFIGS) if (folder / name).exists()), None)
-    told = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-    return [] if told is None else sorted(set(told)) if isinstance(told, list) else [told]
+    if eos is not None and told != str(eos):
+        faults.append(f"openvino_tokenizer.xml says that the end token is {told}, the tokenizer {eos}")
+    measured = {"tokenizer_texts_compared": compared["texts"], "end_tokens": ends}
+    measured |= hard_texts.limits(compared["differences"]) | end_tokens.remarks(facts, ends)
+    return Verification(measured, tuple(faults))
 
 
 def _absent(files: Path, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import files as file_tools
 from pipeline import ort_folders, ort_options
 from pipeline.backends import numeric, ort_rules, ort_words
 from pipeline.backends.base import has_pickles, installed, packages
@@ -22,7 +23,7 @@ from pipeline.maker import Command, Verification, worker
 from pipeline.ort_options import TITLES, OnnxRuntimeGenAI, OrtFloat
 from pipeline.recipe import BuildOptions
 from pipeline.step import Step
-from pipeline.workers import ort_plan
+from pipeline.workers import end_tokens, hard_texts, ort_plan
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -77,7 +78,7 @@ def missing(build: BuildOptions) -> str | None:
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The builder's files in the folder that Microsoft's repositories have for such a model."""
     below = folder(build)
-    return {f"{below}/{path.name}": path for path in sorted(parts["model"].iterdir())}
+    return {f"{below}/{path.relative_to(parts['model']).as_posix()}": path for path in file_tools.walk(parts["model"])}
 
 
 def folder(build: BuildOptions) -> str:
@@ -140,7 +141,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     made = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
     planned = ort_plan.plan(source.config, step.options)
     faults = [
-        *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir()}),
+        *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir() if path.is_file()}),
         *ort_rules.judge_weights(graph["weights"], source, step.options),
         *ort_rules.judge_interface(graph, made, step.options),
         *ort_rules.judge_config(made, source, step.options),
@@ -151,6 +152,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         "end_tokens": ort_rules.end_tokens(made),
         "mended": facts["mended"],
         "tokenizer_texts_compared": tokenizer["texts"],
+        **hard_texts.limits(tokenizer["differences"]),
+        **end_tokens.remarks({**facts, **tokenizer}, ort_rules.end_tokens(made)),
     }
     if planned.cut_from is not None:
         measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}

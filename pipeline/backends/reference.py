@@ -30,7 +30,9 @@ def step(label: str, checkpoint: Step, prompts: list[dict[str, Any]], remote_cod
         options={"prompts": prompts, "float32_below": FLOAT32_BELOW, "remote_code": remote_code},
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
-        format=2,  # with the second best of each token, of a model whose weights are exactly the checkpoint's
+        # 2: with the second best of each token, of a model whose weights are exactly the checkpoint's, by the tokenizer of
+        # tokenizer.json, chats on a day that stands still
+        format=2,
     )
 
 

@@ -24,6 +24,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
         options={"file": file, "dtype": "bfloat16"},
         needs=(("download", download),),
         tools=installed(*TOOLS),
+        format=2,  # 2: an end token where only the chat template names it
     )
 
 

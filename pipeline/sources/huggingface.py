@@ -54,7 +54,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     if step.kind == "survey":
         found = Survey.model_validate_json((files / "survey.json").read_text(encoding="utf-8"))
         return Verification({"download_bytes": found.download_bytes, "parameters": found.parameters})
-    there = {path.name for path in files.iterdir()}
+    there = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
     fetched: dict[str, str] = facts.get("files", {})
     faults = [f"{name} is missing." for name in sorted(set(fetched) - there)]
     faults += [f"{name} was not asked for." for name in sorted(there - set(fetched))]

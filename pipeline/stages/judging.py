@@ -27,13 +27,17 @@ class Answer:
     first_token_s: float = 0.0
     tokens_per_s: float | None = None
     runners: tuple[tuple[int, float], ...] = ()
+    prompt_ids: tuple[int, ...] = ()
 
 
-def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, tie: float = 0.0) -> Verdict:
+def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, tie: float = 0.0, turn_end: int | None = None) -> Verdict:
     """Hold an answer against its golden prompt and the unquantized model's answer to the same.
 
     Where both part at a token whose second best is within `tie`, in logits, and the answer has that one, they agree: what follows
     the other token is another answer, and cannot be compared.
+
+    Args:
+        turn_end: the token that ends an answer in a chat, where it is not among the model's end tokens.
     """
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
@@ -41,7 +45,13 @@ def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, ti
         source_tokens=len(source.tokens),
         near_tie=_near_tie(answer, source, tie),
     )
-    reasons = (*_always(golden, answer), *_expected(golden, answer.text), *_agrees(agreement, min_agreement))
+    reasons = (
+        *_prompt(answer, source),
+        *_always(golden, answer),
+        *_turn(golden, answer, turn_end),
+        *_expected(golden, answer.text),
+        *_agrees(agreement, min_agreement),
+    )
     return Verdict(
         prompt=_asked(golden),
         answer=answer.text,
@@ -63,6 +73,24 @@ def _always(golden: Golden, answer: Answer) -> Iterator[str]:
         yield f"the answer does not end by itself within {golden.max_new_tokens} tokens"
     if period := loop(answer.tokens):
         yield f"the answer goes round in circles: its last {period} {'tokens come' if period > 1 else 'token comes'} again and again"
+
+
+def _prompt(answer: Answer, source: Answer) -> Iterator[str]:
+    """The runtime was asked the same, token for token."""
+    if answer.prompt_ids != source.prompt_ids:
+        yield (
+            f"the runtime makes {len(answer.prompt_ids)} tokens of this prompt that are not the {len(source.prompt_ids)} of transformers: "
+            "its chat template or its tokenizer differs"
+        )
+
+
+def _turn(golden: Golden, answer: Answer, turn_end: int | None) -> Iterator[str]:
+    """Answers in a chat would not end; nothing to say of an answer that did, or of a model that is asked by texts only."""
+    if golden.messages and turn_end is not None and not answer.ended:
+        yield (
+            f"the chat template ends an answer with the token {turn_end}, which is not among the model's end tokens: chats would run on "
+            "(ask by `raw` if it is a base model, or take a source whose generation_config.json names the token)"
+        )
 
 
 def _expected(golden: Golden, text: str) -> Iterator[str]:

@@ -48,8 +48,9 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         weights = options.quantization.weights
         least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
         tie = agreement.tie(weights, _reference_precision(step, session.store))
-        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, least, tie)
-        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts)
+        turn_end = _turn_end_unnamed(step, session.store)
+        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, least, tie, turn_end)
+        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts, turn_end)
         files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
         files.remove(folder)
         request.unlink()
@@ -80,24 +81,33 @@ def read_answers(path: Path) -> list[Answer]:
         Answer(
             *(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]),
             runners=tuple((token, distance) for token, distance in row.get("runners", ())),
+            prompt_ids=tuple(row["prompt_ids"]),
         )
         for row in rows
     ]
 
 
+def _turn_end_unnamed(step: Step, store: Store) -> int | None:
+    """The token that ends an answer by the chat template, if the model's end tokens leave it out; measured where the tokenizer was made."""
+    records = (store.record(needed) for _, needed in step.needs)
+    return next((record.measured["turn_end_unnamed"] for record in records if record and "turn_end_unnamed" in record.measured), None)
+
+
 def _verdicts(
-    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], least: int, tie: float = 0.0
+    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], least: int, tie: float, turn_end: int | None
 ) -> tuple[Verdict, ...]:
-    return tuple(judge(entry, answer, known, least, tie) for entry, answer, known in zip(golden, given, source, strict=True))
+    return tuple(judge(entry, answer, known, least, tie, turn_end) for entry, answer, known in zip(golden, given, source, strict=True))
 
 
-def _in_use(golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any]) -> InUse | None:
+def _in_use(
+    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any], turn_end: int | None
+) -> InUse | None:
     """The verdicts on what users get, if the worker answered once more for that.
 
     How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
     """
     if told := facts.get("in_use"):
-        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, 0)
+        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, 0, 0.0, turn_end)
         return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
     return None
 

@@ -32,6 +32,7 @@ BESIDE_WEIGHTS = frozenset(
         "chat_template.json",
     }
 )
+TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # the other templates of a tokenizer that has several
 LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
 PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
 _WHOLE = "Take a whole checkpoint, as the model's author published it."
@@ -48,6 +49,8 @@ def belonging(path: Path) -> dict[str, Path]:
         return {name: path.parent / name for name in (path.name, *licences(beside))}
     names = [other.name for other in path.iterdir() if other.is_file()]
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
+    names += [other.relative_to(path).as_posix() for other in path.glob("*/*.jinja") if other.is_file()]
+    tokenizer(names)
     wanted = {*beside_weights(names), first := weights(names)}
     if first == safetensors_files.INDEX:
         wanted |= {*shards(json_object((path / first).read_bytes(), first), names)}
@@ -93,7 +96,30 @@ def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
             "There is no config.json, so this is no transformers checkpoint.",
             "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file.",
         )
-    return tuple(sorted(there & BESIDE_WEIGHTS | set(licences(there))))
+    return tuple(sorted(there & BESIDE_WEIGHTS | {name for name in there if TEMPLATES.fullmatch(name)} | set(licences(there))))
+
+
+def tokenizer(names: Iterable[str], code: Iterable[str] = ()) -> None:
+    """Unfit if transformers can make no tokenizer of what is there; of code of the repository's own nothing is known.
+
+    vocab.json with merges.txt, as older repositories have them, is enough. A SentencePiece model alone is not: transformers 5.5 needs
+    the package sentencepiece for it, and its conversion drops a leading space that SentencePiece keeps (LlamaTokenizer).
+    """
+    there = set(names)
+    if "tokenizer.json" in there or {"vocab.json", "merges.txt"} <= there or list(code):
+        return
+    pieces = sorted(there & {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
+    if "tekken.json" in there:
+        raise Unfit(
+            "There is no tokenizer.json, only tekken.json, which no runtime here reads: it is the tokenizer of Mistral's own tools.",
+            "Take a repository of this model in the Hugging Face layout, with tokenizer.json.",
+        )
+    if pieces:
+        raise Unfit(
+            f"There is no tokenizer.json, only {pieces[0]}: a SentencePiece model alone is not read.",
+            "Take a repository or a commit of this model that has tokenizer.json, or put one there that its author made.",
+        )
+    raise Unfit("There is no tokenizer.json, so texts cannot be turned into tokens.", "Put the tokenizer's files with the weights.")
 
 
 def weights(names: Iterable[str]) -> str:

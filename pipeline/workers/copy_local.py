@@ -45,6 +45,7 @@ def main() -> None:
     for name, file in belonging.items():
         events.progress(f"copying {name}", done, total, "B")
         target = asked.name or name
+        (files / target).parent.mkdir(exist_ok=True)
         hashes[target] = copy(file, files / target)
         done += (files / target).stat().st_size
     events.result(files=hashes)

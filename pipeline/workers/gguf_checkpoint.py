@@ -15,25 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import checkpoint_files, events, leash
+from pipeline.workers import chats, checkpoint_files, events, gguf_header, leash
 
-# The keys under the architecture's own name that transformers 5.5 carries over, proven by a test that compares logits.
-# A key that is not here, and not without effect, makes another model: scaled rotary embeddings, experts, ...
-CARRIED = frozenset(
-    {
-        "context_length",
-        "block_count",
-        "feed_forward_length",
-        "embedding_length",
-        "rope.dimension_count",
-        "rope.freq_base",
-        "attention.head_count",
-        "attention.head_count_kv",
-        "attention.layer_norm_rms_epsilon",
-        "vocab_size",
-    }
-)
-ARCHITECTURES = ("llama", "qwen2")
 ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 
 
@@ -77,32 +60,10 @@ def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
 
 def refuse_what_is_not_carried(metadata: Mapping[str, Any], tensors: list[str]) -> None:
     """End here if the file says something that the reader would leave out."""
-    architecture = metadata.get("general.architecture")
-    if architecture not in ARCHITECTURES:
-        events.refuse(
-            f'The GGUF\'s architecture is "{architecture}", and only {" and ".join(ARCHITECTURES)} are proven to come out exactly.',
-            ANOTHER_SOURCE,
-        )
-    own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
-    head = own["embedding_length"] // own["attention.head_count"]
-    without_effect = {
-        "attention.key_length": head,
-        "attention.value_length": head,
-        "rope.dimension_count": head,
-        "rope.scaling.type": "none",
-        "expert_count": 0,
-        "expert_used_count": 0,
-    }
-    lost = [
-        f"{architecture}.{key} = {value}"
-        for key, value in own.items()
-        if (key not in CARRIED and key not in without_effect) or (key in without_effect and value != without_effect[key])
-    ]
-    if metadata.get("general.name") == "mistral":  # transformers takes the name for an architecture of its own
-        lost.append('general.name = "mistral" (another architecture to the reader)')
+    for what, details in gguf_header.faults(metadata):
+        events.refuse(what, ANOTHER_SOURCE, details)
     if "rope_freqs.weight" in tensors:
-        lost.append("rope_freqs.weight (frequencies of the rotary embedding)")
-    if lost:
+        lost = ["rope_freqs.weight (frequencies of the rotary embedding)"]
         events.refuse("The GGUF says things about the model that its reader leaves out.", ANOTHER_SOURCE, lost)
 
 
@@ -128,29 +89,33 @@ def load(gguf: Path) -> Any:
 
 def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
     """Numbers of the tokens that end an answer: end-of-sequence first, then end-of-turn where that is another one."""
-    ends = [metadata["tokenizer.ggml.eos_token_id"]]
-    for key in ("tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"):
-        if key in metadata:
-            ends.append(metadata[key])
-    turn = end_of_turn(tokenizer) if tokenizer.chat_template else None
+    ends = [
+        metadata[key]
+        for key in ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+        if key in metadata
+    ]
+    refuse_template(tokenizer)
+    turn = chats.turn_end(tokenizer)
     if turn is not None:
         ends.append(turn)
+    if not ends:
+        events.refuse("The GGUF names no token that ends an answer, and its chat template ends answers without one.", ANOTHER_SOURCE)
+    if tokenizer.eos_token is None:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0])
     return list(dict.fromkeys(ends))
 
 
-def end_of_turn(tokenizer: Any) -> int | None:
-    """The special token that the chat template puts right after an answer, or None."""
-    import jinja2
-
-    said = "Sixteen."
-    chat = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": said}]
-    try:
-        text = tokenizer.apply_chat_template(chat, tokenize=False)
-    except jinja2.TemplateError as error:
-        events.refuse(f"The GGUF's chat template cannot be rendered: {error}.", ANOTHER_SOURCE)
-    _, shown, rest = text.rpartition(said)
-    after = tokenizer.encode(rest.lstrip(), add_special_tokens=False) if shown else []
-    return after[0] if after and after[0] in tokenizer.added_tokens_decoder else None
+def refuse_template(tokenizer: Any) -> None:
+    """End here if there is a chat template that takes no chat at all."""
+    said = ""
+    for chat in chats.CHATS if tokenizer.chat_template else ():
+        try:
+            chats.reference_prompt(tokenizer, chat)
+            return
+        except Exception as error:  # of a template's own, of a type, of a missing field
+            said = said or str(error)
+    if said:
+        events.refuse(f"The GGUF's chat template cannot be rendered: {said}.", ANOTHER_SOURCE)
 
 
 def name_tokens(model: Any, tokenizer: Any, ends: list[int]) -> None:

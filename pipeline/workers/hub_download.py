@@ -61,11 +61,13 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Re
     """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
+    checkpoint_files.tokenizer(remotes, code)
     small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
     large: tuple[str, ...] = (first,)
     total = sum(remotes[name].size for name in small)
     fetched, told = {}, telling(total)
     for name in small:
+        (files / name).parent.mkdir(exist_ok=True)
         fetched[name] = told(repository, remotes[name], files / name)
         if name in code and fetched[name] != code[name]:
             raise checkpoint_files.Unfit(
@@ -105,8 +107,10 @@ def telling(total: int) -> Callable[[hub_files.Repository, hub_files.Remote, Pat
 
 def sweep(files: Path, fetched: dict[str, str]) -> None:
     """Remove what an earlier run left that belongs to nothing."""
-    for path in files.iterdir():
-        if path.name not in fetched:
+    for path in sorted(files.rglob("*"), reverse=True):  # a folder after what is in it
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and path.relative_to(files).as_posix() not in fetched:
             path.unlink()
 
 

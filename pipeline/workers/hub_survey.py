@@ -41,6 +41,7 @@ def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files
     """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
+    checkpoint_files.tokenizer(remotes, code)
     names = {*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code), first}
     config = read_json(repository, remotes["config.json"])
     model_type.refuse_unlisted_code(config, code)

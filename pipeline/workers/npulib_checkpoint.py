@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events
+from pipeline.workers import end_tokens, events
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 _GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -32,6 +32,8 @@ def copy(checkpoint: Path, folder: Path) -> None:
     write(folder / "config.json", config(read(checkpoint / "config.json")))
     if (checkpoint / "generation_config.json").exists():
         write(folder / "generation_config.json", older_version(read(checkpoint / "generation_config.json")))
+    if ends := end_tokens.of(checkpoint):
+        end_tokens.complete(checkpoint, folder, ends)
     template = checkpoint / "chat_template.jinja"
     text = template.read_text(encoding="utf-8") if template.exists() else None
     write(folder / "tokenizer_config.json", tokenizer_config(read(checkpoint / "tokenizer_config.json"), text))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.workers import events
+from pipeline.workers import events, tokenizers_loading
 
 SAMPLES = "samples.txt"
 
@@ -18,9 +18,7 @@ def samples(model: Any, calibration: Path, tokenizer: Path, options: dict[str, i
     What optimum-intel feeds a text-generation model in calibration: one prefill a sample from an empty state.
     """
     events.progress("tokenizing the calibration texts")
-    from transformers import AutoTokenizer
-
-    encode = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+    encode = tokenizers_loading.load(tokenizer)
     lines = [line for line in (calibration / SAMPLES).read_text(encoding="utf-8").splitlines() if line.strip()]
     names = {name for port in model.inputs for name in port.get_names()}
     known = {"input_ids", "attention_mask", "position_ids", "beam_idx"}

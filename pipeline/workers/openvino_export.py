@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, loading, openvino_rope
+from pipeline.workers import end_tokens, events, hermetic, leash, loading, openvino_rope, tokenizers_loading
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -70,7 +70,10 @@ def main() -> None:
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as modules:
         os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
-        export(told.checkpoint, told.files, told.options["remote_code"])
+        remote_code = told.options["remote_code"]
+        ends = tokenizers_loading.end_tokens_of(told.checkpoint, remote_code)
+        export(told.checkpoint, told.files, remote_code)
+        end_tokens.complete(told.checkpoint, told.files, ends)
 
 
 if __name__ == "__main__":

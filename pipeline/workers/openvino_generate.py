@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, events, hermetic, leash
+from pipeline.workers import answers, chats, events, hermetic, leash
 
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
 REMEDY = (
@@ -27,7 +27,8 @@ REMEDY = (
 def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     """The prompt's ids and mask: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
     if "messages" in prompt:
-        text = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True)
+        template = chats.still(tokenizer.chat_template)
+        text = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, chat_template=template)
         return tokenizer.encode(text, add_special_tokens=False)
     return tokenizer.encode(prompt["raw"], add_special_tokens=True)
 

@@ -9,14 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hard_texts, hermetic, leash
-
-CHATS: tuple[list[dict[str, str]], ...] = (
-    [{"role": "user", "content": "What is the capital of France?"}],
-    [{"role": "user", "content": "  Hi 😀\n"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "a<|end|>b"}],
-    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "¿Qué?"}],
-)
-MARK = "bakehouse-end-of-answer"
+from pipeline.workers import chats, events, hard_texts, hermetic, leash, tokenizers_loading
 
 
 def convert(tokenizer: Any, files: Path) -> None:
@@ -30,6 +23,7 @@ def convert(tokenizer: Any, files: Path) -> None:
 
     tokenizer.padding_side = "left"
     tokenizer.truncation_side = "left"
+    named, tokenizer.chat_template = tokenizer.chat_template, chats.default_template(tokenizer)  # the IR has room for one
     try:
         made = convert_tokenizer(tokenizer, with_detokenizer=True)
     except Exception as error:  # whatever it is, this tokenizer cannot be converted, and a package without it does not load
@@ -40,6 +34,7 @@ def convert(tokenizer: Any, files: Path) -> None:
         )
     for model, name in zip(made, ("openvino_tokenizer", "openvino_detokenizer"), strict=True):
         ov.save_model(model, files / f"{name}.xml")
+    tokenizer.chat_template = named
 
 
 def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
@@ -47,14 +42,7 @@ def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
     import openvino_genai
 
     other = openvino_genai.Tokenizer(files)
-    templated = []
-    found: list[dict[str, Any]] = []
-    for chat in CHATS if tokenizer.chat_template else ():
-        expected, got = render(tokenizer, other, chat)
-        if expected is not None:
-            templated.append(expected)
-            if expected != got:
-                found.append({"chat": chat, "expected_prompt": expected, "prompt": got})
+    templated, found = chats.compare(tokenizer, rendering(other), other.chat_template)
     texts = (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()), *templated)
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_genai(other, special))
@@ -75,25 +63,9 @@ def _of_genai(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
     )
 
 
-def render(tokenizer: Any, other: Any, chat: list[dict[str, str]]) -> tuple[str | None, str]:
-    """The prompt of `chat` by transformers and by openvino_genai; None if the template refuses it (some know no system role)."""
-    from jinja2 import TemplateError
-
-    try:
-        expected = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-    except TemplateError:
-        return None, ""
-    return expected, str(other.apply_chat_template(chat, add_generation_prompt=True))
-
-
-def turn_end(tokenizer: Any) -> int | None:
-    """The token with which the chat template ends an assistant's answer; None if it has no template or ends it without one."""
-    if not tokenizer.chat_template:
-        return None
-    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": MARK}]
-    rest = str(tokenizer.apply_chat_template(chat, tokenize=False)).partition(MARK)[2]
-    ids = tokenizer(rest, add_special_tokens=False)["input_ids"]
-    return next((token for token in ids if token in tokenizer.added_tokens_decoder), None)
+def rendering(tokenizer: Any) -> chats.Render:
+    """openvino_genai's engine."""
+    return lambda chat, template: str(tokenizer.apply_chat_template(chat, add_generation_prompt=True, chat_template=template))
 
 
 def main() -> None:
@@ -108,12 +80,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as modules:
         os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
         events.progress("importing transformers")
-        from transformers import AutoTokenizer
-
-        remote_code = told.options["remote_code"]
-        tokenizer = AutoTokenizer.from_pretrained(told.checkpoint, local_files_only=True, trust_remote_code=remote_code)
+        tokenizer = tokenizers_loading.load(told.checkpoint, told.options["remote_code"])
         tokenizer.save_pretrained(told.files)
-        events.result(eos_token_id=tokenizer.eos_token_id, turn_end_id=turn_end(tokenizer), vocabulary=len(tokenizer))
+        events.result(eos_token_id=tokenizer.eos_token_id, turn_end_id=chats.turn_end(tokenizer), vocabulary=len(tokenizer))
         events.progress("converting the tokenizer")
         convert(tokenizer, told.files)
         events.progress("comparing the tokenizers")

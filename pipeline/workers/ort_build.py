@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, loading, mapped, ort_mends, ort_plan, ort_repair
+from pipeline.workers import end_tokens, events, hermetic, leash, loading, mapped, ort_mends, ort_plan, ort_repair, tokenizers_loading
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
@@ -31,6 +32,19 @@ SEARCH = (
     "top_k",
     "top_p",
 )
+
+
+class _Tokenizers:
+    """What the builder takes for transformers' AutoTokenizer: the tokenizer of the checkpoint's tokenizer.json."""
+
+    @staticmethod
+    @functools.cache
+    def load(folder: Path, remote_code: bool) -> Any:
+        return tokenizers_loading.load(folder, remote_code)
+
+    @staticmethod
+    def from_pretrained(folder: str, *, trust_remote_code: bool = False, **_: Any) -> Any:
+        return _Tokenizers.load(Path(folder), bool(trust_remote_code))
 
 
 class Said(io.TextIOBase):
@@ -106,20 +120,20 @@ def stream(checkpoint: Path) -> None:
     """Have the builder quantize one weight at a time from now on (see ort_stream): the same bytes in half the memory."""
     events.progress("importing the model builder")
     import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
+    from builders import base
     from builders.base import Model
 
     from pipeline.workers import ort_stream
 
+    base.AutoTokenizer = _Tokenizers
     Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
 
 
 def generation_config(checkpoint: Path) -> dict[str, Any]:
-    """generation_config.json, or config.json's end tokens where there is none, as transformers has it."""
+    """generation_config.json, where there is one, with the checkpoint's end tokens, whichever of its files names them."""
     path = checkpoint / "generation_config.json"
-    if path.exists():
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return told
-    return {"eos_token_id": json.loads((checkpoint / "config.json").read_text(encoding="utf-8")).get("eos_token_id")}
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return told if told.get("eos_token_id") is not None else {**told, "eos_token_id": end_tokens.of(checkpoint)}
 
 
 def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +144,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     """
     path = files / "genai_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    has, wanted = _listed(config["model"]["eos_token_id"]), _listed(generation.get("eos_token_id"))
+    has, wanted = end_tokens.as_named(config["model"]["eos_token_id"]), end_tokens.as_named(generation.get("eos_token_id"))
     mended: dict[str, Any] = {}
     if short := [token for token in wanted if token not in has]:
         config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
@@ -141,10 +155,6 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     if mended:
         path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
     return mended
-
-
-def _listed(told: int | list[int] | None) -> list[int]:
-    return told if isinstance(told, list) else [] if told is None else [told]
 
 
 def main() -> None:
@@ -167,10 +177,13 @@ def main() -> None:
     mended = repaired | mend(told.files, generation_config(told.checkpoint))
     if ort_tokenizer.mend(told.files):
         mended["tokenizer.json"] = "digits split by a regular expression"
+    tokenizer = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    if ort_tokenizer.mend_template(tokenizer, told.files):
+        mended[ort_tokenizer.TEMPLATE] = "takes a message that is a text, too"
     events.result(
         mended=mended,
         graph=ort_graph.read(told.files / "model.onnx"),
-        tokenizer=ort_tokenizer.compare(told.checkpoint, told.files, told.options["remote_code"]),
+        tokenizer=ort_tokenizer.compare(tokenizer, told.files, told.options["remote_code"]),
     )
 
 

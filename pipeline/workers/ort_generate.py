@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, events, hermetic, leash, ort_stub, ort_tokenizer
+from pipeline.workers import answers, chats, events, hermetic, leash, ort_stub, ort_tokenizer
 
 
 def provider(folder: Path) -> str:
@@ -63,10 +63,10 @@ def load(folder: Path, on_cpu: bool) -> Any:
         )
 
 
-def encode(tokenizer: Any, prompt: answers.Prompt) -> list[int]:
+def encode(tokenizer: Any, template: str | None, prompt: answers.Prompt) -> list[int]:
     """The prompt's ids: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
     if "messages" in prompt:
-        text = tokenizer.apply_chat_template(json.dumps(prompt["messages"]), add_generation_prompt=True)
+        text = ort_tokenizer.rendering(tokenizer)(prompt["messages"], chats.still(template or ""))
         tokenizer.update_options(add_special_tokens="false")
     else:
         text = prompt["raw"]
@@ -78,7 +78,8 @@ def refuse_too_long(folder: Path, tokenizer: Any, asked: list[answers.Prompt]) -
     """End here if a prompt and the answer that it may have are more than the model's context."""
     config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
     context = config["model"]["context_length"]
-    counts = [(len(encode(tokenizer, prompt)), prompt["max_new_tokens"]) for prompt in asked]
+    template = ort_tokenizer.template(folder)
+    counts = [(len(encode(tokenizer, template, prompt)), prompt["max_new_tokens"]) for prompt in asked]
     too_long = [
         f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
         for number, (tokens, new) in enumerate(counts, start=1)
@@ -92,18 +93,29 @@ def refuse_too_long(folder: Path, tokenizer: Any, asked: list[answers.Prompt]) -
         )
 
 
-def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
+def room(folder: Path, tokens: int) -> int:
+    """The `max_length` for a prompt with its answer of so many tokens together.
+
+    A cache that slides must have room for its window (onnxruntime-genai 0.18: "KV cache capacity must be at least local_window_size").
+    """
+    model: dict[str, Any] = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
+    window: int = (model["decoder"].get("sliding_window") or {}).get("window_size", 0)
+    return max(tokens, min(window, int(model["context_length"])))
+
+
+def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers.Prompt) -> answers.Answer:
     """One greedy answer; ends at the end tokens of the folder's genai_config.json."""
     import onnxruntime_genai as og
 
-    ids = encode(tokenizer, prompt)
+    ids = encode(tokenizer, ort_tokenizer.template(folder), prompt)
     params = og.GeneratorParams(model)
-    params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=len(ids) + prompt["max_new_tokens"])
+    most = prompt["max_new_tokens"]
+    params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(folder, len(ids) + most))
     tokens: list[int] = []
     times = [time.monotonic()]
     generator = og.Generator(model, params)
     generator.append_tokens(ids)
-    while not generator.is_done():
+    while len(tokens) < most and not generator.is_done():
         generator.generate_next_token()
         tokens.append(int(generator.get_next_tokens()[0]))
         times.append(time.monotonic())
@@ -141,7 +153,7 @@ def main() -> None:
     tokenizer = og.Tokenizer(model)
     asked = answers.prompts(told.request)
     refuse_too_long(told.model, tokenizer, asked)
-    answers.write(told.answers, asked, partial(answer, model, tokenizer))
+    answers.write(told.answers, asked, partial(answer, model, tokenizer, told.model))
     more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
     on_cpu = model.device_type == "CPU"
     answers.report(

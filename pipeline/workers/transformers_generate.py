@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, events, hermetic, leash, loading
+from pipeline.workers import answers, chats, events, hermetic, leash, loading, tokenizers_loading
 
 
 class Clock:
@@ -41,7 +41,14 @@ def load(checkpoint: Path, options: dict[str, Any]) -> Any:
 def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     """The prompt's ids and mask as tensors: messages through the chat template, raw text with the tokenizer's own special tokens."""
     if "messages" in prompt:
-        text = tokenizer.apply_chat_template(prompt["messages"], tokenize=False, add_generation_prompt=True)
+        try:
+            text = chats.reference_prompt(tokenizer, prompt["messages"])
+        except Exception as error:  # of a template's own, of a type, of a missing field
+            events.refuse(
+                "The model's chat template does not take one of the golden prompts.",
+                "Write a chat as the template wants it: with or without a system message, user and assistant in turn, the user last.",
+                [f"{type(error).__name__}: {error}".splitlines()[0], *(f"{one['role']}: {one['content']}" for one in prompt["messages"])],
+            )
         return tokenizer(text, add_special_tokens=False, return_tensors="pt")
     return tokenizer(prompt["raw"], return_tensors="pt")
 
@@ -106,11 +113,11 @@ def main() -> None:
         os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
         events.progress("loading the checkpoint")
         import torch
-        from transformers import AutoTokenizer
 
         started = time.monotonic()
         model = load(told.checkpoint, told.options)
-        tokenizer = AutoTokenizer.from_pretrained(told.checkpoint, local_files_only=True, trust_remote_code=told.options["remote_code"])
+        tokenizer = tokenizers_loading.load(told.checkpoint, told.options["remote_code"])
+        model.generation_config.eos_token_id = tokenizers_loading.end_tokens_of(told.checkpoint, told.options["remote_code"])
         load_s = time.monotonic() - started
         with torch.inference_mode():
             answers.write(told.answers, answers.prompts(told.request), partial(answer, model, tokenizer))

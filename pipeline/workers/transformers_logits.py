@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, layer_prefix, leash, positions_to_check, safetensors_files
+from pipeline.workers import events, hermetic, layer_prefix, leash, positions_to_check, safetensors_files, tokenizers_loading
 from pipeline.workers.logits_compare import CHECK, LOGITS
 from pipeline.workers.positions_to_check import Check, Run
 
@@ -37,10 +37,8 @@ _TEXT = (
 
 def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) -> list[int]:
     """So many ids: ordinary text in the model's own tokens, or fixed numbers where its tokenizer gives none that the model has."""
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
+        tokenizer = tokenizers_loading.load(checkpoint, remote_code)
         ids = list(tokenizer(" ".join(_TEXT[:3]))["input_ids"])
         pieces = [list(tokenizer(f" {text}", add_special_tokens=False)["input_ids"]) for text in _TEXT]
     except Exception as error:  # the tokenizer is judged elsewhere
@@ -116,7 +114,7 @@ def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
         raw = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
         with tempfile.TemporaryDirectory() as folder:
             cut = layer_prefix.cut_config(raw, wanted.layers, wanted.of)
-            (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8")
+            (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8", newline="\n")
             for code in checkpoint.glob("*.py"):
                 layer_prefix.place(code, Path(folder) / code.name)
             try:
@@ -160,7 +158,7 @@ def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
         ],
         "not_checked": [list(one) for one in wanted.not_checked],
     }
-    (files / CHECK).write_text(json.dumps(said) + "\n", encoding="utf-8")
+    (files / CHECK).write_text(json.dumps(said) + "\n", encoding="utf-8", newline="\n")
     events.result(layers=wanted.layers, of=wanted.of, inputs=[run.tokens for run in wanted.runs], not_checked=said["not_checked"])
 
 

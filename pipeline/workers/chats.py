@@ -1,0 +1,148 @@
+"""Chats as prompts: what a chat template takes, the same for transformers and for the template engines of the runtimes.
+
+A template may refuse a chat (no system role, a system message first, the user last), read today's date, or read a message only as a list
+of parts. None of these is a fault of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Message = dict[str, Any]
+# Makes a prompt of a chat by a template; raises whatever its engine raises if the template refuses the chat.
+Render = Callable[[list[Message], str], str]
+
+MARK = "bakehouse-end-of-answer"
+CHATS: tuple[list[Message], ...] = (
+    [{"role": "user", "content": "What is the capital of France?"}],
+    [{"role": "user", "content": "  Hi 😀\n"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "a<|end|>b"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "¿Qué?"}],
+)
+# A clock that stands still: the prompt of a golden chat, and so the verdict, must not change from day to day. All three engines
+# (jinja2 in transformers 5.5, minja in openvino_genai 2026.4 and in onnxruntime-genai 0.18) call a macro before their own function.
+_CLOCK = (
+    "{%- macro strftime_now(format) -%}{%- if format == '%Y-%m-%d' -%}2024-07-26{%- elif format == '%B %d, %Y' -%}July 26, 2024"
+    "{%- elif format == '%Y' -%}2024{%- else -%}26 Jul 2024{%- endif -%}{%- endmacro -%}"
+)
+# Has a template that reads parts only take a message that is a text, too; plain enough for onnxruntime-genai's engine (no dict()).
+_TEXTS = (
+    "{%- set texts = namespace(all=[]) -%}{%- for m in messages -%}{%- set texts.all = texts.all + ([{'role': m['role'], "
+    "'content': [{'type': 'text', 'text': m['content']}]}] if m['content'] is string else [m]) -%}{%- endfor -%}"
+    "{%- set messages = texts.all -%}"
+)
+
+
+def default_template(tokenizer: Any) -> str | None:
+    """The chat template that a chat without tools gets from a transformers tokenizer; of several the one named default."""
+    told = tokenizer.chat_template
+    if isinstance(told, dict):
+        told = told.get("default")
+    return str(told) if told else None
+
+
+def still(template: str) -> str:
+    """The template with a clock that stands still, if it asks for the date."""
+    return _CLOCK + template if "strftime_now" in template else template
+
+
+def taking_texts(template: str) -> str:
+    """A template that reads parts only, made to take texts, too."""
+    return _TEXTS + template
+
+
+def by_transformers(tokenizer: Any, *, answer_next: bool = True) -> Render:
+    """transformers' engine."""
+
+    def render(chat: list[Message], template: str) -> str:
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, chat_template=template, add_generation_prompt=answer_next))
+
+    return render
+
+
+def attempt(render: Render, chat: list[Message], template: str) -> str | None:
+    """The prompt; None if the template refuses the chat, in whichever way (an error of its own, of a type, of a missing field)."""
+    try:
+        return render(chat, template)
+    except Exception:
+        return None
+
+
+def in_parts(chat: Iterable[Message]) -> list[Message]:
+    """The chat with every text as a list of one part."""
+    return [
+        {**message, "content": [{"type": "text", "text": message["content"]}]} if isinstance(message["content"], str) else message
+        for message in chat
+    ]
+
+
+def reads_parts_only(render: Render, template: str) -> bool:
+    """Whether the template loses or refuses a message that is a text, and takes the same as a list of parts."""
+    for before in ([], [{"role": "system", "content": "Be brief."}]):
+        chat = [*before, {"role": "user", "content": MARK}]
+        if MARK in (attempt(render, chat, template) or ""):
+            return False
+        if MARK in (attempt(render, in_parts(chat), template) or ""):
+            return True
+    return False
+
+
+def reference_prompt(tokenizer: Any, chat: list[Message]) -> str:
+    """The prompt that transformers makes of a golden chat, as a caller who knows the template has it.
+
+    Raises:
+        Exception: whatever the template raises for a chat that it refuses.
+    """
+    template = default_template(tokenizer)
+    if template is None:
+        raise ValueError("the tokenizer has no chat template")
+    render = by_transformers(tokenizer)
+    return render(in_parts(chat) if reads_parts_only(render, template) else chat, still(template))
+
+
+def compare(tokenizer: Any, other: Render, template: str | None) -> tuple[list[str], list[dict[str, Any]]]:
+    """The prompts that transformers makes of the chats that its template takes, and where another engine makes others.
+
+    Args:
+        other: the runtime's engine.
+        template: what the runtime has for the template; None if it has none.
+    """
+    ours = default_template(tokenizer)
+    prompts: list[str] = []
+    found: list[dict[str, Any]] = []
+    for chat in CHATS if ours else ():
+        expected = attempt(lambda chat, _: reference_prompt(tokenizer, chat), chat, "")
+        if expected is None:
+            continue
+        prompts.append(expected)
+        try:
+            got = None if template is None else other(chat, still(template))
+        except Exception as error:  # the runtime's own, of any type
+            got = str(error).strip().splitlines()[0]
+        if got != expected:
+            found.append({"chat": chat, "expected_prompt": expected, "prompt": got})
+    return prompts, found
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """The token with which the chat template ends an assistant's answer; None if it has no template or ends it without one."""
+    template = default_template(tokenizer)
+    if template is None:
+        return None
+    render = by_transformers(tokenizer, answer_next=False)
+    parts = reads_parts_only(render, template)
+    user, answer = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": MARK}
+    for chat in ([user, answer], [{"role": "system", "content": "Be brief."}, user, answer], [user, answer, user]):
+        text = attempt(render, in_parts(chat) if parts else chat, template) or ""
+        before, _, rest = text.partition(MARK)
+        if rest:
+            ids = tokenizer(rest, add_special_tokens=False)["input_ids"]
+            begins = _first_special(tokenizer, before)  # of a turn: where an answer ends without a token, the next turn begins with it
+            found = next((token for token in ids if token in tokenizer.added_tokens_decoder), None)
+            return None if chat[-1] is user and found == begins else found
+    return None
+
+
+def _first_special(tokenizer: Any, text: str) -> int | None:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return next((token for token in ids if token in tokenizer.added_tokens_decoder), None)
