@@ -158,7 +158,8 @@ def _misfits(build: Build, session: Session) -> tuple[str, ...]:
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
-    beyond = suitability.tokens_beyond(here, survey.config) if here else ()
+    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
+    beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
     return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *_untemplated(build, session))
 
 
