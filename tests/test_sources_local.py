@@ -173,9 +173,10 @@ def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Pat
     config = {"model_type": "novel", "auto_map": {"AutoConfig": "run.Config"}}
     (base / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     said, _ = copied(base, "model", tmp_path / "files")
-    assert said.refusal.splitlines()[:2] == [
+    assert said.refusal.splitlines() == [
         'The model type "novel" is not part of transformers 5.5.4: it needs Python code of the repository.',
         "run.py",
+        "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code.",
     ]
 
 
