@@ -13,6 +13,7 @@ from pipeline.errors import Failure
 from pipeline.loader import RecipeErrors
 from pipeline.recipe import Local
 from pipeline.sources import local
+from pipeline.workers import model_type
 from tests import worker
 from tests.bench import recipe
 from tests.fakes import planned
@@ -176,7 +177,7 @@ def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Pat
     assert said.refusal.splitlines() == [
         'The model type "novel" is not part of transformers 5.5.4: it needs Python code of the repository.',
         "run.py",
-        "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code.",
+        model_type.LOCAL,
     ]
 
 
