@@ -217,7 +217,8 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
-    beyond = suitability.tokens_beyond(here, survey.config) if here else ()
+    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
+    beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
     return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
 

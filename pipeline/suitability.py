@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,43 +79,47 @@ def _rows(survey: Survey) -> Iterator[str]:
             yield f"{tensor.name} has {tensor.shape[0]:,} rows, and config.json says vocab_size {vocabulary:,}"
 
 
-def tokens_beyond(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence on tokens of tokenizer.json whose ids the embedding has no row for; none if all that can occur in a prompt have one.
+def tokens_beyond(folder: Path, config: Mapping[str, Any], prompts: Iterable[str]) -> tuple[str, ...]:
+    """A sentence on tokens of tokenizer.json whose ids the embedding has no row for, if a prompt can hold them; else none.
 
-    A padding token may lie beyond: many fine-tuned models have one that only batches for training used, and no prompt holds it.
+    A prompt can hold every token of the vocabulary itself, added tokens that are not special, and special ones that the chat template,
+    the tokenizer's settings or `prompts` name. Others may lie beyond: padding of a training, an image's place in a text-only Gemma 3.
     """
     path, rows = folder / "tokenizer.json", config.get("vocab_size")
     if not path.is_file() or not isinstance(rows, int):
         return ()
-    beyond = {token: number for token, number in _ids(path) if number >= rows and token != _padding(folder)}
+    named = "\n".join((_settings(folder), *prompts))
+    beyond = {token: number for token, number, special in _tokens(path) if number >= rows and (not special or token in named)}
     if not beyond:
         return ()
-    named = sorted(beyond, key=lambda token: beyond[token])
-    more = f" and {len(named) - _MOST_TOKENS} more" if len(named) > _MOST_TOKENS else ""
-    first = ", ".join(f"{token} ({beyond[token]})" for token in named[:_MOST_TOKENS])
+    tokens = sorted(beyond, key=lambda token: beyond[token])
+    more = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
+    first = ", ".join(f"{token} ({beyond[token]})" for token in tokens[:_MOST_TOKENS])
     return (
         f"the tokenizer has tokens whose ids lie beyond the embedding's {rows:,} rows, so a prompt with one of them could not be computed: "
-        f"{first}{more}; take a checkpoint whose embedding was resized with its tokenizer, or take these tokens out of tokenizer.json",
+        f"{first}{more}; take a checkpoint whose embedding was resized with its tokenizer, or ask without them",
     )
 
 
-def _ids(path: Path) -> Iterator[tuple[str, int]]:
-    """Token and id of a tokenizer.json's own vocabulary, and of the tokens added to it."""
+def _tokens(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """Token, id and whether it is special, of a tokenizer.json's own vocabulary and of the tokens added to it."""
     told = json.loads(path.read_text(encoding="utf-8"))
+    added = told.get("added_tokens") or ()
+    special = {token["content"] for token in added if token.get("special")}
     vocabulary = told.get("model", {}).get("vocab", {})
-    if isinstance(vocabulary, Mapping):
-        yield from vocabulary.items()
-    else:  # Unigram: a list of tokens and scores
-        yield from ((entry[0], number) for number, entry in enumerate(vocabulary))
-    for token in told.get("added_tokens") or ():
-        yield token["content"], token["id"]
+    # Unigram has a list of tokens and scores
+    own = vocabulary.items() if isinstance(vocabulary, Mapping) else ((entry[0], number) for number, entry in enumerate(vocabulary))
+    yield from ((token, number, token in special) for token, number in own)
+    yield from ((token["content"], token["id"], bool(token.get("special"))) for token in added)
 
 
-def _padding(folder: Path) -> str | None:
-    """The padding token, as tokenizer_config.json or special_tokens_map.json names it."""
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        if (folder / name).is_file():
-            token = json.loads((folder / name).read_text(encoding="utf-8")).get("pad_token")
-            if token is not None:
-                return str(token["content"]) if isinstance(token, Mapping) else str(token)
-    return None
+def _settings(folder: Path) -> str:
+    """The chat template, and the tokens that begin and end a text."""
+    template = folder / "chat_template.jinja"
+    texts = [template.read_text(encoding="utf-8")] if template.is_file() else []
+    path = folder / "tokenizer_config.json"
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name in ("chat_template", "bos_token", "eos_token"):
+        value = told.get(name)
+        texts.append(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return "\n".join(texts)

@@ -13,6 +13,7 @@ from pipeline.errors import Failure
 from pipeline.loader import RecipeErrors
 from pipeline.recipe import Local
 from pipeline.sources import local
+from pipeline.workers import model_type
 from tests import worker
 from tests.bench import recipe
 from tests.fakes import planned
@@ -173,9 +174,10 @@ def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Pat
     config = {"model_type": "novel", "auto_map": {"AutoConfig": "run.Config"}}
     (base / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     said, _ = copied(base, "model", tmp_path / "files")
-    assert said.refusal.splitlines()[:2] == [
+    assert said.refusal.splitlines() == [
         'The model type "novel" is not part of transformers 5.5.4: it needs Python code of the repository.',
         "run.py",
+        model_type.LOCAL,
     ]
 
 

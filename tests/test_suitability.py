@@ -109,21 +109,32 @@ def test_an_embedding_of_another_size_is_refused_with_both_numbers() -> None:
     assert said[-1] == "model.embed_tokens.weight has 1,001 rows, and config.json says vocab_size 1,000"
 
 
-def tokenizer(folder: Path, added: dict[str, int], pad: str | None = None) -> Path:
-    tokens = [{"content": token, "id": number} for token, number in added.items()]
-    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}}, "added_tokens": tokens}))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad}))
+def tokenizer(folder: Path, added: dict[str, int], special: bool = True, own: dict[str, int] | None = None, **settings: str) -> Path:
+    tokens = [{"content": token, "id": number, "special": special} for token, number in added.items()]
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": own or {"a": 0}}, "added_tokens": tokens}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
 
-def test_tokens_beyond_the_embedding_are_named(tmp_path: Path) -> None:
-    (said,) = suitability.tokens_beyond(tokenizer(tmp_path, {"[PAD]": 1000, "<tool>": 1001, "</tool>": 1002}, "[PAD]"), LLAMA)
+BEYOND = {"[PAD]": 1000, "<tool>": 1001, "</tool>": 1002}
+
+
+def test_tokens_beyond_the_embedding_that_a_prompt_holds_are_named(tmp_path: Path) -> None:
+    (said,) = suitability.tokens_beyond(tokenizer(tmp_path, BEYOND, pad_token="[PAD]"), LLAMA, ["The <tool>brown</tool> fox"])
     assert "beyond the embedding's 1,000 rows" in said and ": <tool> (1001), </tool> (1002); " in said
 
 
-def test_rows_without_a_token_and_a_padding_token_without_a_row_are_allowed(tmp_path: Path) -> None:
-    assert suitability.tokens_beyond(tokenizer(tmp_path, {"<s>": 1}), LLAMA) == ()
-    assert suitability.tokens_beyond(tokenizer(tmp_path, {"[PAD]": 1000}, "[PAD]"), LLAMA) == ()
+def test_tokens_beyond_the_embedding_that_any_prompt_can_hold_are_named(tmp_path: Path) -> None:
+    for told in ({"special": False}, {"chat_template": "{{ '<tool>' }}"}, {"eos_token": "<tool>"}):
+        (said,) = suitability.tokens_beyond(tokenizer(tmp_path, {"<tool>": 1001}, **told), LLAMA, [])
+        assert ": <tool> (1001); " in said
+    assert ": b (1000); " in suitability.tokens_beyond(tokenizer(tmp_path, {}, own={"a": 999, "b": 1000}), LLAMA, [])[0]
+
+
+def test_rows_without_a_token_and_special_tokens_that_no_prompt_holds_are_allowed(tmp_path: Path) -> None:
+    assert suitability.tokens_beyond(tokenizer(tmp_path, {"<s>": 1}), LLAMA, []) == ()
+    assert suitability.tokens_beyond(tokenizer(tmp_path, BEYOND, pad_token="[PAD]"), LLAMA, ["a fox"]) == ()
+    assert suitability.tokens_beyond(tmp_path / "none", LLAMA, []) == ()
 
 
 @pytest.mark.model

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.backends import ort_rules
 from pipeline.workers import events, loading, safetensors_files
 from tests import cases
 
@@ -73,6 +74,11 @@ def test_a_tied_head_counts_as_two_only_where_its_bytes_differ(tmp_path: Path) -
     assert loading.has_two_heads(tmp_path)
     tensors(path, model__embed_tokens__weight=b"abc")
     assert not loading.has_two_heads(tmp_path)
+
+
+def test_a_source_with_two_heads_does_not_tie_whatever_its_config_says() -> None:
+    told = {"model_type": "llama", "tie_word_embeddings": True}
+    assert [ort_rules.Source(told, {}, None, two_heads=two).ties for two in (False, True)] == [True, False]
 
 
 @pytest.mark.model

@@ -30,7 +30,7 @@ _KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "arch-gemma": ("gemma", {"head_dim": 32}, ONNX),
     "arch-qwen2": ("qwen2", {}, ONNX),
     "arch-qwen3": ("qwen3", {"head_dim": 32}, ONNX),
-    "arch-smollm3": ("smollm3", {}, ONNX),
+    "arch-smollm3": ("smollm3", {"num_hidden_layers": 4}, ONNX),
     **{f"arch-head-{size}": ("llama", {"head_dim": size, "hidden_size": 4 * size}, ONNX) for size in (12, 20, 24, 40, 80)},
 }
 
