@@ -5,13 +5,17 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
 
-.PHONY: build test lint clean
+.PHONY: build test lint conformance clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
 
 test: .venv/.bakehouse-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# every small checkpoint behind a public bug report, through the whole pipeline: about half an hour
+conformance: .venv/.bakehouse-test
+	$(BIN)/python -m tests.conformance
 
 lint: .venv/.bakehouse-test
 	$(BIN)/ruff check .
