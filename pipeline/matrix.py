@@ -102,5 +102,5 @@ def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commi
         process.run(command, children=Children(), log=scratch / "git.txt", scratch=scratch / "scratch", on_progress=lambda _: None)
     except Failure as failure:
         remedy = "name a commit that git knows here; a shallow clone knows only the last"
-        raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[1:-1]) from failure
+        raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[:-1]) from failure
     return output

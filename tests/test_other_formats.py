@@ -41,7 +41,7 @@ def test_mistrals_own_format_is_named(tmp_path: Path, more: dict[str, str]) -> N
 
 def test_a_tokenizer_that_is_tekken_json_alone_is_refused_by_name(tmp_path: Path) -> None:
     failure = refused(tmp_path, config__json="{}", model__safetensors="", tekken__json="{}", consolidated__safetensors="")
-    assert failure.what.startswith("The tokenizer is there only as tekken.json, Mistral's own format")
+    assert failure.what.startswith("There is no tokenizer.json, only tekken.json")
 
 
 def test_a_checkpoint_with_mistrals_files_beside_it_is_taken(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, 
 
 def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_path: Path, session: Session) -> None:
     spans = {"export:tiny": (10.0, 40.0), "validate:tiny-reference": (10.0, 70.0), "convert:tiny-int4": (40.0, 50.0)}
-    assert closing(plan_of(tmp_path), session, spans)[1] == "tiny-int4    3 of 7       1:00    -       not built"
+    assert closing(plan_of(tmp_path), session, spans)[1] == "tiny-int4    3 of 9       1:00    -       not built"
 
 
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
@@ -189,8 +189,8 @@ def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path
     answered(plan.builds[1], session, "Paris.")
     lines = closing(plan, session, {}, bad=("validate:tiny-bad",))
     assert [" ".join(line.split()) for line in lines[1:3]] == [
-        "tiny-int4 0 of 7 - 3 kB Paris.",
-        "tiny-bad 0 of 7 - - not built: validate:tiny-bad failed",
+        "tiny-int4 0 of 9 - 3 kB Paris.",
+        "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed",
     ]
 
 

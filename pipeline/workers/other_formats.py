@@ -11,7 +11,6 @@ from pipeline.workers import safetensors_files
 from pipeline.workers.unfit import Unfit
 
 _ADAPTER = "adapter_config.json"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 
 
 def refuse(names: Collection[str], read: Callable[[str], bytes]) -> None:
@@ -26,11 +25,6 @@ def refuse(names: Collection[str], read: Callable[[str], bytes]) -> None:
             "This model is in Mistral's own format, which transformers does not read.",
             "Take a repository of the same model in the Hugging Face layout: config.json, model.safetensors and tokenizer.json.",
             mistral,
-        )
-    if "tekken.json" in names and not any(name in names for name in _TOKENIZERS):
-        raise Unfit(
-            "The tokenizer is there only as tekken.json, Mistral's own format, of which no runtime's tokenizer can be made.",
-            "Take a repository of the same model with a tokenizer.json.",
         )
 
 
