@@ -126,7 +126,8 @@ def published(lane: Lane, baked: Bench, folder: Path) -> tuple[Bench, tuple[str,
     bench = baked.copy(folder)
     together = {"repositories": {"onnx": ["ort", "dml"]}} if "onnx" in names else {}
     where = {"repo": f"{OWNER}/Tiny-{{build}}", "allow_pickle": True}
-    bench.write(recipe(builds={**lane.builds, **builds}, publish=where, **together))
+    made = json.loads(json.dumps({**lane.builds, **builds}))  # no value in two places, of which YAML would make an alias
+    bench.write(recipe(builds=made, publish=where, **together))
     bench.build(*(f"publish:tiny-{name}" for name in names))
     return bench, names
 

@@ -106,7 +106,7 @@ def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
     program += "print(json.dumps([len(t.compare(a, b, False)['differences']), t.mend(b), len(t.compare(a, b, False)['differences'])]))"
     argv = [sys.executable, "-c", program, str(phi3_checkpoint), str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
-    before, mended, after = json.loads(done.stdout.splitlines()[-1])
+    before, mended, after = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
     assert (before > 0, mended, after) == (True, True, 0)
 
 
