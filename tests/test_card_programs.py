@@ -6,6 +6,7 @@ an environment of its own; and what the acceleration library would do with the s
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
