@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -146,14 +147,15 @@ def test_an_interrupt_ends_with_one_line_exit_code_130_and_no_child(
         bench.drop(kind)
     doit = bench.start("build", *args)
     wait_for(lambda: len(doit.children()) == (2 if args else 1), doit)
-    family = doit.children(recursive=True)
+    family, before = doit.children(recursive=True), datetime.now(UTC)
     interrupt(doit, how)
     assert doit.wait(30) == 130
     assert gone(family)
     assert bench.said.count(SAID) == 1
     assert "Traceback" not in bench.said
     assert "Error" not in bench.said
-    assert not bench.records(lane.compresses)
+    # On a busy machine a quick step may have ended before the test saw both.
+    assert not [record for record in bench.records(lane.compresses) if record.made_at >= before]
     if how == "Ctrl-C" and not args:
         bench.build(lane.task)
         assert lanes.bytes_of(bench.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
