@@ -51,7 +51,7 @@ def test_every_shell_block_is_run_below_or_has_a_reason_why_not() -> None:
 
 def test_the_two_commands_are_targets_that_come_to_the_build_and_the_suite() -> None:
     # only said and not done: they make an environment and fetch some gigabytes
-    said = sh(block(MAKE), ROOT, MAKEFLAGS="n").splitlines()
+    said = sh(block(MAKE), ROOT, MAKEFLAGS="n --no-print-directory").splitlines()  # a make below a make says where it goes
     assert ".venv/bin/doit build:smollm2-int4-openvino" in said
     assert said[-1] == ".venv/bin/python -m pytest -n 2 --dist loadfile"
 
