@@ -15,7 +15,7 @@ from pipeline import survey
 from pipeline.ort_options import LAST
 from pipeline.weight_names import ties
 from pipeline.workers import end_tokens as ends
-from pipeline.workers import ort_plan
+from pipeline.workers import hard_texts, ort_plan
 from pipeline.workers.ort_build import SEARCH
 
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
@@ -270,10 +270,7 @@ def provider_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def judge_tokenizer(compared: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[str]:
     """The runtime's tokenizer is transformers', and it ends answers at what genai_config.json names."""
-    for case in compared["differences"]:
-        if "limit" in case:
-            continue
-        yield f"the tokenizer of ONNX Runtime GenAI differs from transformers': {json.dumps(case, ensure_ascii=False)}"
+    yield from hard_texts.faults("ONNX Runtime GenAI", compared)
     if compared["runtime_end_tokens"] != end_tokens(made):
         yield f"ONNX Runtime GenAI ends answers at {compared['runtime_end_tokens']}, genai_config.json says {end_tokens(made)}"
 

@@ -11,7 +11,9 @@ from typing import Any
 from pipeline.workers import chats, events, hard_texts, ort_stub
 
 TEMPLATE = "chat_template.jinja"
+BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # what SentencePiece writes for a blank
 NOTHING = "\N{REPLACEMENT CHARACTER}"
+_FIRST = 20  # added tokens that mend_words tries; compare tries all
 # What ByteLevel splits by where its own regular expression is in use (tokenizers, pre_tokenizers/byte_level.rs).
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -46,21 +48,16 @@ def compare(tokenizer: Any, files: Path, remote_code: bool) -> dict[str, Any]:
         files: the model folder that the builder made of it.
     """
     events.progress("comparing the tokenizers")
-    import onnxruntime_genai as og
     from transformers import AutoTokenizer
 
-    with tempfile.TemporaryDirectory() as folder:
-        ort_stub.write(files, Path(folder))
-        other = og.Tokenizer(og.Model(folder))
+    other = _runtime(files)
     packaged = AutoTokenizer.from_pretrained(files, local_files_only=True, trust_remote_code=remote_code)
     prompts, found = chats.compare(tokenizer, rendering(other), template(files))
     found += chats.compare(tokenizer, chats.by_transformers(packaged), template(files))[1]
-    texts = (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()), *prompts)
+    texts = (*_texts(tokenizer), *prompts)
+    found += _differences(tokenizer, other, texts)
     for special in (True, False):
-        other.update_options(add_special_tokens=str(special).lower(), skip_special_tokens=str(special).lower())
-        expected = _of_transformers(tokenizer, special)
-        for got in (_of_genai(other), _of_transformers(packaged, special)):
-            found += hard_texts.differences(texts, expected, got)
+        found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_transformers(packaged, special))
     return {
         "texts": len(texts),
         "chats": len(prompts),
@@ -69,6 +66,71 @@ def compare(tokenizer: Any, files: Path, remote_code: bool) -> dict[str, Any]:
         "turn_end_id": chats.turn_end(tokenizer),
         "runtime_end_tokens": sorted(int(token) for token in other.eos_token_ids),
     }
+
+
+def mend_words(tokenizer: Any, files: Path) -> bool:
+    """Have the runtime keep blanks together with what follows them, where its own way with a SentencePiece-like tokenizer is wrong.
+
+    onnxruntime-genai 0.18 (onnxruntime-extensions, bpe_kernels.cc, SpmTokenize) cuts a text for such a tokenizer.json with Llama 3's
+    regular expression, although the file asks for no cuts: blanks before a digit become other tokens ("\\n    1. one" by Phi-3, Llama 2
+    and Mistral). For Gemma's class it cuts before blanks and line ends only, which no token of these vocabularies spans, and within runs
+    of over 100 tokens. tokenizer_module.json overrides tokenizer_config.json for this runtime alone. A regular expression in
+    tokenizer.json would do the same, and run out of stack at a word of 10,000 characters.
+
+    Returns:
+        Whether the file was written: only where it is needed, and where with it nothing differs but for limits.
+    """
+    module = files / "tokenizer_module.json"
+    if module.exists() or not _like_sentencepiece(json.loads((files / "tokenizer.json").read_text(encoding="utf-8"))):
+        return False
+    texts = (*hard_texts.TEXTS, *hard_texts.special_texts(list(tokenizer.get_added_vocab())[:_FIRST]))
+    if _right(tokenizer, files, texts):
+        return False
+    around = tokenizer("")["input_ids"]  # Gemma's class begins a text with a token even where the file does not ask for it
+    adds = {"add_bos_token": tokenizer.bos_token_id in around, "add_eos_token": tokenizer.eos_token_id in around}
+    module.write_text(json.dumps({"tokenizer_class": "GemmaTokenizer", **adds}), encoding="utf-8", newline="\n")
+    if _right(tokenizer, files, texts):
+        return True
+    module.unlink()
+    return False
+
+
+def _right(tokenizer: Any, files: Path, texts: Sequence[str]) -> bool:
+    return all("limit" in case for case in _differences(tokenizer, _runtime(files), texts))
+
+
+def _like_sentencepiece(told: dict[str, Any]) -> bool:
+    """Whether the runtime takes tokenizer.json's BPE for one of SentencePiece's (bpe_kernels.cc, LoadSpmModelParams)."""
+    decoder = told.get("decoder") or {}
+    steps = decoder.get("decoders") or []
+    return told["model"].get("type") == "BPE" and any(
+        (step.get("type"), (step.get("pattern") or {}).get("String")) == ("Replace", BLANK) or step.get("replacement") == BLANK
+        for step in steps
+    )
+
+
+def _runtime(files: Path) -> Any:
+    """og.Tokenizer of a model folder."""
+    import onnxruntime_genai as og
+
+    with tempfile.TemporaryDirectory() as folder:
+        ort_stub.write(files, Path(folder))
+        return og.Tokenizer(og.Model(folder))
+
+
+def _texts(tokenizer: Any) -> tuple[str, ...]:
+    return (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()))
+
+
+def _differences(tokenizer: Any, other: Any, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Where og.Tokenizer is not transformers', with and without special tokens."""
+    special = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    found: list[dict[str, Any]] = []
+    for with_special in (True, False):
+        other.update_options(add_special_tokens=str(with_special).lower(), skip_special_tokens=str(with_special).lower())
+        expected = _of_transformers(tokenizer, with_special)
+        found += hard_texts.differences(texts, expected, _of_genai(other), special=special, cuts_runs=True)
+    return found
 
 
 def _of_transformers(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:

@@ -10,11 +10,11 @@ from typing import Any
 
 from tests import standin
 from tests.bench import Bench
-from tests.cases import architectures, formats, positions, texts, weights
+from tests.cases import architectures, formats, positions, sentencepiece, texts, weights
 from tests.cases.making import BOTH, RAW, Case
 
 FORMAT = 1  # raise it when a case comes to be made of other bytes
-CASES: dict[str, Case] = {**weights.CASES, **texts.CASES, **positions.CASES, **formats.CASES, **architectures.CASES}
+CASES: dict[str, Case] = {**weights.CASES, **texts.CASES, **positions.CASES, **formats.CASES, **architectures.CASES, **sentencepiece.CASES}
 
 
 def folder(name: str) -> Path:
