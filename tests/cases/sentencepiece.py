@@ -50,7 +50,7 @@ def _merges(trained: Any) -> list[tuple[str, str]]:
     return [(first, second) for first, second in json.loads(trained.to_str())["model"]["merges"]]
 
 
-def _save(files: Path, engine: Any, template: str, end: str, **ids: int) -> None:
+def _save(files: Path, engine: Any, template: str, end: str, **ids: Any) -> None:
     from transformers import PreTrainedTokenizerFast
 
     words = PreTrainedTokenizerFast(
@@ -89,8 +89,8 @@ def _phi3(files: Path) -> None:
     engine.add_special_tokens(["<unk>", "<s>"])
     engine.add_tokens([AddedToken("</s>", rstrip=True, normalized=False)])
     engine.add_special_tokens([AddedToken(name, rstrip=name != "<|endoftext|>", normalized=False) for name in _PHI3])
-    end = VOCABULARY - len(_PHI3)
-    _save(files, engine, _PHI3_TEMPLATE, "<|endoftext|>", eos_token_id=end, pad_token_id=end)
+    end, turn_end = (VOCABULARY - len(_PHI3) + _PHI3.index(name) for name in ("<|endoftext|>", "<|end|>"))
+    _save(files, engine, _PHI3_TEMPLATE, "<|endoftext|>", eos_token_id=[end, turn_end], pad_token_id=end)
 
 
 def metaspace(files: Path) -> None:
