@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.backends import npu_compiler, npu_rules, openvino
+from pipeline.backends import npu_compiler, npu_rules, npu_static, openvino
 from pipeline.backends.base import Estimate, installed
 from pipeline.backends.npu_rules import BLOB, DESCRIPTION
 from pipeline.backends.openvino_fit import compressed_bytes
@@ -117,6 +117,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     context = next((size for name in _CONTEXT if isinstance(size := survey.config.get(name), int)), needed)
     if needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")
+    reasons += npu_static.reasons(survey.config, asked)
     if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
         reasons.append(
             f"a model of {survey.parameters / 1e9:.1f} billion weights is too large for groups of 128 on the NPU; "
