@@ -2,7 +2,8 @@
 
     python -m tests.conformance [--npu] [CASE ...]
 
-With --npu every case is built for the NPU's pipeline instead, without blobs: that needs no compiler.
+With --npu every case is built for the NPU's pipeline instead, without blobs: that needs no compiler. Some models of two layers are too
+small for it (OpenVINO 2026.4.1: "Model references undeclared parameters"), and fail after work.
 
 A case ends well if its builds become packages, or if one sentence before the work says why they cannot. Exit code 1 if a traceback was
 shown or a build failed after work.
@@ -31,9 +32,9 @@ def outcome(code: int, said: str) -> tuple[str, bool]:
     return f"{'refused' if code == 3 else 'FAILED'}: {reason[:200]}", code == 3
 
 
-# The cases' context has 512 tokens, and LONG and the windows' prompts up to 130.
+# The cases' context has 512 tokens, and their longest prompts 330.
 NPU: dict[str, Any] = {
-    "npu": {"runtime": "openvino-npu", "quantization": {"weights": "fp16"}, "max_prompt_len": 256, "min_response_len": 64},
+    "npu": {"runtime": "openvino-npu", "quantization": {"weights": "fp16"}, "max_prompt_len": 384, "min_response_len": 64},
 }
 
 
