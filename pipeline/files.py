@@ -45,6 +45,21 @@ def _below(folder: Path) -> Iterator[tuple[Path, int]]:
             yield entry, mode
 
 
+Stamp = tuple[str, int, int, int]
+Stamps = tuple[Stamp, ...]
+
+
+def stamp(path: Path) -> Stamp:
+    """What is another once a file is replaced or written anew: its name, inode, size in bytes and time in ns."""
+    seen = path.stat()
+    return path.name, seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+def stamps(folder: Path) -> Stamps:
+    """The stamps of all files directly in a folder."""
+    return tuple(stamp(path) for path in sorted(folder.iterdir()) if path.is_file())
+
+
 def sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     """sha256 of a file in hex; `on_bytes` is told the size in bytes of each block as it is read."""
     digest = hashlib.sha256()

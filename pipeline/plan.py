@@ -20,8 +20,9 @@ from pipeline.sources import calibration, local
 from pipeline.step import Step
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
-# 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too
-VALIDATE_FORMAT = 4
+# 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too;
+# 5: the NPU pipeline's graphs compute what the model does
+VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the repository
 PACKAGE_FORMAT = 4

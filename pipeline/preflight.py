@@ -98,7 +98,8 @@ def _local_folder(checkpoint: Step) -> Path | None:
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
     """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
-    builds, apart = tuple(builds), tuple(apart)
+    apart = tuple(apart)
+    builds = tuple(build for build in builds if not session.store.is_published(build.package, build.name))  # others take nothing
     download = disk = memory = 0
     steps = missing(builds, session.store, apart)
     concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
@@ -116,14 +117,10 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
     surveys_of = {key: survey for key, survey in known.items() if survey}
-    copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in _to_copy(builds, session.store))
+    # Packages under their names are files of their own, beside what they take in the store.
+    to_copy = () if not builds or session.store.shares_blocks() else builds
+    copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
     return Forecast(download, disk + copies, memory, copies)
-
-
-def _to_copy(builds: Iterable[Build], store: Store) -> list[Build]:
-    """The builds whose packages will take room under their names, beside what they take in the store."""
-    unpublished = [build for build in builds if not store.is_published(build.package, build.name)]
-    return [] if not unpublished or store.shares_blocks() else unpublished
 
 
 def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int:
@@ -158,8 +155,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
         raise Failure(
             "the recipe does not fit the model", details=reasons, remedy="change these options in the recipe, or take another source"
         )
-    to_copy = [build for build in builds if not session.store.is_published(build.package, build.name)]
-    expected = forecast(to_copy, session, ask=False, apart=apart)
+    expected = forecast(builds, session, ask=False, apart=apart)
     check_room(expected, session.store)
     return expected
 

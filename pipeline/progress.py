@@ -74,6 +74,10 @@ class Reporter:
                 running.said_at = time.monotonic()
                 self._line(f"   {name}: {_what(progress)}")
 
+    def note(self, text: str) -> None:
+        """Something to know that is not a failure."""
+        self._line(text, style="yellow")
+
     # --- told by doit ---
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:

@@ -20,7 +20,7 @@ from pipeline.process import Children
 from pipeline.progress import size_text
 from pipeline.step import Step
 from pipeline.store import Store
-from pipeline.workers import credentials, discreet
+from pipeline.workers import credentials, discreet, names
 
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*:(:|//)")
 _PATIENCE_S = 20.0
@@ -41,7 +41,8 @@ class Remote:
         self._store, self._children, self._environ = store, children, environ
         self._url = _url(environ)
         self._shown = discreet.shown(self._url)
-        self._writes = _mode(environ) == "write"
+        self._writes = self._wants_to_write = bool(self._url) and _mode(environ) == "write"
+        self._not_kept: list[str] = []
         self._patience_s = _patience_s(environ)
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
 
@@ -53,37 +54,37 @@ class Remote:
                 says it is.
         """
         roots = tuple(roots)
-        missing = {step.key: step for root in roots for step in root.closure() if step.kind not in _OURS and not self._store.has(step)}
+        missing = [step for step in _wanted(roots, self._store.has) if step.kind not in _OURS]
         if not self._url or not missing:
             return
         say(f"asking the remote {self._shown} for what is missing here")
-        listed = self._talk("list", *(_name(step) for step in missing.values()))
+        listed = self._talk("list", *(_name(step) for step in missing))
         present = set(listed.get("present", ())) if listed else set()
-        seen: set[str] = set()
-
-        def want(step: Step) -> None:
-            if step.key in seen or self._store.has(step):
-                return
-            seen.add(step.key)
-            if _name(step) in present and self._fetch(step, say):
-                return
-            for needed in step.reads:
-                want(needed)
-
-        for root in roots:
-            want(root)
+        _wanted(roots, lambda step: self._store.has(step) or (_name(step) in present and self._fetch(step, say)))
 
     def keep(self, step: Step) -> None:
         """Put a step there that was made here; a remote that is read only, out of reach or none is fine."""
-        if not self._url or not self._writes or step.kind in _OURS:
+        if not self._wants_to_write or step.kind in _OURS:
             return
         try:
-            self._talk("put", _name(step), str(self._store.folder(step)))
+            if not self._writes or self._talk("put", _name(step), str(self._store.folder(step))) is None:
+                self._not_kept.append(f"{step.kind} of {step.label}")
         except Failure as failure:
             self._writes = False
+            self._not_kept.append(f"{step.kind} of {step.label}")
             self._warn(
                 f"WARNING: {step.kind} of {step.label} was not put into the remote, and nothing more will be in this run: {failure.what}"
             )
+
+    @property
+    def not_kept(self) -> str | None:
+        """A sentence for the end of a run on the steps that were made here and are not in the remote; None if all of them are."""
+        if not self._not_kept:
+            return None
+        number, what = len(self._not_kept), names.some(self._not_kept)
+        steps, were, them = ("step", "was", "it") if number == 1 else ("steps", "were", "them")
+        done = f"{number} {steps} made here {were} not put into the remote {self._shown}"
+        return f"{done}, so other machines cannot take {them} from there: {what}"
 
     def _fetch(self, step: Step, say: Callable[[str], None]) -> bool:
         with self._store.making(step, lambda: say(f"waiting for another run that is at {step.kind} of {step.label}")) as staging:
@@ -160,6 +161,25 @@ def _patience_s(environ: Mapping[str, str]) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
         raise Failure(f"{given!r} is no number of seconds", where="PIPELINE_REMOTE_TIMEOUT_S", remedy=f"leave it out for {_PATIENCE_S:g}")
     return float(given)
+
+
+def _wanted(roots: Iterable[Step], is_here: Callable[[Step], bool]) -> list[Step]:
+    """What is not here of these steps and of what they need: a step that is here hides what only it needs. Each is asked for once."""
+    seen: set[str] = set()
+    found: list[Step] = []
+
+    def want(step: Step) -> None:
+        if step.key in seen:
+            return
+        seen.add(step.key)
+        if not is_here(step):
+            found.append(step)
+            for needed in step.reads:
+                want(needed)
+
+    for root in roots:
+        want(root)
+    return found
 
 
 def _name(step: Step) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline import files, gate, process
-from pipeline.errors import Failure
+from pipeline import clone, files, gate, process
+from pipeline.errors import FULL, Failure, disk_full
 from pipeline.inspection import SIGNATURE
 from pipeline.maker import Command, worker
 from pipeline.manifest import FileRecord, Written
@@ -60,7 +60,7 @@ def wanted(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def folder(name: str, session: Session) -> Path:
-    """Where the signed copy of a package is: its files as hard links, and the signature beside them."""
+    """Where the signed copy of a package is: its files as files of their own, and the signature beside them."""
     return session.store.root / "signed" / name
 
 
@@ -98,8 +98,7 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
     with session.store.lock(f"signed-{name}", lambda: None):
         new = session.store.root / ".staging" / f"signed-{name}"
         shutil.rmtree(new, ignore_errors=True)
-        for path in files.walk(session.store.files(package)):
-            files.link(path, new / "files" / path.relative_to(session.store.files(package)))
+        _copy(package, name, session, new / "files")
         command = worker("model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(asked))
         command = Command(command.argv, _secrets(asked["method"], environ), needs_network=asked["method"] == "sigstore")
         _run(command, new, session.children, f"signing {name}")
@@ -111,6 +110,26 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
         files.write(_record(name, session), signed.model_dump_json(indent=2) + "\n")
         files.remove(new)
     return final
+
+
+def _copy(package: Step, name: str, session: Session, to: Path) -> None:
+    """The files of a package as files of their own: onnx 1.23.2 refuses weights that have two names, and an edit must not reach the store.
+
+    Raises:
+        Failure: the disk is full, or a file in the store is not as it was made.
+    """
+    record = session.store.record(package)
+    try:
+        wrong = clone.tree(session.store.files(package), to, record.files if record else ())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        written = files.size_bytes(to)
+        files.remove(to)
+        raise disk_full(written, session.store.free_bytes(), f"signed/{name}") from error
+    if wrong:
+        files.remove(to)
+        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to mend it")
 
 
 def _record(name: str, session: Session) -> Path:

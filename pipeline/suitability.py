@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import weight_names
+from pipeline import files, weight_names
 from pipeline.survey import Survey
+from pipeline.workers.names import some
 
 # What a class is for, by the end of its name; a class that ends otherwise is judged by the runtimes.
 _TASKS = (
@@ -27,7 +29,6 @@ _TASKS = (
 _TEXT = "; Bakehouse makes models that write text, of a class such as LlamaForCausalLM"
 _FP8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2")
 _UNQUANTIZED = "take the unquantized model that it was made from as the source"
-_MOST_TOKENS = 5
 
 
 def reasons(survey: Survey) -> tuple[str, ...]:
@@ -89,16 +90,20 @@ def tokens_beyond(folder: Path, config: Mapping[str, Any], prompts: Iterable[str
     if not path.is_file() or not isinstance(rows, int):
         return ()
     named = "\n".join((_settings(folder), *prompts))
-    beyond = {token: number for token, number, special in _tokens(path) if number >= rows and (not special or token in named)}
-    if not beyond:
+    held = [(number, token) for token, number, special in _beyond(path, files.stamp(path), rows) if not special or token in named]
+    if not held:
         return ()
-    tokens = sorted(beyond, key=lambda token: beyond[token])
-    more = f" and {len(tokens) - _MOST_TOKENS} more" if len(tokens) > _MOST_TOKENS else ""
-    first = ", ".join(f"{token} ({beyond[token]})" for token in tokens[:_MOST_TOKENS])
     return (
         f"the tokenizer has tokens whose ids lie beyond the embedding's {rows:,} rows, so a prompt with one of them could not be computed: "
-        f"{first}{more}; take a checkpoint whose embedding was resized with its tokenizer, or ask without them",
+        f"{some([f'{token} ({number})' for number, token in sorted(held)])}; "
+        "take a checkpoint whose embedding was resized with its tokenizer, or ask without them",
     )
+
+
+@functools.lru_cache(maxsize=64)  # every build of a checkpoint asks for it, and a large tokenizer.json takes half a second
+def _beyond(path: Path, stamp: files.Stamp, rows: int) -> frozenset[tuple[str, int, bool]]:
+    """The tokens with ids from `rows` on, as _tokens gives them."""
+    return frozenset(one for one in _tokens(path) if one[1] >= rows)
 
 
 def _tokens(path: Path) -> Iterator[tuple[str, int, bool]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.errors import Failure
 from pipeline.manifest import Written
 from pipeline.workers import safetensors_files
@@ -68,6 +70,11 @@ def read_checkpoint(folder: Path) -> Survey:
     Raises:
         Failure: its weights are not safetensors.
     """
+    return _read(folder, files.stamps(folder))
+
+
+@functools.lru_cache(maxsize=64)  # every build of a checkpoint asks for it
+def _read(folder: Path, stamps: files.Stamps) -> Survey:
     try:
         tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
     except safetensors_files.NotSafetensors as error:

@@ -254,6 +254,8 @@ class Kitchen:
             self.reporter.tell(name, progress)
 
     def _summary(self, selected: list[str], spans: dict[str, tuple[float, float]], total_s: float) -> Group | None:
+        if text := self.remote.not_kept:
+            self.reporter.note(text)
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
         return overview.summary(
             chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.roots(build, self.names)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.workers.names import some
+
 _QKV = ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
 _ATTENTION = (*_QKV, "self_attn.o_proj.weight")
 _MLP = ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight")
@@ -40,7 +42,6 @@ _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen
 _MLP_BIAS = ("granite", "llama", "smollm3")
 # Left over from older releases, and computed from config.json now; transformers leaves them out as well.
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq")
-_MOST_NAMES = 5
 
 
 def ties(config: Mapping[str, Any]) -> bool:
@@ -80,12 +81,7 @@ def differences(config: Mapping[str, Any], names: Iterable[str]) -> tuple[str, .
     strange = sorted(found[name] for name in found.keys() - wanted - {HEAD} if not _COMPUTED.search(name))
     sentences = []
     if missing:
-        sentences.append(f"the checkpoint lacks weights of its architecture, which would become random numbers: {_some(missing)}")
+        sentences.append(f"the checkpoint lacks weights of its architecture, which would become random numbers: {some(missing)}")
     if strange:
-        sentences.append(f"the checkpoint has weights that its architecture has no place for: {_some(strange)}")
+        sentences.append(f"the checkpoint has weights that its architecture has no place for: {some(strange)}")
     return tuple(sentences)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

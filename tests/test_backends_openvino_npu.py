@@ -208,6 +208,13 @@ def test_a_models_context_is_found_under_its_other_names(name: str) -> None:
     assert reason.endswith("and the model's context holds 1024")
 
 
+def test_a_context_that_dynamic_scaling_lengthens_is_counted_as_long() -> None:
+    rope = {"rope_type": "dynamic", "factor": 2.0}
+    (reason,) = openvino_npu.preflight(build(max_prompt_len=1024), survey(max_position_embeddings=512, rope_scaling=rope))
+    assert reason == "max_prompt_len and min_response_len make 1088 tokens together, and the model's context holds 1024"
+    assert openvino_npu.preflight(build(max_prompt_len=896), survey(max_position_embeddings=512, rope_scaling=rope)) == ()
+
+
 def test_a_large_model_needs_whole_channels() -> None:
     large = survey(parameters=8_000_000_000)
     (reason,) = openvino_npu.preflight(build(), large)

@@ -25,6 +25,7 @@ from pipeline.workspace import open_workspace
 from tests import published, s3, worker
 from tests.bench import Bench, ran, recipe
 from tests.fakes import FakeMaker, put, step
+from tests.test_sources_huggingface import safetensors
 
 PROGRAM = (
     "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(b'weights' * 100000); (files / 'made.txt').write_text('made')"
@@ -428,3 +429,63 @@ def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) 
     assert done.returncode == 3
     assert "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write" in done.stderr
     assert not shared.artifacts.exists()
+
+
+def test_what_was_made_without_the_remote_is_named_at_the_end(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "a", {"PIPELINE_REMOTE": "ftp://127.0.0.1:9/store"})
+    machine.supply(step(bits=4))
+    assert machine.remote.not_kept is None
+    machine.make(step(bits=4))
+    machine.make(step("export", label="fake"))
+    assert machine.remote.not_kept == (
+        "2 steps made here were not put into the remote ftp://127.0.0.1:9/store, so other machines cannot take them from there: "
+        "compress of fake-int4, export of fake"
+    )
+
+
+def test_a_reader_has_nothing_to_say_at_the_end(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "a", {"PIPELINE_REMOTE": "ftp://127.0.0.1:9/store", "PIPELINE_REMOTE_MODE": "read"})
+    machine.supply(step(bits=4))
+    machine.make(step(bits=4))
+    assert machine.remote.not_kept is None
+
+
+def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {"PIPELINE_REMOTE": "ftp://127.0.0.1:9/store"})
+    bench.write(recipe())
+    model = bench.recipes / "model"
+    model.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text("{}", encoding="utf-8")
+    (model / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (model / "model.safetensors").write_bytes(safetensors({"a": 100}))
+    done = bench.doit("download:tiny")
+    assert (done.returncode, ran(done.stdout)) == (0, ["download:tiny"]), done.stdout + done.stderr
+    assert done.stderr.count("cannot be used, work goes on without it: ConnectionRefusedError") == 1
+    left = "1 step made here was not put into the remote ftp://127.0.0.1:9/store, so other machines cannot take it from there"
+    assert done.stdout.rstrip().endswith(f"{left}: download of tiny")
+
+
+def test_a_build_that_is_here_does_not_ask_for_the_remote(stocked: Path, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {"PIPELINE_REMOTE": f"file://{stocked}/shared"})
+    bench.write(recipe(source=published.SOURCE))
+    bench.build("build:tiny-int4")
+    again = bench.with_env(PIPELINE_REMOTE="s4://nowhere")
+    assert ran(again.build("build:tiny-int4")) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "said"),
+    [
+        ("s3://shared/store", "no-scheme", "ValueError: Invalid endpoint: no-scheme"),
+        ("http://127.0.0.1:99999/store", "", "ValueError: Port out of range 0-65535"),
+    ],
+)
+def test_an_address_that_no_connection_can_be_made_to_is_a_wrong_setting(tmp_path: Path, url: str, endpoint: str, said: str) -> None:
+    environ = {"PIPELINE_REMOTE": url, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    with pytest.raises(Failure) as caught:
+        Machine(tmp_path / "a", environ).supply(step(bits=4))
+    assert str(caught.value) == (
+        f"the remote's address cannot be used: {said}\n"
+        "  what to do: Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE."
+    )

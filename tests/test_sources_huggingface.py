@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -165,17 +166,49 @@ def test_a_survey_reads_a_header_that_is_longer_than_its_first_request(hub: Hub,
     assert len(Survey.model_validate_json((tmp_path / "files" / "survey.json").read_bytes()).tensors) == 5002
 
 
+def _text(text: str) -> bytes:
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def gguf(words: int = 3, **more: str) -> bytes:
+    """The header of a GGUF with so many words, and what would be its weights."""
+    texts = {"general.architecture": "llama", "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm", **more}
+    texts["tokenizer.chat_template"] = "{{ messages }}"
+    tokens = _text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, words) + b"".join(_text(f"word {n}") for n in range(words))
+    pairs = [tokens, *(_text(name) + struct.pack("<I", 8) + _text(value) for name, value in texts.items())]
+    return b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + bytes(5_000_000)
+
+
 def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "repository"
     (folder / "q4").mkdir(parents=True)
     for name in ("q4/model.gguf", "other.gguf", "LICENSE"):
-        (folder / name).write_bytes(name.encode())
+        (folder / name).write_bytes(gguf(200_000))  # the header alone has more than one request brings
     hub.serve(folder, REPO, COMMIT)
     step = huggingface.download(source(gguf="q4/model.gguf"), "tiny")
     said = fetch(step, hub, tmp_path / "files")
     assert said.code == 0, said.text
     assert {path.name for path in (tmp_path / "files").iterdir()} == {"model.gguf", "LICENSE"}
     assert huggingface.verify(step, {}, tmp_path / "files", said.facts).faults == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are proven'),
+        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; known exactly are'),
+        (b"GGML" + bytes(100), "model.gguf is not a whole GGUF file: it does not begin with GGUF."),
+        (gguf()[:90], "model.gguf is not a whole GGUF file: it ends in the middle of its header"),
+    ],
+)
+def test_a_gguf_that_cannot_be_read_is_refused_before_it_is_downloaded(hub: Hub, tmp_path: Path, body: bytes, said: str) -> None:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "model.gguf").write_bytes(body)
+    hub.serve(folder, REPO, COMMIT)
+    done = fetch(huggingface.download(source(gguf="model.gguf"), "tiny"), hub, tmp_path / "files")
+    assert (done.code, done.refusal.startswith(f"bakers/tiny: {said}")) == (3, True), done.text
+    assert not list((tmp_path / "files").rglob("*.gguf*"))
 
 
 def test_a_gguf_that_is_not_there_is_refused_with_those_that_are(hub: Hub, tmp_path: Path) -> None:

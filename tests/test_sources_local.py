@@ -291,3 +291,10 @@ def test_of_several_templates_a_chat_takes_the_default_one(base: Path, names: tu
     told = {"chat_template": [{"name": name, "template": "{{ messages }}"} for name in names]}
     (base / "model" / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
     assert survey.has_chat_template(base / "model") == chats
+
+
+def test_the_headers_of_a_checkpoint_are_read_again_only_once_they_changed(base: Path) -> None:
+    before = survey.read_checkpoint(base / "model")
+    assert survey.read_checkpoint(base / "model") is before
+    (base / "model" / "model.safetensors").write_bytes(safetensors({"other": 100}))
+    assert [tensor.name for tensor in survey.read_checkpoint(base / "model").tensors] == ["other"]

@@ -151,3 +151,13 @@ def test_the_names_are_those_of_transformers(kind: str) -> None:
         assert not type(model)._keys_to_ignore_on_load_unexpected
         there = {name for name in model.state_dict() if name != weight_names.HEAD or not model.config.tie_word_embeddings}
         assert there == weight_names.expected({"model_type": kind, **config}), (kind, told)
+
+
+def test_a_tokenizer_is_parsed_once_for_all_builds_and_again_once_it_changed(tmp_path: Path) -> None:
+    folder = tokenizer(tmp_path, BEYOND, pad_token="[PAD]")
+    suitability._beyond.cache_clear()
+    for _ in range(3):
+        assert suitability.tokens_beyond(folder, LLAMA, ["The <tool>brown</tool> fox"])
+    assert suitability._beyond.cache_info().misses == 1
+    tokenizer(tmp_path, {"<s>": 1})
+    assert suitability.tokens_beyond(folder, LLAMA, ["The <tool>brown</tool> fox"]) == ()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.backends import npu_compiler, npu_rules, openvino
+from pipeline.backends import npu_compiler, npu_rules, npu_static, openvino
 from pipeline.backends.base import Estimate, installed
 from pipeline.backends.npu_rules import BLOB, DESCRIPTION
 from pipeline.backends.openvino_fit import compressed_bytes
@@ -23,12 +23,11 @@ from pipeline.npu_options import LARGEST_GROUPED, OpenVINONpu, as_openvino, room
 from pipeline.recipe import BuildOptions, OpenVINO
 from pipeline.step import Step
 from pipeline.survey import Survey
-from pipeline.workers import npu_blob
+from pipeline.workers import config_fields, npu_blob
 from pipeline.workers.npu_blob import NotABlob
 
 MAKER = "openvino-npu"
 _PREFIX_BYTES = 700_000_000  # what Wine puts into its folder; gone when the step is done
-_CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len")  # as most models, GPT-2 and MPT call it
 _COMPILER_BYTES = 130_000_000
 _BASE_BYTES = 500_000_000
 
@@ -113,10 +112,10 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
     asked = _ours(build)
     reasons = list(openvino_preflight(_plain(asked), survey))
-    needed = room(asked)
-    context = next((size for name in _CONTEXT if isinstance(size := survey.config.get(name), int)), needed)
-    if needed > context:
+    needed, context = room(asked), config_fields.context(survey.config)
+    if context is not None and needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")
+    reasons += npu_static.reasons(survey.config, asked)
     if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
         reasons.append(
             f"a model of {survey.parameters / 1e9:.1f} billion weights is too large for groups of 128 on the NPU; "

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.workers import chats, checkpoint_files, events, gguf_header, leash
-
-ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
+from pipeline.workers.gguf_header import ANOTHER_SOURCE
 
 
 def main() -> None:

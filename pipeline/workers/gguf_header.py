@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 ARCHITECTURES = ("llama", "qwen2")
 # The keys under the architecture's own name that transformers 5.5 carries over, proven by a test that compares logits.
 # A key that is not here, and not without effect, makes another model: scaled rotary embeddings, experts, ...
@@ -44,14 +45,19 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         NotGGUF: it has another magic number, is cut short, or is of another version.
     """
+    with path.open("rb") as file:
+        return read_from(file)
+
+
+def read_from(file: IO[bytes]) -> dict[str, Any]:
+    """The same of an open file, which may be elsewhere; no more of it is read than its header."""
     try:
-        with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise NotGGUF("it does not begin with GGUF")
-            version, _, pairs = struct.unpack("<IQQ", _take(file, 20))
-            if version not in (2, 3):
-                raise NotGGUF(f"its version is {version}; 2 and 3 can be read")
-            return dict(_pair(file) for _ in range(pairs))
+        if file.read(4) != b"GGUF":
+            raise NotGGUF("it does not begin with GGUF")
+        version, _, pairs = struct.unpack("<IQQ", _take(file, 20))
+        if version not in (2, 3):
+            raise NotGGUF(f"its version is {version}; 2 and 3 can be read")
+        return dict(_pair(file) for _ in range(pairs))
     except (struct.error, UnicodeDecodeError) as error:
         raise NotGGUF("it ends in the middle of its header, or its header is damaged") from error
 

@@ -13,7 +13,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from pipeline.workers import checkpoint_files, discreet, events, hub_errors, hub_files, leash, model_type, other_formats, safetensors_files
+from pipeline.workers import (
+    checkpoint_files,
+    discreet,
+    events,
+    gguf_header,
+    hub_errors,
+    hub_files,
+    leash,
+    model_type,
+    other_formats,
+    safetensors_files,
+)
 
 SECONDS_BETWEEN_WORDS = 0.5
 
@@ -50,11 +61,25 @@ def main() -> None:
 def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], only: str, name: str, files: Path) -> dict[str, str]:
     """Fetch the file `only`, under its own last name or `name`, and the licences; their sha256 by name."""
     checkpoint_files.one(only, remotes)
+    if only.endswith(".gguf"):
+        refuse_unreadable_gguf(repository, remotes[only])
     wanted = {only: name or PurePosixPath(only).name, **{licence: licence for licence in checkpoint_files.licences(remotes)}}
     fetched, told = {}, telling(sum(remotes[origin].size for origin in wanted))
     for origin, target in wanted.items():
         fetched[target] = told(repository, remotes[origin], files / target)
     return fetched
+
+
+def refuse_unreadable_gguf(repository: hub_files.Repository, remote: hub_files.Remote) -> None:
+    """Refuse before the download what the reader would refuse after it, from the file's header."""
+    events.progress(f"reading the header of {remote.name}")
+    try:
+        told = gguf_header.read_from(hub_files.opened(repository, remote))
+    except gguf_header.NotGGUF as error:
+        remedy = "Take another file or another commit of the repository."
+        raise checkpoint_files.Unfit(f"{remote.name} is not a whole GGUF file: {error}.", remedy) from error
+    for what, details in gguf_header.faults(told):
+        raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
 
 
 def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str], files: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ the client's session, headers and token, into a file that stays.
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -116,6 +117,38 @@ def fetch_range(repository: Repository, name: str, start: int, end: int) -> byte
     with answer(repository.url(name), span=f"bytes={start}-{end - 1}") as response:
         content: bytes = response.read()
     return content if response.status_code == 206 else content[start:end]
+
+
+class _Ranged(io.RawIOBase):
+    """A file of a repository, by ranged requests."""
+
+    def __init__(self, repository: Repository, remote: Remote) -> None:
+        self._repository, self._remote, self._at = repository, remote, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._remote.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._remote.size)
+        body = fetch_range(self._repository, self._remote.name, self._at, end) if self._at < end else b""
+        buffer[: len(body)] = body
+        self._at += len(body)
+        return len(body)
+
+
+def opened(repository: Repository, remote: Remote) -> IO[bytes]:
+    """The file, to read parts of it without a download; 2 MiB come at once."""
+    return io.BufferedReader(_Ranged(repository, remote), 2 << 20)
 
 
 def fetch(repository: Repository, remote: Remote, to: Path, arrived: Callable[[int], None]) -> str:

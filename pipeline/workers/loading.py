@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.workers import events, safetensors_files
+from pipeline.workers.names import listed
 
 REMEDY = "Take a whole checkpoint of this architecture, as the model's author published it, as the source."
 MOST_NAMES = 12
@@ -60,10 +61,10 @@ def judge(report: Mapping[str, Any], model: Any) -> None:
     ]
     errors = [str(error) for error in report.get("error_msgs") or ()]
     lines = [
-        *_listed("missing", missing),
-        *_listed("not of this architecture", unexpected),
-        *_listed("of another size", mismatched),
-        *_listed("not read", errors),
+        *listed("missing", missing, MOST_NAMES),
+        *listed("not of this architecture", unexpected, MOST_NAMES),
+        *listed("of another size", mismatched, MOST_NAMES),
+        *listed("not read", errors, MOST_NAMES),
     ]
     if lines:
         kind = type(model).__name__
@@ -77,12 +78,6 @@ def _is_computed(name: str, model: Any) -> bool:
 
 def _sizes(shape: Iterable[int]) -> str:
     return " x ".join(str(size) for size in shape)
-
-
-def _listed(title: str, names: list[str]) -> list[str]:
-    """One line for each name, the first dozen of them."""
-    lines = [f"{title}: {name}" for name in names[:MOST_NAMES]]
-    return [*lines, f"{title}: {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else lines
 
 
 def refuse_beyond(model: Any, tokenizer: Any, ids: Iterable[int]) -> None:

@@ -7,7 +7,6 @@ ASKED is JSON: `properties` that the model is compiled with, and `describes`, wh
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.workers import events, hermetic, leash, npu_blob, npu_wine
+from pipeline.workers import events, npu_blob, npu_wine, start
 
 MODEL = "openvino_model"
 BLOB, DESCRIPTION = f"{MODEL}.blob", f"{MODEL}.json"
@@ -23,12 +22,7 @@ BLOB, DESCRIPTION = f"{MODEL}.blob", f"{MODEL}.json"
 
 def main() -> None:
     """Make the blob and its description in FILES."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("asked", type=json.loads)
+    parser = start.parser(__doc__, "model", "files", documents=("asked",))
     parser.add_argument("--driver", choices=("native", "driver", "wine"), required=True)
     parser.add_argument("--compiler", type=Path)
     told = parser.parse_args()

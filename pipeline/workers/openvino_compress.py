@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash
+from pipeline.workers import events, start
 
 XML = "openvino_model.xml"
 
@@ -127,12 +126,7 @@ def config(options: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """`EXPORT FILES OPTIONS [--calibration DIR --tokenizer DIR]`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("export", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
+    parser = start.parser(__doc__, "export", "files")
     parser.add_argument("--calibration", type=Path)
     parser.add_argument("--tokenizer", type=Path)
     told = parser.parse_args()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import end_tokens, events, hermetic, leash, loading, openvino_rope, tokenizers_loading
+from pipeline.workers import end_tokens, events, loading, openvino_rope, start, tokenizers_loading
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -61,15 +57,8 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
 
 def main() -> None:
     """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as modules:
-        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    with start.own_modules():
         remote_code = told.options["remote_code"]
         ends = tokenizers_loading.end_tokens_of(told.checkpoint, remote_code)
         export(told.checkpoint, told.files, remote_code)

@@ -7,15 +7,13 @@ it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one pa
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, chats, events, hermetic, leash
+from pipeline.workers import answers, chats, events, start
 
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
 REMEDY = (
@@ -83,14 +81,7 @@ def precision(core: Any, device: str, options: dict[str, Any]) -> str:
 
 def main() -> None:
     """`MODEL_FOLDER REQUEST ANSWERS IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("request", type=Path)
-    parser.add_argument("answers", type=Path)
-    parser.add_argument("in_use", type=Path)
-    parser.add_argument("options", type=json.loads)
+    parser = start.parser(__doc__, "model", "request", "answers", "in_use")
     parser.add_argument("--device", default="CPU")
     told = parser.parse_args()
     import openvino as ov

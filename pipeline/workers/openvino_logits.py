@@ -5,16 +5,13 @@ In the model's own precision (ACCURACY). Where only the first layers are compare
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, logits_compare
+from pipeline.workers import events, logits_compare, start
 from pipeline.workers.logits_compare import Group
 
 MODEL = "openvino_model.xml"
@@ -98,17 +95,10 @@ def _exported(group: Group, export: Path, checkpoint: Path, remote_code: bool) -
 
 def main() -> None:
     """`EXPORT CHECKPOINT REFERENCE FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("export", "checkpoint", "reference", "files"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
+    told = start.parser(__doc__, "export", "checkpoint", "reference", "files").parse_args()
     groups, not_checked = logits_compare.read(told.reference)
     runs: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as modules:
-        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+    with start.own_modules():
         for group in groups:
             with _exported(group, told.export, told.checkpoint, told.options["remote_code"]) as folder:
                 events.progress("compiling the model")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import chats, events, hard_texts, hermetic, leash, tokenizers_loading
+from pipeline.workers import chats, events, hard_texts, start, tokenizers_loading
 
 
 def convert(tokenizer: Any, files: Path) -> None:
@@ -70,15 +66,8 @@ def rendering(tokenizer: Any) -> chats.Render:
 
 def main() -> None:
     """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as modules:
-        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    with start.own_modules():
         events.progress("importing transformers")
         tokenizer = tokenizers_loading.load(told.checkpoint, told.options["remote_code"])
         tokenizer.save_pretrained(told.files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import io
@@ -13,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import end_tokens, events, hermetic, leash, loading, mapped, ort_mends, ort_plan, ort_repair, tokenizers_loading
+from pipeline.workers import end_tokens, events, loading, mapped, ort_mends, ort_plan, ort_repair, start, tokenizers_loading
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
@@ -159,17 +158,10 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """`CHECKPOINT FILES OPTIONS WORDS`: the step's options and the builder's extra options, both as JSON."""
-    leash.hold()
-    hermetic.seal()
+    told = start.parser(__doc__, "checkpoint", "files", documents=("options", "words")).parse_args()
     # The builder writes `git rev-parse HEAD` of the repository around its own folder into the model (base.py, get_genai_commit):
     # in a virtual environment inside a repository every commit would change the bytes. Without git it writes its release's own.
     os.environ["GIT_DIR"] = os.devnull
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    parser.add_argument("words", type=json.loads)
-    told = parser.parse_args()
     stream(told.checkpoint)
     repaired = build(told.checkpoint, told.files, told.options, told.words)
     from pipeline.workers import ort_graph, ort_tokenizer

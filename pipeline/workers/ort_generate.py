@@ -5,7 +5,6 @@ On the provider that the folder is made for where this machine has it, else on t
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, chats, events, hermetic, leash, ort_stub, ort_tokenizer
+from pipeline.workers import answers, chats, events, ort_stub, ort_tokenizer, start
 
 
 def provider(folder: Path) -> str:
@@ -135,12 +134,7 @@ def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers
 
 def main() -> None:
     """`MODEL_FOLDER REQUEST ANSWERS DEVICE`, DEVICE being what people call the provider that the model is made for."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("request", type=Path)
-    parser.add_argument("answers", type=Path)
+    parser = start.parser(__doc__, "model", "request", "answers", documents=())
     parser.add_argument("device")
     told = parser.parse_args()
     events.progress("loading the model")

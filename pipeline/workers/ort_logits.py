@@ -6,7 +6,6 @@ whole is run itself; for every other one the builder makes the same graph in flo
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import tempfile
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, leash, logits_compare
+from pipeline.workers import events, logits_compare, start
 from pipeline.workers.logits_compare import Group
 
 _ROOM = 8
@@ -94,16 +93,10 @@ def _compared(group: Group, folder: Path, precision: str, provider: str) -> tupl
 
 def main() -> None:
     """`CHECKPOINT REFERENCE FILES OPTIONS WORDS [--model FOLDER]`: options of a float build and the builder's words for it, as JSON."""
-    leash.hold()
-    hermetic.seal()
-    os.environ["GIT_DIR"] = os.devnull  # see ort_build
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("checkpoint", "reference", "files"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("options", type=json.loads)
-    parser.add_argument("words", type=json.loads)
+    parser = start.parser(__doc__, "checkpoint", "reference", "files", documents=("options", "words"))
     parser.add_argument("--model", type=Path)
     told = parser.parse_args()
+    os.environ["GIT_DIR"] = os.devnull  # see ort_build
     precision = PRECISIONS[told.options["quantization"]["weights"]]
     groups, not_checked = logits_compare.read(told.reference)
     runs: list[dict[str, Any]] = []

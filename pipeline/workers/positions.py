@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.workers.config_fields import rope_kind
+
 Config = Mapping[str, Any]
 SLIDING, FULL = "sliding_attention", "full_attention"
 
@@ -85,7 +87,7 @@ def scaling(config: Config) -> Scaling:
     Of an original length that is told twice the outer one holds (standardize_rope_params in modeling_rope_utils.py).
     """
     told = _told(config)
-    kind = str(told.get("rope_type") or told.get("type") or "default")
+    kind = rope_kind(told)
     if config.get("model_type") == "phi3" and kind in ("su", "yarn"):
         kind = "longrope"  # Phi3Config.convert_rope_params_to_dict
     if kind == "default" or (

@@ -6,10 +6,13 @@ are scaled, where its context ends. Each such length is crossed twice, by one lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.workers import config_fields
+from pipeline.workers.config_fields import rope_kind, ropes, window
 from pipeline.workers.layer_prefix import Shape, head_weights, layer_weights, layers_of, shortest
 
 # Floating-point operations that one side of a comparison may take: ten seconds of two cores, which do 1e11 in a second.
@@ -22,7 +25,6 @@ MOST_TOKENS = 16_384  # the mask of a sliding window has the square of this
 _FIRST_FACTOR = 4  # the first boundary is kept up to this many times the budget
 _SHORT, _LEAST, _MEDIUM, _BEFORE, _AFTER, _SCORED = 24, 8, 192, 8, 16, 16
 _NEAR = 32  # boundaries so close to each other are one
-_CONTEXT = ("seq_length", "max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size")
 # Rotary embeddings whose values at one position depend on the length of the whole input (transformers 5.5, modeling_rope_utils.py).
 _OF_LENGTH = ("longrope", "su", "dynamic")
@@ -82,7 +84,7 @@ def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: boo
     if cost(everything, config, shapes) <= BUDGET and _logits_bytes(runs, config) <= LOGITS_BYTES:
         return everything
     layers = shortest(config, shapes) if divisible else of
-    weights = sum(_count(shape) for shape in shapes.values())
+    weights = sum(math.prod(shape) for shape in shapes.values())
     whole = tuple(run for run in runs if run.name.startswith("short")) if weights < WHOLE_BELOW and layers < of else ()
     return _within(Check(layers, of, runs, whole, joined=joined), config, shapes)
 
@@ -107,10 +109,10 @@ def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape
 
 def cost(planned: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> float:
     """Floating-point operations of all runs: two for each weight and token, and attention, which grows with the square of the length."""
-    head = 0 if needs_pruned_head(planned.runs, config) else sum(_count(shape) for shape in head_weights(shapes).values())
+    head = 0 if needs_pruned_head(planned.runs, config) else sum(math.prod(shape) for shape in head_weights(shapes).values())
 
     def one(tokens: int, layers: int) -> float:
-        weights = head + sum(_count(shape) for shape in layer_weights(shapes, layers).values() if len(shape) > 1)
+        weights = head + sum(math.prod(shape) for shape in layer_weights(shapes, layers).values() if len(shape) > 1)
         return 2.0 * tokens * weights + 2.0 * tokens**2 * width(config) * layers
 
     def several(runs: Sequence[Run], layers: int) -> float:
@@ -127,7 +129,7 @@ def inputs(runs: Sequence[Run], joined: bool) -> tuple[int, ...]:
 
 def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
     """The lengths within the context at which a model of this configuration may come to compute something else, shortest first."""
-    found = [Boundary(name, size) for name in _WINDOWS if (size := _window(config, name))]
+    found = [Boundary(name, size) for name in _WINDOWS if (size := window(config, name))]
     originals = [place.get("original_max_position_embeddings") for place in (config, *ropes(config))]
     found += [Boundary("original_max_position_embeddings", size) for size in originals if isinstance(size, int)]
     own = config.get("max_position_embeddings")
@@ -142,23 +144,12 @@ def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
 
 def context(config: Mapping[str, Any]) -> int:
     """Tokens that a model computes something sensible for; 2,048 where its configuration does not say."""
-    size = next((size for name in _CONTEXT if isinstance(size := config.get(name), int)), 2048)
-    factors = [rope.get("factor") or 1.0 for rope in ropes(config) if _kind(rope) == "dynamic"]
-    return int(size * max(factors, default=1.0))
-
-
-def ropes(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What a configuration says of its rotary embeddings, which it may say once or for each kind of layer."""
-    for name in ("rope_scaling", "rope_parameters"):
-        told = config.get(name)
-        if isinstance(told, Mapping):
-            inner = [value for value in told.values() if isinstance(value, Mapping)]
-            yield from inner or [told]
+    return config_fields.context(config) or 2048
 
 
 def rope_types(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The kinds of scaling of its rotary embeddings: "linear", "longrope"."""
-    return tuple(_kind(rope) for rope in ropes(config))
+    return tuple(rope_kind(rope) for rope in ropes(config))
 
 
 def width(config: Mapping[str, Any]) -> int:
@@ -166,19 +157,6 @@ def width(config: Mapping[str, Any]) -> int:
     heads = next((config[name] for name in ("num_attention_heads", "n_head", "n_heads") if config.get(name)), 1)
     hidden = next((config[name] for name in ("hidden_size", "n_embd", "d_model") if config.get(name)), 1)
     return int(heads * (config.get("head_dim") or hidden // heads))
-
-
-def _kind(rope: Mapping[str, Any]) -> str:
-    return str(rope.get("rope_type") or rope.get("type") or "default")
-
-
-def _window(config: Mapping[str, Any], name: str) -> int:
-    size = config.get(name)
-    kinds = config.get("layer_types")
-    unused = name == "sliding_window" and (
-        config.get("use_sliding_window") is False or (kinds and not any("sliding" in kind for kind in kinds))
-    )
-    return size if isinstance(size, int) and not unused else 0
 
 
 def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
@@ -219,10 +197,3 @@ def _logits_bytes(runs: Sequence[Run], config: Mapping[str, Any]) -> int:
 def needs_pruned_head(runs: Sequence[Run], config: Mapping[str, Any]) -> bool:
     """Whether a runtime that has the logits of every position in memory would need too much of it."""
     return _logits_bytes(runs, config) > LOGITS_BYTES
-
-
-def _count(shape: Shape) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -40,6 +40,23 @@ def of_the_url() -> Iterator[None]:
 
 
 @contextmanager
+def of_the_address() -> Iterator[None]:
+    """End with a sentence if the body, the first contact, finds an address that no connection can be made to.
+
+    Drivers only look at a port or an endpoint when they connect: botocore 1.43 and yarl 1.25 raise a plain ValueError then.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if type(error) is not ValueError:  # an answer that cannot be read
+            raise
+        events.refuse(
+            f"the remote's address cannot be used: {in_a_line(error)}",
+            "Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE.",
+        )
+
+
+@contextmanager
 def explained() -> Iterator[None]:
     """Tell in a sentence why the body failed on the remote; let every other error through."""
     try:

@@ -99,7 +99,7 @@ class Remote:
 def present(remote: Remote, *names: str) -> dict[str, Any]:
     """Which steps the remote has."""
     found = []
-    with remote_errors.answering(remote.patience_s):
+    with remote_errors.of_the_address(), remote_errors.answering(remote.patience_s):
         remote.fs.exists(remote.root)  # a remote out of reach is told by this, and not taken for an empty one
     for name in names:
         with remote_errors.answering(remote.patience_s):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import platform
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, chats, events, hermetic, leash, loading, tokenizers_loading
+from pipeline.workers import answers, chats, events, loading, start, tokenizers_loading
 
 
 class Clock:
@@ -101,16 +97,8 @@ def end_tokens(model: Any) -> list[int]:
 
 def main() -> None:
     """`CHECKPOINT REQUEST ANSWERS OPTIONS`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("request", type=Path)
-    parser.add_argument("answers", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as modules:
-        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+    told = start.parser(__doc__, "checkpoint", "request", "answers").parse_args()
+    with start.own_modules():
         events.progress("loading the checkpoint")
         import torch
 

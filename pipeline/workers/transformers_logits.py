@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
 import math
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, hermetic, layer_prefix, leash, positions_to_check, safetensors_files, tokenizers_loading
+from pipeline.workers import events, layer_prefix, positions_to_check, safetensors_files, start, tokenizers_loading
 from pipeline.workers.logits_compare import CHECK, LOGITS
 from pipeline.workers.positions_to_check import Check, Run
 
@@ -164,15 +162,8 @@ def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as modules:
-        os.environ["HF_MODULES_CACHE"] = modules  # where transformers copies remote code to; else the user's own cache
+    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    with start.own_modules():
         events.progress("importing transformers")
         compute(told.checkpoint, told.files, told.options)
 
