@@ -49,6 +49,18 @@ def test_tokens_from_the_cache_see_what_tokens_given_at_once_see() -> None:
     assert abs(row - at_once).max() < 1e-3
 
 
+def test_an_answer_that_passes_the_original_context_has_all_its_tokens() -> None:
+    import torch
+
+    model = loaded("longrope64-cross")  # of an original context of 128
+    ids = tokens(122)
+    with torch.inference_mode():
+        made = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, 122), do_sample=False, max_new_tokens=12, eos_token_id=None)
+        answer = made[0].tolist()[122:]
+        afresh = [int(model(torch.tensor([ids + answer[:count]])).logits[0, -1].argmax()) for count in range(12)]
+    assert answer == afresh
+
+
 def test_a_window_that_the_class_has_stays() -> None:
     from transformers import AutoConfig
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from pipeline import agreement, openvino_options
 from pipeline import files as file_tools
-from pipeline import openvino_options
 from pipeline.backends import numeric, openvino_ir, openvino_rules
 from pipeline.backends.base import has_pickles, in_use, installed, packages
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
@@ -206,7 +206,7 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, fact
         "exported_weights": sum(weight.count for weight in model.weights),
         "exported_as": dtype,
         "context_length": positions.context(config),
-    }
+    } | agreement.kept(positions.recomputed_at(config))
     return Verification(measured | ({"exported_as_f32": [weight.user for weight in wider]} if wider else {}), tuple(faults))
 
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import agreement, ort_folders, ort_options
 from pipeline import files as file_tools
-from pipeline import ort_folders, ort_options
 from pipeline.backends import numeric, ort_rules, ort_words
 from pipeline.backends.base import has_pickles, installed, packages
 from pipeline.backends.ort_fit import estimate, preflight
@@ -157,6 +157,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     }
     if planned.cut_from is not None:
         measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}
+    measured |= agreement.kept(ort_plan.kept_beyond(source.config, step.options))
     return Verification(measured, tuple(faults))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 # What DynamicCache makes of any configuration (transformers 5.5, cache_utils.py): which layers keep a window of keys only, and how long.
 _OF_THE_CACHE = ("attention_chunk_size", "layer_types", "num_kv_shared_layers", "sliding_window")
+_RESTART = frozenset({"phi3", "phimoe"})
 
 
 def forget_left_over(config: Any) -> list[str]:
@@ -23,6 +25,26 @@ def forget_left_over(config: Any) -> list[str]:
     for name in found:
         delattr(text, name)
     return found
+
+
+def compute_anew(model: Any) -> None:
+    """Have generate give a Phi-3 all its tokens again where the model throws away what it has of them, as it is meant to.
+
+    Phi3ForCausalLM and PhimoeForCausalLM do so where an answer passes the original context; transformers 5.5 by then has left them the
+    last token only, so they go on without any context (next_sequence_length in generation/utils.py, `_sample`).
+    """
+    length = getattr(model.config, "original_max_position_embeddings", None)
+    if model.config.model_type not in _RESTART or length is None:
+        return
+    prepare = model.prepare_inputs_for_generation
+
+    @functools.wraps(prepare)
+    def prepared(input_ids: Any, past_key_values: Any = None, **told: Any) -> Any:
+        if past_key_values is not None and past_key_values.get_seq_length() <= length < input_ids.shape[1]:
+            past_key_values, told = None, told | {"next_sequence_length": None, "position_ids": None}
+        return prepare(input_ids, past_key_values=past_key_values, **told)
+
+    model.prepare_inputs_for_generation = prepared
 
 
 def alone(model: Any, use: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,6 +34,7 @@ def load(checkpoint: Path, options: dict[str, Any]) -> Any:
 
     model = loading.causal_lm(checkpoint, trust_remote_code=options["remote_code"], dtype="auto")
     reference_model.forget_left_over(model.config)
+    reference_model.compute_anew(model)
     if model.num_parameters() < options["float32_below"]:
         model = model.to(torch.float32)
     return model.eval()
