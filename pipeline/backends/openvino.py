@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from pipeline import agreement, openvino_options
 from pipeline import files as file_tools
 from pipeline.backends import numeric, openvino_ir, openvino_rules
-from pipeline.backends.base import has_pickles, in_use, installed, packages
+from pipeline.backends.base import has_pickles, in_use, installed, packages, room_for
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
@@ -24,7 +24,7 @@ from pipeline.workers import end_tokens, hard_texts, positions
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "steps", "targets", "toolchain", "verify",
+    "room_for", "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
 MODEL = "openvino_model"
