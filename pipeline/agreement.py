@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.model import Fault
@@ -13,6 +13,7 @@ REASON = (
     "Why the answers of an fp32, fp16 or bf16 build need share only min_agreement tokens with the unquantized model's and not all; "
     "the card repeats it."
 )
+_KEPT = "cache_kept_beyond"
 # At how small a distance of the source's two best next tokens (in logits) the second is as good: what rounding alone can do. Float32
 # against float32 differs by up to 8e-5 (Phi-3 stand-in); float16 rounds weights and activations to 1e-3 of their size; bfloat16 to 8e-3,
 # and its logits between 16 and 32 to steps of 0.125.
@@ -31,6 +32,27 @@ def tie(weights: str, reference: str | None) -> float:
         reference: the precision that the source's answers were computed in, "float32".
     """
     return max(_TIES[weights], _TIES.get(reference or "", 0.0)) if weights in FULL_PRECISION else 0.0
+
+
+def kept(length: int | None) -> dict[str, int]:
+    """What a backend measures of a model whose runtime keeps its keys beyond a length at which transformers computes them anew."""
+    return {} if length is None else {_KEPT: length}
+
+
+def kept_beyond(measured: Iterable[Mapping[str, Any]]) -> int | None:
+    """That length, out of what was measured of a model's parts."""
+    return next((int(one[_KEPT]) for one in measured if _KEPT in one), None)
+
+
+def compared(length: int | None, prompt_tokens: int, source_tokens: int) -> int | None:
+    """How many tokens of an answer can be compared, if it passes such a length and its prompt does not; else None: all of them.
+
+    The first token that transformers computes otherwise is that which follows `length` + 1 tokens.
+    """
+    if length is None or prompt_tokens > length:
+        return None
+    before = length - prompt_tokens + 1
+    return before if before < source_tokens else None
 
 
 def faults(build: Any) -> Iterator[Fault]:

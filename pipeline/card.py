@@ -66,6 +66,7 @@ def render(manifest: PackageManifest) -> str:
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
         same=sum(_whole(verdict) for verdict in manifest.verdicts),
+        **card_use.kept(manifest),
         members=[_member(member) for member in manifest.members],
         licence_file=manifest.licence_file,
     )

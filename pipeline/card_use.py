@@ -6,7 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import agreement, ort_folders
 from pipeline.manifest import PackageManifest, Validation, Verdict
+from pipeline.ort_options import OnnxRuntimeGenAI
 from pipeline.recipe import Golden, HuggingFace, Local, PyPI, ResolvedBuild, Source
 
 _LONGEST_ANSWER = 600  # characters; the whole answer is in the manifest
@@ -73,6 +75,16 @@ def cut(answer: str, longest: int = _LONGEST_ANSWER) -> str:
     """An answer, with an ellipsis in place of what is too long to show."""
     answer = answer.strip()
     return answer if len(answer) <= longest else f"{answer[:longest].rstrip()}…"
+
+
+def kept(manifest: PackageManifest) -> dict[str, Any]:
+    """The length beyond which the runtime goes on with keys that transformers computes anew; of a repository in which folders that is."""
+    found = [(one.build.options, agreement.kept_beyond(one.measured.values())) for one in manifest.members or (manifest,)]
+    several = [ort_folders.folder(options) for options, length in found if length and isinstance(options, OnnxRuntimeGenAI)]
+    return {
+        "kept_beyond": next((length for _, length in found if length), None),
+        "kept_in": several if manifest.members else [],
+    }
 
 
 def gguf(source: Source) -> str | None:

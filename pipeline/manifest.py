@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.recipe import ResolvedBuild
 from pipeline.terms import Name
@@ -64,13 +64,15 @@ class Agreement(Written):
     """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer.
 
     `near_tie` is by how much, in logits, the source prefers its own token where a full-precision build takes its second best, if
-    that is so little that rounding decides.
+    that is so little that rounding decides. `compared_tokens` is how many could be compared, if the answer goes on beyond a length
+    at which transformers computes all tokens anew and the runtime does not.
     """
 
     common_tokens: int
     answer_tokens: int
     source_tokens: int
     near_tie: float | None = None
+    compared_tokens: int | None = Field(None, exclude_if=lambda tokens: tokens is None)
 
 
 class Verdict(Written):

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from pipeline import gate, signing, suitability
+from pipeline import gate, prompt_room, signing, suitability
 from pipeline import survey as surveys
 from pipeline.backends import BACKENDS
 from pipeline.errors import Failure
@@ -216,7 +216,8 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
     beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
-    return (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    told = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    return told or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:

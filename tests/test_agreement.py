@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,27 @@ def test_only_a_near_tie_of_the_sources_two_best_tokens_may_go_either_way(tokens
     verdict = judge(GOLDEN, Answer(tokens, "other", ended=True), SOURCE, agreement.ALL, tie)
     assert verdict.passed is passes
     assert verdict.agreement.near_tie == (0.004 if passes else None)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "length", "compared", "passes"),
+    [
+        ((5, 6, 3, 1), None, None, False),
+        ((5, 6, 3, 1), 11, 2, True),  # the third token follows 12
+        ((5, 3, 3, 1), 11, 2, False),
+        ((5, 6, 3, 1), 12, 3, False),
+        ((5, 6, 3, 1), 14, None, False),  # the answer does not pass it
+        ((5, 6, 3, 1), 9, None, False),  # nor does the prompt lie below it
+    ],
+)
+def test_an_answer_is_compared_up_to_where_the_runtime_keeps_other_keys(
+    tokens: tuple[int, ...], length: int | None, compared: int | None, passes: bool
+) -> None:
+    prompt = tuple(range(10))
+    source, answer = replace(SOURCE, prompt_ids=prompt), Answer(tokens, "other", ended=True, prompt_ids=prompt)
+    verdict = judge(GOLDEN, answer, source, agreement.ALL, kept_beyond=length)
+    assert (verdict.agreement.compared_tokens, verdict.passed) == (compared, passes)
+    assert agreement.kept_beyond([{"context_length": 1}, agreement.kept(length)]) == length
 
 
 def test_rounding_excuses_no_quantized_weights_and_more_where_either_side_rounds_more() -> None:

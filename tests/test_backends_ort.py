@@ -549,8 +549,9 @@ def test_what_cannot_work_with_this_checkpoint_is_said_before_the_download(case:
 @pytest.mark.parametrize(
     ("size", "kind", "provider", "divisor"),
     [
-        (12, "LlamaForCausalLM", "cpu", 16),
-        (40, "LlamaForCausalLM", "cpu", 16),
+        (12, "LlamaForCausalLM", "cpu", 8),
+        (40, "LlamaForCausalLM", "cpu", None),
+        (40, "SmolLM3ForCausalLM", "cpu", 16),
         (12, "HunYuanDenseV1ForCausalLM", "cpu", 8),
         (40, "HunYuanDenseV1ForCausalLM", "cpu", None),
         (80, "LlamaForCausalLM", "cpu", None),

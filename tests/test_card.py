@@ -381,6 +381,19 @@ def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> N
     assert "compared with the source" not in card.render(manifest())
 
 
+def test_the_card_says_where_an_answer_comes_to_differ_from_the_sources() -> None:
+    kept = {"model": {"cache_kept_beyond": 4096}}
+    part = Agreement(common_tokens=5, answer_tokens=8, source_tokens=8, compared_tokens=5)
+    one = manifest("phi3", "int4-openvino", verdict(agreement=part), measured=kept)
+    said = "a prompt of at most 4,096 tokens and its answer together pass that length"
+    assert said in card.render(one)
+    assert "5 of 8 and 8, of which 5 can be compared |" in card.render(one)
+    assert said not in card.render(manifest())
+    both = tuple(manifest("phi3", name, measured=kept if "directml" in name else {}) for name in ("int4-ort-cpu", "int4-ort-directml"))
+    joined = card.render(both[0].model_copy(update={"members": both}))
+    assert "keeps what it has of those before (in `directml/directml-int4-rtn-block-32`)" in joined
+
+
 def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
     one = manifest()
     options = OpenVINO.model_validate(

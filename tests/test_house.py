@@ -41,6 +41,7 @@ FLOORS = (
         "housekeeping",
         "reach",
         "preflight",
+        "prompt_room",
         "linting",
         "workspace",
         "compare",

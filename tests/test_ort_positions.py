@@ -32,7 +32,8 @@ BUILDS: dict[str, tuple[str, OnnxRuntimeGenAI, list[int]]] = {
     "rope-linear-nemotron": ("rope-linear-nemotron", CPU, [40, 300]),
     "rope-dynamic": ("rope-dynamic", CPU, [20, 50]),  # of a context of 64
     "longrope-new-word": ("longrope64-new-word", CPU, [60, 119, 200]),
-    **{name: (name, CPU, [40]) for name in ("olmo", "norms-gemma", "norms-nemotron", "norms-phi", "left-over")},
+    "longrope-partial": ("longrope-short", CPU, [40, 56, 65, 200]),  # 12 of 16 numbers are rotated, an original context of 64
+    **{name: (name, CPU, [40]) for name in ("head-24", "olmo", "norms-gemma", "norms-nemotron", "norms-phi", "left-over")},
     **{name: (name, CPU, [40]) for name in ("left-over-ernie", "left-over-mrope", "phi3-unscaled")},
     "left-over-mrope-dml": ("left-over-mrope", DML, [40]),
 }
@@ -80,5 +81,7 @@ def test_what_was_repaired_is_told(found: dict[str, Any]) -> None:
     assert found["window-mistral"]["repaired"] == {"layer_types": "named for the builder"}
     assert found["window-alternating"]["repaired"] == {}
     assert found["rope-linear"]["repaired"] == {"rope": "linear, with transformers' frequencies"}
+    assert "rotary_embeddings" in found["longrope-partial"]["repaired"]
+    assert "rotary_embeddings" not in found["longrope-new-word"]["repaired"]
     assert found["olmo"]["repaired"] == {"rms_norm_eps": 1e-05, "norms": "layer norms, not RMS norms"}
     assert set(found["left-over"]["repaired"]) >= {"sliding_window", "layer_types", "seq_length", "partial_rotary_factor"}

@@ -125,6 +125,56 @@ def test_longrope_that_the_builder_does_not_know_ends_at_the_original_length() -
 
 
 @pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        ({}, 4096),
+        ({"original_max_position_embeddings": 128}, 128),
+        ({"model_type": "phimoe", "original_max_position_embeddings": 128}, 128),
+        ({"model_type": "phimoe", "rope_scaling": {"type": "longrope", "original_max_position_embeddings": 256}}, 256),
+        ({"max_position_embeddings": 4096}, None),  # an answer cannot pass it
+        ({"rope_scaling": None}, None),
+        ({"model_type": "llama"}, None),
+    ],
+)
+def test_where_a_cache_is_computed_anew_is_what_the_models_code_has(fields: dict[str, Any], length: int | None) -> None:
+    config = {**PHI3, "max_position_embeddings": 131072, "rope_scaling": {"type": "longrope"}, **fields}
+    if fields.get("model_type") and "original_max_position_embeddings" not in fields:
+        del config["original_max_position_embeddings"]
+    assert positions.recomputed_at(config) == length
+
+
+def test_genai_computes_a_cache_anew_at_one_length_and_not_on_directml() -> None:
+    phi = {**PHI3, "max_position_embeddings": 131072, "rope_scaling": {"type": "longrope", **SHORT_AND_LONG}}
+    assert ort_plan.kept_beyond(phi, CPU) is None
+    assert ort_plan.kept_beyond(phi, DML) == 4096
+    assert ort_plan.kept_beyond({**phi, "original_max_position_embeddings": 8192}, CPU) == 8192
+    assert ort_plan.kept_beyond({**phi, "max_position_embeddings": 4096}, DML) is None
+    assert ort_plan.kept_beyond({**phi, "sliding_window": 2047}, DML) is None  # its context is cut before
+
+
+@pytest.mark.parametrize(
+    ("fields", "rotated", "before"),
+    [
+        ({"hidden_size": 256}, 64, False),
+        ({"hidden_size": 96}, 24, True),
+        ({"head_dim": 40}, 40, True),
+        ({"hidden_size": 256, "partial_rotary_factor": 0.25}, 64, False),  # which a Llama does not read
+        ({"model_type": "phi", "hidden_size": 320}, 40, True),  # half of 80 by default
+        ({"model_type": "phi", "hidden_size": 320, "partial_rotary_factor": 0.4}, 32, False),
+        ({"model_type": "phi3", "head_dim": 128, "partial_rotary_factor": 0.75}, 96, False),
+        ({"model_type": "phi3", "head_dim": 16, "rope_parameters": {"rope_theta": 1.0, "partial_rotary_factor": 0.75}}, 12, True),
+        ({"model_type": "smollm3", "head_dim": 24}, 24, False),
+        ({}, None, False),
+    ],
+)
+def test_what_the_attention_cannot_rotate_is_rotated_before_it(fields: dict[str, Any], rotated: int | None, before: bool) -> None:
+    config = {**LLAMA, "num_attention_heads": 4, **fields}
+    assert positions.rotated(config) == rotated
+    assert ort_plan.plan(config, CPU).rotated_before is before
+    assert ort_plan.plan(config, DML).rotated_before is False  # it never rotates within the attention
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"model_type": "phi", "qk_layernorm": True}, "the model builder leaves out the norms of queries and keys of a Phi"),

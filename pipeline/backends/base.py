@@ -32,6 +32,23 @@ class Estimate:
     mapped_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Room:
+    """How many tokens a model takes at most.
+
+    Attributes:
+        together: of a prompt and its answer.
+        remedy: what to do about a prompt that is too long.
+        prompt: of a prompt alone, where that is less.
+        reason: a sentence on why it is less than config.json says; "" where it is not.
+    """
+
+    together: int
+    remedy: str
+    prompt: int | None = None
+    reason: str = ""
+
+
 class Backend(Maker, Protocol):
     """A module that knows one converter."""
 
@@ -90,6 +107,10 @@ class Backend(Maker, Protocol):
         """Sentences, one for each reason why this build of this checkpoint cannot work."""
         ...
 
+    def room_for(self, build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+        """How many tokens the build's model takes, by the source's config.json; None if it takes any number."""
+        ...
+
     def estimate(self, step: Step, survey: Survey) -> Estimate:
         """What one of the backend's steps will take."""
         ...
@@ -111,6 +132,11 @@ def in_use(answers: Path) -> Path:
 def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
     return ()
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """Of a backend whose models take any number of tokens."""
+    return None
 
 
 def has_pickles(build: BuildOptions) -> bool:

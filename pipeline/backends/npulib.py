@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline import files as file_tools
 from pipeline.backends import npulib_pickle
-from pipeline.backends.base import Estimate, installed
+from pipeline.backends.base import Estimate, Room, installed
 from pipeline.backends.npulib_pickle import Tensor, Thing
 from pipeline.maker import Command, Verification, worker
 from pipeline.manifest import Package
@@ -126,6 +126,11 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path,
 
 def _inside(files: Path, name: str, *arguments: str) -> Command:
     return Command(environment.argv(files / "site", name, *arguments))
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """transformers generates, which takes any number of tokens."""
+    return None
 
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:

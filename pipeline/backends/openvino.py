@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from pipeline import agreement, openvino_options
 from pipeline import files as file_tools
-from pipeline import openvino_options
 from pipeline.backends import numeric, openvino_ir, openvino_rules
-from pipeline.backends.base import has_pickles, in_use, installed, packages
+from pipeline.backends.base import has_pickles, in_use, installed, packages, room_for
 from pipeline.backends.openvino_fit import DTYPES, estimate, preflight, told_dtype
 from pipeline.maker import Command, Verification, worker
 from pipeline.quantization import FourBit, normal
@@ -24,7 +24,7 @@ from pipeline.workers import end_tokens, hard_texts, positions
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "steps", "targets", "toolchain", "verify",
+    "room_for", "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
 MODEL = "openvino_model"
@@ -206,7 +206,7 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, fact
         "exported_weights": sum(weight.count for weight in model.weights),
         "exported_as": dtype,
         "context_length": positions.context(config),
-    }
+    } | agreement.kept(positions.recomputed_at(config))
     return Verification(measured | ({"exported_as_f32": [weight.user for weight in wider]} if wider else {}), tuple(faults))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.backends import npu_compiler, npu_rules, npu_static, openvino
-from pipeline.backends.base import Estimate, installed
+from pipeline.backends.base import Estimate, Room, installed
 from pipeline.backends.npu_rules import BLOB, DESCRIPTION
 from pipeline.backends.openvino_fit import compressed_bytes
 from pipeline.backends.openvino_fit import estimate as openvino_estimate
@@ -106,6 +106,13 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     if step.kind == "setup":
         return npu_compiler.setup_command(step, files)
     return npu_compiler.command(step, inputs, files)
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """The graphs have fixed shapes."""
+    asked = _ours(build)
+    remedy = "shorten it, lower max_new_tokens, or raise max_prompt_len and min_response_len in the recipe"
+    return Room(room(asked), remedy, prompt=asked.max_prompt_len)
 
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:

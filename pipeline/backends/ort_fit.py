@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline import weight_names
 from pipeline.backends import ort_attention
-from pipeline.backends.base import Estimate
+from pipeline.backends.base import Estimate, Room
 from pipeline.backends.reference_logits import compared_weights
 from pipeline.ort_options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from pipeline.recipe import BuildOptions
@@ -65,6 +66,16 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     if strange:
         reasons.append(f"the checkpoint has tensors of type {', '.join(strange)}")
     return tuple(reasons)
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """The runtime refuses every max_length beyond the context that genai_config.json claims."""
+    assert isinstance(build, OnnxRuntimeGenAI)
+    planned = ort_plan.plan(
+        config, {"execution_provider": build.execution_provider, "quantization": {"weights": build.quantization.weights}}
+    )
+    remedy = "shorten it, or give it a smaller max_new_tokens"
+    return None if planned.context is None else Room(planned.context, remedy, reason=planned.cut_reason)
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import agreement, ort_folders, ort_options
 from pipeline import files as file_tools
-from pipeline import ort_folders, ort_options
 from pipeline.backends import numeric, ort_rules, ort_words
 from pipeline.backends.base import has_pickles, installed, packages
-from pipeline.backends.ort_fit import estimate, preflight
+from pipeline.backends.ort_fit import estimate, preflight, room_for
 from pipeline.maker import Command, Verification, worker
 from pipeline.ort_options import TITLES, OnnxRuntimeGenAI, OrtFloat
 from pipeline.recipe import BuildOptions
@@ -27,7 +27,7 @@ from pipeline.workers import end_tokens, hard_texts, ort_plan
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "steps", "targets", "toolchain", "verify",
+    "room_for", "steps", "targets", "toolchain", "verify",
 ]  # fmt: skip
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -157,6 +157,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     }
     if planned.cut_from is not None:
         measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}
+    measured |= agreement.kept(ort_plan.kept_beyond(source.config, step.options))
     return Verification(measured, tuple(faults))
 
 

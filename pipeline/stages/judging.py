@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import regex
 
+from pipeline.agreement import compared
 from pipeline.manifest import Agreement, Verdict
 from pipeline.recipe import Golden
 
@@ -30,7 +31,15 @@ class Answer:
     prompt_ids: tuple[int, ...] = ()
 
 
-def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, tie: float = 0.0, turn_end: int | None = None) -> Verdict:
+def judge(
+    golden: Golden,
+    answer: Answer,
+    source: Answer,
+    min_agreement: int,
+    tie: float = 0.0,
+    turn_end: int | None = None,
+    kept_beyond: int | None = None,
+) -> Verdict:
     """Hold an answer against its golden prompt and the unquantized model's answer to the same.
 
     Where both part at a token whose second best is within `tie`, in logits, and the answer has that one, they agree: what follows
@@ -38,12 +47,14 @@ def judge(golden: Golden, answer: Answer, source: Answer, min_agreement: int, ti
 
     Args:
         turn_end: the token that ends an answer in a chat, where it is not among the model's end tokens.
+        kept_beyond: the length beyond which transformers and the runtime go on with other keys, if there is one.
     """
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
         answer_tokens=len(answer.tokens),
         source_tokens=len(source.tokens),
         near_tie=_near_tie(answer, source, tie),
+        compared_tokens=compared(kept_beyond, len(source.prompt_ids), len(source.tokens)),
     )
     reasons = (
         *_prompt(answer, source),
@@ -114,7 +125,7 @@ def unmatched(expression: str, text: str, limit_s: float) -> Iterator[str]:
 
 
 def _agrees(agreement: Agreement, least: int) -> Iterator[str]:
-    needed = min(least, agreement.source_tokens)
+    needed = min(least, agreement.source_tokens if agreement.compared_tokens is None else agreement.compared_tokens)
     if agreement.common_tokens < needed and agreement.near_tie is None:
         yield f"the answer shares its first {agreement.common_tokens} tokens with the unquantized model's, should be {needed}"
 

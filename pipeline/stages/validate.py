@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         weights = options.quantization.weights
         least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
         tie = agreement.tie(weights, _reference_precision(step, session.store))
-        turn_end = _turn_end_unnamed(step, session.store)
-        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, least, tie, turn_end)
-        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts, turn_end)
+        judge_of = partial(judge, turn_end=_turn_end_unnamed(step, session.store), kept_beyond=_kept_beyond(step, session.store))
+        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, partial(judge_of, min_agreement=least, tie=tie))
+        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts, partial(judge_of, min_agreement=0))
         files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
         files.remove(folder)
         request.unlink()
@@ -93,21 +94,27 @@ def _turn_end_unnamed(step: Step, store: Store) -> int | None:
     return next((record.measured["turn_end_unnamed"] for record in records if record and "turn_end_unnamed" in record.measured), None)
 
 
+def _kept_beyond(step: Step, store: Store) -> int | None:
+    """The length beyond which the runtime goes on with keys that transformers computes anew; measured where the model was made."""
+    records = (store.record(needed) for _, needed in step.needs)
+    return agreement.kept_beyond(record.measured for record in records if record)
+
+
 def _verdicts(
-    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], least: int, tie: float, turn_end: int | None
+    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], judge_of: Callable[..., Verdict]
 ) -> tuple[Verdict, ...]:
-    return tuple(judge(entry, answer, known, least, tie, turn_end) for entry, answer, known in zip(golden, given, source, strict=True))
+    return tuple(judge_of(entry, answer, known) for entry, answer, known in zip(golden, given, source, strict=True))
 
 
 def _in_use(
-    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any], turn_end: int | None
+    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any], judge_of: Callable[..., Verdict]
 ) -> InUse | None:
     """The verdicts on what users get, if the worker answered once more for that.
 
     How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
     """
     if told := facts.get("in_use"):
-        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, 0, 0.0, turn_end)
+        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, judge_of)
         return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
     return None
 

@@ -19,6 +19,9 @@ _LLAMAS = frozenset({"llama", "nemotron", "smollm3"})
 # What the runtime does with GroupQueryAttention's local_window_size is the provider's: DirectML's kernel does not read it
 # (DmlOperatorGroupQueryAttention.cpp), so on a GPU every token sees all before it.
 _WINDOWLESS = frozenset({"dml"})
+# Rotated within the attention only (smollm.py), and always by an operator before it (hunyuan.py).
+_ONE_WAY = frozenset({"smollm3", "hunyuan_v1_dense"})
+_RECOMPUTES_AT, _KEEPS = 4096, frozenset({"dml", "NvTensorRtRtx"})
 # How ort_repair has norms made; of Gemma also the scale of the embedding, which the builder rounds to two decimals.
 _NORMS = {
     "gemma": "with norms and the embedding's scale in float32",
@@ -39,6 +42,7 @@ class Plan:
         rope: "own" leaves rotary embeddings to the builder; "plain" has them not scaled; "exact" takes transformers' frequencies.
         context: how many tokens the model is made for; None where config.json does not say.
         by_hand: what someone who runs the builder has to change besides its options, in a few words each.
+        rotated_before: whether rotary embeddings are to be an operator before the attention, where the builder has the attention rotate.
         cut_from: what config.json says, where `context` is less.
         cut_reason: why it is less, as a sentence; "" where it is not.
     """
@@ -48,6 +52,7 @@ class Plan:
     rope: str
     context: int | None
     by_hand: tuple[str, ...] = ()
+    rotated_before: bool = False
     cut_from: int | None = None
     cut_reason: str = ""
 
@@ -60,7 +65,8 @@ def plan(config: Config, options: Mapping[str, Any]) -> Plan:
     # the window ("KV cache capacity (20) must be at least local_window_size (64)"), and a rewind, and only cpu, cuda and trt-rtx have it.
     words = () if window is None else ("windowed_kv_cache=false",)
     named = None if window is None else tuple(positions.layer_types(config))
-    by_hand = _by_hand(config, named, rope)
+    before = rotated_before(config, options)
+    by_hand = _by_hand(config, named, rope, before)
     limits: list[tuple[int, str]] = []
     if window is not None and options["execution_provider"] in _WINDOWLESS:
         limits.append((window, "DirectML's attention does not know the model's sliding window: beyond it answers are not the source's."))
@@ -69,16 +75,44 @@ def plan(config: Config, options: Mapping[str, Any]) -> Plan:
         limits.append((original, "The graph has one set of rotary embeddings, and the source has another one beyond this length."))
     size, reason = min(limits, default=(context, ""), key=lambda limit: limit[0] or 0)
     if context is None or size is None or size >= context:
-        return Plan(words, named, rope, context, by_hand)
-    return Plan(words, named, rope, size, by_hand, context, reason)
+        return Plan(words, named, rope, context, by_hand, before)
+    return Plan(words, named, rope, size, by_hand, before, context, reason)
 
 
-def _by_hand(config: Config, named: tuple[str, ...] | None, rope: str) -> tuple[str, ...]:
+def rotated_before(config: Config, options: Mapping[str, Any]) -> bool:
+    """Whether the attention that the builder would have rotate cannot rotate what this model rotates of a head.
+
+    GroupQueryAttention rotates multiples of 16 numbers only ("cos_cache dimension 1 must be <= head_size / 2 and a multiple of 8",
+    onnxruntime 1.31.1, group_query_attention_helper.h), RotaryEmbedding any number.
+    """
+    size = positions.rotated(config)
+    return size is not None and size % 16 != 0 and config.get("model_type") not in _ONE_WAY and rotates_within(options)
+
+
+def rotates_within(options: Mapping[str, Any]) -> bool:
+    """Whether the builder has GroupQueryAttention rotate: not for DirectML, and in float32 CUDA has another operator (base.py)."""
+    provider = options["execution_provider"]
+    return provider != "dml" and not (provider == "cuda" and options["quantization"]["weights"] == "fp32")
+
+
+def kept_beyond(config: Config, options: Mapping[str, Any]) -> int | None:
+    """The length beyond which the runtime goes on with keys that transformers computes anew; None if they do the same.
+
+    onnxruntime-genai 0.18.0 computes anew as well, at this one length whatever config.json says, and not on DirectML and TensorRT
+    (Generator::GenerateNextToken in src/generators.cpp). A context that is cut there is never passed.
+    """
+    length, end = positions.recomputed_at(config), plan(config, options).context
+    does = config.get("model_type") == "phi3" and length == _RECOMPUTES_AT and options["execution_provider"] not in _KEEPS
+    return None if length is None or does or (end is not None and end <= length) else length
+
+
+def _by_hand(config: Config, named: tuple[str, ...] | None, rope: str, before: bool) -> tuple[str, ...]:
     kind = positions.scaling(config).kind
     layers = ("with layer_types named in config.json",) if named and config.get("layer_types") != list(named) else ()
     scaled = {"exact": f"with transformers' frequencies for {kind}", "plain": f"without {kind}"}.get(rope, "")
     norms = _NORMS.get(str(config.get("model_type")))
-    return (*layers, *((scaled,) if scaled and kind != "default" else ()), *((norms,) if norms else ()))
+    rotated = ("with rotary embeddings before the attention",) if before else ()
+    return (*layers, *((scaled,) if scaled and kind != "default" else ()), *rotated, *((norms,) if norms else ()))
 
 
 def _rope(config: Config) -> str:

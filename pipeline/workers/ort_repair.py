@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from pipeline.workers import positions
 from pipeline.workers.ort_plan import Plan
 
 # What the builder reads of any configuration (builders/base.py, ernie.py) and transformers only of those whose class declares it:
@@ -24,7 +25,6 @@ _READ = (
     "seq_length",
     "sliding_window",
 )
-_PARTLY_ROTATED = frozenset({"nemotron", "phi", "phi3"})  # whose modeling code reads partial_rotary_factor
 # Where the number is that the builder takes from rms_norm_eps, or else as 1e-06; OlmoLayerNorm has 1e-5 in its code.
 _EPSILON = {"nemotron": "norm_eps", "olmo": "", "phi": "layer_norm_eps"}
 
@@ -105,11 +105,15 @@ def _rope(config: Any, plan: Plan, stack: ExitStack) -> dict[str, Any]:
 
     done: dict[str, Any] = {}
     told = getattr(config, "rope_parameters", None) or {}
-    if config.model_type not in _PARTLY_ROTATED:
+    if config.model_type not in positions.PARTLY_ROTATED:
         told.pop("partial_rotary_factor", None)
         if getattr(config, "partial_rotary_factor", 1.0) != 1.0:
             config.partial_rotary_factor = 1.0
             done["partial_rotary_factor"] = "left out: transformers does not read it"
+    if plan.rotated_before:
+        for name in ("is_fused_rope_supported", "is_packed_matmul_supported"):  # what rotates takes queries and keys by themselves
+            _put(stack, base.Model, name, lambda builder: False)
+        done["rotary_embeddings"] = "before the attention, which rotates multiples of 16 numbers only"
     kind = told.get("rope_type", "default")
     if plan.rope == "own":
         return done | (_two_caches(config, told) if kind == "longrope" else {})

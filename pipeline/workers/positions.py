@@ -16,6 +16,8 @@ _ALL_LAYERS: Mapping[str, int | None] = {"mistral": 4096, "phi3": None}
 # configuration_*.py: layer_types is read, and computed where it is absent.
 _SOME_LAYERS: Mapping[str, int | None] = {"gemma2": 4096, "gemma3_text": 4096, "qwen2": 4096, "qwen3": 4096, "smollm3": None}
 _ON_REQUEST = frozenset({"qwen2", "qwen3", "smollm3"})  # only with use_sliding_window
+# Whose modeling code reads partial_rotary_factor, and the configuration's default.
+PARTLY_ROTATED: Mapping[str, float] = {"nemotron": 0.5, "phi": 0.5, "phi3": 1.0}
 # What RotaryEmbedding of a text model may be asked for (ROPE_INIT_FUNCTIONS in modeling_rope_utils.py), and the plain one.
 KINDS = frozenset({"default", "linear", "dynamic", "yarn", "longrope", "llama3"})
 
@@ -102,6 +104,33 @@ def original_context(config: Config) -> int | None:
     outer = config.get("original_max_position_embeddings", 4096 if config.get("model_type") == "phi3" else None)
     inner = _told(config).get("original_max_position_embeddings")
     return next((size for size in (outer, inner) if isinstance(size, int)), context(config))
+
+
+def recomputed_at(config: Config) -> int | None:
+    """The length at which the model's own code throws away what it has of the tokens before; None if it never does.
+
+    A Phi-3 with longrope has other embeddings beyond its original length, for all of its tokens (prepare_inputs_for_generation in
+    modeling_phi3.py and modeling_phimoe.py, 5.5). Other models keep what they have.
+    """
+    original, size = original_context(config), context(config)
+    if config.get("model_type") not in ("phi3", "phimoe") or scaling(config).kind != "longrope" or original is None:
+        return None
+    return original if size is None or original < size else None
+
+
+def head_size(config: Config) -> int | None:
+    """How many numbers a head of the attention has; None where config.json does not say."""
+    told, hidden, heads = (config.get(name) for name in ("head_dim", "hidden_size", "num_attention_heads"))
+    return told if told else hidden // heads if hidden and heads else None
+
+
+def rotated(config: Config) -> int | None:
+    """How many numbers of a head are rotated; None where config.json does not say how large that is."""
+    size, kind = head_size(config), str(config.get("model_type", ""))
+    if size is None or kind not in PARTLY_ROTATED:
+        return size
+    told = _told(config).get("partial_rotary_factor") or config.get("partial_rotary_factor") or PARTLY_ROTATED[kind]
+    return int(size * told)
 
 
 def _told(config: Config) -> Config:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import answers, chats, events, loading, start, tokenizers_loading
+from pipeline.workers import answers, chats, events, loading, reference_model, start, tokenizers_loading
 
 
 class Clock:
@@ -29,6 +29,8 @@ def load(checkpoint: Path, options: dict[str, Any]) -> Any:
     import torch
 
     model = loading.causal_lm(checkpoint, trust_remote_code=options["remote_code"], dtype="auto")
+    reference_model.forget_left_over(model.config)
+    reference_model.compute_anew(model)
     if model.num_parameters() < options["float32_below"]:
         model = model.to(torch.float32)
     return model.eval()
@@ -108,7 +110,7 @@ def main() -> None:
         model.generation_config.eos_token_id = tokenizers_loading.end_tokens_of(told.checkpoint, told.options["remote_code"])
         load_s = time.monotonic() - started
         with torch.inference_mode():
-            answers.write(told.answers, answers.prompts(told.request), partial(answer, model, tokenizer))
+            answers.write(told.answers, answers.prompts(told.request), reference_model.alone(model, partial(answer, model, tokenizer)))
         dtype = str(model.dtype).removeprefix("torch.")
         answers.report("CPU", platform.processor() or platform.machine(), load_s, dtype=dtype, end_tokens=end_tokens(model))
 

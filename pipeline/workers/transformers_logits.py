@@ -66,7 +66,10 @@ def first_layers(checkpoint: Path, layers: int, of: int) -> Iterator[Path]:
 def logits(model: Any, ids: list[int], runs: Sequence[Run], joined: bool) -> list[Any]:
     """An array (positions x vocabulary, float32) for each run: from one long input where that gives the same, else from each as it is."""
     if not joined:
-        return [_stepped(model, ids[: run.tokens], run.prefill, run.scored) for run in runs]
+        from pipeline.workers import reference_model
+
+        alone = reference_model.alone(model, _stepped)
+        return [alone(model, ids[: run.tokens], run.prefill, run.scored) for run in runs]
     longest = max(run.tokens for run in runs)
     wanted = sorted({at for run in runs for at in run.scored})
     rows = dict(zip(wanted, _forward(model, ids[:longest], None, wanted)[0], strict=True))

@@ -122,6 +122,7 @@ CASES = {
     "phi3-2047": Case(_of("phi3", sliding_window=2047, max_position_embeddings=4096, original_max_position_embeddings=4096)),
     "gemma2": Case(_of("gemma2", sliding_window=64, head_dim=16)),
     "three-layers": Case(_of("llama", num_hidden_layers=3)),
+    "head-24": Case(_of("llama", hidden_size=96)),
     "olmo": Case(_of("olmo", num_key_value_heads=4)),
     "olmo-clip": Case(_of("olmo", num_key_value_heads=4, clip_qkv=0.3)),
     "phi-qk-norm": Case(_of("phi", num_key_value_heads=4, qk_layernorm=True)),
