@@ -24,8 +24,9 @@ from pipeline.step import Step
 # 5: the NPU pipeline's graphs compute what the model does
 VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
-# 4: bakehouse.json, with the numeric check and both runs; the card names the repository
-PACKAGE_FORMAT = 4
+# 4: bakehouse.json, with the numeric check and both runs; the card names the repository;
+# 5: cards of NPU builds say up to which length their graphs were compared
+PACKAGE_FORMAT = 5
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")

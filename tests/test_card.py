@@ -352,6 +352,15 @@ def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
     assert "It has **not** been run on NPU 3720, NPU 5010." in rendered
 
 
+@pytest.mark.parametrize(("longest", "limited"), [(1024, False), (2048, False), (3072, True)])
+def test_a_card_of_graphs_that_were_not_compared_at_their_longest_says_so(longest: int, limited: bool) -> None:
+    one = manifest("phi3", "int4-npu", targets=("NPU",))
+    options = one.build.options.model_copy(update={"max_prompt_len": longest})
+    run = one.validation.model_copy(update={"stand_in": True})
+    made = one.model_copy(update={"build": one.build.model_copy(update={"options": options}), "validation": run})
+    assert ("compared with the model for prompts of up to 2,048 tokens" in card.render(made)) is limited
+
+
 @pytest.mark.parametrize(
     ("build", "said"),
     [

@@ -84,6 +84,7 @@ def test_prompts_beyond_each_boundary_that_the_graphs_hold_are_compared() -> Non
     assert npu_logits.prompts_of(config, 4032) == (24, 2040, 2110)
     assert npu_logits.prompts_of(config, 1024) == (24, 1016)
     assert npu_logits.prompts_of(config, 64) == (24, 56)
+    assert npu_logits.prompts_of(config, 4032, large=True) == (2040, 2110)
 
 
 def _run(prefill: int, *kld: float) -> dict[str, Any]:

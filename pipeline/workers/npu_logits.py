@@ -17,6 +17,7 @@ from pipeline.workers.logits_tolerance import TOLERANCES
 
 MODEL = "openvino_model.xml"
 _SHORT, _STEPS, _MOST = 24, 8, 2048  # tokens; _MOST has two of NPUW's chunks
+_LARGE_BYTES = 1_000_000_000
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _PRECISION = "float16"  # NPUW keeps keys and values in it, and converts bfloat16 weights to it
 
@@ -59,10 +60,14 @@ class Runner:
         return self.request.get_tensor("logits").data[0][-1].copy()
 
 
-def prompts_of(config: Mapping[str, Any], longest: int) -> tuple[int, ...]:
-    """The lengths of the prompts that are compared: short, beyond each boundary of the model that the graphs hold, nearly the longest."""
+def prompts_of(config: Mapping[str, Any], longest: int, large: bool = False) -> tuple[int, ...]:
+    """The lengths of the prompts that are compared: short, beyond each boundary of the model that the graphs hold, nearly the longest.
+
+    Each costs as much as the longest, so with a large model the short one is left to the golden prompts.
+    """
     beyond = [one.tokens + max(_STEPS, one.tokens // 32) for one in positions_to_check.boundaries(config)]
-    return tuple(sorted({min(_SHORT, longest), *(tokens for tokens in beyond if tokens <= longest), min(longest, _MOST) - _STEPS}))
+    short = () if large else (min(_SHORT, longest),)
+    return tuple(sorted({*short, *(tokens for tokens in beyond if tokens <= longest), min(longest, _MOST) - _STEPS}))
 
 
 def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, Any]:
@@ -76,7 +81,8 @@ def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Ma
     from pipeline.workers import openvino_logits
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    sizes = prompts_of(config, lengths["MAX_PROMPT_LEN"])
+    large = (folder / MODEL).with_suffix(".bin").stat().st_size > _LARGE_BYTES
+    sizes = prompts_of(config, lengths["MAX_PROMPT_LEN"], large)
     events.progress("comparing the graphs' logits with the model's")
     text = (ids * (sum(lengths.values()) // len(ids) + 1))[: sum(lengths.values())]
     runs: list[dict[str, Any]] = [
