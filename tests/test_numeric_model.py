@@ -19,6 +19,7 @@ pytestmark = pytest.mark.model
 ENOUGH, LITTLE = 1e12, 1e7
 TRIED: tuple[tuple[str, str, float], ...] = (
     ("rope-dynamic", "optimum", ENOUGH),
+    ("rope-dynamic", "openvino", ENOUGH),
     ("sliding-mistral", "openvino", ENOUGH),
     ("longrope64-long", "openvino", ENOUGH),
     ("three-layers", "openvino", LITTLE),
@@ -73,6 +74,7 @@ def test_prompts_that_a_runtime_does_not_take_are_found_by_their_length(found: d
 @pytest.mark.parametrize(
     ("name", "runtime"),
     [
+        ("rope-dynamic", "openvino"),
         ("sliding-mistral", "openvino"),
         ("longrope64-long", "openvino"),
         ("gemma2", "onnxruntime-genai"),

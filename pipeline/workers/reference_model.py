@@ -18,10 +18,11 @@ def forget_left_over(config: Any) -> list[str]:
     only. A class of a repository's own code is left as it is.
     """
     text = config.get_text_config(decoder=True)
-    if type(text).__module__.startswith("transformers_modules"):
+    there = [name for name in _OF_THE_CACHE if name in vars(text)]
+    if not there or type(text).__module__.startswith("transformers_modules"):
         return []
     own = type(text)()
-    found = [name for name in _OF_THE_CACHE if name in vars(text) and not hasattr(own, name)]
+    found = [name for name in there if not hasattr(own, name)]
     for name in found:
         delattr(text, name)
     return found
