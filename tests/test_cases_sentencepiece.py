@@ -36,16 +36,17 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Any:
             tokenizer, files = tokenizers_loading.load(source), folder / name
             tokenizer.save_pretrained(files)
             (files / "genai_config.json").write_text(json.dumps(GENAI), encoding="utf-8")
+            ort_tokenizer.mend_blanks(files)
             known[name] = tokenizer, files, ort_tokenizer.mend_words(tokenizer, files)
         return known[name]
 
     return one
 
 
-@pytest.mark.parametrize("name", ["spm-llama2", "spm-phi3"])
-def test_a_sentencepiece_tokenizer_is_right_but_for_limits(name: str, read: Any) -> None:
+@pytest.mark.parametrize(("name", "needed"), [("spm-llama2", True), ("spm-phi3", True), ("spm-gemma", False)])
+def test_a_sentencepiece_tokenizer_is_right_but_for_limits(name: str, needed: bool, read: Any) -> None:
     tokenizer, files, changed = read(name)
-    assert changed
+    assert changed == needed
     compared = ort_tokenizer.compare(tokenizer, files, False)
     assert compared["chats"] >= 2
     assert hard_texts.faults("ONNX Runtime GenAI", compared) == []
@@ -63,6 +64,18 @@ def test_without_its_correction_indented_numbers_are_other_tokens(read: Any, tmp
             (tmp_path / path.name).write_bytes(path.read_bytes())
     wrong = [case for case in ort_tokenizer.compare(tokenizer, tmp_path, False)["differences"] if "limit" not in case]
     assert any(case["text"].startswith(INDENTED) and "ids" in case for case in wrong)
+
+
+def test_blanks_that_are_added_tokens_are_decoded_as_blanks(read: Any, tmp_path: Path) -> None:
+    tokenizer, files, _ = read("spm-gemma")
+    for path in files.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert not ort_tokenizer.mend_blanks(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes((cases.folder("spm-gemma") / "tokenizer.json").read_bytes())
+    (fault,) = hard_texts.faults("ONNX Runtime GenAI", ort_tokenizer.compare(tokenizer, tmp_path, False))
+    assert sentencepiece.BLANK * 2 in fault
+    assert ort_tokenizer.mend_blanks(tmp_path)
+    assert hard_texts.faults("ONNX Runtime GenAI", ort_tokenizer.compare(tokenizer, tmp_path, False)) == []
 
 
 def test_a_tokenizer_that_is_wrong_for_ordinary_text_is_refused_in_one_sentence(read: Any) -> None:

@@ -170,6 +170,8 @@ def main() -> None:
     if ort_tokenizer.mend(told.files):
         mended["tokenizer.json"] = "digits split by a regular expression"
     tokenizer = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    if ort_tokenizer.mend_blanks(told.files):
+        mended["added_tokens"] = "runs of blanks are decoded as blanks"
     if ort_tokenizer.mend_words(tokenizer, told.files):
         mended["tokenizer_module.json"] = "has the runtime cut a text before blanks and line ends only"
     if ort_tokenizer.mend_template(tokenizer, told.files):

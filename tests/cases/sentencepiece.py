@@ -105,7 +105,22 @@ def metaspace(files: Path) -> None:
     _save(files, engine, _LLAMA2_TEMPLATE, "</s>")
 
 
+def _gemma(files: Path) -> None:
+    """As Gemma's: no blank before a text, and runs of blanks that are added tokens, too."""
+    from tokenizers import AddedToken, decoders, normalizers, pre_tokenizers
+
+    engine = _engine(VOCABULARY)
+    _begins(engine)
+    engine.normalizer = normalizers.Replace(" ", BLANK)
+    engine.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    engine.decoder = decoders.Sequence([decoders.Replace(BLANK, " "), decoders.ByteFallback(), decoders.Fuse()])
+    engine.add_special_tokens([*_FIRST])
+    engine.add_tokens([AddedToken(BLANK * count, normalized=False) for count in (2, 3, 4, 8)])
+    _save(files, engine, _LLAMA2_TEMPLATE, "</s>")
+
+
 CASES = {
+    "spm-gemma": Case(_gemma, golden=CHAT),
     "spm-llama2": Case(_llama2, golden=CHAT),
     "spm-phi3": Case(_phi3, golden=CHAT),
 }
