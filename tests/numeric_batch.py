@@ -1,7 +1,8 @@
 """Compares small models in one process, since its imports take longer than they do: reads a request on stdin, writes findings to a file.
 
 `{"found": FILE, "cases": [[NAME, FOLDER, RUNTIME, BUDGET], ...]}`; a budget below what a model takes has it compared by its first layers.
-RUNTIME is openvino or onnxruntime-genai; optimum and builder are what these tools make by themselves, with nothing of ours.
+RUNTIME is openvino or onnxruntime-genai; optimum and builder are what these tools make by themselves, with nothing of ours, and
+openvino-without-window is an export that knows no window.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -31,12 +33,12 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dic
     transformers_logits.compute(checkpoint, reference, {"remote_code": False})
     groups, not_checked = logits_compare.read(reference)
     runs: list[dict[str, Any]] = []
-    if runtime == "openvino" and any(group.is_whole for group in groups):
-        openvino_export.export(checkpoint, export, False)
+    if runtime.startswith("openvino"):
+        source = checkpoint if runtime == "openvino" else without_window(checkpoint, folder / "without")
+        openvino_export.export(source, export, False)
 
     def of_openvino(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
-        with openvino_logits._exported(group, export, checkpoint, False) as made:
-            return logits_compare.compare(group, openvino_logits.Runner(made).evaluate, "float32")
+        return openvino_logits.compared(group, export, source, False)
 
     def of_ort(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
         with ort_logits._built(group, None, checkpoint, ORT, list(ort_words.extra_options(ORT))) as made:
@@ -56,14 +58,28 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dic
         model = openvino_export.load(checkpoint, False)
         told = {"task": "text-generation-with-past", "stateful": True, "preprocessors": [], "patch_16bit_model": True}
         export_from_model(model, export, device="cpu", **told)
-        return logits_compare.compare(group, openvino_logits.Runner(export).evaluate, "float32")
+        return openvino_logits.compared(group, export, checkpoint, False)
 
-    measures = {"openvino": of_openvino, "onnxruntime-genai": of_ort, "builder": of_builder, "optimum": of_optimum}
+    measures = {
+        "openvino": of_openvino,
+        "openvino-without-window": of_openvino,
+        "onnxruntime-genai": of_ort,
+        "builder": of_builder,
+        "optimum": of_optimum,
+    }
     for group in groups:
         found, beyond = measures[runtime](group)
         runs += found
         not_checked += beyond
     return {"runs": runs, "not_checked": not_checked, "precision": "float32"}
+
+
+def without_window(checkpoint: Path, to: Path) -> Path:
+    """The same checkpoint with a config.json that names no window."""
+    shutil.copytree(checkpoint, to)
+    config = json.loads((to / "config.json").read_text(encoding="utf-8"))
+    (to / "config.json").write_text(json.dumps(config | {"sliding_window": None}), encoding="utf-8")
+    return to
 
 
 def main() -> None:

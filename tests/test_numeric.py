@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.backends import BACKENDS, numeric
-from pipeline.workers.logits_compare import Group, compare
+from pipeline.workers.logits_compare import Group, compare, ends
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned
 
@@ -105,6 +105,30 @@ def test_a_long_input_that_is_right_serves_the_shorter_ones() -> None:
     found, _ = compare(_group(rows, joined=True), evaluate, "float32")
     assert (asked, [one["same"] for one in found]) == ([2], [1, 1])
     assert numeric.faults(found, "float32") == ()
+
+
+def test_what_is_left_of_a_long_input_begins_with_the_longest_so_that_its_cache_can_be_cut_back() -> None:
+    import numpy as np
+
+    group = _group([[0.0, 1.0, 2.0]] * 6, joined=True)
+    for one in group.runs[1:4]:
+        one["prefill"] = 1
+    asked: list[tuple[int, int]] = []
+
+    def evaluate(ids: list[int], prefill: int, scored: Any) -> dict[int, Any]:
+        asked.append((len(ids), prefill))
+        return {at: np.array([0.0, 1.0, 2.0]) for at in scored}
+
+    found, _ = compare(group, evaluate, "float32")
+    assert asked == [(6, 6), (4, 1), (3, 1), (2, 1)]
+    assert [one["tokens"] for one in found] == [1, 2, 3, 4, 5, 6]
+
+
+def test_tokens_come_one_by_one_across_a_boundary_and_together_where_nothing_is_compared() -> None:
+    scored = [*range(2043, 2051), *range(2372, 2388)]
+    assert ends(2388, 2039, scored, together=True) == [*range(2039, 2052), *range(2372, 2389)]
+    assert ends(2388, 2039, scored, together=False) == list(range(2039, 2389))
+    assert ends(24, 12, range(11, 24), together=True) == list(range(12, 25))
 
 
 def test_inputs_longer_than_the_artifacts_context_are_said_to_be_left_out() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.workers import layer_prefix, safetensors_files
-from pipeline.workers.positions_to_check import BUDGET, boundaries, check, context, cost, inputs
+from pipeline.workers.positions_to_check import BUDGET, FIRST_FACTOR, boundaries, check, context, cost, inputs
 
 PHI3 = {
     "num_hidden_layers": 32, "hidden_size": 3072, "num_attention_heads": 32, "vocab_size": 32064,
@@ -57,7 +57,7 @@ def test_a_boundary_is_what_the_configuration_names_within_its_context(config: d
 def test_each_boundary_is_crossed_at_once_and_token_by_token() -> None:
     crossing = [run for run in check(PHI3, PHI3_SHAPES).runs if run.crosses]
     assert [(run.stepped, run.prefill < 2047 < run.tokens or run.prefill > 2047) for run in crossing] == [(False, True), (True, True)]
-    assert all({2045, 2047, 2050, 2100} <= set(run.scored) for run in crossing)
+    assert all({2045, 2047, 2050, 2380} <= set(run.scored) for run in crossing)
 
 
 def test_the_shortest_input_ends_before_the_first_boundary() -> None:
@@ -75,20 +75,41 @@ def test_half_and_nearly_the_whole_of_the_context_are_checked_too() -> None:
 
 def test_a_large_model_is_compared_by_its_first_layers_and_says_what_it_leaves_out() -> None:
     wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, wanted.of) == (2, 32)
+    assert (wanted.layers, wanted.of) == (1, 32)
     assert wanted.not_checked == (("4,088 tokens (the context)", "it would take too long"),)
-    assert cost(wanted, PHI3, PHI3_SHAPES) < 4 * BUDGET
+    assert cost(wanted, PHI3, PHI3_SHAPES) < FIRST_FACTOR * BUDGET
 
 
 def test_a_model_below_a_billion_is_also_compared_whole_on_short_inputs() -> None:
     config = {"num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9, "vocab_size": 49152, "max_position_embeddings": 8192}
     wanted = check(config, shapes(30, 576, 1536, 49152))
-    assert (wanted.layers, {run.tokens for run in wanted.whole}) == (2, {24})
+    assert (wanted.layers, wanted.deeper_layers, {run.tokens for run in wanted.deeper}) == (1, 30, {24})
+    assert wanted.not_checked == ()
+
+
+def test_a_larger_model_is_compared_on_short_inputs_by_two_layers_and_on_long_ones_by_one() -> None:
+    wanted = check(PHI3, PHI3_SHAPES)
+    assert (wanted.layers, max(run.tokens for run in wanted.runs)) == (1, 2388)
+    assert (wanted.deeper_layers, [run.name for run in wanted.deeper]) == (2, ["short", "short, token by token"])
+
+
+def test_a_long_input_still_goes_through_one_layer_of_every_kind() -> None:
+    config = PHI3 | {"layer_types": ["sliding_attention", "full_attention"] * 16}
+    assert check(config, PHI3_SHAPES).layers == 2
+
+
+def test_a_window_of_4096_in_seven_billion_weights_is_crossed_at_once_and_token_by_token() -> None:
+    mistral = {
+        "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000,
+        "max_position_embeddings": 32768, "sliding_window": 4096,
+    }  # fmt: skip
+    crossing = [run for run in check(mistral, shapes(32, 4096, 14336, 32000)).runs if run.crosses]
+    assert [run.stepped for run in crossing] == [False, True]
 
 
 def test_inputs_that_are_given_at_once_are_one_unless_rotary_embeddings_depend_on_the_length() -> None:
     runs = check({"max_position_embeddings": 512, "num_hidden_layers": 2}, shapes(2, 64, 128, 1000)).runs
-    assert inputs(runs, joined=True) == (504, 24)
+    assert inputs(runs, joined=True) == (504, 12)  # twelve tokens go on from the cache of the long one
     assert len(inputs(runs, joined=False)) == len(runs)
     assert not check({"rope_scaling": {"type": "longrope"}, "num_hidden_layers": 2}, shapes(2, 64, 128, 1000)).joined
 

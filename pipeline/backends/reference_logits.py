@@ -16,13 +16,18 @@ from pipeline.workers import layer_prefix, positions_to_check
 from pipeline.workers.logits_compare import CHECK, LOGITS
 
 KIND = "reference_logits"
+FORMAT = 2  # raised when this code comes to compare other inputs or layers, or to make other bytes
 _TOOLS = ("numpy", "tokenizers", "torch", "transformers")
 _BASE_BYTES = 900_000_000
 
 
 def step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
     """The step whose `files` name the inputs (check.json) and hold their logits (logits.npz); one for each checkpoint."""
-    limits = {"budget": positions_to_check.BUDGET, "whole_below": positions_to_check.WHOLE_BELOW}
+    limits = {
+        "budget": positions_to_check.BUDGET,
+        "first_factor": positions_to_check.FIRST_FACTOR,
+        "whole_below": positions_to_check.WHOLE_BELOW,
+    }
     return Step(
         kind="reference_logits",
         maker="reference",
@@ -30,6 +35,7 @@ def step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
         options={"remote_code": remote_code, **limits},
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
+        format=FORMAT,
     )
 
 
@@ -58,6 +64,5 @@ def compared_weights(survey: Survey) -> int:
         wanted = positions_to_check.check(survey.config, shapes)
     except (KeyError, TypeError, ValueError):  # a configuration that transformers has to complete
         return survey.parameters
-    if wanted.layers == wanted.of or wanted.whole:
-        return survey.parameters
-    return sum(math.prod(shape) for name, shape in shapes.items() if (layer_prefix.layer_of(name) or 0) < wanted.layers)
+    most = max(wanted.layers, wanted.deeper_layers)
+    return sum(math.prod(shape) for name, shape in shapes.items() if (layer_prefix.layer_of(name) or 0) < most)

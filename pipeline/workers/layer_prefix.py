@@ -47,8 +47,8 @@ def head_weights(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     return {largest: outer[largest]} if largest else {}
 
 
-def shortest(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> int:
-    """The fewest first layers, at least two, among which there is one of every kind; all where they cannot be taken out by their names.
+def shortest(config: Mapping[str, Any], shapes: Mapping[str, Shape], least: int = _LEAST) -> int:
+    """The fewest first layers, at least so many, among which there is one of every kind; all where they cannot be taken out by their names.
 
     Kinds are told by what the configuration lists for each layer, and by the names and shapes of the weights.
     """
@@ -68,7 +68,7 @@ def shortest(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> int:
             most = max(most, step)
     if config.get("use_sliding_window") and (full := config.get("max_window_layers") or 0) < of:
         most = max(most, full + 1)
-    return min(of, max(_LEAST, most))
+    return min(of, max(least, most))
 
 
 def _is_by_layer(name: str, value: Any, of: int) -> bool:

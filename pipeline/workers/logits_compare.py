@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipeline.workers import events
 from pipeline.workers.logits_tolerance import is_wrong, limits
 
 CHECK, LOGITS = "check.json", "logits.npz"
+_CHUNK = 8  # from so many tokens on, those that are not compared may come together
 # Runs `ids`, the first `prefill` at once and the others one by one; a row of logits for (at least some of) the wanted positions.
 Evaluate = Callable[[list[int], int, Sequence[int]], Mapping[int, Any]]
 
@@ -78,11 +80,28 @@ def compare(group: Group, evaluate: Evaluate, precision: str, limit: int | None 
         most = limits(joined.values(), precision)
         if not any(is_wrong(one, most) for one in joined.values()):
             found = joined
-    for index in sorted(fits, key=lambda index: (group.runs[index]["tokens"], index)):
+    # What is left of a joined one begins as it did: the longest first, so that a runtime's cache of it can be cut back again and again.
+    for index in sorted(fits, key=lambda index: (group.runs[index]["tokens"], index), reverse=bool(found)):
         if index not in found:
             events.progress("comparing logits", len(found), len(fits), "inputs")
             found[index] = _one(group, index, evaluate, group.runs[index])
     return [found[index] for index in fits], beyond
+
+
+def ends(tokens: int, prefill: int, scored: Sequence[int], together: bool) -> list[int]:
+    """Where each call of a runtime ends: the first after the tokens that come at once, the others after one token.
+
+    `together`: many tokens in a row that are not compared come in one call, but for the first of them.
+    """
+    wanted = [prefill, *(at for at in scored if at >= prefill), tokens]
+    idle = {end for low, high in pairwise(wanted) if high - low > _CHUNK for end in range(low + 2, high)}
+    return [end for end in range(prefill, tokens + 1) if not (together and end in idle)]
+
+
+def any_wrong(found: Sequence[Mapping[str, Any]], precision: str) -> bool:
+    """Whether one of these runs, all of the same layers, is another computation."""
+    most = limits(found, precision)
+    return any(is_wrong(run, most) for run in found)
 
 
 def _joined(group: Group, indexes: list[int], longest: int, evaluate: Evaluate) -> dict[int, dict[str, Any]]:

@@ -1,45 +1,75 @@
 """Compares what an export computes in OpenVINO with what its source computes in transformers, position by position.
 
-In the model's own precision (ACCURACY). Where only the first layers are compared, those are exported by the same code.
+In the model's own precision (ACCURACY). Where only the first layers are compared, those are cut out of the export's own graph.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, logits_compare, start
+from pipeline.workers import events, logits_compare, openvino_cut, start
 from pipeline.workers.logits_compare import Group
 
 MODEL = "openvino_model.xml"
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
-_POSITIONS = "positions"
-# What may lie between the last MatMul and the logits: a bias, a scale, a cap by tanh, a conversion.
-_AFTER = ("Add", "Convert", "Divide", "Multiply", "Subtract", "Tanh")
+_STATE_RANK, _BY_POSITION = 4, 2  # of a cache: batch, heads, positions, values
+_WORTH = 256  # tokens whose computing is worth saving: a shorter input is given as it is
 
 
 class Runner:
-    """A compiled stateful model."""
+    """A compiled stateful model: the one in `folder`, or where `layers` is given the first ones of its `of` layers.
 
-    def __init__(self, folder: Path) -> None:
+    `quick`: what no wanted position needs is not computed. `reuse`: a cache is cut back to where the next input parts from it, which is
+    sound where logits at a position do not depend on later tokens. What comes out wrong so has to be tried without.
+
+    Raises:
+        LookupError: if the first layers cannot be told in the graph.
+    """
+
+    def __init__(self, folder: Path, quick: bool = False, reuse: bool = False, layers: int | None = None, of: int = 0) -> None:
         import openvino as ov
 
         core = ov.Core()
         model = core.read_model(folder / MODEL)
-        self.sliced = only_wanted(model)
+        if layers is not None and not openvino_cut.keep_first(model, layers, of):
+            raise LookupError("the graph's layers have other names")
+        self.sliced = openvino_cut.keep_rows(model, head_only=not quick)
         self.names = {name for port in model.inputs for name in port.names}
         self.request = core.compile_model(model, "CPU", ACCURATE).create_infer_request()
+        self.reuse = reuse
+        self.cached: list[int] = []
 
     def evaluate(self, ids: list[int], prefill: int, scored: Sequence[int]) -> dict[int, Any]:
-        """See logits_compare.Evaluate."""
-        self.request.reset_state()
-        rows = self._infer(ids[:prefill], 0, [at for at in scored if at < prefill])
-        for at in range(prefill, len(ids)):
-            rows |= self._infer(ids[at : at + 1], at, [at] if at in scored else [])
+        """See logits_compare.Evaluate; where caches are reused, many tokens between those that are compared come together."""
+        past = prefill - 1 if self.reuse and prefill < len(ids) and self._cut_back(ids, prefill - 1) else 0
+        if not past:
+            self.request.reset_state()
+        self.cached = []  # should this end in an error
+        rows: dict[int, Any] = {}
+        for end in logits_compare.ends(len(ids), prefill, scored, self.reuse):
+            rows |= self._infer(ids[past:end], past, [at for at in scored if past <= at < end])
+            past = end
+        self.cached = list(ids)
         return rows
+
+    def _cut_back(self, ids: list[int], tokens: int) -> bool:
+        """Leave only the first tokens in the cache; False if it has others, or is not of keys and values by position."""
+        import numpy as np
+        import openvino as ov
+
+        states = self.request.query_state()
+        shapes = [list(state.state.shape) for state in states]
+        if not _WORTH < tokens < len(self.cached) or self.cached[:tokens] != ids[:tokens] or not states:
+            return False
+        if any(len(shape) != _STATE_RANK or shape[_BY_POSITION] != len(self.cached) for shape in shapes):
+            return False
+        for state in states:
+            state.state = ov.Tensor(np.ascontiguousarray(state.state.data[:, :, :tokens]))
+        return True
 
     def _infer(self, ids: list[int], past: int, wanted: list[int]) -> dict[int, Any]:
         import numpy as np
@@ -51,36 +81,30 @@ class Runner:
             "attention_mask": np.ones((1, past + count), np.int64),
             "position_ids": np.arange(past, past + count, dtype=np.int64)[None],
             "beam_idx": np.zeros(1, np.int32),
-            _POSITIONS: np.array(places or [count - 1], np.int64),
+            openvino_cut.POSITIONS: np.array(places or [count - 1], np.int64),
         }
         self.request.infer({name: value for name, value in values.items() if name in self.names})
         logits = self.request.get_tensor("logits").data[0]
         return {at: logits[index if self.sliced else place].copy() for index, (at, place) in enumerate(zip(wanted, places, strict=True))}
 
 
-def only_wanted(model: Any) -> bool:
-    """Have the last MatMul compute only the positions of a new input, `positions`: those of a long input would take gigabytes.
+def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """The figures of a group: of the export's own first layers, or where these are wrong or not to be told of an export of these alone.
 
-    False, and the model is as it was, where the logits do not come from a MatMul of hidden states.
+    A model may scale something by how many layers it has.
     """
-    import openvino as ov
-    from openvino import opset13
-
-    node = next(port.node for port in model.outputs if "logits" in port.names).input_value(0).get_node()
-    while node.get_type_name() in _AFTER:
-        node = node.input_value(0).get_node()
-    if node.get_type_name() != "MatMul" or node.input_value(0).get_partial_shape().rank.get_length() != 3:
-        return False
-    positions = opset13.parameter(ov.PartialShape([-1]), ov.Type.i64, name=_POSITIONS)
-    positions.output(0).set_names({_POSITIONS})
-    axis = opset13.constant(1, ov.Type.i64)
-    node.input(0).replace_source_output(opset13.gather(node.input_value(0), positions, axis).output(0))
-    model.add_parameters([positions])
-    model.validate_nodes_and_infer_types()
-    return True
+    events.progress("compiling the model")
+    with contextlib.suppress(LookupError):
+        runner = Runner(export, True, group.joined, None if group.is_whole else group.layers, group.of)
+        found, beyond = logits_compare.compare(group, runner.evaluate, "float32")
+        if not logits_compare.any_wrong(found, "float32"):
+            return found, beyond
+    with _exported(group, export, checkpoint, remote_code) as folder:
+        events.progress("compiling the model")
+        return logits_compare.compare(group, Runner(folder).evaluate, "float32")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _exported(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> Iterator[Path]:
     """The export itself, or one of the first layers."""
     if group.is_whole:
@@ -100,9 +124,7 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     with start.own_modules():
         for group in groups:
-            with _exported(group, told.export, told.checkpoint, told.options["remote_code"]) as folder:
-                events.progress("compiling the model")
-                found, beyond = logits_compare.compare(group, Runner(folder).evaluate, "float32")
+            found, beyond = compared(group, told.export, told.checkpoint, told.options["remote_code"])
             runs += found
             not_checked += beyond
     logits_compare.write(told.files, runs, not_checked, "float32")

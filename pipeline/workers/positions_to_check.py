@@ -15,14 +15,16 @@ from pipeline.workers import config_fields
 from pipeline.workers.config_fields import rope_kind, ropes, window
 from pipeline.workers.layer_prefix import Shape, head_weights, layer_weights, layers_of, shortest
 
-# Floating-point operations that one side of a comparison may take: ten seconds of two cores, which do 1e11 in a second.
-BUDGET = 1e12
+# Floating-point operations that one side of a comparison may take; two cores do 1e11 in a second. That is of a runtime that computes all
+# positions of all of it, as ONNX Runtime GenAI does; the others leave out the head and most of the last layer, so a half and more.
+BUDGET = 8e11
 # A model below so many weights is compared whole at least on short inputs, whatever the budget says of long ones.
 WHOLE_BELOW = 1_000_000_000
 # The logits of one input may take so many bytes, since ONNX Runtime GenAI has those of all its positions in memory.
 LOGITS_BYTES = 2_000_000_000
 MOST_TOKENS = 16_384  # the mask of a sliding window has the square of this
-_FIRST_FACTOR = 4  # the first boundary is kept up to this many times the budget
+# The first boundary is kept up to this many times the budget: a window of 4,096 takes four in one layer of seven billion weights.
+FIRST_FACTOR = 6
 _SHORT, _LEAST, _MEDIUM, _BEFORE, _AFTER, _SCORED = 24, 8, 192, 8, 16, 16
 _NEAR = 32  # boundaries so close to each other are one
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size")
@@ -60,7 +62,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Check:
-    """What is compared: `runs` on the first `layers` layers, and `whole` runs on all `of` layers; `not_checked` names what is not, and why.
+    """What is compared: `runs` on the first `layers` of `of` layers, and `deeper` runs, which are short, on `deeper_layers` of them.
+
+    `not_checked` names what is not, and why.
 
     `joined`: whether logits at a position are the same in every longer input, so that one input serves several runs.
     """
@@ -68,7 +72,8 @@ class Check:
     layers: int
     of: int
     runs: tuple[Run, ...]
-    whole: tuple[Run, ...] = ()
+    deeper: tuple[Run, ...] = ()
+    deeper_layers: int = 0
     not_checked: tuple[tuple[str, str], ...] = ()
     joined: bool = True
 
@@ -83,10 +88,13 @@ def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: boo
     everything = Check(of, of, runs, joined=joined)
     if cost(everything, config, shapes) <= BUDGET and _logits_bytes(runs, config) <= LOGITS_BYTES:
         return everything
-    layers = shortest(config, shapes) if divisible else of
-    weights = sum(math.prod(shape) for shape in shapes.values())
-    whole = tuple(run for run in runs if run.name.startswith("short")) if weights < WHOLE_BELOW and layers < of else ()
-    return _within(Check(layers, of, runs, whole, joined=joined), config, shapes)
+    deep = layers = shortest(config, shapes) if divisible else of
+    if divisible and cost(Check(layers, of, runs, joined=joined), config, shapes) > BUDGET:
+        layers = shortest(config, shapes, least=1)  # what a length changes shows in the first layer of each kind
+    if sum(math.prod(shape) for shape in shapes.values()) < WHOLE_BELOW:
+        deep = of
+    deeper = tuple(run for run in runs if run.name.startswith("short")) if layers < deep else ()
+    return _within(Check(layers, of, runs, deeper, deep if deeper else 0, joined=joined), config, shapes)
 
 
 def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Check:
@@ -95,7 +103,7 @@ def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape
     first = min((run.crosses.tokens for run in wanted.runs if run.crosses), default=0)
     while True:
         droppable = [run for run in kept.runs if run.last and not (run.crosses and run.crosses.tokens == first)]
-        budget = BUDGET if droppable else BUDGET * _FIRST_FACTOR
+        budget = BUDGET if droppable else BUDGET * FIRST_FACTOR
         longest = max(run.tokens for run in kept.runs)
         if cost(kept, config, shapes) <= budget and longest <= MOST_TOKENS:
             return replace(kept, not_checked=tuple(left))
@@ -108,23 +116,31 @@ def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape
 
 
 def cost(planned: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> float:
-    """Floating-point operations of all runs: two for each weight and token, and attention, which grows with the square of the length."""
+    """Floating-point operations of all runs: two for each weight and token, and attention, which grows with the square of the length.
+
+    Of a runtime that computes all positions of all layers.
+    """
     head = 0 if needs_pruned_head(planned.runs, config) else sum(math.prod(shape) for shape in head_weights(shapes).values())
 
     def one(tokens: int, layers: int) -> float:
         weights = head + sum(math.prod(shape) for shape in layer_weights(shapes, layers).values() if len(shape) > 1)
-        return 2.0 * tokens * weights + 2.0 * tokens**2 * width(config) * layers
+        return 2.0 * tokens * weights + 4.0 * tokens**2 * width(config) * layers
 
     def several(runs: Sequence[Run], layers: int) -> float:
         return sum(one(tokens, layers) for tokens in inputs(runs, planned.joined))
 
-    return several(planned.runs, planned.layers) + several(planned.whole, planned.of)
+    return several(planned.runs, planned.layers) + several(planned.deeper, planned.deeper_layers)
 
 
 def inputs(runs: Sequence[Run], joined: bool) -> tuple[int, ...]:
-    """The lengths of the inputs that these runs come to: those that are given at once are one where they can be joined."""
+    """The lengths of the inputs that these runs come to: those that are given at once are one where they can be joined.
+
+    What comes token by token goes on from the cache of a longer one that was given at once, and is no more than these tokens.
+    """
     at_once = [run.tokens for run in runs if not run.stepped]
-    return (*((max(at_once),) if joined and at_once else at_once), *(run.tokens for run in runs if run.stepped))
+    longest = max(at_once, default=0) if joined else 0
+    stepped = [run.tokens - run.prefill if run.prefill <= longest else run.tokens for run in runs if run.stepped]
+    return (*((longest,) if longest else at_once), *stepped)
 
 
 def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
@@ -137,7 +153,7 @@ def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
         found.append(Boundary("max_position_embeddings", own))
     limit, kept = context(config), list[Boundary]()
     for one in sorted(found, key=lambda boundary: boundary.tokens):
-        if 1 < one.tokens <= limit - _after(one) and all(abs(one.tokens - other.tokens) > 1 for other in kept):
+        if 1 < one.tokens <= limit - _least_after(one) and all(abs(one.tokens - other.tokens) > 1 for other in kept):
             kept.append(one)
     return tuple(kept)
 
@@ -167,7 +183,7 @@ def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
     yield Run("short, token by token", short, short // 2, tuple(range(short // 2 - 1, short)))
     taken: list[tuple[int, int]] = []
     for boundary in boundaries(config):
-        end = boundary.tokens + _after(boundary)
+        end = boundary.tokens + _after(boundary, limit)
         around = range(max(0, boundary.tokens - 4), boundary.tokens + 4)
         scored = tuple(sorted({*around, *_end(end)}))
         yield Run(boundary.name, end, end, scored, boundary, 1)
@@ -181,9 +197,17 @@ def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
             taken.append((tokens, tokens))
 
 
-def _after(boundary: Boundary) -> int:
-    """Tokens beyond a boundary that show what happens there: where a window has just been passed, hardly anything is out of sight."""
+def _least_after(boundary: Boundary) -> int:
     return max(_AFTER, boundary.tokens // 32)
+
+
+def _after(boundary: Boundary, limit: int) -> int:
+    """Tokens beyond a boundary that show what happens there: where a window has just been passed, hardly anything is out of sight.
+
+    One layer of the Phi-3 stand-in shows with a sixth of it out of sight about what two show with a thirty-second part.
+    """
+    wanted = max(_AFTER, boundary.tokens // (6 if boundary.name in _WINDOWS else 32))
+    return min(wanted, limit - boundary.tokens)
 
 
 def _end(tokens: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -33,12 +33,15 @@ _TEXT = (
 )
 
 
+_FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
+
+
 def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) -> list[int]:
     """So many ids: ordinary text in the model's own tokens, or fixed numbers where its tokenizer gives none that the model has."""
     try:
-        tokenizer = tokenizers_loading.load(checkpoint, remote_code)
-        ids = list(tokenizer(" ".join(_TEXT[:3]))["input_ids"])
-        pieces = [list(tokenizer(f" {text}", add_special_tokens=False)["input_ids"]) for text in _TEXT]
+        encode = _encoder(checkpoint, remote_code)
+        ids = encode(" ".join(_TEXT[:3]), True)
+        pieces = [encode(f" {text}", False) for text in _TEXT]
     except Exception as error:  # the tokenizer is judged elsewhere
         events.progress(f"the tokenizer gives no tokens ({type(error).__name__}), so fixed numbers are taken")
         ids, pieces = [], []
@@ -49,6 +52,19 @@ def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) 
         state = (state * 48271) % 2147483647
         ids += pieces[state % len(pieces)]
     return [int(token) for token in ids[:count]]
+
+
+def _encoder(checkpoint: Path, remote_code: bool) -> Callable[[str, bool], list[int]]:
+    """What gives a text's ids, with special tokens or without: tokenizer.json alone, which transformers takes seconds to compare with."""
+    if (checkpoint / tokenizers_loading.FILE).is_file():
+        from tokenizers import Tokenizer
+
+        engine = Tokenizer.from_file(str(checkpoint / tokenizers_loading.FILE))
+        engine.no_truncation()
+        engine.no_padding()
+        return lambda text, special: list(engine.encode(text, add_special_tokens=special).ids)
+    tokenizer = tokenizers_loading.load(checkpoint, remote_code)
+    return lambda text, special: list(tokenizer(text, add_special_tokens=special)["input_ids"])
 
 
 @contextmanager
@@ -72,8 +88,42 @@ def logits(model: Any, ids: list[int], runs: Sequence[Run], joined: bool) -> lis
         return [alone(model, ids[: run.tokens], run.prefill, run.scored) for run in runs]
     longest = max(run.tokens for run in runs)
     wanted = sorted({at for run in runs for at in run.scored})
-    rows = dict(zip(wanted, _forward(model, ids[:longest], None, wanted)[0], strict=True))
+    with _last_rows(model, wanted):
+        rows = dict(zip(wanted, _forward(model, ids[:longest], None, wanted)[0], strict=True))
     return [_stack([rows[at] for at in run.scored]) for run in runs]
+
+
+@contextmanager
+def _last_rows(model: Any, wanted: Sequence[int]) -> Iterator[None]:
+    """While this lasts, the feed-forward part of the last layer computes the wanted positions only: it is most of a layer's weights.
+
+    Only in transformers' own models, where it takes each position by itself, and gives one tensor for one.
+    """
+    names = {name: number for name, _ in model.named_modules() if (number := layer_prefix.layer_of(name)) is not None}
+    last = max(names.values(), default=0)
+    found = [name for name, number in names.items() if number == last and name.rsplit(".", 1)[-1] in _FEED_FORWARD]
+    parts = [part for part in map(model.get_submodule, found) if type(part).__module__.startswith("transformers.")]
+    for part in parts:
+        part.forward = _of_rows(part.forward, list(wanted))
+    try:
+        yield
+    finally:
+        for part in parts:
+            del part.forward  # the class's own shows again
+
+
+def _of_rows(forward: Callable[..., Any], wanted: list[int]) -> Callable[..., Any]:
+    def of_rows(*given: Any, **named: Any) -> Any:
+        if len(given) != 1 or named or given[0].dim() != 3 or given[0].shape[1] <= wanted[-1]:
+            return forward(*given, **named)
+        made = forward(given[0][:, wanted])
+        if not hasattr(made, "new_zeros") or made.dim() != 3:
+            return forward(*given)
+        whole = made.new_zeros((*given[0].shape[:2], made.shape[2]))
+        whole[:, wanted] = made
+        return whole
+
+    return of_rows
 
 
 def _stepped(model: Any, ids: list[int], prefill: int, scored: Sequence[int]) -> Any:
@@ -134,7 +184,7 @@ def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
 
     wanted, config = plan(checkpoint, options["remote_code"])
     told = {"remote_code": options["remote_code"], "float32_below": math.inf}
-    groups = [(wanted.layers, wanted.runs), *([(wanted.of, wanted.whole)] if wanted.whole else [])]
+    groups = [(wanted.layers, wanted.runs), *([(wanted.deeper_layers, wanted.deeper)] if wanted.deeper else [])]
     count = max(run.tokens for _, runs in groups for run in runs)
     arrays: dict[str, Any] = {}
     ids: list[int] = []
