@@ -57,7 +57,7 @@ def test_a_boundary_is_what_the_configuration_names_within_its_context(config: d
 def test_each_boundary_is_crossed_at_once_and_token_by_token() -> None:
     crossing = [run for run in check(PHI3, PHI3_SHAPES).runs if run.crosses]
     assert [(run.stepped, run.prefill < 2047 < run.tokens or run.prefill > 2047) for run in crossing] == [(False, True), (True, True)]
-    assert all({2045, 2047, 2050, 2380} <= set(run.scored) for run in crossing)
+    assert all({2045, 2047, 2050, 2100} <= set(run.scored) for run in crossing)
 
 
 def test_the_shortest_input_ends_before_the_first_boundary() -> None:
@@ -75,7 +75,7 @@ def test_half_and_nearly_the_whole_of_the_context_are_checked_too() -> None:
 
 def test_a_large_model_is_compared_by_its_first_layers_and_says_what_it_leaves_out() -> None:
     wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, wanted.of) == (1, 32)
+    assert (wanted.layers, wanted.of) == (2, 32)
     assert wanted.not_checked == (("4,088 tokens (the context)", "it would take too long"),)
     assert cost(wanted, PHI3, PHI3_SHAPES) < FIRST_FACTOR * BUDGET
 
@@ -87,24 +87,21 @@ def test_a_model_below_a_billion_is_also_compared_whole_on_short_inputs() -> Non
     assert wanted.not_checked == ()
 
 
-def test_a_larger_model_is_compared_on_short_inputs_by_two_layers_and_on_long_ones_by_one() -> None:
-    wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, max(run.tokens for run in wanted.runs)) == (1, 2388)
-    assert (wanted.deeper_layers, [run.name for run in wanted.deeper]) == (2, ["short", "short, token by token"])
-
-
 def test_a_long_input_still_goes_through_one_layer_of_every_kind() -> None:
-    config = PHI3 | {"layer_types": ["sliding_attention", "full_attention"] * 16}
-    assert check(config, PHI3_SHAPES).layers == 2
+    wide = PHI3 | {"sliding_window": 4000, "max_position_embeddings": 8192}
+    assert check(wide, PHI3_SHAPES).layers == 1
+    assert check(wide | {"layer_types": ["sliding_attention", "full_attention"] * 16}, PHI3_SHAPES).layers == 2
 
 
-def test_a_window_of_4096_in_seven_billion_weights_is_crossed_at_once_and_token_by_token() -> None:
+def test_a_window_of_4096_in_seven_billion_weights_is_crossed_in_one_layer_and_short_inputs_take_two() -> None:
     mistral = {
         "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000,
         "max_position_embeddings": 32768, "sliding_window": 4096,
     }  # fmt: skip
-    crossing = [run for run in check(mistral, shapes(32, 4096, 14336, 32000)).runs if run.crosses]
-    assert [run.stepped for run in crossing] == [False, True]
+    wanted = check(mistral, shapes(32, 4096, 14336, 32000))
+    crossing = [(run.tokens, run.stepped) for run in wanted.runs if run.crosses]
+    assert (wanted.layers, crossing) == (1, [(4778, False), (4778, True)])
+    assert (wanted.deeper_layers, [run.name for run in wanted.deeper]) == (2, ["short", "short, token by token"])
 
 
 def test_inputs_that_are_given_at_once_are_one_unless_rotary_embeddings_depend_on_the_length() -> None:
