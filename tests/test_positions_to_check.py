@@ -57,7 +57,7 @@ def test_a_boundary_is_what_the_configuration_names_within_its_context(config: d
 def test_each_boundary_is_crossed_at_once_and_token_by_token() -> None:
     crossing = [run for run in check(PHI3, PHI3_SHAPES).runs if run.crosses]
     assert [(run.stepped, run.prefill < 2047 < run.tokens or run.prefill > 2047) for run in crossing] == [(False, True), (True, True)]
-    assert all({2045, 2047, 2050, 2100} <= set(run.scored) for run in crossing)
+    assert all({2045, 2047, 2050, 2380} <= set(run.scored) for run in crossing)
 
 
 def test_the_shortest_input_ends_before_the_first_boundary() -> None:
@@ -75,7 +75,7 @@ def test_half_and_nearly_the_whole_of_the_context_are_checked_too() -> None:
 
 def test_a_large_model_is_compared_by_its_first_layers_and_says_what_it_leaves_out() -> None:
     wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, wanted.of) == (2, 32)
+    assert (wanted.layers, wanted.deeper_layers, wanted.of) == (1, 2, 32)
     assert wanted.not_checked == (("4,088 tokens (the context)", "it would take too long"),)
     assert cost(wanted, PHI3, PHI3_SHAPES) < FIRST_FACTOR * BUDGET
 
@@ -88,9 +88,7 @@ def test_a_model_below_a_billion_is_also_compared_whole_on_short_inputs() -> Non
 
 
 def test_a_long_input_still_goes_through_one_layer_of_every_kind() -> None:
-    wide = PHI3 | {"sliding_window": 4000, "max_position_embeddings": 8192}
-    assert check(wide, PHI3_SHAPES).layers == 1
-    assert check(wide | {"layer_types": ["sliding_attention", "full_attention"] * 16}, PHI3_SHAPES).layers == 2
+    assert check(PHI3 | {"layer_types": ["sliding_attention", "full_attention"] * 16}, PHI3_SHAPES).layers == 2
 
 
 def test_a_window_of_4096_in_seven_billion_weights_is_crossed_in_one_layer_and_short_inputs_take_two() -> None:
@@ -149,3 +147,18 @@ def test_the_first_layers_of_a_checkpoint_are_its_own_bytes(tmp_path: Path) -> N
     assert safetensors_files.faults(cut) == ()
     assert {tensor.name for tensor in safetensors_files.tensors(cut)} == set(names) - {"model.layers.10.w"}
     assert (cut / "model.safetensors").read_bytes()[-16:] == struct.pack("<4f", 0, 1, 2, 4)
+
+
+def test_links_of_a_checkpoint_have_the_first_layers_configuration_or_are_none(tmp_path: Path) -> None:
+    whole, linked, taken = (tmp_path / name for name in ("whole", "linked", "taken"))
+    for folder in (whole, linked, taken):
+        folder.mkdir()
+    (whole / "config.json").write_text(json.dumps({"num_hidden_layers": 11}))
+    for name in ("a.json", "model.safetensors"):
+        (whole / name).write_bytes(name.encode())
+    assert layer_prefix.link(whole, linked, 2, 11)
+    assert json.loads((linked / "config.json").read_text()) == {"num_hidden_layers": 2}
+    assert (linked / "model.safetensors").samefile(whole / "model.safetensors")
+    (taken / "model.safetensors").write_bytes(b"")  # a link that cannot be made
+    assert not layer_prefix.link(whole, taken, 2, 11)
+    assert [path.name for path in taken.iterdir()] == ["model.safetensors"]

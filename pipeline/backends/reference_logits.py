@@ -26,7 +26,6 @@ def step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
     limits = {
         "budget": positions_to_check.BUDGET,
         "first_factor": positions_to_check.FIRST_FACTOR,
-        "two_layers_factor": positions_to_check.TWO_LAYERS_FACTOR,
         "whole_below": positions_to_check.WHOLE_BELOW,
     }
     return Step(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, safetensors_files
+from pipeline.workers import events, layer_prefix, safetensors_files
 
 REMEDY = "Take a whole checkpoint of this architecture, as the model's author published it, as the source."
 MOST_NAMES = 12
@@ -21,13 +21,19 @@ MOST_NAMES = 12
 _COMPUTED = re.compile(r"(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|attn\.(?:masked_)?bias|attention\.(?:masked_)?bias)$")
 
 
-def causal_lm(checkpoint: Path, **told: Any) -> Any:
-    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from there; `told` are arguments of from_pretrained."""
+def causal_lm(checkpoint: Path, *, first: int | None = None, **told: Any) -> Any:
+    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from there; `told` are arguments of from_pretrained.
+
+    `first`: config.json names so many layers, and the weights of later ones may be there.
+    """
     from transformers import AutoModelForCausalLM
 
     model, report = AutoModelForCausalLM.from_pretrained(
         str(checkpoint), output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True, **told
     )
+    if first is not None:
+        later = {name for name in report["unexpected_keys"] if (layer_prefix.layer_of(name) or 0) >= first}
+        report = {**report, "unexpected_keys": set(report["unexpected_keys"]) - later}
     judge(report, model)
     return model
 

@@ -22,8 +22,6 @@ LOGITS_BYTES = 2_000_000_000
 MOST_TOKENS = 16_384  # the mask of a sliding window has the square of this
 # The first boundary is kept up to this many times the budget: a window of 4,096 takes four in one layer of seven billion weights.
 FIRST_FACTOR = 6
-# All layers or two are compared up to so many times the budget, where one would be on no more inputs.
-TWO_LAYERS_FACTOR = 2
 # A long input ends so small a part of a window beyond it. That window shows as much in one layer of the Phi-3 stand-in with a sixth of it
 # out of sight as in two with a thirty-second.
 _PART, _NARROW_PART = 32, 6
@@ -102,7 +100,7 @@ def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: boo
     planned = of_layers(two, runs)
     if divisible and (one := shortest(config, shapes, least=1)) < two:
         narrow = of_layers(one, tuple(_runs(config, part=_NARROW_PART)))
-        if len(planned.runs) < len(narrow.runs) or cost(planned, config, shapes) > BUDGET * TWO_LAYERS_FACTOR:
+        if len(planned.runs) < len(narrow.runs) or cost(planned, config, shapes) > BUDGET:
             return narrow
     return planned
 
