@@ -31,10 +31,7 @@ def causal_lm(checkpoint: Path, *, first: int | None = None, **told: Any) -> Any
     model, report = AutoModelForCausalLM.from_pretrained(
         str(checkpoint), output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True, **told
     )
-    if first is not None:
-        later = {name for name in report["unexpected_keys"] if (layer_prefix.layer_of(name) or 0) >= first}
-        report = {**report, "unexpected_keys": set(report["unexpected_keys"]) - later}
-    judge(report, model)
+    judge(report, model, first)
     return model
 
 
@@ -57,10 +54,10 @@ def watched() -> Iterator[None]:
         PreTrainedModel.from_pretrained = classmethod(original)
 
 
-def judge(report: Mapping[str, Any], model: Any) -> None:
-    """Refuse a model that is not exactly its checkpoint, by what transformers reports of its loading."""
+def judge(report: Mapping[str, Any], model: Any, first: int | None = None) -> None:
+    """Refuse a model that is not exactly its checkpoint, by what transformers reports of its loading; `first`: see causal_lm."""
     missing = sorted(report["missing_keys"])
-    unexpected = sorted(name for name in report["unexpected_keys"] if not _is_computed(name, model))
+    unexpected = sorted(name for name in report["unexpected_keys"] if not (_is_computed(name, model) or _is_later(name, first)))
     mismatched = [
         f"{name}: {_sizes(found)} in the file, {_sizes(wanted)} by config.json" for name, found, wanted in sorted(report["mismatched_keys"])
     ]
@@ -79,6 +76,11 @@ def judge(report: Mapping[str, Any], model: Any) -> None:
 def _is_computed(name: str, model: Any) -> bool:
     """Whether a weight that has no place is a buffer that the architecture computes, so that leaving it out changes nothing."""
     return bool(_COMPUTED.search(name)) and name not in dict(model.named_parameters())
+
+
+def _is_later(name: str, first: int | None) -> bool:
+    number = layer_prefix.layer_of(name)
+    return first is not None and number is not None and number >= first
 
 
 def _sizes(shape: Iterable[int]) -> str:
