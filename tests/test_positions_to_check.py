@@ -75,7 +75,7 @@ def test_half_and_nearly_the_whole_of_the_context_are_checked_too() -> None:
 
 def test_a_large_model_is_compared_by_its_first_layers_and_says_what_it_leaves_out() -> None:
     wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, wanted.of) == (1, 32)
+    assert (wanted.layers, wanted.deeper_layers, wanted.of) == (1, 2, 32)
     assert wanted.not_checked == (("4,088 tokens (the context)", "it would take too long"),)
     assert cost(wanted, PHI3, PHI3_SHAPES) < FIRST_FACTOR * BUDGET
 
@@ -87,24 +87,19 @@ def test_a_model_below_a_billion_is_also_compared_whole_on_short_inputs() -> Non
     assert wanted.not_checked == ()
 
 
-def test_a_larger_model_is_compared_on_short_inputs_by_two_layers_and_on_long_ones_by_one() -> None:
-    wanted = check(PHI3, PHI3_SHAPES)
-    assert (wanted.layers, max(run.tokens for run in wanted.runs)) == (1, 2388)
-    assert (wanted.deeper_layers, [run.name for run in wanted.deeper]) == (2, ["short", "short, token by token"])
-
-
 def test_a_long_input_still_goes_through_one_layer_of_every_kind() -> None:
-    config = PHI3 | {"layer_types": ["sliding_attention", "full_attention"] * 16}
-    assert check(config, PHI3_SHAPES).layers == 2
+    assert check(PHI3 | {"layer_types": ["sliding_attention", "full_attention"] * 16}, PHI3_SHAPES).layers == 2
 
 
-def test_a_window_of_4096_in_seven_billion_weights_is_crossed_at_once_and_token_by_token() -> None:
+def test_a_window_of_4096_in_seven_billion_weights_is_crossed_in_one_layer_and_short_inputs_take_two() -> None:
     mistral = {
         "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000,
         "max_position_embeddings": 32768, "sliding_window": 4096,
     }  # fmt: skip
-    crossing = [run for run in check(mistral, shapes(32, 4096, 14336, 32000)).runs if run.crosses]
-    assert [run.stepped for run in crossing] == [False, True]
+    wanted = check(mistral, shapes(32, 4096, 14336, 32000))
+    crossing = [(run.tokens, run.stepped) for run in wanted.runs if run.crosses]
+    assert (wanted.layers, crossing) == (1, [(4778, False), (4778, True)])
+    assert (wanted.deeper_layers, [run.name for run in wanted.deeper]) == (2, ["short", "short, token by token"])
 
 
 def test_inputs_that_are_given_at_once_are_one_unless_rotary_embeddings_depend_on_the_length() -> None:
@@ -152,3 +147,18 @@ def test_the_first_layers_of_a_checkpoint_are_its_own_bytes(tmp_path: Path) -> N
     assert safetensors_files.faults(cut) == ()
     assert {tensor.name for tensor in safetensors_files.tensors(cut)} == set(names) - {"model.layers.10.w"}
     assert (cut / "model.safetensors").read_bytes()[-16:] == struct.pack("<4f", 0, 1, 2, 4)
+
+
+def test_links_of_a_checkpoint_have_the_first_layers_configuration_or_are_none(tmp_path: Path) -> None:
+    whole, linked, taken = (tmp_path / name for name in ("whole", "linked", "taken"))
+    for folder in (whole, linked, taken):
+        folder.mkdir()
+    (whole / "config.json").write_text(json.dumps({"num_hidden_layers": 11}))
+    for name in ("a.json", "model.safetensors"):
+        (whole / name).write_bytes(name.encode())
+    assert layer_prefix.link(whole, linked, 2, 11)
+    assert json.loads((linked / "config.json").read_text()) == {"num_hidden_layers": 2}
+    assert (linked / "model.safetensors").samefile(whole / "model.safetensors")
+    (taken / "model.safetensors").write_bytes(b"")  # a link that cannot be made
+    assert not layer_prefix.link(whole, taken, 2, 11)
+    assert [path.name for path in taken.iterdir()] == ["model.safetensors"]

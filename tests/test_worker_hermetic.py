@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import ROOT
+
 pytestmark = pytest.mark.model  # imports the converters
 
 PROGRAM = """
@@ -31,3 +33,10 @@ def test_the_converters_would_call_home_and_a_sealed_worker_does_not(tmp_path: P
     assert said("", tmp_path / "open") == "telemetry False"
     assert said("from pipeline.workers import hermetic; hermetic.seal()", tmp_path / "sealed") == "no telemetry True"
     assert not list((tmp_path / "sealed").iterdir())
+
+
+def test_what_is_left_out_is_not_there_for_libraries_that_ask() -> None:
+    asked = "from importlib.util import find_spec; print(find_spec('sklearn'))"
+    program = f"from pipeline.workers import hermetic; hermetic.leave_out('sklearn'); {asked}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

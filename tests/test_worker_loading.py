@@ -43,6 +43,15 @@ def test_what_differs_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert refusal(capfd, mismatched_keys={("e", (3, 2), (4, 2))}) == ["of another size: e: 3 x 2 in the file, 4 x 2 by config.json"]
 
 
+def test_of_the_first_layers_only_what_later_ones_have_may_be_left_over(capfd: pytest.CaptureFixture[str]) -> None:
+    left = {"model.layers.2.mlp.up_proj.weight", "model.layers.10.mlp.up_proj.weight"}
+    loading.judge(WHOLE | {"unexpected_keys": left}, Model(), first=2)
+    with pytest.raises(SystemExit):
+        loading.judge(WHOLE | {"unexpected_keys": left | {"model.layers.1.w", "score.weight"}}, Model(), first=2)
+    assert '["not of this architecture: model.layers.1.w", "not of this architecture: score.weight"]' in capfd.readouterr().out
+    assert len(refusal(capfd, unexpected_keys=left)) == 2
+
+
 def test_of_very_many_names_the_first_dozen_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
     told = refusal(capfd, missing_keys={f"w{number:03}" for number in range(100)})
     assert (len(told), told[-1]) == (13, "missing: 88 more")

@@ -16,3 +16,13 @@ def seal() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def leave_out(*modules: str) -> None:
+    """Make every import of these fail, as if they were not installed. Call it before any heavy import.
+
+    For what a library imports only since it finds it: transformers 5.5 takes a second for scikit-learn (generation/candidate_generator.py)
+    and for boto3 (by accelerate's commands/config/sagemaker.py), whatever it is imported for.
+    """
+    for name in modules:
+        sys.modules[name] = None  # type: ignore[assignment]

@@ -93,6 +93,26 @@ def write(checkpoint: Path, files: Path, layers: int, of: int) -> None:
     _weights([checkpoint / name for name in names], files / safetensors_files.SINGLE, layers)
 
 
+def link(checkpoint: Path, files: Path, layers: int, of: int) -> bool:
+    """Fill the empty folder `files` with the configuration of the first layers, and all else as links: the weights of all layers.
+
+    False, and the folder is as it was, where there can be no links.
+    """
+    made: list[Path] = []
+    for path in sorted(checkpoint.iterdir()):
+        if path.is_file() and path.name != "config.json":
+            try:
+                os.link(path.resolve(), files / path.name)
+            except OSError:
+                for one in made:
+                    one.unlink()
+                return False
+            made.append(files / path.name)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    (files / "config.json").write_text(json.dumps(cut_config(config, layers, of), indent=2), encoding="utf-8", newline="\n")
+    return True
+
+
 def place(path: Path, to: Path) -> None:
     """A hard link, or a copy where that cannot be."""
     try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, safetensors_files
+from pipeline.workers import events, layer_prefix, safetensors_files
 from pipeline.workers.names import listed
 
 REMEDY = "Take a whole checkpoint of this architecture, as the model's author published it, as the source."
@@ -22,14 +22,17 @@ MOST_NAMES = 12
 _COMPUTED = re.compile(r"(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|attn\.(?:masked_)?bias|attention\.(?:masked_)?bias)$")
 
 
-def causal_lm(checkpoint: Path, **told: Any) -> Any:
-    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from there; `told` are arguments of from_pretrained."""
+def causal_lm(checkpoint: Path, *, first: int | None = None, **told: Any) -> Any:
+    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from there; `told` are arguments of from_pretrained.
+
+    `first`: config.json names so many layers, and the weights of later ones may be there.
+    """
     from transformers import AutoModelForCausalLM
 
     model, report = AutoModelForCausalLM.from_pretrained(
         str(checkpoint), output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True, **told
     )
-    judge(report, model)
+    judge(report, model, first)
     return model
 
 
@@ -52,10 +55,10 @@ def watched() -> Iterator[None]:
         PreTrainedModel.from_pretrained = classmethod(original)
 
 
-def judge(report: Mapping[str, Any], model: Any) -> None:
-    """Refuse a model that is not exactly its checkpoint, by what transformers reports of its loading."""
+def judge(report: Mapping[str, Any], model: Any, first: int | None = None) -> None:
+    """Refuse a model that is not exactly its checkpoint, by what transformers reports of its loading; `first`: see causal_lm."""
     missing = sorted(report["missing_keys"])
-    unexpected = sorted(name for name in report["unexpected_keys"] if not _is_computed(name, model))
+    unexpected = sorted(name for name in report["unexpected_keys"] if not (_is_computed(name, model) or _is_later(name, first)))
     mismatched = [
         f"{name}: {_sizes(found)} in the file, {_sizes(wanted)} by config.json" for name, found, wanted in sorted(report["mismatched_keys"])
     ]
@@ -74,6 +77,11 @@ def judge(report: Mapping[str, Any], model: Any) -> None:
 def _is_computed(name: str, model: Any) -> bool:
     """Whether a weight that has no place is a buffer that the architecture computes, so that leaving it out changes nothing."""
     return bool(_COMPUTED.search(name)) and name not in dict(model.named_parameters())
+
+
+def _is_later(name: str, first: int | None) -> bool:
+    number = layer_prefix.layer_of(name)
+    return first is not None and number is not None and number >= first
 
 
 def _sizes(shape: Iterable[int]) -> str:

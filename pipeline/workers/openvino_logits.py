@@ -20,6 +20,10 @@ _STATE_RANK, _BY_POSITION = 4, 2  # of a cache: batch, heads, positions, values
 _WORTH = 256  # tokens whose computing is worth saving: a shorter input is given as it is
 
 
+class UnknownLayers(Exception):
+    """A graph whose layers have other names."""
+
+
 class Runner:
     """A compiled stateful model: the one in `folder`, or where `layers` is given the first ones of its `of` layers.
 
@@ -27,7 +31,7 @@ class Runner:
     sound where logits at a position do not depend on later tokens. What comes out wrong so has to be tried without.
 
     Raises:
-        LookupError: if the first layers cannot be told in the graph.
+        UnknownLayers: if it cannot be told which nodes are the first layers'.
     """
 
     def __init__(self, folder: Path, quick: bool = False, reuse: bool = False, layers: int | None = None, of: int = 0) -> None:
@@ -36,7 +40,7 @@ class Runner:
         core = ov.Core()
         model = core.read_model(folder / MODEL)
         if layers is not None and not openvino_cut.keep_first(model, layers, of):
-            raise LookupError("the graph's layers have other names")
+            raise UnknownLayers
         self.sliced = openvino_cut.keep_rows(model, head_only=not quick)
         self.names = {name for port in model.inputs for name in port.names}
         self.request = core.compile_model(model, "CPU", ACCURATE).create_infer_request()
@@ -94,14 +98,21 @@ def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) ->
     A model may scale something by how many layers it has.
     """
     events.progress("compiling the model")
-    with contextlib.suppress(LookupError):
-        runner = Runner(export, True, group.joined, None if group.is_whole else group.layers, group.of)
-        found, beyond = logits_compare.compare(group, runner.evaluate, "float32")
-        if not logits_compare.any_wrong(found, "float32"):
-            return found, beyond
+    if measured := _quickly(group, export):
+        return measured
     with _exported(group, export, checkpoint, remote_code) as folder:
         events.progress("compiling the model")
         return logits_compare.compare(group, Runner(folder).evaluate, "float32")
+
+
+def _quickly(group: Group, export: Path) -> tuple[list[dict[str, Any]], list[list[str]]] | None:
+    """The figures of the export's own first layers, with what a runner may leave out; None where they are not right."""
+    try:
+        runner = Runner(export, True, group.joined, None if group.is_whole else group.layers, group.of)
+    except (UnknownLayers, RuntimeError):  # the runtime's only type: a graph that it does not take once it is cut
+        return None
+    found, beyond = logits_compare.compare(group, runner.evaluate, "float32")
+    return None if logits_compare.any_wrong(found, "float32") else (found, beyond)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,9 @@ LOGITS_BYTES = 2_000_000_000
 MOST_TOKENS = 16_384  # the mask of a sliding window has the square of this
 # The first boundary is kept up to this many times the budget: a window of 4,096 takes four in one layer of seven billion weights.
 FIRST_FACTOR = 6
+# A long input ends so small a part of a window beyond it. That window shows as much in one layer of the Phi-3 stand-in with a sixth of it
+# out of sight as in two with a thirty-second.
+_PART, _NARROW_PART = 32, 6
 _SHORT, _LEAST, _MEDIUM, _BEFORE, _AFTER, _SCORED = 24, 8, 192, 8, 16, 16
 _NEAR = 32  # boundaries so close to each other are one
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size")
@@ -88,13 +91,20 @@ def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: boo
     everything = Check(of, of, runs, joined=joined)
     if cost(everything, config, shapes) <= BUDGET and _logits_bytes(runs, config) <= LOGITS_BYTES:
         return everything
-    deep = layers = shortest(config, shapes) if divisible else of
-    if divisible and cost(Check(layers, of, runs, joined=joined), config, shapes) > BUDGET:
-        layers = shortest(config, shapes, least=1)  # what a length changes shows in the first layer of each kind
+    deep = two = shortest(config, shapes) if divisible else of
     if sum(math.prod(shape) for shape in shapes.values()) < WHOLE_BELOW:
         deep = of
-    deeper = tuple(run for run in runs if run.name.startswith("short")) if layers < deep else ()
-    return _within(Check(layers, of, runs, deeper, deep if deeper else 0, joined=joined), config, shapes)
+
+    def of_layers(layers: int, runs: tuple[Run, ...]) -> Check:
+        deeper = tuple(run for run in runs if run.name.startswith("short")) if layers < deep else ()
+        return _within(Check(layers, of, runs, deeper, deep if deeper else 0, joined=joined), config, shapes)
+
+    planned = of_layers(two, runs)
+    if divisible and (one := shortest(config, shapes, least=1)) < two:
+        narrow = of_layers(one, tuple(_runs(config, part=_NARROW_PART)))
+        if len(planned.runs) < len(narrow.runs) or cost(planned, config, shapes) > BUDGET:
+            return narrow
+    return planned
 
 
 def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Check:
@@ -175,7 +185,7 @@ def width(config: Mapping[str, Any]) -> int:
     return int(heads * (config.get("head_dim") or hidden // heads))
 
 
-def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
+def _runs(config: Mapping[str, Any], part: int = _PART) -> Iterator[Run]:
     limit = context(config)
     first = min((boundary.tokens for boundary in boundaries(config)), default=_SHORT)
     short = min(_SHORT, limit, max(first, _LEAST))  # so that what is wrong beyond the first boundary is seen to be right before it
@@ -183,7 +193,7 @@ def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
     yield Run("short, token by token", short, short // 2, tuple(range(short // 2 - 1, short)))
     taken: list[tuple[int, int]] = []
     for boundary in boundaries(config):
-        end = boundary.tokens + _after(boundary, limit)
+        end = boundary.tokens + _after(boundary, limit, part)
         around = range(max(0, boundary.tokens - 4), boundary.tokens + 4)
         scored = tuple(sorted({*around, *_end(end)}))
         yield Run(boundary.name, end, end, scored, boundary, 1)
@@ -198,15 +208,12 @@ def _runs(config: Mapping[str, Any]) -> Iterator[Run]:
 
 
 def _least_after(boundary: Boundary) -> int:
-    return max(_AFTER, boundary.tokens // 32)
+    return max(_AFTER, boundary.tokens // _PART)
 
 
-def _after(boundary: Boundary, limit: int) -> int:
-    """Tokens beyond a boundary that show what happens there: where a window has just been passed, hardly anything is out of sight.
-
-    One layer of the Phi-3 stand-in shows with a sixth of it out of sight about what two show with a thirty-second part.
-    """
-    wanted = max(_AFTER, boundary.tokens // (6 if boundary.name in _WINDOWS else 32))
+def _after(boundary: Boundary, limit: int, part: int) -> int:
+    """Tokens beyond a boundary that show what happens there: where a window has just been passed, hardly anything is out of sight."""
+    wanted = max(_AFTER, boundary.tokens // (part if boundary.name in _WINDOWS else _PART))
     return min(wanted, limit - boundary.tokens)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import events, layer_prefix, positions_to_check, safetensors_files, start, tokenizers_loading
+from pipeline.workers import events, hermetic, layer_prefix, loading, positions_to_check, safetensors_files, start, tokenizers_loading
 from pipeline.workers.logits_compare import CHECK, LOGITS
 from pipeline.workers.positions_to_check import Check, Run
 
@@ -68,14 +67,18 @@ def _encoder(checkpoint: Path, remote_code: bool) -> Callable[[str, bool], list[
 
 
 @contextmanager
-def first_layers(checkpoint: Path, layers: int, of: int) -> Iterator[Path]:
-    """The checkpoint itself, or a folder with its first layers alone."""
+def first_layers(checkpoint: Path, layers: int, of: int, linked: bool = False) -> Iterator[Path]:
+    """The checkpoint itself, or a folder with its first layers alone.
+
+    `linked`: the weights of later ones may be there, see loading.causal_lm. That takes no time, where the file system has links.
+    """
     if layers == of:
         yield checkpoint
         return
     with tempfile.TemporaryDirectory() as folder:
         events.progress(f"taking out the first {layers} of {of} layers")
-        layer_prefix.write(checkpoint, Path(folder), layers, of)
+        if not (linked and layer_prefix.link(checkpoint, Path(folder), layers, of)):
+            layer_prefix.write(checkpoint, Path(folder), layers, of)
         yield Path(folder)
 
 
@@ -175,23 +178,28 @@ def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
     return wanted, config
 
 
+def _loaded(folder: Path, layers: int, of: int, remote_code: bool) -> Any:
+    """The model in float32; the weights of later layers than the first are not read."""
+    import torch
+
+    first = layers if layers < of else None
+    return loading.causal_lm(folder, first=first, trust_remote_code=remote_code, dtype="auto").to(torch.float32).eval()
+
+
 def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
     """Write check.json (what is compared, of which ids) and logits.npz (an array GROUP-RUN for each run)."""
     import numpy as np
     import torch
 
-    from pipeline.workers import transformers_generate
-
     wanted, config = plan(checkpoint, options["remote_code"])
-    told = {"remote_code": options["remote_code"], "float32_below": math.inf}
     groups = [(wanted.layers, wanted.runs), *([(wanted.deeper_layers, wanted.deeper)] if wanted.deeper else [])]
     count = max(run.tokens for _, runs in groups for run in runs)
     arrays: dict[str, Any] = {}
     ids: list[int] = []
     for number, (layers, runs) in enumerate(groups):
         events.progress("loading the checkpoint")
-        with first_layers(checkpoint, layers, wanted.of) as folder, torch.inference_mode():
-            model = transformers_generate.load(folder, told)
+        with first_layers(checkpoint, layers, wanted.of, linked=True) as folder, torch.inference_mode():
+            model = _loaded(folder, layers, wanted.of, options["remote_code"])
             rows = model.get_input_embeddings().weight.shape[0]
             ids = ids or token_ids(checkpoint, count, min(rows, config.get("vocab_size") or rows), options["remote_code"])
             events.progress("computing logits")
@@ -216,6 +224,7 @@ def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
 def main() -> None:
     """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
     told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    hermetic.leave_out("sklearn", "boto3")
     with start.own_modules():
         events.progress("importing transformers")
         compute(told.checkpoint, told.files, told.options)
