@@ -1,11 +1,11 @@
-"""doit's way in: one task group a verb. What the tasks are is in pipeline/tasks.py."""
+"""doit's way in: one task group a verb. What the tasks are is in bakehouse/app/tasks.py."""
 
 from collections.abc import Iterator
 
 from doit.exceptions import InvalidDodoFile
 
-from pipeline import cli, tasks
-from pipeline.errors import Failure
+from bakehouse.app import cli, tasks
+from bakehouse.errors import Failure
 
 try:
     kitchen = cli.open_kitchen()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline import selection
-from pipeline.workspace import open_workspace
+from bakehouse.app import selection
+from bakehouse.app.workspace import open_workspace
 
 SIZES = (100, 400, 1600)
 RECIPES = 8

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import yaml
 
-from pipeline.manifest import PackageManifest, StepRecord
-from pipeline.store import read_record
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.records import StepRecord
+from bakehouse.store.store import read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = [{"prompt": "What is the capital of France?", "contains": ["Paris"], "max_new_tokens": 32}]

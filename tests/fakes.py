@@ -11,13 +11,15 @@ from typing import Any
 
 import yaml
 
-from pipeline import files, loader, plan
-from pipeline.maker import Command, Verification
-from pipeline.plan import Plan
-from pipeline.session import Session
-from pipeline.stages.making import Made, make
-from pipeline.step import Step
-from pipeline.store import Staging, Store
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session
+from bakehouse.plan import plan
+from bakehouse.plan.plan import Plan
+from bakehouse.recipe import loader
+from bakehouse.steps.maker import Command, Verification
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+from bakehouse.store.store import Staging, Store
 
 WRITES_A_FILE = "(files / 'made.txt').write_text('made')"
 
@@ -31,7 +33,7 @@ class FakeMaker:
 
     def command(self, step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         head = (
-            "import os, sys, time; from pathlib import Path; from pipeline.workers import events, leash; leash.hold(); "
+            "import os, sys, time; from pathlib import Path; from bakehouse.child import events, leash; leash.hold(); "
             f"files = Path({str(files)!r})\n"
         )
         return Command((sys.executable, "-c", head + self.program))

@@ -10,13 +10,13 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline import files
-from pipeline.maker import Verification
-from pipeline.manifest import MANIFEST
-from pipeline.session import Session
-from pipeline.stages.making import Made, make
-from pipeline.step import Step
-from pipeline.store import Staging, Store, read_record
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session
+from bakehouse.package.manifest import MANIFEST
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+from bakehouse.store.store import Staging, Store, read_record
 from tests.fakes import step
 
 NAME = "fake-int4"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from pipeline.manifest import FileRecord
+from bakehouse.records import FileRecord
 from tests import npulib_making
 from tests.bench import INT4, Bench, recipe
 

@@ -12,8 +12,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from pipeline.backends import npu_compiler, npu_rules
-from pipeline.files import sha256
+from bakehouse.backends.openvino_npu import compiler as npu_compiler
+from bakehouse.backends.openvino_npu import verify as npu_rules
+from bakehouse.store.files import sha256
 
 WIDTH = 128
 NAMES = ("up", "down")

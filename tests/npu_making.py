@@ -12,11 +12,13 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import process
-from pipeline.backends import npu_compiler, openvino, openvino_npu
-from pipeline.npu_options import OpenVINONpu
-from pipeline.process import Children, Finished
-from pipeline.step import Step
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino_npu import backend as openvino_npu
+from bakehouse.backends.openvino_npu import compiler as npu_compiler
+from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.executor import process
+from bakehouse.executor.process import Children, Finished
+from bakehouse.steps.step import Step
 from tests import standin
 from tests.bench import Bench, recipe
 from tests.lanes import made_once_a_run

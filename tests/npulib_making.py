@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import npulib
-from pipeline.maker import Command
-from pipeline.npulib_options import NpuLibrary
-from pipeline.workers import environment
+from bakehouse.backends.npu_library import backend as npulib
+from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.child import environment
+from bakehouse.steps.maker import Command
 from tests import standin, worker
 from tests.bench import Bench, recipe
 

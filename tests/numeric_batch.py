@@ -16,9 +16,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.backends import ort_words
-from pipeline.workers import hermetic, logits_compare, openvino_export, openvino_logits, ort_logits, positions_to_check, transformers_logits
-from pipeline.workers.logits_compare import Group
+from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.workers import logits as ort_logits
+from bakehouse.backends.openvino.workers import export as openvino_export
+from bakehouse.backends.openvino.workers import logits as openvino_logits
+from bakehouse.child import hermetic
+from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check, transformers_logits
+from bakehouse.tasks.text_generation.workers.logits_compare import Group
 
 FLOAT = {"weights": "fp32", "shared_embeddings": None}
 ORT = {"execution_provider": "cpu", "quantization": FLOAT, "graph_capture": None, "remote_code": False}

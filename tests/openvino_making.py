@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from pipeline import process
-from pipeline.backends import openvino
-from pipeline.maker import Verification
-from pipeline.process import Children
-from pipeline.recipe import OpenVINO
-from pipeline.step import Step
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.recipe.recipe import OpenVINO
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
 

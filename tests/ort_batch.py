@@ -16,7 +16,8 @@ import sys
 import warnings
 from pathlib import Path
 
-from pipeline.workers import hermetic, ort_build
+from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
+from bakehouse.child import hermetic
 
 hermetic.seal()
 os.environ["GIT_DIR"] = os.devnull  # as in the worker: else the commit of the repository around the environment is in the model
@@ -32,7 +33,7 @@ with contextlib.redirect_stdout(sys.stderr):
         runpy.run_module("onnxruntime_genai.models.builder", run_name="__main__", alter_sys=True)
     checkpoint = Path(told["checkpoint"])
     ort_build.stream(checkpoint)
-    from pipeline.workers import ort_graph
+    from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
 
     for files, options, words in told["ours"]:
         Path(files).mkdir(parents=True)

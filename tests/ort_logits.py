@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.workers import hermetic, ort_build
+from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
+from bakehouse.child import hermetic
 
 STEPS = 8
 

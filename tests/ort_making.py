@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import process
-from pipeline.backends import ort_genai, ort_words
-from pipeline.maker import Verification
-from pipeline.ort_options import OnnxRuntimeGenAI
-from pipeline.process import Children
-from pipeline.step import Step
-from pipeline.workers import ort_plan
+from bakehouse.backends.onnxruntime_genai import backend as ort_genai
+from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
 from tests.bench import ROOT
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})

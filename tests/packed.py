@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import files
-from pipeline.manifest import PackageManifest
-from pipeline.stages import package
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.stages import package
+from bakehouse.store import files
 from tests.test_card import manifest
 
 

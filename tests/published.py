@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipeline import files
-from pipeline.errors import Failure
-from pipeline.manifest import Agreement, PackageManifest, SourceRecord, StepRecord, Validation, Verdict
-from pipeline.plan import Build
-from pipeline.session import Session
-from pipeline.stages import publish
-from pipeline.stages.publish import Outcome
-from pipeline.store import Staging, Store
-from pipeline.workspace import open_workspace
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.package.manifest import PackageManifest, SourceRecord, Validation
+from bakehouse.plan.plan import Build
+from bakehouse.publish import upload as publish
+from bakehouse.publish.upload import Outcome
+from bakehouse.records import Agreement, StepRecord, Verdict
+from bakehouse.store import files
+from bakehouse.store.store import Staging, Store
 from tests.bench import Bench, recipe
 from tests.hub_write import OWNER
 

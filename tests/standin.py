@@ -18,9 +18,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.recipe import PyPI
-from pipeline.sources import gguf, pypi
-from pipeline.step import Step
+from bakehouse.recipe.recipe import PyPI
+from bakehouse.sources import gguf, pypi
+from bakehouse.steps.step import Step
 
 CACHE = Path(os.environ.get("BAKEHOUSE_TEST_CACHE", Path.home() / ".cache/bakehouse-tests"))
 FORMAT = 1  # raise it when this module comes to make other bytes
@@ -202,7 +202,7 @@ def _write_tiny(files: Path) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    from pipeline.workers import gguf_tokenizer
+    from bakehouse.sources.workers import gguf_tokenizer
 
     tokenizer = gguf_tokenizer.build(byte_level_metadata())
     torch.manual_seed(0)

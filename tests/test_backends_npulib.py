@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import npulib
-from pipeline.maker import Command
-from pipeline.npulib_options import NpuLibrary
-from pipeline.step import Step
-from pipeline.survey import Survey, Tensor
-from pipeline.workers import environment, npulib_checkpoint
+from bakehouse.backends.npu_library import backend as npulib
+from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
+from bakehouse.child import environment
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.steps.maker import Command
+from bakehouse.steps.step import Step
 from tests import worker
 from tests.bench import Bench, recipe
 from tests.npulib_making import build
@@ -62,7 +63,7 @@ def test_a_worker_in_the_environment_sees_its_packages_and_no_others(tmp_path: P
     (tmp_path / "only.py").write_text("")
     program = environment.argv(tmp_path, "events")
     code = program[program.index("-c") + 1].rpartition("runpy")[0]
-    look = "import importlib.util as u, pipeline.workers.events as e; print([bool(u.find_spec(n)) for n in ('only', 'torch', 'pydantic')])"
+    look = "import importlib.util as u, bakehouse.child.events as e; print([bool(u.find_spec(n)) for n in ('only', 'torch', 'pydantic')])"
     said = worker.run(Command((*program[: program.index("-c") + 1], code + look, str(tmp_path), "events")))
     assert said.text.strip() == "[True, False, False]"
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import BACKENDS, openvino, reference
-from pipeline.step import Step
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.table import BACKENDS
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import reference
 from tests.openvino_making import CHECKPOINT, Drawing, build, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
@@ -116,7 +118,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_compress_is_told_everything_on_its_command_line() -> None:
     step = steps(**INT4)["model"]
     command = openvino.command(step, {"export": Path("export")}, Path("out"))
-    assert command.argv[1:] == ("-m", "pipeline.workers.openvino_compress", "export", "out", json.dumps(step.options))
+    assert command.argv[1:] == ("-m", "bakehouse.backends.openvino.workers.compress", "export", "out", json.dumps(step.options))
     assert not command.needs_network
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import openvino, openvino_fit, openvino_types, reference
-from pipeline.survey import Survey, Tensor
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import model_types as openvino_types
+from bakehouse.backends.openvino import preflight as openvino_fit
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.tasks.text_generation import reference
 from tests.openvino_making import CHECKPOINT, build, steps
 
 

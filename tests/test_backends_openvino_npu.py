@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.backends import npu_compiler, openvino, openvino_npu
-from pipeline.backends.base import Estimate
-from pipeline.npu_options import suffix
-from pipeline.session import Room
-from pipeline.step import Step
-from pipeline.survey import Survey, Tensor
+from bakehouse.backends.base import Estimate
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino_npu import backend as openvino_npu
+from bakehouse.backends.openvino_npu import compiler as npu_compiler
+from bakehouse.backends.openvino_npu.options import suffix
+from bakehouse.executor.session import Room
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.steps.step import Step
 from tests import openvino_making
 from tests.bench import Bench, recipe
 from tests.npu_making import SHORT, build, steps

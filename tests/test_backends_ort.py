@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
-from pipeline import weight_names
-from pipeline.backends import BACKENDS, ort_fit, ort_genai, ort_rules, ort_words
-from pipeline.ort_folders import folder
-from pipeline.ort_options import OnnxRuntimeGenAI, normal
-from pipeline.survey import Survey, Tensor
-from pipeline.workers import ort_build, ort_tokenizer
+from bakehouse.backends.onnxruntime_genai import backend as ort_genai
+from bakehouse.backends.onnxruntime_genai import preflight as ort_fit
+from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.folders import folder
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI, normal
+from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
+from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
+from bakehouse.backends.table import BACKENDS
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.tasks.text_generation import weight_names
 from tests.ort_making import build, model_step
 
 INT4 = {"weights": "int4"}
@@ -169,7 +174,13 @@ def test_the_package_has_the_builders_files_in_that_folder(tmp_path: Path) -> No
 def test_a_model_is_run_where_it_lies_and_its_device_has_its_common_name() -> None:
     one = build("dml", weights="fp16")
     argv = ort_genai.generate(one, {}, Path("package"), Path("request"), Path("answers")).argv
-    assert argv[2:] == ("pipeline.workers.ort_generate", "package/directml/directml-fp16", "request", "answers", "DirectML")
+    assert argv[2:] == (
+        "bakehouse.backends.onnxruntime_genai.workers.generate",
+        "package/directml/directml-fp16",
+        "request",
+        "answers",
+        "DirectML",
+    )
     assert ort_genai.targets(one) == ("DirectML",)
 
 

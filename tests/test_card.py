@@ -11,24 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import card
-from pipeline.loader import load
-from pipeline.manifest import (
-    Agreement,
-    FileRecord,
-    InUse,
-    NumericCheck,
-    Package,
-    PackageManifest,
-    Ran,
-    SourceRecord,
-    StepRun,
-    Validation,
-    Verdict,
-)
-from pipeline.openvino_options import RuntimeOptions
-from pipeline.publishing import CardWords
-from pipeline.recipe import Golden, OpenVINO, resolve
+from bakehouse.backends.openvino.runtime_options import RuntimeOptions
+from bakehouse.package import card
+from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.recipe.loader import load
+from bakehouse.recipe.publish import CardWords
+from bakehouse.recipe.recipe import Golden, OpenVINO, resolve
+from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "card.golden.md"
@@ -69,7 +58,7 @@ def manifest(recipe: str = "phi3", name: str = "int4-openvino", /, *verdicts: Ve
                         argv=(
                             "python",
                             "-m",
-                            "pipeline.workers.openvino_compress",
+                            "bakehouse.backends.openvino.workers.compress",
                             "artifacts/store/export/x/files",
                             "OUT/files",
                             '{"ratio": 0.6}',

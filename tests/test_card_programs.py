@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import card
-from pipeline.manifest import PackageManifest
+from bakehouse.package import card
+from bakehouse.package.manifest import PackageManifest
 from tests import lanes
 from tests.bench import INT4, Bench, recipe
 from tests.hub_write import OWNER, Workshop

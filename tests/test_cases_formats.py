@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources import gguf
-from pipeline.step import Step
-from pipeline.workers import gguf_header
+from bakehouse.formats import gguf_header
+from bakehouse.sources import gguf
+from bakehouse.steps.step import Step
 from tests import cases, worker
 
 pytestmark = pytest.mark.model
@@ -27,7 +27,7 @@ def test_a_gguf_gives_the_weights_that_gguf_dequantizes(name: str) -> None:
     import torch
     from gguf import GGUFReader, quants
 
-    from pipeline.workers import gguf_checkpoint
+    from bakehouse.sources.workers import gguf_checkpoint
 
     assert list(gguf_header.faults(gguf_header.read(source(name)))) == []
     model = gguf_checkpoint.load(source(name))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import hard_texts, ort_tokenizer
+from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
+from bakehouse.tasks.text_generation.workers import hard_texts
 from tests import cases
 from tests.cases import sentencepiece
 from tests.test_cases_texts import GENAI
@@ -24,7 +25,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Any:
     known: dict[str, tuple[Any, Path, bool]] = {}
 
     def one(name: str) -> tuple[Any, Path, bool]:
-        from pipeline.workers import tokenizers_loading
+        from bakehouse.tasks.text_generation.workers import tokenizers_loading
 
         if name not in known:
             if name in cases.CASES:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import openvino, reference
-from pipeline.step import Step
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import reference
 from tests import cases, worker
 from tests.bench import Bench
 from tests.cases import texts
@@ -90,7 +91,7 @@ def test_a_tokenizer_has_the_ids_of_its_file(put: Any, corrected: bool, tmp_path
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    from pipeline.workers import hard_texts, tokenizers_loading
+    from bakehouse.tasks.text_generation.workers import hard_texts, tokenizers_loading
 
     put(tmp_path / "model")
     made = tokenizers_loading.load(tmp_path / "model")
@@ -103,7 +104,7 @@ def test_a_tokenizer_has_the_ids_of_its_file(put: Any, corrected: bool, tmp_path
 
 
 def test_a_token_that_no_file_names_is_not_invented(tmp_path: Path, offline: None) -> None:
-    from pipeline.workers import tokenizers_loading
+    from bakehouse.tasks.text_generation.workers import tokenizers_loading
 
     cases.copy("gen-absent", tmp_path / "model")
     edit_copy(tmp_path / "model" / "tokenizer_config.json", tokenizer_class="GemmaTokenizer")
@@ -120,7 +121,7 @@ def edit_copy(path: Path, **changes: Any) -> None:
 
 
 def test_a_chat_template_names_the_end_where_no_file_does(tmp_path: Path, offline: None) -> None:
-    from pipeline.workers import tokenizers_loading
+    from bakehouse.tasks.text_generation.workers import tokenizers_loading
 
     cases.copy("gen-absent", tmp_path / "model")
     edit_copy(tmp_path / "model" / "tokenizer_config.json", eos_token=None)
@@ -139,7 +140,10 @@ def test_every_template_is_rendered_alike_by_both_runtimes(name: str, tmp_path: 
     import onnxruntime_genai as og
     import openvino_genai
 
-    from pipeline.workers import chats, openvino_tokenizer, ort_stub, ort_tokenizer, tokenizers_loading
+    from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
+    from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
+    from bakehouse.backends.openvino.workers import tokenizer as openvino_tokenizer
+    from bakehouse.tasks.text_generation.workers import chats, tokenizers_loading
 
     tokenizer = tokenizers_loading.load(cases.folder(name))
     assert chats.turn_end(tokenizer) == 2
@@ -185,7 +189,7 @@ GENAI = {
 
 
 def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
-    from pipeline.workers import chats, tokenizers_loading
+    from bakehouse.tasks.text_generation.workers import chats, tokenizers_loading
 
     tokenizer = tokenizers_loading.load(cases.folder("tpl-strftime"))
     assert "Today Date: 26 Jul 2024<|im_end|>" in chats.reference_prompt(tokenizer, [{"role": "user", "content": "Hi"}])
@@ -245,6 +249,6 @@ def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path)
 
 
 def _fp16() -> Any:
-    from pipeline.recipe import OpenVINO
+    from bakehouse.recipe.recipe import OpenVINO
 
     return OpenVINO.model_validate(cases.BOTH["ov"])

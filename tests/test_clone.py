@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import clone, files
+from bakehouse.store import clone, files
 
 
 @pytest.mark.parametrize("can", [True, False], ids=["as here", "no reflinks"])

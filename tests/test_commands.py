@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from doit.cmdparse import CmdOption, CmdParse
 
-from pipeline import cli, commands, preflight, release_commands, selection, tasks
-from pipeline.errors import Failure
-from pipeline.loader import RecipeErrors
-from pipeline.plan import Plan
-from pipeline.session import Session
-from pipeline.workspace import Workspace, open_workspace
+from bakehouse.app import cli, commands, release_commands, selection, tasks
+from bakehouse.app.workspace import Workspace, open_workspace
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.plan.plan import Plan
+from bakehouse.recipe.loader import RecipeErrors
+from bakehouse.stages import preflight
 from tests import fakes
 from tests.bench import ROOT, Bench, recipe
 from tests.fakes import HUB

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import compare
-from pipeline.manifest import Agreement, Validation
+from bakehouse.package import compare
+from bakehouse.package.manifest import Validation
+from bakehouse.records import Agreement
 from tests.test_card import manifest, verdict
 
 

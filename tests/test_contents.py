@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contents import look
+from bakehouse.package.contents import look
 
 
 def _put(folder: Path, *names: str) -> Path:

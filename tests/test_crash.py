@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import process
-from pipeline.errors import Failure
-from pipeline.maker import Command
-from pipeline.process import Children
+from bakehouse.errors import Failure
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.steps.maker import Command
 
 ROOT = Path(__file__).resolve().parent.parent
-HOLD = "from pipeline.workers import events, leash\nleash.hold()\n"
+HOLD = "from bakehouse.child import events, leash\nleash.hold()\n"
 LOOK = "the log has the traceback: look there for the reason, or report it with the log"
 
 
@@ -112,7 +112,7 @@ def test_an_exception_of_any_kind_has_a_sentence_and_what_to_do(name: str, tmp_p
     assert found.remedy == remedy
 
 
-@pytest.mark.parametrize("hold", [HOLD, "from pipeline.workers import events\n"], ids=["held", "not yet held"])
+@pytest.mark.parametrize("hold", [HOLD, "from bakehouse.child import events\n"], ids=["held", "not yet held"])
 def test_a_traceback_of_hundreds_of_frames_is_one_sentence(hold: str, tmp_path: Path) -> None:
     found = fails(hold + "def deeper(n):\n    return deeper(n + 1)\ndeeper(0)", tmp_path)
     assert found.what == "the worker failed at its start: RecursionError: maximum recursion depth exceeded"
@@ -121,7 +121,8 @@ def test_a_traceback_of_hundreds_of_frames_is_one_sentence(hold: str, tmp_path: 
 
 def test_a_secret_in_an_exception_is_in_neither_the_failure_nor_the_traceback(tmp_path: Path) -> None:
     found = fails(
-        HOLD + "from pipeline.workers import discreet\ndiscreet.keep('hf_very_secret')\nraise ValueError('hf_very_secret')", tmp_path
+        HOLD + "from bakehouse.child import redact as discreet\ndiscreet.keep('hf_very_secret')\nraise ValueError('hf_very_secret')",
+        tmp_path,
     )
     assert found.what == "the worker failed at its start: ValueError: ***"
     assert "\nValueError: ***\n" in (tmp_path / "log.txt").read_text()
@@ -153,7 +154,7 @@ def test_an_exception_of_a_thread_does_not_fail_a_worker_that_went_on(tmp_path: 
     assert done.facts == {"done": 1}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "pipeline" / "workers").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline" / "bakehouse" / "workers").glob("*.py")), ids=lambda path: path.stem)
 def test_every_worker_reports_what_nothing_catches(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if "\ndef main() -> None:" in text:

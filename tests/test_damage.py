@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifest import StepRecord
+from bakehouse.records import StepRecord
 from tests import lanes
 from tests.bench import Bench, ran
 from tests.lanes import Lane

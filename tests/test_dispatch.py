@@ -6,12 +6,12 @@ import json
 import threading
 from pathlib import Path
 
-from pipeline.backends import openvino
-from pipeline.process import Progress
-from pipeline.session import Room, Session
-from pipeline.stages import dispatch
-from pipeline.step import Step
-from pipeline.store import Store
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.executor.process import Progress
+from bakehouse.executor.session import Room, Session
+from bakehouse.stages import dispatch
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
 from tests.fakes import put
 from tests.openvino_making import CHECKPOINT, steps
 from tests.test_backends_openvino_fit import PHI3

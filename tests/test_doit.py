@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifest import PROOFS
+from bakehouse.package.manifest import PROOFS
 from tests import lanes
 from tests.bench import GOLDEN, INT4, ROOT, Bench, ran, recipe
 

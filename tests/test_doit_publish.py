@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import receipts
-from pipeline.store import Store
+from bakehouse.publish import receipts
+from bakehouse.store.store import Store
 from tests import published
 from tests.bench import Bench, ran, recipe
 from tests.hub_write import WRITER, Workshop

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import files
+from bakehouse.store import files
 
 
 def _folder(root: Path) -> Path:

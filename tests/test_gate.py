@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, signing
-from pipeline.errors import Failure
-from pipeline.session import Session
-from pipeline.store import Store
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.package import signing
+from bakehouse.store import files
+from bakehouse.store.store import Store
 from tests import published
 from tests.bench import Bench, ran, recipe
 from tests.hub_write import OWNER, Workshop
@@ -112,8 +113,8 @@ def test_packages_from_elsewhere_are_released_under_the_same_rules(tmp_path: Pat
 
 def _list(folder: Path) -> None:
     """Write manifest and proofs anew, as one would who puts a file into a package."""
-    from pipeline.manifest import PROOFS, PackageManifest
-    from pipeline.stages import package
+    from bakehouse.package.manifest import PROOFS, PackageManifest
+    from bakehouse.stages import package
 
     told = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())
     for name in ("README.md", "bakehouse.json", *PROOFS):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import workspace
+from bakehouse.app import workspace
 from tests import fakes
 from tests.bench import Bench, ran, recipe
 from tests.test_backends_openvino_fit import survey

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.errors import Failure
-from pipeline.workspace import open_workspace
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
 from tests.bench import recipe
 
 SECRET = "hush-hush-0123456789"

@@ -75,7 +75,7 @@ FLOORS = (
 
 
 def _modules() -> list[Path]:
-    return sorted((ROOT / "pipeline").rglob("*.py"))
+    return sorted((ROOT / "pipeline" / "bakehouse").rglob("*.py"))
 
 
 def _imports(path: Path) -> set[str]:
@@ -95,7 +95,7 @@ def _floor(name: str) -> int:
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_go_down_only(path: Path) -> None:
-    place = path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+    place = path.relative_to(ROOT / "pipeline" / "bakehouse").parts[0].removesuffix(".py")
     if place == "__init__":
         return
     up = {name for name in _imports(path) if name.startswith("pipeline.") and _floor(name.split(".")[1]) < _floor(place)}
@@ -108,11 +108,11 @@ def test_imports_go_down_only(path: Path) -> None:
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_no_module_outside_the_backends_knows_a_single_one(path: Path) -> None:
-    single = {path.stem for path in (ROOT / "pipeline" / "backends").glob("*.py")} - {"__init__", "base", "reference"}
+    single = {path.stem for path in (ROOT / "pipeline" / "bakehouse" / "backends").glob("*.py")} - {"__init__", "base", "reference"}
     names = {
         f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline.backends")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bakehouse.backends")
         for alias in node.names
     }
     assert not {name for name in names if single & set(name.split("."))}

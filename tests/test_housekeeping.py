@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import housekeeping, reach, selection
-from pipeline.errors import Failure
-from pipeline.plan import Plan
-from pipeline.reach import Reach
-from pipeline.store import Store
+from bakehouse.app import maintenance as housekeeping
+from bakehouse.app import reach, selection
+from bakehouse.app.reach import Reach
+from bakehouse.errors import Failure
+from bakehouse.plan.plan import Plan
+from bakehouse.store.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
 from tests.packed import pack

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import files
-from pipeline.errors import Failure
-from pipeline.inspection import inspect
-from pipeline.stages.package import describe, recipe_text
+from bakehouse.errors import Failure
+from bakehouse.package.inspect import inspect
+from bakehouse.stages.package import describe, recipe_text
+from bakehouse.store import files
 from tests.bench import ROOT
 from tests.packed import pack
 from tests.test_card import manifest

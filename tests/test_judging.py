@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.recipe import Golden, _normal_golden
-from pipeline.stages.judging import Answer, judge, loop, unmatched
+from bakehouse.recipe.recipe import Golden, _normal_golden
+from bakehouse.tasks.text_generation.scoring import Answer, judge, loop, unmatched
 
 PARIS = Answer((5, 6, 7, 2), "The capital of France is Paris.", ended=True)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import selection
-from pipeline.errors import Failure
-from pipeline.plan import Plan
-from pipeline.tasks import Kitchen
-from pipeline.workspace import Workspace
+from bakehouse.app import selection
+from bakehouse.app.tasks import Kitchen
+from bakehouse.app.workspace import Workspace
+from bakehouse.errors import Failure
+from bakehouse.plan.plan import Plan
 from tests import fakes
 from tests.bench import INT4, recipe
 from tests.test_backends_openvino_fit import survey

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pipeline import document, fields, syntax
-from pipeline.errors import Failure
-from pipeline.loader import RecipeErrors, load, load_all
-from pipeline.recipe import Recipe
+from bakehouse.errors import Failure
+from bakehouse.recipe import fields
+from bakehouse.recipe import yaml_errors as syntax
+from bakehouse.recipe import yaml_tree as document
+from bakehouse.recipe.loader import RecipeErrors, load, load_all
+from bakehouse.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 CASES = Path(__file__).parent / "recipe_errors.txt"
@@ -117,7 +119,9 @@ OTHERWISE |= {"a control character cannot stand here", "this is nested more than
 def test_every_refusal_in_the_source_has_an_input_that_provokes_it(module: str) -> None:
     text = CASES.read_text(encoding="utf-8")
     calls = [
-        node for node in ast.walk(ast.parse((ROOT / f"pipeline/{module}.py").read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        node
+        for node in ast.walk(ast.parse((ROOT / f"pipeline/bakehouse/{module}.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
     ]
     names = ("refusal", "Problem", "refuse", "Fault")
     refusals = [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", "")) in names]

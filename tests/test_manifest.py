@@ -7,7 +7,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from pipeline.manifest import FileRecord, PackageManifest
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.records import FileRecord
 from tests.test_card import manifest, verdict
 
 

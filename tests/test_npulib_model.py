@@ -13,12 +13,13 @@ from statistics import mean
 
 import pytest
 
-from pipeline import compare
-from pipeline.backends import npulib, npulib_pickle
-from pipeline.manifest import StepRecord
-from pipeline.npulib_options import NpuLibrary
-from pipeline.step import Step
-from pipeline.workers import npulib_setup, safetensors_files
+from bakehouse.backends.npu_library import backend as npulib
+from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.workers import setup as npulib_setup
+from bakehouse.formats import npulib_pickle, safetensors_files
+from bakehouse.package import compare
+from bakehouse.records import StepRecord
+from bakehouse.steps.step import Step
 from tests import npulib_making as making
 from tests.bench import Bench, ran, recipe
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import npulib_pickle
-from pipeline.backends.npulib_pickle import Foreign
+from bakehouse.formats import npulib_pickle
+from bakehouse.formats.npulib_pickle import Foreign
 
 
 class _Calls:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import BACKENDS, numeric
-from pipeline.workers.logits_compare import Group, compare, ends
+from bakehouse.backends.table import BACKENDS
+from bakehouse.tasks.text_generation import numeric_check as numeric
+from bakehouse.tasks.text_generation.workers.logits_compare import Group, compare, ends
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned
 

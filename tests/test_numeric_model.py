@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import numeric
+from bakehouse.tasks.text_generation import numeric_check as numeric
 from tests import cases
 from tests.bench import ROOT
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import inspection, main, manifest, overview, rebuild, release
-from pipeline.manifest import MANIFEST, OLD_MANIFEST
-from pipeline.store import Store
+from bakehouse.app import main, overview
+from bakehouse.package import inspect as inspection
+from bakehouse.package import manifest
+from bakehouse.package.manifest import MANIFEST, OLD_MANIFEST
+from bakehouse.release import rebuild, release
+from bakehouse.store.store import Store
 from tests.packed import pack
 
 OLD = Path(__file__).parent / "data" / "package-v1"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.quantization import CalibrationFile
-from pipeline.sources import calibration, local
+from bakehouse.backends.openvino.options import CalibrationFile
+from bakehouse.sources import calibration, local
 from tests import worker
 from tests.openvino_making import Made, make, sha256, steps
 

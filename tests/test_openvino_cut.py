@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import openvino_cut
-from pipeline.workers.openvino_logits import ACCURATE, MODEL, Runner
+from bakehouse.backends.openvino.workers import cut as openvino_cut
+from bakehouse.backends.openvino.workers.logits import ACCURATE, MODEL, Runner
 
 pytestmark = pytest.mark.model
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import openvino, reference
-from pipeline.process import Children, run
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.executor.process import Children, run
+from bakehouse.tasks.text_generation import reference
 from tests.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.standin import QUESTION
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.maker import worker
+from bakehouse.steps.maker import worker
 from tests import cases
 from tests.ort_logits import tokens
 from tests.worker import run
@@ -19,7 +19,7 @@ def exported(checkpoint: Path, files: Path) -> Any:
     """The compiled graph, in float32."""
     import openvino
 
-    said = run(worker("openvino_export", str(checkpoint), str(files), '{"remote_code": false}'))
+    said = run(worker("backends.openvino.workers.export", str(checkpoint), str(files), '{"remote_code": false}'))
     assert said.code == 0
     told = {"EXECUTION_MODE_HINT": "ACCURACY", "INFERENCE_PRECISION_HINT": "f32"}
     return openvino.Core().compile_model(files / "openvino_model.xml", "CPU", told)

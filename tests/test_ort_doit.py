@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.loader import load
+from bakehouse.recipe.loader import load
 from tests.bench import INT4, Bench, ran, recipe
 from tests.standin import QUESTION
 

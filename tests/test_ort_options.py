@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import ort_rules
-from pipeline.ort_options import PRECISIONS, MatMulNBits, MixedPrecision, OnnxRuntimeGenAI, OrtFloat, OrtInt4, OrtInt8
+from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.backends.onnxruntime_genai.options import (
+    PRECISIONS,
+    MatMulNBits,
+    MixedPrecision,
+    OnnxRuntimeGenAI,
+    OrtFloat,
+    OrtInt4,
+    OrtInt8,
+)
 from tests.ort_making import batch, build, make, model_step, sha256
 
 pytestmark = pytest.mark.model

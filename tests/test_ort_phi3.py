@@ -101,7 +101,7 @@ def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
     (tmp_path / "tokenizer.json").unlink()
     shutil.copyfile(phi3_checkpoint / "tokenizer.json", tmp_path / "tokenizer.json")
     program = (
-        "import json, sys; from pathlib import Path; from pipeline.workers import ort_tokenizer as t, tokenizers_loading; "
+        "import json, sys; from pathlib import Path; from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer as t, tokenizers_loading; "
         "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False)['differences']); "
         "print(json.dumps([differ(), t.mend(b), differ()]))"
     )
@@ -123,7 +123,7 @@ def test_what_the_builder_leaves_out_of_the_generation_config_is_mended(one_end_
 def test_bfloat16_is_refused_on_the_cpu_in_words(tiny_checkpoint: Path, tmp_path: Path) -> None:
     one = build("cuda", weights="bf16")
     files = make(one, tmp_path / "made", tiny_checkpoint).files
-    from pipeline.backends import ort_genai
+    from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 
     for path, file in ort_genai.layout(one, {"model": files}).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

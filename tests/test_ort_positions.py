@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import ort_words
-from pipeline.ort_options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from tests import cases
 from tests.bench import ROOT
 from tests.ort_making import build, model_step

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Failure
-from pipeline.sources import local
+from bakehouse.errors import Failure
+from bakehouse.sources import local
 
 ADAPTER = json.dumps({"peft_type": "LORA", "base_model_name_or_path": "meta-llama/Llama-3.2-1B"})
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import overview, selection
-from pipeline.npu_options import OpenVINONpu
-from pipeline.npulib_options import NpuLibrary
-from pipeline.plan import Build, Plan
-from pipeline.session import Session
-from pipeline.step import Step
-from pipeline.store import Store
+from bakehouse.app import overview, selection
+from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.executor.session import Session
+from bakehouse.plan.plan import Build, Plan
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
 from tests.test_backends_openvino_fit import survey

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import pickles
+from bakehouse.formats import pickles
 
 
 def _archive(name: str) -> bytes:

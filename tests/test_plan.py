@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import selection
-from pipeline.errors import Failure
+from bakehouse.app import selection
+from bakehouse.errors import Failure
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import ort_plan, positions
+from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.tasks.text_generation.workers import positions
 from tests.ort_making import build, model_step
 
 CPU = model_step(build(weights="fp32")).options

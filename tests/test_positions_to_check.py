@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import layer_prefix, safetensors_files
-from pipeline.workers.positions_to_check import BUDGET, FIRST_FACTOR, boundaries, check, context, cost, inputs
+from bakehouse.formats import safetensors_files
+from bakehouse.tasks.text_generation.workers import layer_prefix
+from bakehouse.tasks.text_generation.workers.positions_to_check import BUDGET, FIRST_FACTOR, boundaries, check, context, cost, inputs
 
 PHI3 = {
     "num_hidden_layers": 32, "hidden_size": 3072, "num_attention_heads": 32, "vocab_size": 32064,

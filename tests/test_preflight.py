@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import clone, preflight
-from pipeline.errors import Failure
-from pipeline.plan import Build
-from pipeline.preflight import Forecast
-from pipeline.session import Session
-from pipeline.stages import dispatch
-from pipeline.store import Store
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.plan.plan import Build
+from bakehouse.stages import dispatch, preflight
+from bakehouse.stages.preflight import Forecast
+from bakehouse.store import clone
+from bakehouse.store.store import Store
 from tests.bench import INT4, recipe
 from tests.fakes import HUB, planned, put
 from tests.test_backends_openvino_fit import survey

@@ -12,8 +12,9 @@ import pytest
 from rich.console import Group
 from rich.table import Table
 
-from pipeline.process import Progress
-from pipeline.progress import Reporter, clock_text, count_text, size_text
+from bakehouse.app.progress import Reporter
+from bakehouse.executor.process import Progress
+from bakehouse.text import clock_text, count_text, size_text
 
 
 class Terminal(io.StringIO):

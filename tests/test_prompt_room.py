@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import preflight, prompt_room
-from pipeline.backends import BACKENDS
-from pipeline.backends.base import Room
-from pipeline.errors import Failure
-from pipeline.recipe import Golden, OpenVINO
-from pipeline.session import Session
-from pipeline.store import Store
+from bakehouse.backends.base import Room
+from bakehouse.backends.table import BACKENDS
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.recipe.recipe import Golden, OpenVINO
+from bakehouse.stages import preflight, prompt_room
+from bakehouse.store.store import Store
 from tests import cases, ort_making
 from tests.bench import Bench
 from tests.fakes import planned

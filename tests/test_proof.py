@@ -17,10 +17,14 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from pipeline import files, proof, provenance, version, wheels
-from pipeline.errors import Failure
-from pipeline.manifest import PROOFS, Builder, Package, PackageManifest, StepRun, Wheel
-from pipeline.session import builder
+from bakehouse.errors import Failure
+from bakehouse.executor import version
+from bakehouse.executor.session import builder
+from bakehouse.package import proofs as proof
+from bakehouse.package import provenance, wheels
+from bakehouse.package.manifest import PROOFS, PackageManifest, StepRun
+from bakehouse.records import Builder, Package, Wheel
+from bakehouse.store import files
 from tests.test_card import manifest
 
 

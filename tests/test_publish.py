@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import publication, receipts
-from pipeline.errors import Failure
-from pipeline.manifest import MANIFEST, MANIFESTS, OLD_MANIFEST
-from pipeline.store import Store
+from bakehouse.errors import Failure
+from bakehouse.package.manifest import MANIFEST, MANIFESTS, OLD_MANIFEST
+from bakehouse.publish import receipts
+from bakehouse.publish import report as publication
+from bakehouse.store.store import Store
 from tests import published
 from tests.bench import Bench
 from tests.hub_write import READER, Workshop

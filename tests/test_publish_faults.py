@@ -17,10 +17,10 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import hf_raise_for_status
 
-from pipeline import receipts
-from pipeline.errors import Failure
-from pipeline.store import Store
-from pipeline.workers import hub_publish, hub_remote, hub_upload, publish_errors, publish_plan
+from bakehouse.errors import Failure
+from bakehouse.publish import receipts
+from bakehouse.publish.workers import hub_publish, hub_remote, hub_upload, publish_errors, publish_plan
+from bakehouse.store.store import Store
 from tests import published
 from tests.bench import Bench, wait_for
 from tests.hub_write import WRITER, Workshop, fault

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import housekeeping, reach
-from pipeline.errors import Failure
-from pipeline.store import Store
+from bakehouse.app import maintenance as housekeeping
+from bakehouse.app import reach
+from bakehouse.errors import Failure
+from bakehouse.store.store import Store
 from tests import published
 from tests.bench import INT4, ROOT, Bench, recipe
 from tests.fakes import HUB, planned

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline import archive, files
+from bakehouse.release import archive
+from bakehouse.store import files
 from tests.bench import ROOT, Bench
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import loader
+from bakehouse.recipe import loader
 from tests import hub as hubs
 from tests import standin
 from tests.bench import ROOT, Bench, ran

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline import spdx
-from pipeline.loader import load, load_all
-from pipeline.publishing import CardWords, Destination, destination
-from pipeline.quantization import FourBit, Int4, Quantization, normal
-from pipeline.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
-from pipeline.stages.package import recipe_text
+from bakehouse.backends.openvino.options import FourBit, Int4, Quantization, normal
+from bakehouse.recipe import spdx
+from bakehouse.recipe.loader import load, load_all
+from bakehouse.recipe.publish import CardWords, Destination, destination
+from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
+from bakehouse.stages.package import recipe_text
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 QUANTIZATION: TypeAdapter[Quantization] = TypeAdapter(Quantization)

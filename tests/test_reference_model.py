@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import reference_model, transformers_generate
+from bakehouse.tasks.text_generation.workers import reference_model, transformers_generate
 from tests import cases
 from tests.ort_logits import tokens
 

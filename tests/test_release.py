@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, proof, rebuild, release, release_commands
-from pipeline.errors import Failure
-from pipeline.manifest import Agreement, PackageManifest
-from pipeline.process import Children
-from pipeline.store import Store
+from bakehouse.app import release_commands
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Children
+from bakehouse.package import proofs as proof
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.records import Agreement
+from bakehouse.release import rebuild, release
+from bakehouse.store import files
+from bakehouse.store.store import Store
 from tests.bench import ROOT
 from tests.packed import pack
 from tests.test_card import manifest, verdict
@@ -65,7 +69,7 @@ def _bakehouse(folder: Path) -> Path:
         return Path(sys.executable).parent
     script = folder / "bin" / "bakehouse"
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipeline.main "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bakehouse.app.main "$@"\n')
     script.chmod(0o755)
     return script.parent
 

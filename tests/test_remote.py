@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Failure
-from pipeline.maker import Command
-from pipeline.process import Children
-from pipeline.remote import Remote
-from pipeline.session import Session
-from pipeline.stages import convert
-from pipeline.step import Step
-from pipeline.store import Store
-from pipeline.workspace import open_workspace
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Children
+from bakehouse.executor.session import Session
+from bakehouse.executor.shared_store import Remote
+from bakehouse.stages import convert
+from bakehouse.steps.maker import Command
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
 from tests import published, s3, worker
 from tests.bench import Bench, ran, recipe
 from tests.fakes import FakeMaker, put, step
@@ -271,7 +271,7 @@ def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_wo
 
 
 def _explained(error: str) -> worker.Said:
-    program = f"from pipeline.workers import remote_errors\nwith remote_errors.explained(): raise {error}"
+    program = f"from bakehouse.executor.workers import remote_errors\nwith remote_errors.explained(): raise {error}"
     return worker.run(Command((sys.executable, "-c", program)))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import fields, schema
-from pipeline.document import read
-from pipeline.loader import load_all
+from bakehouse.recipe import fields, schema
+from bakehouse.recipe.loader import load_all
+from bakehouse.recipe.yaml_tree import read
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SILENT = {"$schema", "$defs", "description", "default", "discriminator"}

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pipeline import signing
-from pipeline.errors import Failure
-from pipeline.maker import Verification
-from pipeline.session import Session
-from pipeline.stages import making
-from pipeline.stages.making import Made
-from pipeline.step import Step
-from pipeline.store import Store
+from bakehouse.errors import Failure
+from bakehouse.executor import making
+from bakehouse.executor.making import Made
+from bakehouse.executor.session import Session
+from bakehouse.package import signing
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
 from tests.bench import ROOT
 from tests.packed import pack
 from tests.test_card import manifest

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Failure
-from pipeline.quantization import CalibrationFile, CalibrationHub
-from pipeline.sources import calibration, local
-from pipeline.step import Step
+from bakehouse.backends.openvino.options import CalibrationFile, CalibrationHub
+from bakehouse.errors import Failure
+from bakehouse.sources import calibration, local
+from bakehouse.steps.step import Step
 from tests import worker
 from tests.hub import Hub
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.maker import Command
-from pipeline.recipe import HuggingFace
-from pipeline.sources import huggingface
-from pipeline.step import Step
-from pipeline.survey import Survey
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe.recipe import HuggingFace
+from bakehouse.sources import huggingface
+from bakehouse.steps.maker import Command
+from bakehouse.steps.step import Step
 from tests import worker
 from tests.hub import Fault, Hub
 

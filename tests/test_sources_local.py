@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import sources, survey
-from pipeline.errors import Failure
-from pipeline.loader import RecipeErrors
-from pipeline.recipe import Local
-from pipeline.sources import local
-from pipeline.workers import model_type
+from bakehouse import sources
+from bakehouse.errors import Failure
+from bakehouse.formats import checkpoint as survey
+from bakehouse.recipe.loader import RecipeErrors
+from bakehouse.recipe.recipe import Local
+from bakehouse.sources import local
+from bakehouse.sources.workers import model_type
 from tests import worker
 from tests.bench import recipe
 from tests.fakes import planned

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.maker import Command
-from pipeline.recipe import PyPI
-from pipeline.sources import pypi
+from bakehouse.recipe.recipe import PyPI
+from bakehouse.sources import pypi
+from bakehouse.steps.maker import Command
 from tests import worker
 
 MODEL = b"GGUF" + bytes(range(256)) * 100

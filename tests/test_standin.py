@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import safetensors_files
+from bakehouse.formats import safetensors_files
 from tests import standin
 
 

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import clone, files
-from pipeline.errors import Failure
-from pipeline.manifest import MANIFEST
-from pipeline.process import Progress
-from pipeline.session import Session
-from pipeline.stages import convert
-from pipeline.step import Step
-from pipeline.store import Store
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Progress
+from bakehouse.executor.session import Session
+from bakehouse.package.manifest import MANIFEST
+from bakehouse.stages import convert
+from bakehouse.steps.step import Step
+from bakehouse.store import clone, files
+from bakehouse.store.store import Store
 from tests import small_disk
 from tests.bench import Bench
 from tests.fakes import WRITES_A_FILE, FakeMaker, step
@@ -149,8 +149,8 @@ def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on
         one = step(kind)
         slow = "(files / 'part').write_text('x'); (files / 'part').chmod(0o444); (Path('started')).touch(); time.sleep(600)"
         run = (
-            "from pathlib import Path; from pipeline.session import Session; from pipeline.store import Store; "
-            "from pipeline.stages import convert; from tests.fakes import FakeMaker, step; "
+            "from pathlib import Path; from bakehouse.executor.session import Session; from bakehouse.store.store import Store; "
+            "from bakehouse.stages import convert; from tests.fakes import FakeMaker, step; "
             f"convert.run(step({kind!r}), FakeMaker({slow!r}), Session(Store(Path({str(session.store.root)!r}))))"
         )
         process = subprocess.Popen([sys.executable, "-c", run], cwd=Path(__file__).parent.parent)
@@ -232,7 +232,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
 def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and_leaves_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     program = (
-        "import sys; from pathlib import Path; from pipeline.errors import Failure; from pipeline.store import Store\n"
+        "import sys; from pathlib import Path; from bakehouse.errors import Failure; from bakehouse.store.store import Store\n"
         "from tests.fakes import put, step\n"
         "one, store = step('package'), Store(Path(sys.argv[1]))\n"
         "put(one, store, model_bin='x' * 600_000)\n"

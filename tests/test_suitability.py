@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import suitability, weight_names
-from pipeline.survey import Survey, Tensor
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.tasks.text_generation import suitability, weight_names
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "vocab_size": 1000}
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Failure
-from pipeline.gate import shortcomings
-from pipeline.manifest import InUse, Verdict
-from pipeline.session import Session
-from pipeline.stages.making import Made, make
-from pipeline.stages.validate import verification
-from pipeline.step import Step
-from pipeline.store import Store
-from pipeline.workers.openvino_generate import REMEDY
+from bakehouse.backends.openvino.workers.generate import REMEDY
+from bakehouse.errors import Failure
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session
+from bakehouse.package.release_policy import shortcomings
+from bakehouse.records import InUse, Verdict
+from bakehouse.stages.validate import verification
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
 from tests.test_card import manifest, verdict
 
 GOOD = verdict()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import main, verify_package
-from pipeline.errors import Failure
+from bakehouse.app import main, verify_package
+from bakehouse.errors import Failure
 from tests.bench import ROOT
 from tests.packed import pack
 
@@ -125,7 +125,7 @@ def test_doit_takes_options_wherever_they_stand_and_ignores_none(words: list[str
 
 def test_checking_takes_no_more_than_the_packages_that_the_release_notes_name(package: Path) -> None:
     program = (
-        "import sys; before = {*sys.modules}; from pipeline import main; code = main.main(sys.argv[1:])\n"
+        "import sys; before = {*sys.modules}; from bakehouse.app import main; code = main.main(sys.argv[1:])\n"
         "print(*sorted({name.split('.')[0] for name in {*sys.modules} - before}))"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

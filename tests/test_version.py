@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import version
+from bakehouse.executor import version
 
 
 def _git(folder: Path, *words: str) -> str:

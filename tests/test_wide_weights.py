@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.backends import openvino, openvino_fit
-from pipeline.backends.openvino_ir import Model, Weight
-from pipeline.survey import Survey, Tensor
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import preflight as openvino_fit
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.formats.openvino_ir import Model, Weight
 from tests.openvino_making import steps
 
 
@@ -43,7 +44,7 @@ def test_a_wider_weight_with_other_values_is_a_fault(tmp_path: Path) -> None:
     [("bfloat16", [1.0, -0.0, 1.0078125, 3e38, np.inf], 1.00390625), ("float16", [1.0, -0.0, 1.0009765625, 65504.0], 70000.0)],
 )
 def test_a_number_that_16_bits_cannot_hold_is_seen(precision: str, kept: list[float], changed: float) -> None:
-    from pipeline.workers import openvino_exact
+    from bakehouse.backends.openvino.workers import exact as openvino_exact
 
     numbers = np.array(kept, np.float32)
     numbers[3] = np.float32(numbers[3]) if precision == "float16" else (np.array([numbers[3]], "f").view("u4") & 0xFFFF0000).view("f")[0]

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from pipeline import files, line_ends, preflight
-from pipeline.diagnostics import Diagnostic, Span
-from pipeline.maker import Command
-from pipeline.process import Children, Finished, as_typed, run
-from pipeline.stages.making import portable
-from pipeline.workers import kernel32, ort_build
+from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
+from bakehouse.child import kernel32
+from bakehouse.executor.making import portable
+from bakehouse.executor.process import Children, Finished, as_typed, run
+from bakehouse.recipe.locations import Diagnostic, Span
+from bakehouse.stages import line_ends, preflight
+from bakehouse.steps.maker import Command
+from bakehouse.store import files
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +32,7 @@ def _run(program: str, folder: Path) -> Finished:
 
 
 def test_a_child_is_given_no_standard_input_to_wait_for(tmp_path: Path) -> None:
-    program = "import sys\nfrom pipeline.workers import events\nevents.result(read=sys.stdin.read())"
+    program = "import sys\nfrom bakehouse.child import events\nevents.result(read=sys.stdin.read())"
     assert _run(program, tmp_path).facts == {"read": ""}
 
 
@@ -38,7 +40,7 @@ def test_a_child_is_given_no_standard_input_to_wait_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_held_worker_reads_no_standard_input(tmp_path: Path, platform: str) -> None:
     program = (
-        "import os, threading, time\nreading, writing = os.pipe()\nos.dup2(reading, 0)\nfrom pipeline.workers import events, leash\n"
+        "import os, threading, time\nreading, writing = os.pipe()\nos.dup2(reading, 0)\nfrom bakehouse.child import events, leash\n"
         f"leash.hold({platform!r})\nos.write(writing, b'kept')\ntime.sleep(0.2)\nevents.result(left=os.read(0, 99).decode())"
     )
     assert _run(program, tmp_path).facts == {"left": "kept"}
@@ -46,7 +48,7 @@ def test_a_held_worker_reads_no_standard_input(tmp_path: Path, platform: str) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the id of a parent stays as it was there")
 def test_a_worker_that_only_looks_who_its_parent_is_ends_with_it(tmp_path: Path) -> None:
-    worker = "from pipeline.workers import leash; import os, time; leash.hold('darwin'); print(os.getpid(), flush=True); time.sleep(600)"
+    worker = "from bakehouse.child import leash; import os, time; leash.hold('darwin'); print(os.getpid(), flush=True); time.sleep(600)"
     parent = (
         "import os, subprocess, sys\nenviron = {**os.environ, 'BAKEHOUSE_PARENT': str(os.getpid())}\n"
         f"subprocess.Popen([sys.executable, '-c', {worker!r}], env=environ).wait()"
@@ -59,12 +61,12 @@ def test_a_worker_that_only_looks_who_its_parent_is_ends_with_it(tmp_path: Path)
 
 
 def test_a_held_worker_reports_its_peak_memory_at_its_end(tmp_path: Path) -> None:
-    _run("from pipeline.workers import leash\nleash.hold()", tmp_path)
+    _run("from bakehouse.child import leash\nleash.hold()", tmp_path)
     assert '"facts": {"peak_memory_bytes": ' in (tmp_path / "log.txt").read_text()
 
 
 def test_the_reported_peak_does_not_stay_among_the_facts(tmp_path: Path) -> None:
-    done = _run("from pipeline.workers import events, leash\nleash.hold()\nevents.result(a=1)", tmp_path)
+    done = _run("from bakehouse.child import events, leash\nleash.hold()\nevents.result(a=1)", tmp_path)
     assert done.facts == {"a": 1}
     assert done.peak_memory_bytes > 1_000_000
 
@@ -130,7 +132,9 @@ def test_on_other_systems_a_carriage_return_is_content(tmp_path: Path) -> None:
     assert (made / "chat_template.jinja").read_bytes() == WRITTEN
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "pipeline").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "pipeline" / "bakehouse").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_every_text_is_written_with_line_feeds(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     writing = [call for call in calls if _writes_text(call)]

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from pipeline.maker import Command
-from pipeline.workers import credentials, discreet
+from bakehouse.child import credentials
+from bakehouse.child import redact as discreet
+from bakehouse.steps.maker import Command
 from tests import worker
 
-INSTALL = "from pipeline.workers import crash, discreet, events; crash.install(); discreet.install(events.progress)\n"
+INSTALL = "from bakehouse.child import crash, redact as discreet, events; crash.install(); discreet.install(events.progress)\n"
 
 
 def _run(program: str, **env: str) -> worker.Said:

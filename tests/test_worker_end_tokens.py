@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import end_tokens, hard_texts
+from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
 
 TOKENIZER = {"added_tokens": [{"id": 7, "content": "<end>"}], "model": {"vocab": {"a": 0, "</s>": 3}}}
 

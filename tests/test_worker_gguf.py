@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources import gguf, pypi
-from pipeline.step import Step
+from bakehouse.sources import gguf, pypi
+from bakehouse.steps.step import Step
 from tests import gguf_files, standin, worker
 
 DOWNLOAD = Step(kind="download", maker="local", label="tiny", options={"fingerprint": "0" * 64, "gguf": "model.gguf"})
@@ -104,7 +104,7 @@ def ids(tokenizer: Any) -> list[list[int]]:
 
 
 def built(**changes: Any) -> Any:
-    from pipeline.workers import gguf_tokenizer
+    from bakehouse.sources.workers import gguf_tokenizer
 
     return gguf_tokenizer.build(metadata(**changes))
 
@@ -170,7 +170,7 @@ def test_every_text_comes_back_as_it_was(pre: str) -> None:
 def test_llama_bpe_begins_with_bos_unless_told_otherwise() -> None:
     known = metadata(ggml__pre="llama-bpe")
     del known["tokenizer.ggml.add_bos_token"]
-    from pipeline.workers import gguf_tokenizer
+    from bakehouse.sources.workers import gguf_tokenizer
 
     assert gguf_tokenizer.build(known).encode("a")[0] == 1
     assert built(ggml__pre="llama-bpe", ggml__add_bos_token=False).encode("a")[0] != 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.workers import gguf_header
+from bakehouse.formats import gguf_header
 
 PLAIN: dict[str, Any] = {
     "general.architecture": "llama",

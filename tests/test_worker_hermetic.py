@@ -31,12 +31,12 @@ def said(seal: str, home: Path) -> str:
 
 def test_the_converters_would_call_home_and_a_sealed_worker_does_not(tmp_path: Path) -> None:
     assert said("", tmp_path / "open") == "telemetry False"
-    assert said("from pipeline.workers import hermetic; hermetic.seal()", tmp_path / "sealed") == "no telemetry True"
+    assert said("from bakehouse.child import hermetic; hermetic.seal()", tmp_path / "sealed") == "no telemetry True"
     assert not list((tmp_path / "sealed").iterdir())
 
 
 def test_what_is_left_out_is_not_there_for_libraries_that_ask() -> None:
     asked = "from importlib.util import find_spec; print(find_spec('sklearn'))"
-    program = f"from pipeline.workers import hermetic; hermetic.leave_out('sklearn'); {asked}"
+    program = f"from bakehouse.child import hermetic; hermetic.leave_out('sklearn'); {asked}"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import ort_rules
-from pipeline.workers import events, loading, safetensors_files
+from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.child import events
+from bakehouse.formats import safetensors_files
+from bakehouse.tasks.text_generation.workers import loading
 from tests import cases
 
 WHOLE: dict[str, Any] = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set(), "error_msgs": []}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.workers import npu_generate
+from bakehouse.backends.openvino_npu.workers import generate as npu_generate
 
 
 class Core:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.workers import npulib_setup
+from bakehouse.backends.npu_library.workers import setup as npulib_setup
 
 
 def wheel(folder: Path) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.backends import ort_genai
-from pipeline.workers import ort_generate
+from bakehouse.backends.onnxruntime_genai import backend as ort_genai
+from bakehouse.backends.onnxruntime_genai.workers import generate as ort_generate
 from tests.ort_making import build
 from tests.worker import ROOT, Said, run
 

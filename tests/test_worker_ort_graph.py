@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pipeline.workers import ort_graph
+from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
 
 
 def dequantized(path: Path, kind: int, zero_points: bool) -> None:

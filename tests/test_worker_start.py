@@ -9,7 +9,7 @@ import sys
 
 PROGRAM = """
 import json, os, sys
-from pipeline.workers import start
+from bakehouse.child import start
 given = start.parser("what it does", "model", "files").parse_args()
 with start.own_modules():
     inside = os.path.isdir(os.environ["HF_MODULES_CACHE"])

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.maker import Command
-from pipeline.workers.events import MARK
+from bakehouse.child.events import MARK
+from bakehouse.steps.maker import Command
 
 ROOT = Path(__file__).resolve().parent.parent
 

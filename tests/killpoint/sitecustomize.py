@@ -20,7 +20,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 if _TEXT and "doit" in sys.orig_argv:
     sys.addaudithook(_hook)
-if any(word.startswith("pipeline.workers.") for word in sys.orig_argv):
+if any(".workers." in word and word.startswith("bakehouse.") for word in sys.orig_argv):
     if _EVENT == "parent":
         os.kill(os.getppid(), signal.SIGKILL)
     elif _EVENT == "child":

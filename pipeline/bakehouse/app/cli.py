@@ -1,0 +1,95 @@
+"""What all our doit commands share: options wherever they stand, failures in a sentence, one interrupt, what a narrow console shows."""
+
+from __future__ import annotations
+
+import getopt
+import io
+import signal
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from doit.cmd_base import Command
+from doit.cmdparse import CmdParse
+
+from bakehouse.app.tasks import Kitchen
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
+
+
+def open_kitchen() -> Kitchen:
+    """The kitchen that dodo.py serves from.
+
+    Raises:
+        Failure: the recipes cannot be read.
+    """
+    escape_what_cannot_be_shown()
+    return Kitchen(open_workspace(), sys.stdout)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Have a character that the encoding of our output lacks written as an escape: redirected on Windows, that knows few."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def options_first(parser: CmdParse, words: list[str]) -> list[str]:
+    """The words of a command line with its options before its names, which is where doit looks for them."""
+    try:
+        options, names = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
+    except getopt.GetoptError:  # doit's own parser says it
+        return words
+    valued = {f"--{name[:-1]}" for name in parser.get_long() if name.endswith("=")}
+    valued |= {f"-{letter}" for letter, colon in pairwise(f"{parser.get_short()} ") if colon == ":"}
+    return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
+
+
+class Options:
+    """Options of a command count wherever they stand: doit alone would take those after a name for names."""
+
+    cmdparser: Any
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Carry out the command that these words ask for."""
+        return int(super().parse_execute(options_first(self.cmdparser, in_args)))  # type: ignore[misc]
+
+
+def told(work: Callable[[], int], *, failed: int) -> int:
+    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; either is told in a sentence, without a traceback."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as behind nohup, or in a script's background
+            signal.signal(number, _interrupt)
+    try:
+        return work()
+    except Failure as failure:
+        print(f"ERROR: {failure}", file=sys.stderr)
+        return failed
+    except KeyboardInterrupt:
+        print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
+        return 130
+
+
+def _interrupt(number: int, frame: object) -> None:
+    # Once is enough: what follows only ends the children, and must not be broken off itself.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+class Ours(Options, Command):  # type: ignore[misc]
+    """A command that needs no tasks: a Failure is printed without a traceback and ends with exit code 1."""
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Carry out the command; one whose usage has no names refuses them."""
+        escape_what_cannot_be_shown()
+        return told(lambda: self._checked(params, args), failed=1)
+
+    def _checked(self, params: Any, args: list[str]) -> int:
+        if args and not self.doc_usage:
+            raise Failure(f"`doit {self.get_name()}` takes no names, and was given {', '.join(args)}", remedy="leave them out")
+        return self._do(params, args)
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        raise NotImplementedError

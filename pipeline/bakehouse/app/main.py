@@ -1,0 +1,50 @@
+"""The command `bakehouse`, for whoever has a package and no recipes: it works in any folder and needs no store and no doit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bakehouse.app import verify_package
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Children
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out `bakehouse verify DIR`.
+
+    Returns:
+        The exit code: 0 well, 1 something is wrong, 2 wrong usage, 3 the signature could not be checked, 130 interrupted.
+    """
+    asked = _parser().parse_args(words)
+    children = Children()
+    try:
+        by = verify_package.signer(vars(asked))
+        return verify_package.verify(asked.package, by, children, print)
+    except Failure as failure:
+        print(f"ERROR: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    finally:
+        children.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("bakehouse", description="Check packages that Bakehouse made; making them is doit's, see README.md.")
+    verify = parser.add_subparsers(required=True, metavar="verify").add_parser(
+        "verify",
+        help="check a package: every file against every list in it",
+        description="Hash every file of a package and hold it against every list in it; name what is changed, added or missing.",
+    )
+    verify.add_argument("package", type=Path, metavar="DIR", help="the folder of the package")
+    for name, text in verify_package.OPTIONS.items():
+        verify.add_argument(f"--{name}", help=text)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The builds as a CI matrix: only what changed, and what each needs of a machine."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bakehouse.errors import Failure
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.executor.session import Session
+from bakehouse.executor.version import CODE
+from bakehouse.plan import plan
+from bakehouse.plan.plan import Build
+from bakehouse.recipe import loader
+from bakehouse.sources import local
+from bakehouse.stages import preflight
+from bakehouse.steps.maker import Command
+from bakehouse.store.store import Store
+
+_LINUX, _WINDOWS = "ubuntu-24.04", "windows-2025"
+
+
+def rows(
+    builds: Iterable[Build], known: Mapping[str, str], *, ask: bool, scratch: Path, warn: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """A row for each build whose package key is not the one in `known` (name -> key).
+
+    Args:
+        ask: whether the hub may be asked for shapes; else memory and disk (bytes) are None where only it knows them.
+        warn: told which builds' memory and disk are None although the hub was asked, and why.
+    """
+    session = Session(Store(scratch / "artifacts"))
+    changed = [build for build in builds if known.get(build.name) != build.package.key]
+    if ask:
+        _ask(changed, session, warn)
+    return [_row(build, session) for build in changed]
+
+
+def _ask(builds: Iterable[Build], session: Session, warn: Callable[[str], None]) -> None:
+    """Have the hub say what each checkpoint is, once; the matrix is good without it, only its sizes are not known then."""
+    sharing: dict[str, list[Build]] = {}
+    for build in builds:
+        sharing.setdefault(build.checkpoint.key, []).append(build)
+    for those in sharing.values():
+        why = ""
+        try:
+            if preflight.survey_of(those[0], session, ask=True) is None:
+                why = "its source tells its shapes only after the download"
+        except Failure as failure:
+            why = str(failure)
+        if why:
+            warn(f"memory and disk are not known of {', '.join(build.name for build in those)}: {why}")
+
+
+def _row(build: Build, session: Session) -> dict[str, Any]:
+    expected = preflight.forecast([build], session, ask=False)
+    return {
+        "name": build.name,
+        "os": _system(build),
+        "memory_bytes": expected.memory_bytes,
+        "disk_bytes": expected.disk_bytes,
+        "cache": f"bakehouse-{_system(build)}-{build.package.key[:32]}",
+        "key": build.package.key,
+    }
+
+
+def _system(build: Build) -> str:
+    """DirectML is part of Windows and runs there for real; everything else is made and run on Linux."""
+    return _WINDOWS if getattr(build.asked.options, "execution_provider", "") == "dml" else _LINUX
+
+
+def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict[str, str]:
+    """name -> package key of the recipes as they were at a commit, planned with the code and tools of today.
+
+    {} if the code or the pinned versions changed since, as then every build may be another one.
+
+    Raises:
+        Failure: git is not installed, or does not know the commit.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    if _git(repository, scratch, "diff", ("--name-only",), commit, "--", *CODE).read_text().strip():
+        return {}
+    with tarfile.open(_git(recipes, scratch, "archive", ("--format=tar",), commit, ".")) as tar:
+        tar.extractall(scratch / "recipes", filter="data")
+    try:
+        loaded = loader.load_all(scratch / "recipes")
+        planned = plan.make(loaded, partial(local.fingerprint, cache=scratch / "fingerprints.json"))
+    except Failure:
+        return {}  # recipes that were wrong then, or that lean on files which are not in git
+    return {build.name: build.package.key for build in planned.builds}
+
+
+def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commit: str, *rest: str) -> Path:
+    """Run git; the file with what it said. A commit is never taken for an option (git 2.24 on)."""
+    if shutil.which("git") is None:
+        raise Failure("git is not installed, and it alone knows what there was at a commit", remedy="install git, or leave out --base")
+    output = scratch / "said"
+    command = Command(("git", "-C", str(folder), verb, *options, f"--output={output}", "--end-of-options", commit, *rest))
+    try:
+        process.run(command, children=Children(), log=scratch / "git.txt", scratch=scratch / "scratch", on_progress=lambda _: None)
+    except Failure as failure:
+        remedy = "name a commit that git knows here; a shallow clone knows only the last"
+        raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[:-1]) from failure
+    return output

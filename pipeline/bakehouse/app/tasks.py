@@ -1,0 +1,271 @@
+"""The plan as doit tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from doit.exceptions import TaskFailed
+from rich.console import Group
+
+from bakehouse.app import overview, selection
+from bakehouse.app.attempts import Attempts
+from bakehouse.app.progress import Reporter
+from bakehouse.app.workspace import Workspace
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Children, Progress
+from bakehouse.executor.session import Session
+from bakehouse.executor.shared_store import Remote
+from bakehouse.package import signing
+from bakehouse.plan.plan import Build, Plan
+from bakehouse.publish import report as publication
+from bakehouse.publish import upload as publish
+from bakehouse.publish.upload import Outcome
+from bakehouse.stages import dispatch, preflight
+from bakehouse.stages.preflight import Asked
+from bakehouse.steps.step import Step
+
+Task = dict[str, Any]
+
+
+def of(plan: Plan, session: Session, known: dict[str, str], group: str, attempts: Attempts) -> Iterator[Task]:
+    """The tasks of one group: the group itself, then a task a step (for `build`: a task a build)."""
+    yield {"basename": group, "name": None, "doc": _DOCS[group]}
+    if group == "build":
+        yield from (_build(build, session, known, attempts) for build in plan.builds)
+    else:
+        yield from (_step(step, plan, session, known, attempts) for step in plan.steps if selection.group_of(step) == group)
+
+
+_DOCS = {
+    "setup": "what a backend needs beside this environment: compilers, environments of its own",
+    "download": "fetch the source models, pinned",
+    "export": "import and export them, once for all builds",
+    "convert": "quantize, and hold the result against the recipe",
+    "validate": "generate from the golden prompts in the real runtime",
+    "package": "join what passed to what will be published",
+    "build": "all of it: every build that this machine can make",
+    "publish": "bring packages to where their recipes publish them",
+    "sign": "put a signature beside a package's files, in a copy of it",
+}
+
+
+def _step(step: Step, plan: Plan, session: Session, known: dict[str, str], attempts: Attempts) -> Task:
+    group, _, name = known[step.key].partition(":")
+    return {
+        "basename": group,
+        "name": name,
+        "doc": f"{step.kind} of {step.label}",
+        "actions": [(run, [step, session, attempts])],
+        "uptodate": [(session.store.has, [step])],
+        # setup and not task_dep: what is whole does not ask for what it once was made from
+        "setup": [known[needed.key] for needed in step.reads],
+        "clean": [(forget, [step, plan, session, known])],
+        "meta": {"step": step},
+    }
+
+
+def _build(build: Build, session: Session, known: dict[str, str], attempts: Attempts) -> Task:
+    return {
+        "basename": "build",
+        "name": build.name,
+        "doc": build.asked.description if build.cannot is None else f"not on this machine: {build.cannot}",
+        "actions": [(put, [build, session, attempts])],
+        "uptodate": [(session.store.is_published, [build.package, build.name])],
+        "setup": [known[build.package.key]],
+        "clean": [(session.store.withdraw, [build.name])],
+        "meta": {"build": build},
+    }
+
+
+def run(step: Step, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
+    """The action of a step's task."""
+
+    def work() -> None:
+        dispatch.run(step, session)
+        session.made(step)
+
+    return attempts.step(step, task, work)
+
+
+def put(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
+    """The action of a build's task: its package under its name."""
+    return attempts.task(task, lambda: session.store.publish(build.package, build.name, lambda: None))
+
+
+def sign(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
+    """The action of a signature's task."""
+    return attempts.task(task, lambda: print(signing.sign(build.package, build.name, session)))
+
+
+def forget(step: Step, plan: Plan, session: Session, known: dict[str, str]) -> None:
+    """Clean a step's task: forget the step, and the packages with it in them, else nothing would ask for it again."""
+    packages = [one for one in plan.steps if one.kind == "package" and step in one.closure()]
+    for one in dict.fromkeys((step, *packages)):
+        if session.store.folder(one).exists():
+            session.store.drop(one)
+            print(f"forgotten  {known[one.key]}")
+
+
+class Kitchen:
+    """One run of doit: the workspace, its session, and the reporter that both of them tell."""
+
+    def __init__(self, workspace: Workspace, stream: TextIO) -> None:
+        self.workspace = workspace
+        self.names = selection.names(workspace.plan)
+        self.attempts = Attempts()
+        self.reporter = Reporter(stream, self._summary, self.attempts.tries)
+        children = Children()
+        self.remote = Remote(workspace.store, children)
+        self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
+        self._checked: tuple[list[Build], list[Asked]] = ([], [])
+        self._keeps_going = False
+
+    def supply(self, selected: Iterable[str]) -> None:
+        """Bring here what the remote has of the selected tasks, before any of them runs.
+
+        Raises:
+            Failure: what the remote has is corrupt, or PIPELINE_REMOTE is no place that can be used.
+        """
+        wanted, plan = list(selected), self.workspace.plan
+        builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
+        self.remote.supply([*(build.package for build in builds), *selection.steps_of(wanted, plan)], print)
+
+    def check(self, selected: Iterable[str], *, keeps_going: bool = False) -> None:
+        """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
+
+        A run that `keeps_going` has only what is refused fail, and makes the rest.
+
+        Raises:
+            Failure: with the reasons.
+        """
+        wanted, plan = list(selected), self.workspace.plan
+        builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
+        apart = [Asked(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
+        self._checked, self._keeps_going = (builds, apart), keeps_going
+        self._check(builds, apart)
+
+    def _check(self, builds: list[Build], apart: list[Asked]) -> None:
+        refused = preflight.refusals(builds, self.session, apart) if self._keeps_going else []
+        out = {step.key for step, _ in refused}
+        left = [one for one in builds if one.package.key not in out], [one for one in apart if one.step.key not in out]
+        if len(refused) == 1 and not any(left):  # there is nothing else that could go on
+            left = builds, apart
+        else:
+            everything = (*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1]))
+            self.attempts.refuse(refused, (step for step in everything if step.key not in out))
+        preflight.check(left[0], self.session, left[1])
+
+    def _made(self, step: Step) -> None:
+        """Share a step that was made; and check once more what is made of a checkpoint when it is here, and all about it is known.
+
+        Raises:
+            Failure: as `check`.
+        """
+        self.remote.keep(step)
+        builds, apart = self._checked
+        made_of_it = [build for build in builds if build.checkpoint.key == step.key]
+        later = [one for one in apart if any(build.checkpoint.key == step.key for build in one.builds)]
+        if made_of_it or later:
+            self._check(made_of_it, later)
+
+    def foresee(self, selected: Iterable[str]) -> None:
+        """Refuse before any work what would be refused after it: a signer or a token that is missing, a build that may not be published.
+
+        Raises:
+            Failure: with the reason.
+        """
+        wanted, plan = list(selected), self.workspace.plan
+        publications = [build for build in selection.builds_of(wanted, plan, "publish") if build.destination]
+        preflight.check_leaving(publications, selection.builds_of(wanted, plan, "sign"), self.session)
+        for build in publications:
+            if build.destination and preflight.missing([build], self.session.store):  # else it is asked at once anyway
+                publish.ask(build.name, build.destination, self.session)
+
+    def group(self, group: str) -> Iterator[Task]:
+        """The tasks of one group."""
+        return of(self.workspace.plan, self.session, self.names, group, self.attempts)
+
+    def signatures(self) -> Iterator[Task]:
+        """A task for each build: a copy of its package with a signature beside the files."""
+        yield {"basename": "sign", "name": None, "doc": _DOCS["sign"]}
+        for build in self.workspace.plan.builds:
+            yield {
+                "basename": "sign",
+                "name": build.name,
+                "doc": "to artifacts/signed, as PIPELINE_SIGN says",
+                "actions": [(sign, [build, self.session, self.attempts])],
+                "uptodate": [(signing.is_signed, [build.package, build.name, self.session])],
+                "setup": [f"build:{build.name}"],
+                "meta": {"build": build},
+            }
+
+    def publications(self) -> Iterator[Task]:
+        """A task for each build that its recipe publishes. It asks the hub every time, and sends what is not there."""
+        yield {"basename": "publish", "name": None, "doc": _DOCS["publish"]}
+        for build in self.workspace.plan.builds:
+            if build.destination is not None:
+                yield {
+                    "basename": "publish",
+                    "name": build.name,
+                    "doc": f"to {build.destination.repo}",
+                    "actions": [(self._publish, [build])],
+                    "setup": [f"sign:{build.name}" if build.destination.sign or signing.wanted() else f"build:{build.name}"],
+                    "meta": {"build": build},
+                }
+
+    def plan_publication(self, build: Build) -> str:
+        """What publishing a build would change, as text.
+
+        Raises:
+            Failure: it is not built, not published by its recipe, or the hub cannot be asked.
+        """
+        return publication.text(self._published(build, dry_run=True))
+
+    def _publish(self, build: Build, task: Any) -> TaskFailed | None:
+        return self.attempts.task(task, lambda: print(publication.text(self._published(build, dry_run=False))))
+
+    def _published(self, build: Build, *, dry_run: bool) -> Outcome:
+        if build.destination is None:
+            raise Failure(
+                f"the recipe does not say where {build.name} is published", remedy=f"add it to `publish` of {build.asked.recipe}.yaml"
+            )
+        task = f"publish:{build.name}"
+        signature = signing.signature(build.package, build.name, self.session)
+        return publish.run(
+            build.name,
+            build.package,
+            build.destination,
+            self.session,
+            signed=(signing.folder(build.name, self.session), signature) if signature else None,
+            dry_run=dry_run,
+            tell=lambda progress: self.reporter.tell(task, progress),
+        )
+
+    def overview(self) -> Task:
+        """The task that bare `doit` runs: it never starts a download."""
+        return {"actions": [(self._welcome, [])], "clean": [(self._explain_cleaning, [])], "meta": {"kitchen": self}}
+
+    def _welcome(self) -> None:
+        print(overview.welcome(self.workspace.plan, self.workspace.store))
+
+    def _explain_cleaning(self) -> None:
+        print(_CLEANING)
+
+    def _tell(self, step: Step, progress: Progress) -> None:
+        if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
+            self.reporter.tell(name, progress)
+
+    def _summary(self, selected: list[str], spans: dict[str, tuple[float, float]], total_s: float) -> Group | None:
+        if text := self.remote.not_kept:
+            self.reporter.note(text)
+        chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
+        return overview.summary(
+            chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.roots(build, self.names)
+        )
+
+
+_CLEANING = """nothing was removed: say what to clean
+  doit clean build:NAME      takes a package away; the store keeps what it is made of
+  doit clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
+  doit prune                 frees what no recipe reaches"""

@@ -1,0 +1,1 @@
+"""What each runtime needs, a folder a runtime; which there are is in `table`."""

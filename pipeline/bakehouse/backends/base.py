@@ -1,0 +1,157 @@
+"""What a backend is: a module with these functions and no state. The table of them is in the package itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.records import Package
+from bakehouse.steps.maker import Command, Maker
+from bakehouse.steps.step import Step
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step will take, from shapes alone.
+
+    Attributes:
+        disk_bytes: what its directory will hold.
+        memory_bytes: what its hungriest child holds resident.
+        mapped_bytes: how much of that are mapped files: the system may drop it, and has it once for all who map them.
+    """
+
+    disk_bytes: int
+    memory_bytes: int
+    mapped_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many tokens a model takes at most.
+
+    Attributes:
+        together: of a prompt and its answer.
+        remedy: what to do about a prompt that is too long.
+        prompt: of a prompt alone, where that is less.
+        reason: a sentence on why it is less than config.json says; "" where it is not.
+    """
+
+    together: int
+    remedy: str
+    prompt: int | None = None
+    reason: str = ""
+
+
+class Backend(Maker, Protocol):
+    """A module that knows one converter."""
+
+    def steps(
+        self, label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    ) -> dict[str, Step]:
+        """The steps whose files make the model folder, by role; what builds share comes out as equal steps. Pure.
+
+        Args:
+            label: the build's name, for steps of its own.
+            source_label: the recipe's name, for steps that its builds share.
+            calibration: the step that holds `samples.txt`, if the build has a calibration.
+            remote_code: whether Python files of the checkpoint may run.
+        """
+        ...
+
+    def toolchain(self) -> dict[str, str]:
+        """The versions of all tools that change bytes, from installed metadata, without importing them."""
+        ...
+
+    def generate_tools(self) -> dict[str, str]:
+        """The versions of the tools that change answers."""
+        ...
+
+    def missing(self, build: BuildOptions) -> str | None:
+        """Why this machine cannot make the build and what to do, in a few words; None if it can."""
+        ...
+
+    def layout(self, build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
+        """Path in the package -> file in a part; `parts` are the files of the steps by role, and of "checkpoint"."""
+        ...
+
+    def targets(self, build: BuildOptions) -> tuple[str, ...]:
+        """The devices that the build is made for, as its runtime calls them ("CPU", "GPU")."""
+        ...
+
+    def generate(self, build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+        """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model.
+
+        `parts` are those of `layout`; a backend with an environment of its own finds it there. A runtime that computes in another
+        precision by default answers once more, as the card's program does: into `in_use(answers)`, and reports "in_use" (see
+        stages/validate.py).
+        """
+        ...
+
+    def numeric_check(
+        self, label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
+    ) -> Step | None:
+        """The step that compares the logits of what is made with the source's, as `logits` has them; None if the backend has none.
+
+        `label` and `source_label` as in `steps`, `parts` are what that gave.
+        """
+        ...
+
+    def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:
+        """Sentences, one for each reason why this build of this checkpoint cannot work."""
+        ...
+
+    def room_for(self, build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+        """How many tokens the build's model takes, by the source's config.json; None if it takes any number."""
+        ...
+
+    def estimate(self, step: Step, survey: Survey) -> Estimate:
+        """What one of the backend's steps will take."""
+        ...
+
+    def packages(self, step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+        """What a setup step installed for itself alone; `facts` is what its worker reported."""
+        ...
+
+    def has_pickles(self, build: BuildOptions) -> bool:
+        """Whether the build's package will hold a pickle."""
+        ...
+
+
+def in_use(answers: Path) -> Path:
+    """Where a worker writes the answers that users get, beside those in the model's own precision."""
+    return answers.with_name("answers-in-use.jsonl")
+
+
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+    """Of a backend whose tools are all in the pipeline's own environment."""
+    return ()
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """Of a backend whose models take any number of tokens."""
+    return None
+
+
+def has_pickles(build: BuildOptions) -> bool:
+    """Of a backend that makes none."""
+    return False
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Version of each installed distribution; those that are not installed have none."""
+    found = {name: _version(name, tuple(sys.path)) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@cache
+def _version(name: str, search_path: tuple[str, ...]) -> str | None:
+    """Each step of each build asks again, and reading one wheel's metadata takes a millisecond; None if it is not on the search path."""
+    distribution = next(iter(metadata.distributions(name=name, path=list(search_path))), None)
+    return distribution.version if distribution else None

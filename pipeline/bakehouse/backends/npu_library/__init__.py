@@ -1,0 +1,1 @@
+"""The archived Intel NPU Acceleration Library, in an environment of its own."""

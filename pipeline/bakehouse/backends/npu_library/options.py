@@ -1,0 +1,58 @@
+"""What the Intel NPU Acceleration Library can make of a model: its linear layers in one of three precisions, everything else as it was.
+
+Sources, read in intel-npu-acceleration-library 1.4.0: `compile` in compiler.py, `quantize_fit` in quantization.py (symmetric, one scale
+a channel, round to nearest; no other choice is passed on to neural-compressor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bakehouse.recipe import agreement
+from bakehouse.recipe.model import Model
+from bakehouse.recipe.types import Line
+
+_FIXED = "the library rounds to nearest, symmetric, with one scale a channel"
+_FIELDS = (
+    *("symmetric", "group_size", "ratio", "backup_precision", "all_layers"),
+    *("awq", "scale_estimation", "gptq", "calibration", "ignored_scope"),
+)
+
+
+class NpuLibraryQuantization(Model):
+    """Precision of the linear layers' weights; the library takes no other option."""
+
+    weights: Literal["int4", "int8", "fp16"] = Field(description="Precision of the weights.")
+
+    elsewhere: ClassVar[Mapping[str, str]] = {field: f"{_FIXED}; {field} does not apply" for field in _FIELDS}
+
+
+class NpuLibrary(Model):
+    """The compiled model of the archived Intel NPU Acceleration Library, a pickle."""
+
+    runtime: Literal["intel-npu-acceleration-library"] = Field(
+        description="The compiled model of the archived Intel NPU Acceleration Library, a pickle."
+    )
+    quantization: NpuLibraryQuantization = Field(description="What is done to the linear layers.")
+    torch_dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="Precision of all but the linear layers, as given to from_pretrained; float32 is also what that does by itself.",
+    )
+    min_agreement: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
+    )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "runtime_options": "the library takes no options when it runs a model; runtime_options does not apply"
+    }
+
+    def remark(self) -> str:
+        """That it is a pickle."""
+        return "its model is a pickle, which can run any code while it is loaded; it is published only with publish.allow_pickle: true"

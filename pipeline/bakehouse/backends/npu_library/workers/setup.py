@@ -1,0 +1,258 @@
+"""Makes the environment of the Intel NPU Acceleration Library: pinned wheels, this environment's torch, and on Linux a compiled library.
+
+    python -m bakehouse.backends.npu_library.workers.setup FILES
+
+The packages, which this backend's environments pins by hash, go to FILES/site. The library has wheels for Windows only; on Linux its one
+C++ file is compiled from the sources on the package index against OpenVINO's libraries, out of the package that it was written for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from bakehouse.child import environment, events, leash, wheel_file
+
+LOCKS = Path(__file__).resolve().parent.parent / "environments"
+WHEELS, SOURCES = LOCKS / "npulib.txt", LOCKS / "npulib-linux.txt"
+LIBRARY = "intel_npu_acceleration_library"
+# What libintel_npu_acceleration_library.so loads at run time: the runtime, two devices, the reader for compiled graphs, threads.
+RUNTIME = re.compile(r"libopenvino\.so\.\d+|libopenvino_intel_[cn]pu_plugin\.so|libopenvino_ir_frontend\.so\.\d+|lib(tbb|hwloc).*\.so.*")
+# As in the library's CMakeLists.txt, but for the processors that it asks for (include/.../conversion.h uses AVX2 and F16C) instead
+# of this very one (-march=native), so that the store can be carried to another machine.
+FLAGS = ("-std=c++14", "-O3", "-fPIC", "-shared", "-pthread", "-mavx2", "-mf16c", "-mfma", "-D_GLIBCXX_USE_CXX11_ABI=0")
+# Parts of torch that nothing at run time reads.
+UNUSED = ("torch/include/", "torch/test/")
+
+
+def main() -> None:
+    """Fill FILES/site, and check that the library in it multiplies."""
+    leash.hold()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", type=Path)
+    told = parser.parse_args()
+    site = told.files / "site"
+    packages = install(site, WHEELS)
+    events.progress("copying torch")
+    for name in sorted(torch_distributions(site)):
+        copy_distribution(name, site)
+        packages.append(package(name, metadata.version(name)))
+    built_by = None
+    if sys.platform != "win32":
+        packages += compile_library(site, SOURCES)
+        built_by = compiler_version()
+    events.progress("checking the library")
+    facts = check(site)
+    compile_modules(site, facts.pop("modules"))
+    events.result(**facts, packages=packages, compiler=built_by)
+
+
+# --- packages -----------------------------------------------------------------------------------------------------------------
+
+
+def package(name: str, version: str, digest: str = "") -> dict[str, str]:
+    """A package as the record names it; the sha256 is that of the file on the package index."""
+    return {"name": name, "version": version, "sha256": digest}
+
+
+def install(site: Path, lock: Path) -> list[dict[str, str]]:
+    """Install the wheels of `lock` into `site`; what they are, by pip's own report (installation report, version 1)."""
+    report = Path.cwd() / "installed.json"
+    doing = "installing the pinned wheels"
+    pip(doing, "install", "--only-binary=:all:", "--no-compile", "--target", str(site), "--report", str(report), "-r", str(lock))
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    return [
+        package(one["metadata"]["name"].lower(), one["metadata"]["version"], one["download_info"]["archive_info"]["hashes"]["sha256"])
+        for one in json.loads(report.read_text(encoding="utf-8"))["install"]
+    ]
+
+
+def pip(doing: str, verb: str, *arguments: str) -> None:
+    """Run pip in a process that ends with this one; only files whose hash is in a lock are let in."""
+    events.progress(doing)
+    command = (verb, "--no-deps", "--require-hashes", "--no-input", "--progress-bar=off", "--quiet", *arguments)
+    env = {**os.environ, "BAKEHOUSE_PARENT": str(os.getpid()), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(
+        (sys.executable, "-c", wheel_file.LEASHED_PIP, *command),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    lines = [line for line in done.stderr.splitlines() if line.strip()][-8:]
+    if wheel_file.NETWORK.search(done.stderr):
+        remedy = "Check the network, and pip's settings for an index or a proxy (`pip config list`), and run the same command again."
+        events.refuse("pip could not reach the package index.", remedy, lines)
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        events.refuse("The package index gave a file other than the pinned one.", "Find out who changed it before you go on.", lines)
+    events.refuse(f"pip {verb} failed.", "Read what pip says; the pinned versions are in this backend's environments.", lines)
+
+
+def torch_distributions(site: Path) -> set[str]:
+    """torch and all that it requires here and that is not in `site`: of a CUDA build these are NVIDIA's libraries."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    there = {canonicalize_name(one.metadata["Name"]) for one in metadata.distributions(path=[str(site)])}
+    found: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in there or name in found:
+            return
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            return  # if it was needed, the check at the end says so
+        found.add(name)
+        for requirement in map(Requirement, requirements):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                visit(canonicalize_name(requirement.name))
+
+    visit("torch")
+    return found
+
+
+def copy_distribution(name: str, site: Path) -> None:
+    """Copy what pip installed as `name`, each file held against the hash that came with its wheel."""
+    for path in metadata.distribution(name).files or ():
+        inside = path.as_posix()
+        if ".." in path.parts or path.suffix == ".pyc" or path.name == "direct_url.json" or inside.startswith(UNUSED):
+            continue
+        target = site / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = path.read_binary()
+        if path.hash:
+            digest = base64.urlsafe_b64encode(hashlib.new(path.hash.mode, data).digest()).rstrip(b"=").decode()
+            if digest != path.hash.value:
+                events.refuse(
+                    f"{inside} of {name} was changed after it was installed.", f"Install {name} again: pip install --force-reinstall {name}"
+                )
+        target.write_bytes(data)
+
+
+# --- the library on Linux -----------------------------------------------------------------------------------------------------
+
+
+def compile_library(site: Path, lock: Path) -> list[dict[str, str]]:
+    """Put the library into `site`: its Python files, what its C++ file compiles to, and OpenVINO's libraries beside that.
+
+    Returns what it was made of.
+    """
+    from packaging.utils import parse_sdist_filename, parse_wheel_filename
+
+    scratch = Path.cwd() / "sources"
+    # Its sources are built here and not by pip, which wants them unpacked only to read their name: that takes any setuptools.
+    pip("downloading the library's sources", "download", "--no-build-isolation", "--dest", str(scratch), "-r", str(lock))
+    sdist, wheel = next(scratch.glob("*.tar.gz")), next(scratch.glob("*.whl"))
+    made_of = [
+        package(name, str(version), sha256(path))
+        for path, (name, version) in ((sdist, parse_sdist_filename(sdist.name)), (wheel, parse_wheel_filename(wheel.name)[:2]))
+    ]
+    with tarfile.open(sdist) as archive:
+        archive.extractall(scratch, filter="data")
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(scratch)
+    source, openvino = next(path.parent for path in scratch.glob("*/setup.py")), scratch / "openvino"
+    shutil.copytree(source / LIBRARY, site / LIBRARY)
+    shutil.copyfile(source / "LICENSE", site / LIBRARY / "LICENSE")
+    libraries = site / LIBRARY / "lib"
+    libraries.mkdir()
+    for path in (openvino / "libs").iterdir():
+        if RUNTIME.fullmatch(path.name):
+            # backend/bindings.py loads the runtime by its bare name; all others ask for the name inside it.
+            name = "libopenvino.so" if path.name.startswith("libopenvino.so.") else path.name
+            shutil.copyfile(path, libraries / name)
+    compile_bindings(source, openvino, libraries)
+    return made_of
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in hex."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def compiler() -> str:
+    """The C++ compiler's command."""
+    return os.environ.get("CXX") or "c++"
+
+
+def compiler_version() -> str:
+    """What the C++ compiler calls itself, on one line."""
+    said = subprocess.run((compiler(), "--version"), capture_output=True, text=True, check=True).stdout
+    return said.partition("\n")[0].strip()
+
+
+def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
+    """Compile src/bindings.cpp."""
+    events.progress("compiling the library's bindings")
+    includes = (f"-I{source / 'include'}", f"-isystem{openvino / 'include'}")
+    made = libraries / f"lib{LIBRARY}.so"
+    done = subprocess.run(
+        (compiler(), *FLAGS, *includes, str(source / "src" / "bindings.cpp"), "-o", str(made), f"-L{libraries}", "-lopenvino"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        events.refuse(
+            f"{compiler()} could not compile the library.", "Install a C++ compiler: apt-get install g++", done.stderr.splitlines()[-12:]
+        )
+
+
+# --- is it good? --------------------------------------------------------------------------------------------------------------
+
+
+def check(site: Path) -> dict[str, list[str]]:
+    """Run npulib_check with the new packages: what it says, with the names of the files that it imported as `modules`."""
+    done = subprocess.run(
+        environment.argv(site, "npulib_check"),
+        env={**os.environ, "BAKEHOUSE_PARENT": str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reported = [json.loads(line).get("facts", {}) for line in said(done.stdout.splitlines())]
+    facts = [one for one in reported if "modules" in one]
+    if done.returncode != 0 or not facts:
+        details = [*done.stdout.splitlines(), *done.stderr.splitlines()][-12:]
+        events.refuse("The environment was made, and the library does not work in it.", "Please report it with these lines.", details)
+    found: dict[str, list[str]] = facts[-1]
+    return found
+
+
+def said(lines: Sequence[str]) -> Iterator[str]:
+    """The events among a worker's lines."""
+    return (line.removeprefix(events.MARK) for line in lines if line.startswith(events.MARK))
+
+
+def compile_modules(site: Path, modules: Sequence[str]) -> None:
+    """Compile what the library imports, once; unchecked, since the store gives all files one and the same time."""
+    events.progress("compiling Python modules")
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    for name in modules:
+        file = site / name
+        target = importlib.util.cache_from_source(str(file))
+        py_compile.compile(str(file), target, dfile=name, doraise=True, invalidation_mode=unchecked)
+
+
+if __name__ == "__main__":
+    main()

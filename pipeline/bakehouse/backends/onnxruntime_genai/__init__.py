@@ -1,0 +1,1 @@
+"""ONNX Runtime GenAI folders by its model builder."""

@@ -1,0 +1,64 @@
+"""Where a build for ONNX Runtime GenAI lies in its repository: named as Microsoft names such folders, from the real options."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from bakehouse.backends.onnxruntime_genai.options import MatMulNBits, OnnxRuntimeGenAI, OrtFloat, OrtInt4
+
+_GROUPS = {"cpu": "cpu_and_mobile", "dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
+_PROVIDERS = {"dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
+# MLAS' rounding, the default, is round-to-nearest too, and Microsoft's folders call it rtn; the other is neural-compressor's.
+_ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
+
+_LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a whole path
+
+
+def folder(build: OnnxRuntimeGenAI) -> str:
+    """The folder of a build in its normal form, below the repository, with forward slashes.
+
+    `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
+    then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
+    is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
+    Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement and its reason, come to the same.
+    """
+    provider = build.execution_provider
+    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(build)])}"
+
+
+def _joined(parts: list[str]) -> str:
+    whole = "-".join(parts)
+    if len(whole.encode()) <= _LONGEST:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    while len("-".join([*parts, digest]).encode()) > _LONGEST:
+        parts = parts[:-1]
+    return "-".join([*parts, digest])
+
+
+def _parts(build: OnnxRuntimeGenAI) -> Iterator[str]:
+    asked, captures = build.quantization, build.graph_capture
+    yield asked.weights
+    if isinstance(asked, MatMulNBits):
+        yield _ALGORITHMS[asked.algorithm]
+        yield f"block-{asked.block_size}"
+        if asked.accuracy_level:
+            yield f"acc-level-{asked.accuracy_level}"
+        if not asked.symmetric and asked.algorithm != "k_quant":
+            yield "asym"
+    if isinstance(asked, OrtInt4):
+        mixed = asked.matmul_mixed_precision
+        yield from (f"{name.replace('_', '-')}-int8" for name in ("last_matmul", "mixed_layers") if mixed and getattr(mixed, name))
+        if "Gather" in asked.op_types_to_quantize:
+            yield "embedding"
+        if asked.use_qdq:
+            yield "qdq"
+    if isinstance(asked, MatMulNBits):
+        yield from (f"without-{name.strip('/').replace('/', '-')}" for name in asked.nodes_to_exclude)
+    if (isinstance(asked, OrtFloat) or (isinstance(asked, OrtInt4) and asked.shareable)) and asked.shared_embeddings is False:
+        yield "own-embedding"
+    if build.execution_provider == "dml" and not captures:
+        yield "no-graph-capture"
+    if build.execution_provider != "dml" and captures:
+        yield "graph-capture"

@@ -1,0 +1,109 @@
+"""Whether a checkpoint and a build fit the model builder, and what it will take: from config and shapes alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bakehouse.backends.base import Estimate, Room
+from bakehouse.backends.onnxruntime_genai import attention as ort_attention
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import weight_names
+from bakehouse.tasks.text_generation.reference_logits import compared_weights
+
+# Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs ort_rules can judge.
+# Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
+ARCHITECTURES = frozenset(
+    {
+        "Ernie4_5ForCausalLM",
+        "GemmaForCausalLM",
+        "Gemma2ForCausalLM",
+        "GraniteForCausalLM",
+        "HunYuanDenseV1ForCausalLM",
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "NemotronForCausalLM",
+        "OlmoForCausalLM",
+        "PhiForCausalLM",
+        "Phi3ForCausalLM",
+        "Qwen2ForCausalLM",
+        "Qwen3ForCausalLM",
+        "SmolLM3ForCausalLM",
+    }
+)
+_SIZES = {"F32": 4, "F16": 2, "BF16": 2}
+_WIDTHS = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
+_BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and a tiny model
+
+
+def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+    assert isinstance(build, OnnxRuntimeGenAI)
+    config, asked = survey.config, build.quantization
+    reasons = []
+    kind = (config.get("architectures") or ["unknown"])[0]
+    if kind not in ARCHITECTURES:
+        reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
+    reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
+    reasons += ort_plan.reasons(config)
+    ties = weight_names.ties(config)
+    if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
+        reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")
+    if (
+        isinstance(asked, OrtInt4)
+        and "Gather" in asked.op_types_to_quantize
+        and ties
+        and asked.shareable
+        and asked.shared_embeddings is None
+    ):
+        reasons.append("the embedding has the last MatMul's weights in this model, so Gather in op_types_to_quantize would change nothing")
+    strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
+    if strange:
+        reasons.append(f"the checkpoint has tensors of type {', '.join(strange)}")
+    return tuple(reasons)
+
+
+def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    """The runtime refuses every max_length beyond the context that genai_config.json claims."""
+    assert isinstance(build, OnnxRuntimeGenAI)
+    planned = ort_plan.plan(
+        config, {"execution_provider": build.execution_provider, "quantization": {"weights": build.quantization.weights}}
+    )
+    remedy = "shorten it, or give it a smaller max_new_tokens"
+    return None if planned.context is None else Room(planned.context, remedy, reason=planned.cut_reason)
+
+
+def estimate(step: Step, survey: Survey) -> Estimate:
+    """What one step will take.
+
+    Integer builds hold the result and the float weights of the largest matrix a few times; float builds hold the result.
+    """
+    match step.kind:
+        case "compress":
+            made = made_bytes(step.options, survey)
+            largest = max((math.prod(tensor.shape) for tensor in survey.tensors), default=0)
+            return Estimate(made, made + 24 * largest + _BASE_BYTES)
+        case "numeric_check":
+            return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
+        case "validate":
+            return Estimate(0, 2 * made_bytes(step.need("model").options, survey) + _BASE_BYTES)
+        case _:
+            return Estimate(0, 0)
+
+
+def made_bytes(options: dict[str, Any], survey: Survey) -> int:
+    """About how large model.onnx.data will be; an embedding that is not quantized keeps the io type."""
+    asked: dict[str, Any] = options["quantization"]
+    width = _WIDTHS[asked["weights"]]
+    if "block_size" not in asked:
+        return round(survey.parameters * width)
+    io = 4 if options["execution_provider"] == "cpu" else 2
+    embedding = max((math.prod(tensor.shape) for tensor in survey.tensors if "embed" in tensor.name), default=0)
+    per_block = io + (0 if asked["symmetric"] else 1)
+    block: int = asked["block_size"]
+    return round((survey.parameters - embedding) * (width + per_block / block) + embedding * io)

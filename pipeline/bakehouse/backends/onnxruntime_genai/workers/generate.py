@@ -1,0 +1,162 @@
+"""Answers prompts greedily with a model folder in onnxruntime_genai, as a user of the package would.
+
+On the provider that the folder is made for where this machine has it, else on the CPU provider, and then says so.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
+from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import answers, chats
+
+
+def provider(folder: Path) -> str:
+    """The execution provider that genai_config.json names; "cpu" if it names none."""
+    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+    options = config["model"]["decoder"]["session_options"]["provider_options"]
+    return next((str(name) for entry in options for name in entry), "cpu")
+
+
+def lacks(name: str, folder: Path) -> str | None:
+    """Why this runtime on this machine does not have the provider; None if it has.
+
+    Asked with a model of two operations: if that loads, then the real model has to run there too. The only place that knows of
+    providers; on Windows onnxruntime-genai-directml or -winml is what brings `dml`.
+    """
+    import onnxruntime_genai as og
+
+    if name == "cpu":
+        return None
+    with tempfile.TemporaryDirectory() as stub:
+        ort_stub.write(folder, Path(stub))
+        config = og.Config(stub)
+        config.append_provider(name)
+        try:
+            og.Model(config)
+        except RuntimeError as error:  # the only type that it raises
+            return str(error).strip().splitlines()[0]
+    return None
+
+
+def load(folder: Path, on_cpu: bool) -> Any:
+    """The model, on the provider of its genai_config.json or on the CPU."""
+    import onnxruntime_genai as og
+
+    config = og.Config(str(folder))
+    if on_cpu:
+        config.clear_providers()
+    try:
+        return og.Model(config)
+    except RuntimeError as error:
+        if not on_cpu:
+            raise
+        events.refuse(
+            "The model does not run on the CPU provider, and this machine does not have the one that it is made for.",
+            "Make this build on a machine that has it, or take another precision.",
+            str(error).strip().splitlines(),
+        )
+
+
+def encode(tokenizer: Any, template: str | None, prompt: answers.Prompt) -> list[int]:
+    """The prompt's ids: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
+    if "messages" in prompt:
+        text = ort_tokenizer.rendering(tokenizer)(prompt["messages"], chats.still(template or ""))
+        tokenizer.update_options(add_special_tokens="false")
+    else:
+        text = prompt["raw"]
+        tokenizer.update_options(add_special_tokens="true")
+    return [int(token) for token in tokenizer.encode(text)]
+
+
+def refuse_too_long(folder: Path, tokenizer: Any, asked: list[answers.Prompt]) -> None:
+    """End here if a prompt and the answer that it may have are more than the model's context."""
+    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+    context = config["model"]["context_length"]
+    template = ort_tokenizer.template(folder)
+    counts = [(len(encode(tokenizer, template, prompt)), prompt["max_new_tokens"]) for prompt in asked]
+    too_long = [
+        f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
+        for number, (tokens, new) in enumerate(counts, start=1)
+        if tokens + new > context
+    ]
+    if too_long:
+        events.refuse(
+            f"The model's context has {context} tokens, and not all golden prompts fit in with their answers.",
+            "Give these prompts a smaller max_new_tokens, or shorten them.",
+            too_long,
+        )
+
+
+def room(folder: Path, tokens: int) -> int:
+    """The `max_length` for a prompt with its answer of so many tokens together.
+
+    A cache that slides must have room for its window (onnxruntime-genai 0.18: "KV cache capacity must be at least local_window_size").
+    """
+    model: dict[str, Any] = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
+    window: int = (model["decoder"].get("sliding_window") or {}).get("window_size", 0)
+    return max(tokens, min(window, int(model["context_length"])))
+
+
+def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers.Prompt) -> answers.Answer:
+    """One greedy answer; ends at the end tokens of the folder's genai_config.json."""
+    import onnxruntime_genai as og
+
+    ids = encode(tokenizer, ort_tokenizer.template(folder), prompt)
+    params = og.GeneratorParams(model)
+    most = prompt["max_new_tokens"]
+    params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(folder, len(ids) + most))
+    tokens: list[int] = []
+    times = [time.monotonic()]
+    generator = og.Generator(model, params)
+    generator.append_tokens(ids)
+    while len(tokens) < most and not generator.is_done():
+        generator.generate_next_token()
+        tokens.append(int(generator.get_next_tokens()[0]))
+        times.append(time.monotonic())
+    ended = tokens[-1] in {int(token) for token in tokenizer.eos_token_ids}
+    rest = times[-1] - times[1]
+    return answers.Answer(
+        index=index,
+        prompt_ids=ids,
+        prompt_tokens=len(ids),
+        tokens=tokens,
+        text=ort_tokenizer.decoded(tokenizer, tokens),
+        ended=ended,
+        first_token_s=times[1] - times[0],
+        tokens_per_s=(len(tokens) - 1) / rest if len(tokens) > 1 else None,
+    )
+
+
+def main() -> None:
+    """`MODEL_FOLDER REQUEST ANSWERS DEVICE`, DEVICE being what people call the provider that the model is made for."""
+    parser = start.parser(__doc__, "model", "request", "answers", documents=())
+    parser.add_argument("device")
+    told = parser.parse_args()
+    events.progress("loading the model")
+    import onnxruntime_genai as og
+
+    reason = lacks(provider(told.model), told.model)
+    started = time.monotonic()
+    model = load(told.model, reason is not None)
+    load_s = time.monotonic() - started
+    tokenizer = og.Tokenizer(model)
+    asked = answers.prompts(told.request)
+    refuse_too_long(told.model, tokenizer, asked)
+    answers.write(told.answers, asked, partial(answer, model, tokenizer, told.model))
+    more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
+    on_cpu = model.device_type == "CPU"
+    answers.report(
+        "CPU" if on_cpu else told.device, answers.processor() if on_cpu else f"the first {model.device_type} device", load_s, **more
+    )
+
+
+if __name__ == "__main__":
+    main()

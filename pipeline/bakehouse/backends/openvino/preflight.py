@@ -1,0 +1,163 @@
+"""Whether a checkpoint and a build fit OpenVINO's tools, and what it will take: from config and shapes alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from bakehouse.backends.base import Estimate
+from bakehouse.backends.openvino import model_types as openvino_types
+from bakehouse.backends.openvino.options import FourBit, Grouped, Mxfp4
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.reference_logits import compared_weights
+
+# Decoder-only model types that optimum-intel 2.1.0 exports with transformers 5.5 (its TasksManager, held by a test).
+EXPORTABLE = frozenset(
+    {
+        "afmoe",
+        "arcee",
+        "biogpt",
+        "bloom",
+        "codegen",
+        "cohere",
+        "cohere2",
+        "falcon",
+        "glm4",
+        "gpt2",
+        "gpt_bigcode",
+        "gpt_neo",
+        "gpt_neox",
+        "gpt_neox_japanese",
+        "gpt_oss",
+        "gptj",
+        "granite",
+        "granitemoe",
+        "hunyuan_v1_dense",
+        "llama",
+        "mistral",
+        "mixtral",
+        "mpt",
+        "olmo",
+        "olmo2",
+        "opt",
+        "persimmon",
+        "phi",
+        "phi3",
+        "phimoe",
+        "qwen2",
+        "qwen2_moe",
+        "qwen3",
+        "qwen3_moe",
+        "smollm3",
+        "stablelm",
+        "starcoder2",
+        "xglm",
+    }
+)
+DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}  # what can be exported, and what OpenVINO calls it
+_SIZES = {"F32": 4, "F16": 2, "BF16": 2}
+_WIDTHS = {"fp16": 2, "fp32": 4, "int8": 1}
+_OUTER = re.compile(r"embed|wte|wpe|lm_head|embed_out|output\.weight")  # embeddings and the last MatMul
+_MXFP4_GROUP = 32
+_BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
+
+
+def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+    kind = survey.config.get("model_type", "")
+    reasons = []
+    if kind not in EXPORTABLE:
+        reasons.append(openvino_types.why_not(kind))
+    dtype = told_dtype(survey.config)
+    if dtype and dtype not in DTYPES:
+        reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")
+    strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
+    if strange:
+        reasons.append(f"the checkpoint has weights in {', '.join(strange)}; F32, F16 and BF16 can be exported")
+    return (*reasons, *_groups(build, survey.tensors), *_ratio(build, survey.tensors))
+
+
+def told_dtype(config: dict[str, Any]) -> str | None:
+    """The precision that a checkpoint's config.json names: "bfloat16"; None if it leaves that to the weights."""
+    return config.get("dtype") or config.get("torch_dtype")
+
+
+def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    """Whether the group size divides the channels, as far as that is certain beforehand.
+
+    With an ignored scope it is not: which tensors it leaves out is known from the exported graph only. With a ratio below 1 the
+    tensors that do not fit may all get the backup precision; it fails for certain when they are more than that takes.
+    """
+    asked = build.quantization
+    if not isinstance(asked, Grouped | Mxfp4) or asked.group_size_fallback != "error" or asked.ignored_scope is not None:
+        return ()
+    size = asked.group_size if isinstance(asked, Grouped) else _MXFP4_GROUP
+    defining = [tensor for tensor in tensors if len(tensor.shape) == 2 and (asked.all_layers or not _OUTER.search(tensor.name))]
+    wrong = [tensor for tensor in defining if tensor.shape[-1] % size]
+    if size == -1 or not wrong:
+        return ()
+    total, largest = _count(defining), max(_count([tensor]) for tensor in defining)
+    if asked.ratio < 1.0 and _count(wrong) <= total * (1.0 - asked.ratio) + largest:
+        return ()
+    first = f"{wrong[0].shape[-1]} in {wrong[0].name}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+    fits = math.gcd(*(tensor.shape[-1] for tensor in defining))
+    remedy = f"; {fits & -fits} divides all" if isinstance(asked, Grouped) and fits & -fits >= 16 else ""
+    return (f"a group size of {size} does not divide every channel: {first}{remedy}",)
+
+
+def _ratio(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    """Whether at least one matrix can have 4 bits: NNCF stops before their share exceeds the ratio."""
+    asked = build.quantization
+    counts = [_count([tensor]) for tensor in tensors if len(tensor.shape) >= 2]
+    least = min(counts, default=0) / max(1, sum(counts))
+    if not isinstance(asked, FourBit) or asked.ratio >= least:
+        return ()
+    return (f"with ratio {asked.ratio:g} no weight would get 4 bits: the smallest matrix is {least:.2g} of all",)
+
+
+def estimate(step: Step, survey: Survey) -> Estimate:
+    """What one step will take.
+
+    Measured on the full Phi-3-mini shape (3.8e9 weights in bfloat16, 7.64 GB): export 8.4 GB, compress 10.6 GB resident, of
+    which 7.6 are the mapped export. The formulas give that and a margin of base memory.
+    """
+    native = sum(math.prod(tensor.shape) * _SIZES.get(tensor.dtype, 1) for tensor in survey.tensors)
+    if survey.config.get("model_type") in openvino_types.WIDE:
+        native = 4 * survey.parameters
+    match step.kind:
+        case "export":
+            return Estimate(native, native + _BASE_BYTES)
+        case "tokenizer":
+            return Estimate(40_000_000, _BASE_BYTES)
+        case "compress":
+            made = compressed_bytes(step.options, survey)
+            calibrated = 4 * survey.parameters if step.options.get("calibration") else 0  # statistics are taken in float32
+            streamed = step.options["weights"] in ("fp16", "fp32")  # converted one weight at a time while saving
+            return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES, mapped_bytes=native)
+        case "numeric_check":
+            return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
+        case "validate":
+            return Estimate(0, 2 * compressed_bytes(step.need("model").options, survey) + _BASE_BYTES)
+        case _:
+            return Estimate(0, 0)
+
+
+def compressed_bytes(options: dict[str, Any], survey: Survey) -> int:
+    """About how large openvino_model.bin will be."""
+    weights: str = options["weights"]
+    if weights in _WIDTHS:
+        return survey.parameters * _WIDTHS[weights]
+    outer = 0 if options["all_layers"] else _count(tensor for tensor in survey.tensors if _OUTER.search(tensor.name))
+    ratio: float = options["ratio"]
+    four = (survey.parameters - outer) * ratio
+    scales = 0.0 if options["group_size"] == -1 else four * 2.5 / options["group_size"]  # a float16 and at most a 4-bit zero point
+    backup: int = 2 if options["backup_precision"] == "none" else 1
+    return round(four / 2 + scales + (survey.parameters - four) * backup)
+
+
+def _count(tensors: Iterable[Tensor]) -> int:
+    return sum(math.prod(tensor.shape) for tensor in tensors)

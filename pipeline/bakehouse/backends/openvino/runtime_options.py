@@ -1,0 +1,55 @@
+"""What a build can have its users give OpenVINO at run time: the options that change answers, in the runtime's own names.
+
+Sources: openvino 2026.4.1, SUPPORTED_PROPERTIES of the CPU plugin and what its core refuses for each; ATTENTION_BACKEND is
+openvino_genai 2026.4.1's (LLMPipeline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from bakehouse.recipe.model import Fault, Model
+
+
+def _is_unset(value: object) -> bool:
+    return value is None
+
+
+class RuntimeOptions(Model):
+    """What the runtime is given when the model is loaded, in its own names."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    EXECUTION_MODE_HINT: Literal["ACCURACY"] | None = Field(
+        None,
+        description="ACCURACY computes in the model's own precision; without it processors with bfloat16 instructions use those.",
+        exclude_if=_is_unset,
+    )
+    INFERENCE_PRECISION_HINT: Literal["f32", "bf16", "f16"] | None = Field(
+        None, description="Precision to compute in, where the device has it.", exclude_if=_is_unset
+    )
+    KV_CACHE_PRECISION: Literal["f32", "bf16", "f16", "u8", "u4"] | None = Field(
+        None, description="Precision of the cache of keys and values; by default u8 on a CPU.", exclude_if=_is_unset
+    )
+    DYNAMIC_QUANTIZATION_GROUP_SIZE: int | None = Field(
+        None,
+        ge=0,
+        description="Activations that share a scale when they are rounded to 8 bits while it runs; 0 for no rounding.",
+        exclude_if=_is_unset,
+    )
+    ATTENTION_BACKEND: Literal["PA", "SDPA"] | None = Field(
+        None, description="How OpenVINO GenAI computes attention: paged (PA), or the model's own operation (SDPA).", exclude_if=_is_unset
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        if not given(self):
+            yield Fault((), "no option is set, so this would change nothing", "Set one, or leave runtime_options out.")
+
+
+def given(options: RuntimeOptions | None) -> dict[str, Any]:
+    """The options that are set, as the runtime takes them; empty for its defaults."""
+    return options.model_dump(mode="json", exclude_none=True) if options else {}

@@ -1,0 +1,71 @@
+"""Makes OpenVINO IR of a Hugging Face checkpoint, its weights in the checkpoint's own precision; without a tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.openvino.workers import rope as openvino_rope
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def load(checkpoint: Path, remote_code: bool) -> Any:
+    """The torch model in the precision that config.json names, or where it names none in that of the weights."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
+    if getattr(config, "quantization_config", None):
+        events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
+    model = loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
+    precision = str(model.dtype).removeprefix("torch.")
+    if precision not in PRECISIONS:
+        events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
+    events.result(parameters=model.num_parameters(), dtype=precision)
+    return model
+
+
+def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
+    """Fill `files` with openvino_model.{xml,bin}, config.json and generation_config.json.
+
+    `export_from_model` and not `main_export`: the latter quantizes to int8 by itself from 1e9 parameters on.
+    No preprocessors: the tokenizer is a step of its own.
+    """
+    events.progress("importing optimum-intel")
+    from optimum.exporters.openvino.convert import export_from_model
+
+    events.progress("loading the checkpoint")
+    model = load(checkpoint, remote_code)
+    openvino_rope.follow_lengths(model)
+    events.progress("tracing and saving the model")
+    export_from_model(
+        model,
+        files,
+        task="text-generation-with-past",
+        stateful=True,
+        preprocessors=[],
+        device="cpu",
+        trust_remote_code=remote_code,
+        patch_16bit_model=model.dtype.itemsize == 2,
+    )
+    if model.dtype.itemsize == 2:
+        from bakehouse.backends.openvino.workers import exact as openvino_exact
+
+        events.progress("looking at the weights that are wider than the checkpoint's")
+        events.result(exact_f32=openvino_exact.wide(files / "openvino_model.xml", str(model.dtype).removeprefix("torch.")))
+
+
+def main() -> None:
+    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
+    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    with start.own_modules():
+        remote_code = told.options["remote_code"]
+        ends = tokenizers_loading.end_tokens_of(told.checkpoint, remote_code)
+        export(told.checkpoint, told.files, remote_code)
+        end_tokens.complete(told.checkpoint, told.files, ends)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Answers prompts greedily with a package's model folder in openvino_genai, twice.
+
+First in the model's own precision (ACCURATE), which is the same on every processor. Then as the card's program does: with the recipe's
+runtime_options, or with the runtime's defaults. By default the CPU plugin computes in bfloat16 where the processor has instructions for
+it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one package gives other answers on other processors.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import answers, chats
+
+ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
+REMEDY = (
+    "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`: the card's program then has it too, and computes in the model's "
+    "own precision on every processor; or choose a quantization that loses less"
+)
+
+
+def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
+    """The prompt's ids and mask: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
+    if "messages" in prompt:
+        template = chats.still(tokenizer.chat_template)
+        text = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, chat_template=template)
+        return tokenizer.encode(text, add_special_tokens=False)
+    return tokenizer.encode(prompt["raw"], add_special_tokens=True)
+
+
+def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
+    """One greedy answer; ends at the end tokens of the folder's generation_config.json."""
+    import openvino_genai
+
+    config = pipe.get_generation_config()
+    config.do_sample = False
+    config.max_new_tokens = prompt["max_new_tokens"]
+    tokenizer = pipe.get_tokenizer()
+    inputs = encode(tokenizer, prompt)
+    made = pipe.generate(inputs, config)
+    tokens = list(made.tokens[0])
+    ids = inputs.input_ids.data[0].tolist()
+    return answers.Answer(
+        index=index,
+        prompt_ids=ids,
+        prompt_tokens=len(ids),
+        tokens=tokens,
+        text=tokenizer.decode(tokens, skip_special_tokens=True),
+        ended=made.finish_reasons[0] == openvino_genai.GenerationFinishReason.STOP,
+        first_token_s=made.perf_metrics.get_ttft().mean / 1000,
+        tokens_per_s=made.perf_metrics.get_throughput().mean if len(tokens) > 1 else None,
+    )
+
+
+def answer_all(folder: Path, device: str, options: dict[str, Any], asked: list[answers.Prompt], path: Path) -> dict[str, Any]:
+    """Load the model with these options, and answer all prompts; facts about the run.
+
+    The pipeline is gone from memory when this returns.
+    """
+    import openvino_genai
+
+    events.progress("loading the model")
+    started = time.monotonic()
+    pipe = openvino_genai.LLMPipeline(folder, device, **options)
+    load_s = time.monotonic() - started
+    answers.write(path, asked, partial(answer, pipe))
+    config = pipe.get_generation_config()
+    return {"load_s": load_s, "end_tokens": sorted({*config.stop_token_ids, config.eos_token_id})}
+
+
+def precision(core: Any, device: str, options: dict[str, Any]) -> str:
+    """What the device computes in with these options, as "bf16"; "" for the model's own precision."""
+    known = core.get_property(device, "SUPPORTED_PROPERTIES")
+    core.set_property(device, {name: value for name, value in options.items() if name in known})
+    name = str(core.get_property(device, "INFERENCE_PRECISION_HINT").get_type_name())
+    return "" if name == "dynamic" else name
+
+
+def main() -> None:
+    """`MODEL_FOLDER REQUEST ANSWERS IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
+    parser = start.parser(__doc__, "model", "request", "answers", "in_use")
+    parser.add_argument("--device", default="CPU")
+    told = parser.parse_args()
+    import openvino as ov
+
+    core, asked = ov.Core(), answers.prompts(told.request)
+    facts = answer_all(told.model, told.device, ACCURATE, asked, told.answers)
+    if told.options == ACCURATE:  # the same run again would give the same answers
+        shutil.copyfile(told.answers, told.in_use)
+    else:
+        answer_all(told.model, told.device, told.options, asked, told.in_use)
+    in_use = {"runtime_options": {name: str(value) for name, value in told.options.items()}, "remedy": REMEDY}
+    answers.report(
+        told.device,
+        str(core.get_property(told.device, "FULL_DEVICE_NAME")).strip(),
+        facts["load_s"],
+        end_tokens=facts["end_tokens"],
+        runtime_options=ACCURATE,
+        in_use=in_use | {"precision": precision(core, told.device, told.options)},
+    )
+
+
+if __name__ == "__main__":
+    main()

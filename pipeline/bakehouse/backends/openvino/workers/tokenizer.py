@@ -1,0 +1,83 @@
+"""Converts a checkpoint's tokenizer to OpenVINO, saves it for transformers beside it, and compares the two on hard texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizers_loading
+
+
+def convert(tokenizer: Any, files: Path) -> None:
+    """Write openvino_{tokenizer,detokenizer}.{xml,bin}, with the options of optimum-intel's exporter.
+
+    optimum-intel only logs a failure and calls the export good; here it is one. It also puts a simplified chat template beside
+    some known ones for older runtimes; openvino_genai 2026.4 renders those as transformers does, so the original stays alone.
+    """
+    import openvino as ov
+    from openvino_tokenizers import convert_tokenizer
+
+    tokenizer.padding_side = "left"
+    tokenizer.truncation_side = "left"
+    named, tokenizer.chat_template = tokenizer.chat_template, chats.default_template(tokenizer)  # the IR has room for one
+    try:
+        made = convert_tokenizer(tokenizer, with_detokenizer=True)
+    except Exception as error:  # whatever it is, this tokenizer cannot be converted, and a package without it does not load
+        events.refuse(
+            f"openvino_tokenizers cannot convert this tokenizer ({type(tokenizer).__name__}).",
+            "Use a checkpoint whose tokenizer.json openvino_tokenizers supports.",
+            [f"{type(error).__name__}: {error}"],
+        )
+    for model, name in zip(made, ("openvino_tokenizer", "openvino_detokenizer"), strict=True):
+        ov.save_model(model, files / f"{name}.xml")
+    tokenizer.chat_template = named
+
+
+def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
+    """How openvino_genai's tokenizer, loaded from `files`, differs from transformers' on hard texts and chats."""
+    import openvino_genai
+
+    other = openvino_genai.Tokenizer(files)
+    templated, found = chats.compare(tokenizer, rendering(other), other.chat_template)
+    texts = (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()), *templated)
+    for special in (True, False):
+        found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_genai(other, special))
+    return {"texts": len(texts), "chats": len(templated), "differences": found}
+
+
+def _of_transformers(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
+    return (
+        lambda text: list(tokenizer(text, add_special_tokens=special)["input_ids"]),
+        lambda ids: str(tokenizer.decode(ids, skip_special_tokens=special)),
+    )
+
+
+def _of_genai(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
+    return (
+        lambda text: list(tokenizer.encode(text, add_special_tokens=special).input_ids.data[0].tolist()),
+        lambda ids: str(tokenizer.decode(ids, skip_special_tokens=special)),
+    )
+
+
+def rendering(tokenizer: Any) -> chats.Render:
+    """openvino_genai's engine."""
+    return lambda chat, template: str(tokenizer.apply_chat_template(chat, add_generation_prompt=True, chat_template=template))
+
+
+def main() -> None:
+    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
+    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+    with start.own_modules():
+        events.progress("importing transformers")
+        tokenizer = tokenizers_loading.load(told.checkpoint, told.options["remote_code"])
+        tokenizer.save_pretrained(told.files)
+        events.result(eos_token_id=tokenizer.eos_token_id, turn_end_id=chats.turn_end(tokenizer), vocabulary=len(tokenizer))
+        events.progress("converting the tokenizer")
+        convert(tokenizer, told.files)
+        events.progress("comparing the tokenizers")
+        events.result(comparison=compare(tokenizer, told.files))
+
+
+if __name__ == "__main__":
+    main()

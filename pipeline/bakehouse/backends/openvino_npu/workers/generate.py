@@ -1,0 +1,131 @@
+"""Answers prompts greedily in openvino_genai's NPU pipeline: on the NPU where there is one, importing the blob; else its graphs on the CPU.
+
+    python -m bakehouse.backends.openvino_npu.workers.generate MODEL_FOLDER REQUEST ANSWERS '{"settings": {...}, "platforms": [...]}'
+
+The pipeline has graphs of fixed shape, one for prompts and one for answers. NPUW can run the same graphs on the CPU: that shows the
+weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO lane does.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.openvino.workers.generate import ACCURATE, answer, encode
+from bakehouse.backends.openvino_npu.workers import logits as npu_logits
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import answers
+
+# Ordinary words; their tokens are repeated for longer prompts.
+TEXT = (
+    "The harbour was quiet when the first boats came in, and nobody had lit the lamps. In 1869 a chemist wrote sixty-three names on cards. "
+    "Rain fell on the tin roof all night; by morning the road to the mill was gone. What the map called a village was a well and a barn."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the pipeline is told besides its settings, the files it is pointed at, the device in words, and platforms whose blob ran not."""
+
+    told: dict[str, str]
+    files: dict[str, str]
+    name: str
+    not_run: list[int]
+    stand_in: bool = False
+
+
+def choose(core: Any, folder: Path, platforms: list[int]) -> Choice:
+    """The NPU with its blob if it has one here, the NPU without, or the CPU in its place."""
+    if "NPU" not in core.available_devices:
+        compiled = "; blobs were compiled and not executed" if platforms else ""
+        name = f"{_full_name(core, 'CPU')}, running the NPU pipeline's graphs{compiled}"
+        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, platforms, stand_in=True)
+    platform = str(core.get_property("NPU", "DEVICE_ARCHITECTURE")).strip()
+    name = f"{_full_name(core, 'NPU')}, platform {platform}"
+    others = [one for one in platforms if str(one) != platform]
+    if others == platforms:
+        return Choice({}, {}, f"{name}, compiled here", others)
+    blob = folder / "npu" / platform / "openvino_model.blob"
+    described = json.loads(blob.with_suffix(".json").read_text(encoding="utf-8"))
+    weights = {"WEIGHTS_PATH": str(folder / "openvino_model.bin")} if described["cache_mode"] == "OPTIMIZE_SIZE" else {}
+    return Choice({}, {"BLOB_PATH": str(blob), **weights}, f"{name}, from its blob", others)
+
+
+def _full_name(core: Any, device: str) -> str:
+    return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
+
+
+def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, room: int) -> None:
+    """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
+
+    Args:
+        sizes: tokens of each prompt.
+        longest: most tokens of a prompt.
+        room: most tokens of a prompt and its answer together.
+    """
+    long = [f"golden prompt {number} has {size} tokens" for number, size in enumerate(sizes, 1) if size > longest]
+    if long:
+        events.refuse(
+            f"The graphs take prompts of at most {longest} tokens.",
+            "Raise max_prompt_len in the recipe, or shorten the prompt.",
+            long,
+        )
+    wide = [
+        f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
+        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in asked), strict=True), 1)
+        if size + new > room
+    ]
+    if wide:
+        events.refuse(
+            f"The graphs have room for {room} tokens of prompt and answer together.",
+            "Lower max_new_tokens, or raise min_response_len in the recipe.",
+            wide,
+        )
+
+
+def main() -> None:
+    """Write the answers, and on what they were made."""
+    told = start.parser(__doc__, "model", "request", "answers", documents=("told",)).parse_args()
+    events.progress("loading the model")
+    import openvino as ov
+    import openvino_genai
+
+    chosen = choose(ov.Core(), told.model, told.told["platforms"])
+    settings = {**told.told["settings"], **chosen.told}
+    numbers = {key: int(settings[key]) for key in ("MAX_PROMPT_LEN", "MIN_RESPONSE_LEN")}
+    started = time.monotonic()
+    try:
+        pipe = openvino_genai.LLMPipeline(told.model, "NPU", **{**settings, **chosen.files, **numbers})
+    except RuntimeError as error:
+        events.refuse(
+            "The NPU pipeline cannot load this model with its graphs of fixed shape.",
+            "Try another max_prompt_len or prefill_hint, or build it for the runtime openvino.",
+            [str(error).strip().splitlines()[-1][:500]],
+        )
+    load_s = time.monotonic() - started
+    asked = answers.prompts(told.request)
+    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
+    check_lengths(sizes, asked, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
+    answers.write(told.answers, asked, partial(answer, pipe))
+    config = pipe.get_generation_config()
+    if chosen.stand_in:
+        text = [int(token) for token in pipe.get_tokenizer().encode(TEXT, add_special_tokens=True).input_ids.data[0]]
+        del pipe  # the graphs are compiled once more, since the pipeline shows no logits
+        events.result(graphs=npu_logits.check(told.model, text, numbers, settings))
+    answers.report(
+        "CPU" if chosen.stand_in else "NPU",
+        chosen.name,
+        load_s,
+        end_tokens=sorted({*config.stop_token_ids, config.eos_token_id}),
+        stand_in=chosen.stand_in,
+        runtime_options=settings,
+        not_run=[f"NPU {platform}" for platform in chosen.not_run],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs inside every child process: its messages, its end, its environment, its credentials."""

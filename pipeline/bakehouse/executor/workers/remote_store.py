@@ -1,0 +1,194 @@
+"""Talks to the store that machines share, wherever fsspec reaches: which steps it has, bring one here, put one there.
+
+    python -m bakehouse.executor.workers.remote_store list KIND/KEY ...
+    python -m bakehouse.executor.workers.remote_store fetch KIND/KEY FOLDER     fills FOLDER/files and FOLDER/record.json
+    python -m bakehouse.executor.workers.remote_store put KIND/KEY FOLDER       FOLDER is a directory of the store
+
+The URL is in BAKEHOUSE_REMOTE, as it may hold a password, and BAKEHOUSE_REMOTE_TIMEOUT_S says how long it may be silent. There,
+`objects/ab/<sha256>` are the contents of files and `steps/<kind>/<key>.json` the records, written last: what a record names is there,
+whole, whoever else writes the same step meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, leash
+from bakehouse.child import redact as discreet
+from bakehouse.executor.workers import remote_errors
+from bakehouse.executor.workers.remote_errors import Corrupt
+
+_BLOCK_BYTES = 4 << 20
+_TRIES = 2
+_RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show whole ones only
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def main() -> None:
+    """Carry out one verb; a remote out of reach is told, one that is corrupt, refuses or is none is refused."""
+    leash.hold()
+    discreet.install(events.progress)
+    verb, *arguments = sys.argv[1:]
+    work: dict[str, Callable[..., dict[str, Any]]] = {"list": present, "fetch": fetch, "put": put}
+    with remote_errors.explained():
+        remote = opened(os.environ["BAKEHOUSE_REMOTE"], float(os.environ["BAKEHOUSE_REMOTE_TIMEOUT_S"]))
+        events.result(**work[verb](remote, *arguments))
+
+
+def opened(url: str, patience_s: float) -> Remote:
+    """The remote at a URL; some drivers connect for this."""
+    import fsspec
+
+    with remote_errors.of_the_url():
+        fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))  # importing a driver takes its time, and is no silence
+        with remote_errors.answering(patience_s):
+            return Remote(url, patience_s)
+
+
+class Remote:
+    """A place on a file system of fsspec's that may be silent for `patience_s` seconds."""
+
+    def __init__(self, url: str, patience_s: float) -> None:
+        import fsspec
+
+        options: dict[str, Any] = {}
+        s3 = url.startswith(("s3:", "s3a:"))
+        if s3:
+            timeouts = {"connect_timeout": patience_s, "read_timeout": patience_s, "retries": {"total_max_attempts": _TRIES}}
+            options = {"config_kwargs": timeouts, "use_listings_cache": False}
+        self.patience_s = patience_s
+        self.fs, root = fsspec.core.url_to_fs(url, **options)
+        if s3:
+            self.fs.retries = _TRIES  # by default 5, each of which botocore tries again itself (s3fs 2026.9, `_error_wrapper`)
+        self.root = root.rstrip("/")
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        self.renames = bool(_RENAMES & set(protocols))
+
+    def step(self, name: str) -> str:
+        """Where a step's record is."""
+        return f"{self.root}/steps/{name}.json"
+
+    def content(self, digest: str) -> str:
+        """Where the bytes of that sha256 are."""
+        return f"{self.root}/objects/{digest[:2]}/{digest}"
+
+    def size(self, path: str) -> int | None:
+        """Size in bytes, or None if it is not there."""
+        try:
+            return int(self.fs.info(path)["size"])
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, body: Path) -> None:
+        """Put a file there, under its name only when it is whole."""
+        if not self.renames:
+            self.fs.put_file(str(body), path)
+            return
+        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(body), part)
+        self.fs.mv(part, path)
+
+
+def present(remote: Remote, *names: str) -> dict[str, Any]:
+    """Which steps the remote has."""
+    found = []
+    with remote_errors.of_the_address(), remote_errors.answering(remote.patience_s):
+        remote.fs.exists(remote.root)  # a remote out of reach is told by this, and not taken for an empty one
+    for name in names:
+        with remote_errors.answering(remote.patience_s):
+            if remote.size(remote.step(name)) is not None:
+                found.append(name)
+    return {"present": found}
+
+
+def fetch(remote: Remote, name: str, into: str) -> dict[str, Any]:
+    """Bring a step here; every byte is held against the sha256 in the record on its way."""
+    folder = Path(into)
+    body = remote.fs.cat_file(remote.step(name))
+    files = _files(name, body)
+    done, total = 0, sum(file["size"] for file in files)
+    for file in files:
+        events.progress(f"fetching {file['path']}", done, total, "B")
+        target = folder / "files" / file["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if _bring(remote, file, target) and (found := _bring(remote, file, target)):  # once more: it may have been the line
+            raise Corrupt(f"{remote.content(file['sha256'])} {found}")
+        done += file["size"]
+    (folder / "record.json").write_bytes(body)
+    return {"fetched_bytes": total}
+
+
+def _files(name: str, body: bytes) -> list[dict[str, Any]]:
+    """The files that a record lists.
+
+    Raises:
+        Corrupt: it is no record of that step, or lists what could lie outside its folder.
+    """
+    try:
+        record = json.loads(body)
+        files: list[dict[str, Any]] = record["files"]
+        if f"{record['kind']}/{record['key']}" != name:
+            raise Corrupt(f"the record of {name} is that of {record['kind']}/{record['key']}")
+        for file in files:
+            parts = file["path"].split("/")
+            if not _SHA256.fullmatch(file["sha256"]) or not isinstance(file["size"], int):
+                raise Corrupt(f"the record of {name} lists {file['path']} without size or sha256")
+            if {"", ".", ".."} & set(parts) or "\\" in file["path"] or ":" in parts[0]:
+                raise Corrupt(f"the record of {name} lists {file['path']!r}, which is no path within its folder")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Corrupt(f"the record of {name} cannot be read") from error
+    return files
+
+
+def _bring(remote: Remote, file: dict[str, Any], target: Path) -> str:
+    """Copy a file's content here; what is wrong with it, or ""."""
+    path, digest, size = remote.content(file["sha256"]), hashlib.sha256(), 0
+    try:
+        with remote.fs.open(path, "rb", block_size=_BLOCK_BYTES, cache_type="none") as source, target.open("wb") as out:
+            while block := source.read(_BLOCK_BYTES):
+                size += len(block)
+                if size > file["size"]:
+                    break
+                out.write(block)
+                digest.update(block)
+    except FileNotFoundError:
+        return "is missing, although a record names it"
+    if digest.hexdigest() == file["sha256"] and size == file["size"]:
+        return ""
+    return f"has other bytes ({size:,} bytes with the sha256 {digest.hexdigest()[:12]}…)"
+
+
+def put(remote: Remote, name: str, folder: str) -> dict[str, Any]:
+    """Bring a step there: contents that are not there yet, then its record."""
+    record = Path(folder) / "manifest.json"
+    sent = 0
+    for file in _files(name, record.read_bytes()):
+        path = remote.content(file["sha256"])
+        if remote.size(path) == file["size"]:
+            continue
+        events.progress(f"sending {file['path']}")
+        local = Path(folder) / "files" / file["path"]
+        if _digest(local) != file["sha256"]:
+            events.refuse(f"{file['path']} is not as it was made", "`doit verify` names what is damaged here, and how to mend it.")
+        remote.write(path, local)
+        sent += file["size"]
+    remote.write(remote.step(name), record)
+    return {"sent_bytes": sent}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as body:
+        return hashlib.file_digest(body, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

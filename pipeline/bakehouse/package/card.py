@@ -1,0 +1,295 @@
+"""The model card of a package, its README.md, from the manifest alone. No text from outside can break out of its place in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, assert_never
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.onnxruntime_genai import folders as ort_folders
+from bakehouse.backends.onnxruntime_genai import options as ort_options
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.openvino import runtime_options as openvino_options
+from bakehouse.backends.openvino_npu import options as npu_options
+from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.package import card_use
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.recipe import BuildOptions, HuggingFace, Local, OpenVINO, PyPI, ResolvedBuild
+from bakehouse.recipe.types import OTHER_LICENCE
+from bakehouse.records import Verdict
+
+TEMPLATE = "card.md.jinja"
+FOLDERS = {
+    "openvino": "openvino",
+    "openvino-npu": "openvino_npu",
+    "onnxruntime-genai": "onnxruntime_genai",
+    "intel-npu-acceleration-library": "npu_library",
+}
+_JOINER = "\N{ZERO WIDTH JOINER}"
+# Licences that the hub knows by this name (its model card documentation); every other one is "other" with a name of its own.
+_HUB_LICENCES = frozenset(
+    {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"}
+    | {"gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
+)
+_RUNTIME_TOOLS = (
+    *("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf"),
+    *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
+    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
+    *("intel-npu-acceleration-library", "neural-compressor"),
+)
+
+
+def render(manifest: PackageManifest) -> str:
+    """The card, Markdown with YAML front matter."""
+    build = manifest.build
+    folder, download = card_use.fetch(build, manifest.name)
+    options = build.options.runtime_options if isinstance(build.options, OpenVINO) else None
+    card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
+        manifest=manifest,
+        build=build,
+        runtime_folder=FOLDERS[build.options.runtime],
+        front_matter=front_matter(manifest),
+        origin=(not card_use.gguf(build.source) and base_model(build)) or manifest.source.described,
+        asked=asked(build),
+        measured=dict(_flat(manifest.measured)),
+        versions=_versions(manifest),
+        folder=folder,
+        download=download,
+        runtime_options=openvino_options.given(options),
+        answers=card_use.answers(manifest.validation),
+        same_run=card_use.same_run(manifest.validation),
+        gguf=card_use.gguf(build.source),
+        reference=card_use.reference(manifest),
+        base_model=base_model(build),
+        declared=None if isinstance(build.source, HuggingFace) else build.source.base_model,
+        format=format_of(build.options),
+        codenames=npu_options.CODENAMES,
+        repository_suffix=npu_options.suffix(build.options) if isinstance(build.options, OpenVINONpu) else "",
+        folders=folders(manifest.members or [manifest]),
+        **card_use.program(build.golden),
+        commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
+        upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
+        same=sum(_whole(verdict) for verdict in manifest.verdicts),
+        **card_use.kept(manifest),
+        members=[_member(member) for member in manifest.members],
+        licence_file=manifest.licence_file,
+    )
+    return card
+
+
+def _versions(manifest: PackageManifest) -> dict[str, str]:
+    """The versions that the model was made and run with; of a package that two environments have in two versions, both."""
+    named = [*manifest.tools.items(), *((package.name, package.version) for package in manifest.packages)]
+    found = {tool: dict.fromkeys(version for name, version in named if name == tool) for tool in _RUNTIME_TOOLS}
+    return {tool: ", ".join(versions) for tool, versions in found.items() if versions}
+
+
+def front_matter(manifest: PackageManifest) -> str:
+    """The YAML that the hub reads, without the lines around it; the keys that the OpenVINO organisation's cards have."""
+    build = manifest.build
+    licence = build.license
+    known = licence.lower() in _HUB_LICENCES
+    facts: dict[str, Any] = {"license": licence.lower() if known else "other"}
+    if not known:
+        own = build.source.license_name if licence == OTHER_LICENCE else None
+        facts["license_name"] = own or licence.removeprefix("LicenseRef-").lower().replace(" ", "-")
+    if licence == build.source.license and (link := manifest.licence_file or build.source.license_link):
+        facts["license_link"] = link
+    if origin := base_model(build):
+        facts |= {"base_model": origin, "base_model_relation": "quantized"}
+    facts |= _hub_words([one.build.options for one in manifest.members or (manifest,)])
+    facts["tags"] = list(dict.fromkeys([*facts["tags"], *(build.card.tags if build.card else ())]))
+    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip("\n")
+
+
+def _hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+    """What the hub files a model under: as the OpenVINO organisation does it, and as Microsoft does it for ONNX."""
+    first = builds[0]
+    precisions = list(dict.fromkeys(build.quantization.weights for build in builds))
+    match first:
+        case OpenVINO():
+            quantized = [] if first.quantization.weights in ("fp16", "fp32") else ["nncf"]
+            tags = ["openvino", "openvino-genai", *quantized, *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case OpenVINONpu():
+            quantized = [] if first.quantization.weights == "fp16" else ["nncf"]
+            tags = ["openvino", "openvino-genai", "npu", *quantized, *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case NpuLibrary():
+            tags = ["intel-npu-acceleration-library", "npu", "pickle", *precisions]
+            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+        case OnnxRuntimeGenAI():
+            providers = {build.execution_provider for build in builds if isinstance(build, OnnxRuntimeGenAI)}
+            tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *(["DML"] if "dml" in providers else []), *precisions]
+            return {"library_name": "onnxruntime-genai", "pipeline_tag": "text-generation", "inference": False, "tags": tags}
+        case _:
+            assert_never(first)
+
+
+def format_of(build: BuildOptions) -> str:
+    """What the model is in now, as the end of a sentence."""
+    match build:
+        case OpenVINO():
+            return "in OpenVINO IR"
+        case OpenVINONpu():
+            return "in OpenVINO IR for Intel NPUs"
+        case NpuLibrary():
+            return "compiled by the Intel NPU Acceleration Library (a pickle)"
+        case OnnxRuntimeGenAI():
+            return f"in ONNX for ONNX Runtime GenAI on {ort_options.TITLES[build.execution_provider]}"
+        case _:
+            assert_never(build)
+
+
+def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
+    """The model folders of ONNX packages: where each lies, what it is made for, precision and size."""
+    return [
+        {
+            "folder": (folder := ort_folders.folder(options)),
+            "title": ort_options.TITLES[options.execution_provider],
+            "weights": options.quantization.weights,
+            "size_bytes": sum(file.size for file in manifest.files if file.path.startswith(f"{folder}/")),
+        }
+        for manifest in manifests
+        if isinstance(options := manifest.build.options, OnnxRuntimeGenAI)
+    ]
+
+
+def _member(manifest: PackageManifest) -> dict[str, Any]:
+    """A package of a repository, as its card speaks of it."""
+    (where,) = folders([manifest])
+    measured = dict(_flat(manifest.measured))
+    return where | {
+        "manifest": manifest,
+        "asked": asked(manifest.build),
+        "measured": measured,
+        "answers": card_use.answers(manifest.validation),
+    }
+
+
+def asked(build: ResolvedBuild) -> dict[str, str]:
+    """The options as name and value, the precision first."""
+    left_out = {"runtime", "quantization", "min_agreement", "min_agreement_reason", "runtime_options"}
+    options = build.options.model_dump(mode="json", exclude=left_out)
+    return {"weights": build.options.quantization.weights, **dict(_flat(options | build.options.quantization.model_dump(mode="json")))}
+
+
+def base_model(build: ResolvedBuild) -> str | None:
+    """The hub repository that the model comes from in the end."""
+    match build.source:
+        case HuggingFace(repo=repo):
+            return repo
+        case PyPI(base_model=origin) | Local(base_model=origin):
+            return origin
+        case _:
+            assert_never(build.source)
+
+
+def text(value: object) -> str:
+    """Any text, as text: on one line, and nothing in it is Markdown, HTML or a table's border."""
+    lines = [line.strip() for line in str(value).strip().splitlines()]
+    return "<br>".join(re.sub(r"([\\`*_\[\]<>&|~#:$!])|(?<=www)\.", lambda found: "\\" + found[0], _printable(line)) for line in lines)
+
+
+def code(value: object) -> str:
+    """Any text as inline code, also within a table."""
+    shown = _printable(" ".join(str(value).split())).replace("|", "\\|")
+    fence = "`" * (_longest_run(shown) + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def block(value: str, language: str = "") -> str:
+    """Any text as a block of code that only its own fence ends."""
+    lines = "\n".join(_printable(line) for line in value.splitlines())
+    fence = "`" * max(3, _longest_run(lines) + 1)
+    return f"{fence}{language}\n{lines}\n{fence}"
+
+
+def string(value: str) -> str:
+    """Any text as a Python string."""
+    shown = repr(value)
+    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in shown else shown
+
+
+def arguments(options: Mapping[str, Any]) -> str:
+    """Options as further arguments of a Python call: `, NAME="value"`."""
+    return "".join(f", {name}={_literal(value)}" for name, value in options.items())
+
+
+def dictionary(options: Mapping[str, Any]) -> str:
+    """Options as a Python dictionary."""
+    entries = [f"{string(name)}: {_literal(value)}" for name, value in options.items()]
+    return "{" + ", ".join(entries) + "}"
+
+
+def _literal(value: Any) -> str:
+    return string(value) if isinstance(value, str) else repr(value)
+
+
+def pin(version: str) -> str:
+    """A version as pip takes it behind a name; "" if none or more than one is known."""
+    return f"=={version.partition('+')[0]}" if version and "," not in version else ""
+
+
+def messages(chat: Iterable[tuple[str, str]]) -> str:
+    """A chat as a Python list."""
+    said = ['{"role": ' + string(role) + ', "content": ' + string(content) + "}" for role, content in chat]
+    return f"[{', '.join(said)}]"
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() or c == _JOINER else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
+def _longest_run(value: str) -> int:
+    return max((len(run) for run in re.findall("`+", value)), default=0)
+
+
+def _whole(verdict: Verdict) -> bool:
+    agreement = verdict.agreement
+    return agreement.common_tokens == agreement.answer_tokens == agreement.source_tokens
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as name and value, names joined by dots; what is not set is left out."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        elif value is not None and value != []:
+            yield f"{above}{name}", _shown(value)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case bool() | list():
+            return json.dumps(value, ensure_ascii=False)
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)
+
+
+@cache
+def _template(name: str) -> Any:
+    # The card is Markdown, not HTML: `text`, `code` and `block` escape what is put in.
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "backends"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"text": text, "code": code, "block": block}
+    environment.filters |= {"python": string, "arguments": arguments, "dictionary": dictionary, "messages": messages, "pin": pin}
+    return environment.get_template(name)

@@ -1,0 +1,123 @@
+"""Packages side by side: size, bits, agreement with the source, answers; as a table for a terminal, or as a page with charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.table import Table
+from rich.text import Text
+
+from bakehouse.app.overview import brief
+from bakehouse.package.card_use import cut
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.records import Verdict
+from bakehouse.text import size_text
+
+TEMPLATE = "compare.html.jinja"
+_LONGEST_ANSWER = 300  # characters, in a terminal; the page has whole answers
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is compared of one package.
+
+    Attributes:
+        shares: precision of weights -> share of all weights, largest first; empty if the lane does not count them.
+        common_tokens: leading tokens that the answers share with the source's, over all prompts.
+        source_tokens: all tokens of the latter.
+    """
+
+    name: str
+    made: str
+    size_bytes: int
+    shares: dict[str, float]
+    common_tokens: int
+    source_tokens: int
+    device: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def agreement(self) -> float:
+        """Share of the source's answers that is kept, 0 to 1."""
+        return self.common_tokens / self.source_tokens if self.source_tokens else 0.0
+
+    @property
+    def bits(self) -> str:
+        """The shares as text."""
+        return ", ".join(f"{precision} {100 * share:.0f} %" for precision, share in self.shares.items()) or "-"
+
+
+def row(manifest: PackageManifest) -> Row:
+    """The row of one package. Speed is not in it: a validation runs once, cold, with whatever else runs on the machine."""
+    verdicts, validation = manifest.verdicts, manifest.validation
+    stands_in = f" in place of {', '.join(manifest.unproven)}" if validation.stand_in else ""
+    return Row(
+        name=manifest.name,
+        made=brief(manifest.build.options),
+        size_bytes=manifest.size_bytes,
+        shares=_shares(manifest),
+        common_tokens=sum(verdict.agreement.common_tokens for verdict in verdicts),
+        source_tokens=sum(verdict.agreement.source_tokens for verdict in verdicts),
+        device=f"{validation.device}{stands_in}",
+        verdicts=verdicts,
+    )
+
+
+def _shares(manifest: PackageManifest) -> dict[str, float]:
+    counts: dict[str, int] = manifest.measured.get("model", {}).get("weights", {})
+    total = sum(counts.values())
+    return {name: count / total for name, count in sorted(counts.items(), key=lambda pair: -pair[1])} if total else {}
+
+
+def prompts(rows: Iterable[Row]) -> list[str]:
+    """Every prompt that was answered, in the order in which the packages have them."""
+    return list(dict.fromkeys(verdict.prompt for row in rows for verdict in row.verdicts))
+
+
+def answers(row: Row, prompt: str) -> str:
+    """What a package answered; "-" if it was not asked."""
+    return next((verdict.answer.strip() for verdict in row.verdicts if verdict.prompt == prompt), "-")
+
+
+def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """A table of numbers and a table of answers, for a terminal."""
+    numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for title in ("package", "size", "weights", "tokens as the source's", "ran on"):
+        numbers.add_column(title, overflow="fold")
+    for one in rows:
+        kept = f"{one.common_tokens} of {one.source_tokens}"
+        cells = (one.name, size_text(one.size_bytes), one.bits, kept, one.device)
+        numbers.add_row(*(Text(cell) for cell in cells))
+    said = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for title in ("prompt", "package", "answer"):
+        said.add_column(title, overflow="fold")
+    for prompt in prompts(rows):
+        for position, one in enumerate(rows):
+            said.add_row(Text("" if position else prompt), Text(one.name), Text(cut(answers(one, prompt), _LONGEST_ANSWER)))
+    return numbers, said
+
+
+def page(rows: Sequence[Row]) -> str:
+    """One self-contained HTML page with bar charts."""
+    folder = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    charts: tuple[tuple[str, str, list[tuple[str, float, str]]], ...] = (
+        ("Size", "smaller is better", [(one.name, one.size_bytes, size_text(one.size_bytes)) for one in rows]),
+        (
+            "Leading tokens of the answers that are the source's",
+            "larger is better",
+            [(one.name, one.agreement, f"{one.common_tokens} of {one.source_tokens}") for one in rows],
+        ),
+    )
+    bars = [(title, hint, _bars(values)) for title, hint, values in charts]
+    asked = [(prompt, [(one.name, answers(one, prompt)) for one in rows]) for prompt in prompts(rows)]
+    return environment.get_template(TEMPLATE).render(rows=rows, charts=bars, asked=asked)
+
+
+def _bars(values: list[tuple[str, float, str]]) -> list[tuple[str, float, str]]:
+    """Label, length in percent of the longest, text."""
+    longest = max(value for _, value, _ in values) or 1
+    return [(label, 100 * value / longest, text) for label, value, text in values]

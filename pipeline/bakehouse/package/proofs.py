@@ -1,0 +1,46 @@
+"""What travels with a package beside its manifest, and is made from it: bill of materials, provenance, checksums of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bakehouse.errors import Failure
+from bakehouse.package import provenance
+from bakehouse.package import sbom as bom
+from bakehouse.package.manifest import BOM, CHECKSUMS, MANIFEST, PROVENANCE, PackageManifest
+from bakehouse.records import FileRecord
+from bakehouse.store import files
+
+
+def write(folder: Path, manifest: PackageManifest) -> None:
+    """Add to a package that is otherwise whole, manifest and all, what proves it: each of the three lists all that was there before.
+
+    The manifest's own hashes are taken as they are: gigabytes that were hashed for it a moment ago are not read again.
+    """
+    there = (*manifest.files, *files.records_of(folder, [folder / MANIFEST]))
+    files.write(folder / BOM, bom.render(manifest, sorted(there, key=lambda file: file.path)))
+    there = (*there, *files.records_of(folder, [folder / BOM]))
+    files.write(folder / PROVENANCE, provenance.render(manifest, sorted(there, key=lambda file: file.path)))
+    there = (*there, *files.records_of(folder, [folder / PROVENANCE]))
+    files.write(folder / CHECKSUMS, checksums(there))
+
+
+def checksums(records: Iterable[FileRecord]) -> str:
+    """The text that `sha256sum --check` reads."""
+    return "".join(f"{file.sha256}  {file.path}\n" for file in sorted(records, key=lambda file: file.path))
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """path -> sha256 out of a text that `sha256sum` wrote.
+
+    Raises:
+        Failure: a line is not of that form.
+    """
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        digest, gap, name = line[:64], line[64:66], line[66:]
+        if gap not in ("  ", " *") or not name or set(digest) - set("0123456789abcdef") or name in found:
+            raise Failure(f"line {number} is not a sha256, two spaces and a path", where=path.name, remedy="get the package anew")
+        found[name] = digest
+    return found

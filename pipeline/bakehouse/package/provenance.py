@@ -1,0 +1,202 @@
+"""How a package came to be, as an in-toto statement with SLSA provenance, from the manifest alone. Who signs it is not said here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
+from bakehouse.records import Builder, FileRecord
+
+# in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
+STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
+PREDICATE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
+BUILD_TYPE: Literal["urn:bakehouse:recipe:v1"] = "urn:bakehouse:recipe:v1"
+
+
+class _Part(BaseModel):
+    """A part of a statement that came from elsewhere: what is read of it; whatever else is in it is left alone."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel)
+
+
+class Digest(_Part):
+    """Of the digests of a subject, the one that is compared."""
+
+    sha256: str
+
+
+class Subject(_Part):
+    """A file of the package."""
+
+    name: str
+    digest: Digest
+
+
+class External(_Part):
+    """What was asked: a build or repository, and the recipe that has it."""
+
+    build: str
+    recipe: Recipe
+
+
+class Internal(_Part):
+    """What followed from it."""
+
+    key: str
+
+
+class Definition(_Part):
+    """How it was made, and of what."""
+
+    build_type: Literal["urn:bakehouse:recipe:v1"]
+    external_parameters: External
+    internal_parameters: Internal
+    resolved_dependencies: tuple[dict[str, Any], ...]
+
+
+class Predicate(_Part):
+    """SLSA provenance, as far as it is compared."""
+
+    build_definition: Definition
+
+
+class Statement(_Part):
+    """The provenance of a package, read back; a ValidationError if it is not of this form."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    predicate_type: Literal["https://slsa.dev/provenance/v1"]
+    subject: tuple[Subject, ...]
+    predicate: Predicate
+
+
+def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
+    """The statement about `subjects`, the files of the package, as JSON."""
+    return json.dumps(statement(manifest, subjects), indent=2, ensure_ascii=False) + "\n"
+
+
+def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict[str, Any]:
+    """The statement: what was made (subjects), what of (resolved dependencies), how (the recipe), by whom and when."""
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": external(manifest),
+        "internalParameters": {
+            "key": manifest.key,
+            "steps": [{"kind": step.kind, "key": step.key, "commands": [list(ran.argv) for ran in step.ran]} for step in manifest.steps],
+            "machine": manifest.made_on,
+        },
+        "resolvedDependencies": [*source_files(manifest), *map(_dependency, tools(manifest)), *_itself(manifest.builder)],
+    }
+    metadata = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
+    if manifest.builder.invocation:
+        metadata["invocationId"] = manifest.builder.invocation
+    details = {"builder": {"id": manifest.builder.id}, "metadata": metadata}
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": file.path, "digest": {"sha256": file.sha256}} for file in subjects],
+        "predicateType": PREDICATE,
+        "predicate": {"buildDefinition": definition, "runDetails": details},
+    }
+
+
+def external(manifest: PackageManifest) -> dict[str, Any]:
+    """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
+    short = manifest.build.build
+    builds = [member.build for member in manifest.members]
+    recipe = as_recipe(*builds, repository=short, words=manifest.build.card) if builds else as_recipe(manifest.build)
+    return {"build": short, "recipe": recipe.model_dump(mode="json", exclude_none=True)}
+
+
+def source_files(manifest: PackageManifest) -> list[dict[str, Any]]:
+    """The files that the model was made of, each with its sha256 and where it can be had."""
+    origin = origin_purl(manifest.build)
+    return [
+        {"name": file.path, **({"uri": f"{origin}#{file.path}"} if origin else {}), "digest": {"sha256": file.sha256}}
+        for file in manifest.source.files
+    ]
+
+
+def origin_purl(build: ResolvedBuild) -> str:
+    """The package URL of the source, pinned; "" for local files, which no one else can fetch."""
+    match build.source:
+        case HuggingFace(repo=repo, revision=revision):
+            return f"pkg:huggingface/{repo}@{revision}"
+        case PyPI(package=package, version=version):
+            return f"pkg:pypi/{package}@{version}"
+        case Local():
+            return ""
+        case _:
+            assert_never(build.source)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What had a part in making a package.
+
+    Attributes:
+        purl: its package URL: of PyPI if it was found installed, or was installed for this alone.
+        part: what part; "" for the tools that made the model and ran it in the pipeline's own environment.
+        sha256: of its wheel or source archive; "" if unknown.
+        record_sha256: of what its wheel brought (see wheels.py); "" if unknown.
+    """
+
+    name: str
+    version: str
+    purl: str
+    part: str = ""
+    sha256: str = ""
+    record_sha256: str = ""
+
+
+def tools(manifest: PackageManifest) -> Iterator[Tool]:
+    """All that had a part: the pipeline's own tools, what steps installed for themselves, what only the reference's answers took."""
+    records = {(wheel.name, wheel.version): wheel.record_sha256 for wheel in manifest.wheels}
+    packages = {(package.name, package.version): package.sha256 for package in manifest.packages}
+    for tool in manifest.tools.items():
+        if tool in records or tool not in packages:
+            yield Tool(*tool, _purl(*tool, tool in records), record_sha256=records.get(tool, ""))
+    for package, sha256 in packages.items():
+        if sha256 or package not in records:  # else it is a copy of the pipeline's own
+            yield Tool(*package, _purl(*package, True), "in an environment of its own", sha256)
+    for tool in manifest.reference_tools.items():
+        if tool not in manifest.tools.items():
+            yield Tool(*tool, _purl(*tool, tool in records), "for the reference's answers only", record_sha256=records.get(tool, ""))
+
+
+def _purl(name: str, version: str, known: bool) -> str:
+    return f"pkg:{'pypi' if known else 'generic'}/{name.lower().replace('_', '-')}@{version}"
+
+
+def _dependency(tool: Tool) -> dict[str, Any]:
+    digest = {name: value for name, value in (("sha256", tool.sha256), ("record-sha256", tool.record_sha256)) if value}
+    return {
+        "name": tool.name,
+        "uri": tool.purl,
+        **({"digest": digest} if digest else {}),
+        **({"annotations": {"part": tool.part}} if tool.part else {}),
+    }
+
+
+def _itself(builder: Builder) -> Iterator[dict[str, Any]]:
+    """Bakehouse, by its version and by the commit of its checkout, as far as either is known."""
+    if builder.version or builder.commit:
+        at = f"@{builder.version}" if builder.version else ""
+        digest = {"digest": {"gitCommit": builder.commit}} if builder.commit else {}
+        yield {"name": "bakehouse", "uri": f"pkg:generic/bakehouse{at}", **digest}
+
+
+def _started(manifest: PackageManifest) -> datetime:
+    """When the first command of the oldest step began."""
+    begun = [step.made_at - timedelta(seconds=sum(ran.seconds for ran in step.ran)) for step in manifest.steps if step.made_at]
+    return min([*begun, manifest.made_at])
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,181 @@
+"""Sign a package, and check the signature of one: how the environment asks for it, and where the signed copy lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bakehouse.errors import FULL, Failure, disk_full
+from bakehouse.executor import process
+from bakehouse.executor.process import Children
+from bakehouse.executor.session import Session
+from bakehouse.package import release_policy as gate
+from bakehouse.package.inspect import SIGNATURE
+from bakehouse.records import FileRecord, Written
+from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.step import Step
+from bakehouse.store import clone, files
+
+_FORMS = "key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
+
+
+class Signed(Written):
+    """The record of a signed copy: the package's key, who signed, and the signature's file."""
+
+    key: str
+    by: str
+    signature: FileRecord
+
+
+def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """How to sign, out of PIPELINE_SIGN.
+
+    Raises:
+        Failure: it is not set, of no known form, or names a file that is not there.
+    """
+    asked = environ.get("PIPELINE_SIGN", "")
+    kind, _, rest = asked.partition(":")
+    paths = [str(Path(part).absolute()) for part in rest.split(",") if part]
+    if missing := [path for path in paths if not Path(path).is_file()]:
+        raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
+    match kind, len(paths):
+        case "key", 1:
+            return {"method": "key", "key": paths[0]}
+        case "certificate", count if count >= 2:
+            return {"method": "certificate", "key": paths[0], "certificate": paths[1], "chain": paths[2:]}
+        case "sigstore", 0:
+            return {"method": "sigstore"}
+        case _:
+            what = "nothing says how to sign" if not asked else f"{kind}:… is no way to sign"
+            raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
+
+
+def wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment wants what is published to be signed."""
+    return bool(environ.get("PIPELINE_SIGN"))
+
+
+def folder(name: str, session: Session) -> Path:
+    """Where the signed copy of a package is: its files as files of their own, and the signature beside them."""
+    return session.store.root / "signed" / name
+
+
+def signature(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> FileRecord | None:
+    """The record of the signature in the signed copy, if that is, at a glance, of the package as it is now; else None.
+
+    Raises:
+        Failure: PIPELINE_SIGN is set, and wrong. If it is right, a copy that something else signed is none.
+    """
+    of_package, kept = session.store.record(package), _kept(name, session)
+    if of_package is None or kept is None or kept.key != package.key:
+        return None
+    if wanted(environ) and kept.by != _signer(method(environ)):
+        return None
+    return None if files.faults(folder(name, session), (*of_package.files, kept.signature)) else kept.signature
+
+
+def is_signed(package: Step, name: str, session: Session) -> bool:
+    """Whether there is a signed copy of the package as it is now, signed as the environment wants it."""
+    return signature(package, name, session) is not None
+
+
+def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> Path:
+    """Make the signed copy of a package anew, and return where it is; the store and the package itself stay as they are.
+
+    Every file is hashed before, and the new signature is on record: one that comes in its place later is noticed.
+
+    Raises:
+        Failure: the package was not proven or is damaged, nothing says how to sign, or the signer refused.
+    """
+    asked = method(environ)
+    _, parts = gate.proven(name, package, session)
+    gate.whole(name, session.store.files(package), parts)
+    final = folder(name, session)
+    with session.store.lock(f"signed-{name}", lambda: None):
+        new = session.store.root / ".staging" / f"signed-{name}"
+        shutil.rmtree(new, ignore_errors=True)
+        _copy(package, name, session, new / "files")
+        command = worker("package.workers.model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(asked))
+        command = Command(command.argv, _secrets(asked["method"], environ), needs_network=asked["method"] == "sigstore")
+        _run(command, new, session.children, f"signing {name}")
+        (new / SIGNATURE).rename(new / "files" / SIGNATURE)
+        (made,) = files.records_of(new / "files", [new / "files" / SIGNATURE])
+        files.remove(final)
+        files.move(new / "files", final)
+        signed = Signed(key=package.key, by=_signer(asked), signature=made)
+        files.write(_record(name, session), signed.model_dump_json(indent=2) + "\n")
+        files.remove(new)
+    return final
+
+
+def _copy(package: Step, name: str, session: Session, to: Path) -> None:
+    """The files of a package as files of their own: onnx 1.23.2 refuses weights that have two names, and an edit must not reach the store.
+
+    Raises:
+        Failure: the disk is full, or a file in the store is not as it was made.
+    """
+    record = session.store.record(package)
+    try:
+        wrong = clone.tree(session.store.files(package), to, record.files if record else ())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        written = files.size_bytes(to)
+        files.remove(to)
+        raise disk_full(written, session.store.free_bytes(), f"signed/{name}") from error
+    if wrong:
+        files.remove(to)
+        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to mend it")
+
+
+def _record(name: str, session: Session) -> Path:
+    return session.store.root / "signatures" / name / "signed.json"
+
+
+def _kept(name: str, session: Session) -> Signed | None:
+    try:
+        return Signed.model_validate_json(_record(name, session).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _signer(asked: Mapping[str, Any]) -> str:
+    """What signs, in few words that tell no secret: the method, and the hash of the certificates or of the key's file."""
+    named = asked.get("certificate") or asked.get("key")
+    return f"{asked['method']} {files.sha256(Path(named))}" if named else str(asked["method"])
+
+
+def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the signer alone may know: the key's password, or what a CI job proves its identity with."""
+    if kind == "sigstore":
+        return {name: value for name, value in environ.items() if name.startswith("ACTIONS_ID_TOKEN_REQUEST_")}
+    password = environ.get("PIPELINE_SIGN_PASSWORD")
+    return {"BAKEHOUSE_KEY_PASSWORD": password} if password else {}
+
+
+def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Children) -> str:
+    """Hold a package against the signature in it; "" if it holds, else why that could not be found out, and what to do.
+
+    Args:
+        asked: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
+
+    Raises:
+        Failure: it does not hold; with the reason that the verifier gives.
+    """
+    command = worker("package.workers.model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(asked))
+    command = Command(command.argv, {}, needs_network=asked["method"] == "sigstore")
+    return str(_run(command, scratch, children, "").get("not_checked", ""))
+
+
+def _run(command: Command, folder: Path, children: Children, where: str) -> Mapping[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None).facts
+    except Failure as failure:
+        raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

@@ -1,0 +1,1 @@
+"""Recipes to builds and steps. Pure."""

@@ -1,0 +1,222 @@
+"""Recipes in, a plan out: which steps every build needs, each once however many builds share it. Nothing is made or fetched here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.openvino.options import CalibrationFile, CalibrationHub, FourBit
+from bakehouse.backends.table import BACKENDS
+from bakehouse.errors import Failure
+from bakehouse.recipe import publish as publishing
+from bakehouse.recipe.loader import Loaded, RecipeErrors
+from bakehouse.recipe.locations import Diagnostic
+from bakehouse.recipe.publish import CardWords, Destination
+from bakehouse.recipe.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.sources import calibration, local
+from bakehouse.sources import table as sources
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import reference
+
+# 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
+# 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too;
+# 5: the NPU pipeline's graphs compute what the model does
+VALIDATE_FORMAT = 5
+# 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
+# 4: bakehouse.json, with the numeric check and both runs; the card names the repository;
+# 5: cards of NPU builds say up to which length their graphs were compared
+PACKAGE_FORMAT = 5
+
+Field = tuple[str, ...]  # names of fields, from the top of a recipe
+_SOURCE: Field = ("source", "path")
+
+
+@dataclass(frozen=True)
+class Build:
+    """One named result of a recipe and the steps that lead to it.
+
+    Attributes:
+        name: recipe and build name joined, `phi3-int4-openvino`.
+        asked: the build with every default spelled out.
+        survey: the step that asks for shapes and sizes before the download, if the source can say.
+        parts: role -> step; with the checkpoint's their files make the model folder.
+        cannot: why this machine cannot make it, in a few words, or None.
+        destination: where its package is published, or None.
+        members: of a repository, the builds whose folders it holds; it is then asked for as the first of them.
+    """
+
+    name: str
+    asked: ResolvedBuild
+    checkpoint: Step
+    survey: Step | None
+    parts: dict[str, Step]
+    validate: Step
+    package: Step
+    cannot: str | None = None
+    destination: Destination | None = None
+    members: tuple[Build, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All builds of all recipes."""
+
+    builds: tuple[Build, ...]
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step once, each after what it needs."""
+        return unique(build.package for build in self.builds)
+
+    @cached_property
+    def builds_after(self) -> Mapping[str, tuple[Build, ...]]:
+        """The builds whose packages a step may become part of, by the step's key."""
+        found: dict[str, list[Build]] = {}
+        for build in self.builds:
+            for step in build.package.closure():
+                found.setdefault(step.key, []).append(build)
+        return {key: tuple(builds) for key, builds in found.items()}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Build]:
+        return {build.name: build for build in reversed(self.builds)}
+
+    def build(self, name: str) -> Build | None:
+        """The build of that name."""
+        return self._by_name.get(name)
+
+
+def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
+    """The plan of these recipes; `fingerprint` gives the content hash of a local source or calibration file.
+
+    Raises:
+        RecipeErrors: local sources or calibration files are not there, are not what they should be, or lie outside the recipes folder.
+    """
+    loaded, errors = tuple(loaded), list[Diagnostic]()
+    prints = [_prints(one, fingerprint, errors.append) for one in loaded]
+    if errors:
+        raise RecipeErrors(tuple(errors))
+    return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known)))
+
+
+def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
+    """The content hash of everything beside a recipe that it names, by the field that names it."""
+    found: dict[Field, str] = {}
+    for field, relative, find in _beside(loaded.recipe):
+        try:
+            found[field] = fingerprint(find(loaded.path.parent, relative))
+        except Failure as failure:
+            refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
+    return found
+
+
+def _beside(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
+    """The fields that name something beside the recipe, what they say, and what makes a path of it."""
+    if isinstance(recipe.source, Local):
+        yield _SOURCE, recipe.source.path, local.resolve_model
+    for name, options in recipe.builds.items():
+        match options:
+            case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
+                yield _texts(name), file.path, calibration.resolve_texts
+
+
+def _texts(build: str) -> Field:
+    return ("builds", build, "quantization", "calibration", "path")
+
+
+def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
+    recipe, base = loaded.recipe, loaded.path.parent
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
+    survey = sources.survey(recipe.source, recipe.name)
+    runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
+    homes = {name: home(recipe, name) for name in published_names(recipe)}
+    made: dict[str, Build] = {}
+    for short in recipe.builds:
+        asked = resolve(recipe, short)
+        samples = _samples(asked, base, prints.get(_texts(short)))
+        parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
+        known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
+        logits = reference.logits_step(recipe.name, checkpoint, runs_code)
+        check = BACKENDS[asked.options.runtime].numeric_check(asked.name, asked.options, parts, checkpoint, logits, recipe.name)
+        made[short] = replace(_assemble(asked, checkpoint, survey, parts, known, check), destination=homes[short])
+    yield from made.values()
+    for name, members in recipe.repositories.items():
+        words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
+        joined = _repository(full_name(recipe.name, name), name, [made[member] for member in members], words)
+        yield replace(joined, destination=homes[name])
+
+
+def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
+    """The step that brings the texts of a data-aware method."""
+    match asked.options:
+        case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
+            return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint)
+        case OpenVINO(quantization=FourBit(calibration=CalibrationHub() as hub)):
+            return calibration.samples(hub, asked.name, base=base, fingerprint=None)
+        case _:
+            return None
+
+
+def _assemble(
+    asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
+) -> Build:
+    """Join the parts of a build with the steps that prove and package it."""
+    runtime = asked.options.runtime
+    backend = BACKENDS[runtime]
+    pieces = (("checkpoint", checkpoint), *parts.items())
+    dump = asked.model_dump(mode="json")
+    validate = Step(
+        kind="validate",
+        maker=runtime,
+        label=asked.name,
+        options={"golden": dump["golden"], "options": dump["options"]},
+        needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
+        tools=backend.generate_tools(),
+        format=VALIDATE_FORMAT,
+    )
+    needs = (*pieces, ("validate", validate))
+    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
+    return Build(
+        asked.name, asked, checkpoint, survey, parts, validate, package, sources.missing(checkpoint) or backend.missing(asked.options)
+    )
+
+
+def _repository(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
+    """One package of several builds."""
+    first = members[0]
+    card = {"card": words.model_dump(mode="json")} if words else {}
+    package = Step(
+        kind="package",
+        maker=first.package.maker,
+        label=name,
+        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card},
+        needs=tuple((member.asked.build, member.package) for member in members),
+        format=PACKAGE_FORMAT,
+    )
+    cannot = next((member.cannot for member in members if member.cannot), None)
+    asked = first.asked.model_copy(update={"name": name, "build": short, "card": words})
+    return replace(first, name=name, asked=asked, parts={}, package=package, cannot=cannot, members=tuple(members))
+
+
+def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """These steps and all they need, each once by key, deepest first."""
+    seen: dict[str, Step] = {}
+
+    def take(step: Step) -> None:
+        if step.key in seen:
+            return
+        for _, needed in step.needs:
+            take(needed)
+        seen.setdefault(step.key, step)
+
+    for step in steps:
+        take(step)
+    return tuple(seen.values())
+
+
+def prompts(golden: Iterable[Golden]) -> list[dict[str, Any]]:
+    """What a generating worker is asked: chats or raw texts, each with its token limit."""
+    return [one.model_dump(mode="json", include={"messages", "raw", "max_new_tokens"}, exclude_none=True) for one in golden]

@@ -1,0 +1,1 @@
+"""Uploads to a hub: what would change, the upload, receipts."""

@@ -1,0 +1,75 @@
+"""A publication as text: what it would change, or what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bakehouse.package import signing
+from bakehouse.package.inspect import SIGNATURE
+from bakehouse.publish.receipts import endpoint
+from bakehouse.publish.upload import Outcome
+from bakehouse.text import size_text
+
+_MARKS = (("new", "+"), ("changed", "~"), ("gone", "-"), ("same", "="))
+
+
+def text(outcome: Outcome) -> str:
+    """The plan of a dry run, or what was done."""
+    return "\n".join(_planned(outcome) if outcome.receipt is None else _done(outcome))
+
+
+def _planned(outcome: Outcome) -> Iterator[str]:
+    plan, to = outcome.plan, outcome.destination
+    yield f"{outcome.name} to {endpoint()}/{to.repo} ({'private' if to.private else 'public'}), {_target(outcome)}"
+    if plan["pull_request"] is not None:
+        yield f"  nothing to do: pull request {plan['pull_request']} has this very package"
+        return
+    if not plan["repository"]:
+        yield "  the repository would be made"
+    elif not plan["branch"]:
+        yield f"  the branch would be made from main, commit {plan['commit'][:12]}"
+    for kind, mark in _MARKS:
+        yield from (f"  {mark} {kind:7} {path}" for path in plan[kind])
+    yield f"  {_signature(outcome)}"
+    if not _changes(outcome):
+        yield "  nothing to do: the hub has this very package" if plan["branch"] else "  no file would be sent"
+        return
+    yield f"  {size_text(plan['upload_bytes'])} differ from what is there; the hub says what of it must be sent"
+    yield "  the commit's message:"
+    yield from (f"    {line}".rstrip() for line in (outcome.title, "", *outcome.description.splitlines()))
+    if plan["card"]:
+        yield "  the model card:"
+        yield from (f"    {line}".rstrip() for line in plan["card"])
+    yield "nothing was uploaded: this was a dry run"
+
+
+def _target(outcome: Outcome) -> str:
+    to = outcome.destination
+    tagged = f", tag {to.tag}" if to.tag else ""
+    return ("by a pull request against main" if to.pull_request else f"branch {to.branch}") + tagged
+
+
+def _signature(outcome: Outcome) -> str:
+    if any(SIGNATURE in outcome.plan[kind] for kind in ("new", "changed", "same")):
+        return f"signed: {SIGNATURE} goes with it"
+    if signing.wanted():
+        return f"not signed yet: PIPELINE_SIGN is set, so `doit publish:{outcome.name}` would sign it first"
+    return "not signed, as PIPELINE_SIGN is not set"
+
+
+def _changes(outcome: Outcome) -> int:
+    return sum(len(outcome.plan[kind]) for kind in ("new", "changed", "gone"))
+
+
+def _done(outcome: Outcome) -> Iterator[str]:
+    receipt = outcome.receipt
+    assert receipt is not None
+    if not receipt.committed:
+        yield f"{outcome.name}: nothing to do, {receipt.url} has this very package"
+    else:
+        counts = ", ".join(f"{len(outcome.plan[kind])} {kind}" for kind, _ in _MARKS if outcome.plan[kind])
+        yield f"{outcome.name}: published as {receipt.url}"
+        yield f"  files: {counts}"
+    yield f"  the hub reports the right hash for all {receipt.files} files, commit {receipt.commit}" + (
+        f", tag {receipt.tag}" if receipt.tag else ""
+    )

@@ -1,0 +1,153 @@
+"""Bring a proven package to its repository on the hub, and keep a receipt; or say what that would change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bakehouse.errors import Failure
+from bakehouse.executor import process
+from bakehouse.executor.process import Progress
+from bakehouse.executor.session import Session
+from bakehouse.package import release_policy as gate
+from bakehouse.package.manifest import MANIFEST, PackageManifest
+from bakehouse.publish import receipts
+from bakehouse.publish.receipts import Receipt
+from bakehouse.recipe.publish import Destination
+from bakehouse.records import FileRecord
+from bakehouse.steps.maker import worker
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+
+# The client's own HTTP upload and not xet's, for which there is no server to test against; no debug output, which shows headers.
+_CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "0", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a publication would change or changed.
+
+    Attributes:
+        plan: paths by `new`, `changed`, `same` and `gone`; `card`, a diff; `upload_bytes`; whether `repository` and `branch` are there.
+        title, description: the commit's message.
+        receipt: what was done; None for a dry run.
+    """
+
+    name: str
+    destination: Destination
+    plan: Mapping[str, Any]
+    title: str
+    description: str
+    receipt: Receipt | None = None
+
+
+def run(
+    name: str,
+    package: Step,
+    destination: Destination,
+    session: Session,
+    *,
+    signed: tuple[Path, FileRecord] | None,
+    dry_run: bool,
+    tell: Callable[[Progress], None],
+) -> Outcome:
+    """Publish the package of `name`, or plan it; a second time does nothing.
+
+    Args:
+        signed: where the same package lies with a signature, and that signature's record, if it is signed.
+
+    Raises:
+        Failure: the package is not there, not proven or not whole, it may not be published, or the hub did not take it; then with
+            what the repository holds now.
+    """
+    try:
+        manifest, parts = gate.proven(name, package, session)
+        gate.refuse_unfit(session.store.package(name), manifest, destination, signed=signed is not None)
+        folder, parts = (signed[0], (*parts, signed[1])) if signed else (session.store.package(name), parts)
+        title, description = message(manifest, next(part.sha256 for part in parts if part.path == MANIFEST))
+        request = _request(folder, destination, parts, title, description)
+        facts = _carried_out(name, request, session, dry_run=dry_run, tell=tell)
+    except Failure as failure:
+        raise Failure(failure.what, where=f"publishing {name}", remedy=failure.remedy, details=failure.details) from failure
+    outcome = Outcome(name, destination, facts["plan"], title, description)
+    if dry_run:
+        return outcome
+    receipt = _receipt(manifest, destination, parts, facts)
+    receipts.write(session.store, receipt)
+    return replace(outcome, receipt=receipt)
+
+
+def ask(name: str, destination: Destination, session: Session) -> None:
+    """Ask the hub whether it knows the token, before a build that is to be published is made.
+
+    Raises:
+        Failure: there is no token, the hub does not take it, or it cannot be reached.
+    """
+    scratch = session.store.root / ".staging" / f"ask-{name}"
+    command = replace(worker("publish.workers.hub_publish", "--ask", destination.repo, needs_network=True, hub_token=True), env=_CLIENT)
+    try:
+        process.run(command, children=session.children, log=scratch / "log.txt", scratch=scratch, on_progress=lambda _: None)
+    except Failure as failure:
+        remedy = f"{failure.remedy} Nothing was made yet."
+        raise Failure(failure.what, where=f"publishing {name}", remedy=remedy, details=failure.details) from failure
+    finally:
+        files.remove(scratch)
+
+
+def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:
+    """Title and text of the commit; the same for the same package."""
+    lines = [
+        f"Made from {manifest.source.described}.",
+        f"Package key: {manifest.key}",
+        f"sha256 of {MANIFEST}: {manifest_sha256}",
+    ]
+    return f"{manifest.name}, package {manifest.key[:12]}", "\n".join(lines)
+
+
+def _request(folder: Path, destination: Destination, parts: tuple[FileRecord, ...], title: str, description: str) -> dict[str, Any]:
+    asked = {name: value for name, value in asdict(destination).items() if name not in ("sign", "allow_pickle")}
+    return {**asked, "folder": str(folder), "title": title, "description": description, "files": [part.model_dump() for part in parts]}
+
+
+def _carried_out(
+    name: str, request: dict[str, Any], session: Session, *, dry_run: bool, tell: Callable[[Progress], None]
+) -> Mapping[str, Any]:
+    """Have the worker do it; its log is beside the receipts."""
+    folder = receipts.folder(session.store, name)
+    scratch = session.store.root / ".staging" / f"publish-{name}"
+    log = folder / ("plan.txt" if dry_run else "log.txt")
+    with session.store.lock(f"publish-{name}", lambda: tell(Progress("waiting for another run that publishes this"))):
+        folder.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        path = scratch / "request.json"
+        files.write(path, json.dumps(request, indent=2) + "\n")
+        arguments = ("--request", str(path), *(("--dry-run",) if dry_run else ()))
+        command = replace(worker("publish.workers.hub_publish", *arguments, needs_network=True, hub_token=True), env=_CLIENT)
+        try:
+            return process.run(command, children=session.children, log=log, scratch=scratch, on_progress=tell).facts
+        finally:
+            files.remove(scratch)
+
+
+def _receipt(manifest: PackageManifest, destination: Destination, parts: tuple[FileRecord, ...], facts: Mapping[str, Any]) -> Receipt:
+    endpoint = receipts.endpoint()
+    return Receipt(
+        name=manifest.name,
+        key=manifest.key,
+        endpoint=endpoint,
+        repo=destination.repo,
+        branch=destination.branch,
+        commit=facts["commit"],
+        url=facts["url"] or f"{endpoint}/{destination.repo}/commit/{facts['commit']}",
+        pull_request=facts["url"] is not None,
+        tag=destination.tag,
+        committed=facts["committed"],
+        manifest_sha256=next(part.sha256 for part in parts if part.path == MANIFEST),
+        files=facts["compared"],
+        size_bytes=sum(part.size for part in parts),
+        published_at=datetime.now(UTC),
+    )

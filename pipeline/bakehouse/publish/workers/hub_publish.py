@@ -1,0 +1,195 @@
+"""Brings a package to a repository on the hub, or says what that would change.
+
+    python -m bakehouse.publish.workers.hub_publish --request FILE [--dry-run]
+    python -m bakehouse.publish.workers.hub_publish --ask REPO
+
+FILE is JSON: folder, repo, private, branch, pull_request, tag (or null), title, description, and files (path, size, sha256),
+all of the package. `--ask` only finds out whether the hub takes the token, which comes from the environment or from a login, as the
+hub's client finds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import NoReturn
+
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.utils import disable_progress_bars, set_client_factory
+
+from bakehouse.child import events, leash
+from bakehouse.child import redact as discreet
+from bakehouse.publish.workers import hub_remote, hub_upload
+from bakehouse.publish.workers.hub_remote import MANIFEST, Comparison, Held, Local
+from bakehouse.publish.workers.publish_errors import LOG_IN, Refused, chain, in_words
+from bakehouse.publish.workers.publish_plan import MAIN, Found, Request, check_repository, has_content, look, plan, same_pull_request
+
+
+def main() -> None:
+    """Publish, or plan, or ask."""
+    leash.hold()
+    discreet.install(events.progress)
+    parser = argparse.ArgumentParser()
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--request", type=Path)
+    what.add_argument("--ask", metavar="REPO")
+    parser.add_argument("--dry-run", action="store_true")
+    asked = parser.parse_args()
+    disable_progress_bars()
+    set_client_factory(hub_upload.patient_client)
+    request = _request(asked.request) if asked.request else None
+    repo = request.repo if request else asked.ask
+    try:
+        token = get_token()
+        discreet.keep(token)
+        if token is None and not asked.dry_run:
+            raise Refused("There is no token for the hub.", f"Give one that may write to {repo}, with {LOG_IN}.")
+        if request is None:
+            hub_remote.exists(repo)
+            return
+        found, package = look(request)
+        events.result(plan=plan(request, found))
+        if not asked.dry_run:
+            publish(request, HfApi(token=token, library_name="bakehouse"), found, package)
+    except Exception as error:
+        refuse(error, repo)
+
+
+def _request(path: Path) -> Request:
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return Request(**{**facts, "folder": Path(facts["folder"]), "files": tuple(facts["files"])})
+
+
+def refuse(error: Exception, repo: str) -> NoReturn:
+    """End with what the error means; a bug keeps its traceback."""
+    words = in_words(error, repo)
+    if words is None:
+        raise error
+    notes = [note for one in chain(error) for note in getattr(one, "__notes__", ())]
+    events.refuse(words.what, words.remedy, [*words.details, *notes])
+
+
+def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> None:
+    """Make what is missing, send, commit once, and look whether the hub has it; report what came of it."""
+    if found.comparison.nothing_to_do and found.on_branch and found.held:
+        finish(request, api, package, found.held.commit, None, committed=False)
+        return
+    if found.pull_request is not None:
+        held = hub_remote.read(request.repo, f"refs/pr/{found.pull_request}")
+        assert held is not None
+        finish(request, api, package, held.commit, pull_request_url(request, found.pull_request), committed=False)
+        return
+    before = found.held
+    try:
+        before, comparison = prepared(request, api, found, package)
+        if comparison.nothing_to_do:
+            commit, url, committed = before.commit, None, False
+        else:
+            commit, url, committed = *send(request, api, before, comparison, package), True
+    except Exception as error:
+        error.add_note(standing(request, before))
+        raise
+    finish(request, api, package, commit, url, committed=committed)
+
+
+def prepared(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> tuple[Held, Comparison]:
+    """The branch to commit to, made if it was not there, and how the package differs from it."""
+    held = found.held
+    if held is None:
+        hub_upload.make_repository(api, request.repo, request.private)
+        held = hub_remote.read(request.repo, MAIN)
+        if held is None:
+            raise Refused(f"{request.repo} was made, and has no main branch.", "Look at it on the hub, and run the same command again.")
+        check_repository(request, held)
+    if request.branch != MAIN and not found.on_branch:
+        hub_upload.make_branch(api, request.repo, request.branch, held.commit)
+        held = hub_remote.read(request.repo, request.branch) or held
+    return held, hub_remote.compare(package, held.files)
+
+
+def send(request: Request, api: HfApi, held: Held, comparison: Comparison, package: dict[str, Local]) -> tuple[str, str | None]:
+    """Weights, then one commit of everything; its id, and the pull request's address."""
+    files = hub_upload.additions(request.folder, package, comparison)
+    hub_upload.send_weights(api, request.repo, request.branch, files, pull_request=request.pull_request)
+
+    def happened() -> tuple[str, str | None] | None:
+        if request.pull_request:
+            number = same_pull_request(request, package)
+            there = hub_remote.read(request.repo, f"refs/pr/{number}") if number is not None else None
+            return (there.commit, pull_request_url(request, number)) if there and number is not None else None
+        there = hub_remote.read(request.repo, request.branch)
+        same = there is not None and there.commit != held.commit and hub_remote.compare(package, there.files).nothing_to_do
+        return (there.commit, None) if there and same else None
+
+    return hub_upload.commit(
+        api,
+        hub_upload.Commit(request.repo, request.branch, held.commit, request.title, request.description, request.pull_request),
+        [*files, *hub_upload.deletions(comparison.gone)],
+        happened,
+    )
+
+
+def pull_request_url(request: Request, number: int) -> str:
+    """Where a pull request is discussed."""
+    return f"{constants.ENDPOINT}/{request.repo}/discussions/{number}"
+
+
+def standing(request: Request, before: Held | None) -> str:
+    """What the branch holds after a failure, as far as that can be found out."""
+    was = f"commit {before.commit[:12]}" if before else "nothing"
+    try:
+        now = hub_remote.read(request.repo, request.branch) if hub_remote.exists(request.repo) else None
+    except Exception:
+        return f"what {request.where} holds now could not be asked; before this it held {was}"
+    if now is None:
+        return f"{request.where} is not there; nothing was made"
+    if before is None:
+        return f"{request.repo} was made, and holds no file of the package yet"
+    if now.commit == before.commit:
+        return f"{request.where} is as it was: {was}"
+    return f"{request.where} has moved from {was} to commit {now.commit[:12]}"
+
+
+# --- after ----------------------------------------------------------------------------------------
+
+
+def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str, url: str | None, *, committed: bool) -> None:
+    """Hold what the hub reports at the commit against the package, and the manifest byte for byte; then tag, and report."""
+    events.progress("looking whether the hub has it all")
+    at = f"refs/pr/{url.rsplit('/', 1)[-1]}" if url else commit
+    try:
+        held = hub_remote.read(request.repo, at)
+        if held is None or held.commit != commit:
+            raise Refused(f"{request.repo} does not show commit {commit}, which the hub said it had made.", "Run the same command again.")
+        verify(request, held, at, package)
+    except Exception as error:
+        error.add_note(f"{request.where if url is None else url} holds commit {commit}")
+        raise
+    if request.tag:
+        try:
+            hub_upload.tag(api, request.repo, request.tag, commit, lambda other: has_content(request, package, other))
+        except Exception as error:
+            error.add_note(f"{request.where} holds the whole package at commit {commit}; only the tag is missing")
+            raise
+    events.result(commit=commit, url=url, committed=committed, compared=len(package))
+
+
+def verify(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
+    """Refuse if the hub reports another content for any file, or the manifest comes back changed."""
+    wrong = [package[name].difference(held.files[name]) or "" for name in sorted(package.keys() & held.files.keys())]
+    wrong = [line for line in wrong if line]
+    wrong += [f"{name}: not there" for name in sorted(package.keys() - held.files.keys())]
+    wrong += [f"{name}: not of the package" for name in sorted(held.files.keys() - package.keys() - hub_remote.OF_THE_HUB)]
+    if not wrong and hub_remote.content(request.repo, at, MANIFEST) != (request.folder / MANIFEST).read_bytes():
+        wrong.append(f"{MANIFEST}: other bytes came back than were sent")
+    if wrong:
+        raise Refused(
+            f"{request.repo} does not hold at commit {held.commit[:12]} what the package is.",
+            "Run the same command again, which commits what differs; until then do not use that commit.",
+            tuple(wrong),
+        )
+
+
+if __name__ == "__main__":
+    main()

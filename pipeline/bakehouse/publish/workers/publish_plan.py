@@ -1,0 +1,161 @@
+"""What publishing would change: the package as it is on disk now, held against what the repository holds; and what forbids it."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events
+from bakehouse.publish.workers import hub_remote, hub_upload
+from bakehouse.publish.workers.hub_remote import CARD, Comparison, Held, Local
+from bakehouse.publish.workers.publish_errors import Refused
+
+MAIN = "main"
+SECONDS_BETWEEN_WORDS = 0.5
+LONGEST_DIFF = 400  # lines
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked; see the module."""
+
+    folder: Path
+    repo: str
+    private: bool
+    branch: str
+    pull_request: bool
+    tag: str | None
+    title: str
+    description: str
+    files: tuple[dict[str, Any], ...]
+
+    @property
+    def where(self) -> str:
+        """The branch, in words."""
+        return f"{self.branch} of {self.repo}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there before anything is done: the branch's commit (or that of main, which it starts from), and how the package differs.
+
+    Attributes:
+        held: None if there is no such repository, or nothing in it.
+        on_branch: whether `held` is the branch itself.
+        pull_request: number of an open pull request that has the package's content already.
+    """
+
+    held: Held | None
+    on_branch: bool
+    comparison: Comparison
+    pull_request: int | None = None
+
+
+def look(request: Request) -> tuple[Found, dict[str, Local]]:
+    """What the repository holds, and the package's files as they are on disk now."""
+    events.progress(f"asking the hub for {request.repo}")
+    held, on_branch = None, False
+    if hub_remote.exists(request.repo):
+        held = hub_remote.read(request.repo, request.branch)
+        on_branch = held is not None
+        if held is None and request.branch != MAIN:
+            held = hub_remote.read(request.repo, MAIN)
+        if held is not None:
+            check_repository(request, held)
+    package = read_package(request)
+    comparison = hub_remote.compare(package, held.files if held else {})
+    number = None
+    if request.pull_request and held is not None and not comparison.nothing_to_do:
+        number = same_pull_request(request, package)
+    if request.tag and held is not None:
+        check_tag(request, package, held, comparison)
+    return Found(held, on_branch, comparison, number), package
+
+
+def check_repository(request: Request, held: Held) -> None:
+    """Refuse a repository that others see or do not see against the recipe's word, and one that holds somebody else's work."""
+    if held.private != request.private:
+        is_, asked = ("private", "public") if held.private else ("public", "private")
+        raise Refused(
+            f"{request.repo} is {is_}, and the recipe says {asked}.",
+            f"Set publish.visibility to {is_}, or change the repository's visibility in its settings on the hub.",
+        )
+    if not request.pull_request and (others := hub_remote.foreign(request.repo, held)):
+        raise Refused(
+            f"{request.repo} holds files that no package put there, and they would be removed.",
+            "Choose another repository, empty this one, or open a pull request (`publish.pull_request: true`), where a person decides.",
+            others[:20],
+        )
+
+
+def read_package(request: Request) -> dict[str, Local]:
+    """The package's files, hashed now and held against what was proven."""
+    total = sum(file["size"] for file in request.files)
+    done, said, package = 0, 0.0, {}
+
+    def arrived(size: int) -> None:
+        nonlocal done, said
+        done += size
+        if time.monotonic() - said >= SECONDS_BETWEEN_WORDS:
+            said = time.monotonic()
+            events.progress("checking the package", done, total, "B")
+
+    wrong = []
+    for file in request.files:
+        local = hub_remote.hashed(request.folder / file["path"], file["path"], arrived)
+        package[local.path] = local
+        if (local.sha256, local.size) != (file["sha256"], file["size"]):
+            wrong.append(f"{local.path}: sha256 {local.sha256}, should be {file['sha256']}")
+    if wrong:
+        raise Refused("The package has changed since it was proven, so it is not published.", "Build it again.", tuple(wrong))
+    return package
+
+
+def same_pull_request(request: Request, package: dict[str, Local]) -> int | None:
+    """The number of an open pull request of ours that has this very content."""
+    for number in hub_remote.open_pull_requests(request.repo, request.title):
+        held = hub_remote.read(request.repo, f"refs/pr/{number}")
+        if held is not None and hub_remote.compare(package, held.files).nothing_to_do:
+            return number
+    return None
+
+
+def check_tag(request: Request, package: dict[str, Local], held: Held, comparison: Comparison) -> None:
+    """Refuse, before anything is sent, a tag that names another content."""
+    assert request.tag
+    there = hub_remote.tags(request.repo).get(request.tag)
+    if there is None or (there == held.commit and comparison.nothing_to_do) or has_content(request, package, there):
+        return
+    raise hub_upload.tag_taken(request.repo, request.tag, there)
+
+
+def has_content(request: Request, package: dict[str, Local], commit: str) -> bool:
+    """Whether the repository is this very package at a commit."""
+    held = hub_remote.read(request.repo, commit)
+    return held is not None and hub_remote.compare(package, held.files).nothing_to_do
+
+
+def plan(request: Request, found: Found) -> dict[str, Any]:
+    """What would be done, as facts."""
+    held, comparison = found.held, found.comparison
+    sizes = {file["path"]: file["size"] for file in request.files}
+    return {
+        **asdict(comparison),
+        "repository": held is not None,
+        "branch": found.on_branch,
+        "commit": held.commit if held else None,
+        "pull_request": found.pull_request,
+        "upload_bytes": sum(sizes[name] for name in (*comparison.new, *comparison.changed)),
+        "card": card_diff(request, held) if CARD in (*comparison.new, *comparison.changed) else [],
+    }
+
+
+def card_diff(request: Request, held: Held | None) -> list[str]:
+    """How the model card changes, as a unified diff."""
+    old = hub_remote.content(request.repo, held.commit, CARD).decode("utf-8", "replace") if held and CARD in held.files else ""
+    new = (request.folder / CARD).read_text(encoding="utf-8")
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "on the hub", "in the package", lineterm="", n=1))
+    return lines if len(lines) <= LONGEST_DIFF else [*lines[:LONGEST_DIFF], f"... and {len(lines) - LONGEST_DIFF} lines more"]

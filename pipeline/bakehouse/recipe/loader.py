@@ -1,0 +1,152 @@
+"""YAML files in, recipes out, or every error of every file with its line. What a recipe may say is the recipe's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bakehouse.errors import Failure
+from bakehouse.recipe.locations import Diagnostic, Errors, Span
+from bakehouse.recipe.messages import worded
+from bakehouse.recipe.recipe import Recipe, full_name
+from bakehouse.recipe.types import may_be_named, quoted
+from bakehouse.recipe.yaml_errors import LINE_ENDS
+from bakehouse.recipe.yaml_tree import Node, read
+
+
+class RecipeErrors(Errors):
+    """All errors of all recipes."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe, the file it stands in, and the file's text and tree."""
+
+    path: Path
+    text: str
+    recipe: Recipe
+    root: Node = field(repr=False)
+
+    def at(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:
+        """An error about the value at a place of the recipe, which must be there: names of fields, from the top."""
+        node = self.root
+        for name in place:
+            node = node.value[name].node
+        return _diagnostic(self.path, self.text, node.span, what, help_)
+
+    def at_key(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:
+        """As `at`, about the field's name: where a value has many lines, it says better which is meant."""
+        *before, last = place
+        node = self.root
+        for name in before:
+            node = node.value[name].node
+        return _diagnostic(self.path, self.text, node.value[last].key, what, help_)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One file: what it says, if it can be said, and what is wrong with it."""
+
+    path: Path
+    text: str
+    root: Node | None
+    recipe: Recipe | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    def at(self, span: Span, what: str, help_: str) -> Diagnostic:
+        return _diagnostic(self.path, self.text, span, what, help_)
+
+
+def load(path: Path) -> Recipe:
+    """The recipe in one file, whatever that is called; RecipeErrors if anything is wrong with it."""
+    return _together([_read(path)])[0].recipe
+
+
+def load_all(folder: Path) -> tuple[Loaded, ...]:
+    """The recipes of all `*.yaml` files of a folder, by file name; files whose name starts with a dot are an editor's.
+
+    RecipeErrors has the errors of all files; Failure says that there is nothing to read.
+    """
+    remedy = "Write a recipe there, or say with PIPELINE_RECIPES where the recipes are."
+    if not folder.is_dir():
+        raise Failure(
+            "There is no such folder of recipes." if not folder.exists() else "This is not a folder.", where=str(folder), remedy=remedy
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".yaml", ".yml") and not path.name.startswith("."))
+    if not files:
+        raise Failure("There are no recipes in this folder.", where=str(folder), remedy=remedy)
+    read_ = [_read(path) for path in files]
+    return _together(read_, [*(diagnostic for file in read_ for diagnostic in _misnamed(file)), *_clashes(read_)])
+
+
+def _together(files: list[_Read], more: Iterable[Diagnostic] = ()) -> tuple[Loaded, ...]:
+    diagnostics = [*(diagnostic for file in files for diagnostic in file.diagnostics), *more]
+    if diagnostics:
+        raise RecipeErrors(tuple(diagnostics))
+    return tuple(
+        Loaded(file.path, file.text, file.recipe, file.root) for file in files if file.recipe is not None and file.root is not None
+    )
+
+
+def _read(path: Path) -> _Read:
+    if path.suffix != ".yaml":
+        help_ = f"Rename it to {path.stem}.yaml."
+        return _Read(
+            path, "", None, None, (_diagnostic(path, "", Span(0, 0, 1), f"a recipe's file ends with .yaml, not with {path.suffix}", help_),)
+        )
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        what = f"this recipe cannot be read: {error.strerror}"
+        return _Read(path, "", None, None, (_diagnostic(path, "", Span(0, 0, 1), what, "Check that it is a file that you may read."),))
+    root, text, problems = read(raw)
+    found = [_diagnostic(path, text, *problem) for problem in problems]
+    if root is None or not isinstance(root.value, dict):
+        if not found:
+            what = "the file is empty" if root is None else "a recipe is a mapping of fields"
+            help_ = "It starts with `schema_version: 1` and `name: ...`."
+            found.append(_diagnostic(path, text, root.span if root else Span(0, 0, 1), what, help_))
+        return _Read(path, text, None, None, tuple(found))
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(root.data))
+    except ValidationError as error:
+        said = [worded(details, root) for details in error.errors(include_url=False)]
+        found.extend(_diagnostic(path, text, *words) for words in said if words is not None)
+        return _Read(path, text, root, None, tuple(found))
+    return _Read(path, text, root, None if found else recipe, tuple(found))
+
+
+def _diagnostic(path: Path, text: str, span: Span, what: str, help_: str) -> Diagnostic:
+    lines = LINE_ENDS.split(text)
+    return Diagnostic(path, span, what, help_, lines[span.line] if span.line < len(lines) else "")
+
+
+def _misnamed(file: _Read) -> Iterator[Diagnostic]:
+    """The file's name is the recipe's: a name can then be found without opening every file, and no two recipes share one."""
+    entry = file.root.value.get("name") if file.root else None
+    if entry is None or not isinstance(entry.node.value, str) or any(entry.node.span == told.span for told in file.diagnostics):
+        return
+    if entry.node.value != file.path.stem:
+        name = quoted(entry.node.value)
+        help_ = (
+            f"Call it {file.path.stem}, or rename the file." if may_be_named(file.path.stem) else f"Rename the file to {name[1:-1]}.yaml."
+        )
+        yield file.at(entry.node.span, f"the recipe in {file.path.name} is called {name}", help_)
+
+
+def _clashes(files: list[_Read]) -> Iterator[Diagnostic]:
+    first: dict[str, str] = {}
+    for file in files:
+        if file.recipe is None or file.root is None:
+            continue
+        for build in file.recipe.builds:
+            name = full_name(file.recipe.name, build)
+            span = file.root.value["builds"].node.value[build].key
+            here = f"{file.path.as_posix()}:{span.line + 1}:{span.column + 1}"
+            if name in first:
+                yield file.at(span, f"another build is called {quoted(name)} too", f"Rename one; the other is at {first[name]}.")
+            first.setdefault(name, here)

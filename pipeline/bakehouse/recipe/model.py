@@ -1,0 +1,59 @@
+"""What every part of a recipe is built on: frozen, strict, nothing unknown, and rules whose errors point at the field they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+
+from bakehouse.recipe.types import refusal
+
+
+class Fault(NamedTuple):
+    """A combination that cannot work: the field it is about (below the model), why, and what to do ("" for the field's description)."""
+
+    loc: tuple[str | int, ...]
+    reason: str
+    remedy: str = ""
+
+
+class Rule(NamedTuple):
+    """A row of a table of rules: the field an error points at, when it is broken, why, and what to do as in Fault."""
+
+    field: str
+    broken: Callable[[Any], bool]
+    reason: str
+    remedy: str = ""
+
+
+class Model(BaseModel):
+    """A part of a recipe.
+
+    Class attributes for subclasses:
+        rules: combinations of fields that are refused.
+        elsewhere: fields that belong to a sibling, with the reason why they do not apply here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+
+    def remark(self) -> str:
+        """What whoever writes such a part ought to know, said by `doit lint`; "" for nothing."""
+        return ""
+
+    def faults(self) -> Iterator[Fault]:
+        """The combinations of this value's fields that cannot work."""
+        for rule in self.rules:
+            if rule.broken(self):
+                yield Fault((rule.field,), rule.reason, rule.remedy)
+
+    @model_validator(mode="after")
+    def _hold_to_rules(self) -> Self:
+        # A ValidationError raised in a validator keeps its own locations, below this model's.
+        errors = [InitErrorDetails(type=refusal(fault.reason, fault.remedy), loc=fault.loc, input=None) for fault in self.faults()]
+        if errors:
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
+        return self

@@ -1,0 +1,249 @@
+"""The kinds of text that a recipe may hold (a commit, a path, a name), each refused in words. How they are put together is the recipe's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from bakehouse.recipe import spdx
+
+OTHER_LICENCE = "other"  # the hub's word for a licence that has a name and a link in place of an identifier
+LONGEST_NAME = 80  # of a build's full name: it is a folder, a doit task and the head of file names
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$"  # for editors; devices of Windows aside
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
+
+
+def refusal(reason: str, remedy: str = "") -> PydanticCustomError:
+    """An error of a recipe in our own words: what is wrong, and what to do (the field's description if empty)."""
+    return PydanticCustomError("refused", "{reason}", {"reason": reason, "remedy": remedy})
+
+
+def printable(value: str) -> str:
+    """`value` as it may be shown on any terminal, on one line: control characters, line breaks and half surrogates as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+
+
+def quoted(value: str, longest: int = 60) -> str:
+    """`value` between backticks as it may be shown on any terminal: escapes written out, cut when long."""
+    shown = printable(value)
+    return f"`{shown if len(shown) <= longest else shown[: longest - 3] + '...'}`"
+
+
+def device_name(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device ("nul", "com1.txt")."""
+    return name.split(".")[0].strip().lower() in _RESERVED
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise refusal("an empty text says nothing")
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", value):
+        raise refusal(f"the text {quoted(value)} has a control character", "Leave it out: it can change what a terminal shows.")
+    return value
+
+
+def _line(value: str) -> str:
+    if "\n" in _text(value):
+        raise refusal(
+            "this is one sentence on one line", "Write it without line breaks; a block that starts with `>-` is joined to one line."
+        )
+    return value
+
+
+def may_be_named(value: str) -> bool:
+    """Whether a recipe or a build may be called so."""
+    try:
+        return bool(_name(value))
+    except PydanticCustomError:
+        return False
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
+        raise refusal(
+            f"{quoted(value)} cannot be a name",
+            "Use lower-case letters, digits, `.`, `_` and `-`, starting with a letter or a digit: it becomes a task and a folder.",
+        )
+    if value.endswith("."):
+        raise refusal(f"{quoted(value)} ends with a dot, and Windows drops a folder's last dot", "Leave the dot out.")
+    if device_name(value):
+        raise refusal(f"{quoted(value)} is a device on Windows and cannot be a folder", "Choose another name.")
+    return value
+
+
+def _repo(value: str) -> str:
+    if not is_repository(value):
+        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
+    return value
+
+
+PLACEHOLDERS = ("org", "recipe", "build", "name")
+
+
+def is_repository(value: str) -> bool:
+    """Whether the hub takes it for a repository, owner/name."""
+    # The hub's own rules, huggingface_hub/utils/_validators.py, validate_repo_id.
+    part = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+    good = re.fullmatch(f"{part}/{part}", value) and "--" not in value and ".." not in value
+    return bool(good) and not value.endswith(".git") and len(value) <= 96
+
+
+def _repo_pattern(value: str) -> str:
+    for found in re.findall(r"\{[^{}]*\}", value):
+        if found[1:-1] not in PLACEHOLDERS:
+            raise refusal(
+                f"{quoted(found)} stands for nothing here",
+                "Only `{org}`, `{recipe}`, `{build}` and `{name}` (recipe-build) are filled in; nothing else is expanded.",
+            )
+    if not is_repository(re.sub(r"\{[^{}]*\}", "x", value)):
+        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in owner/tiny-{build}.")
+    return value
+
+
+def _organization(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", value) or "--" in value:
+        raise refusal(f"{quoted(value)} is not an account or an organization on the hub", "Write the first part of its address.")
+    return value
+
+
+def _ref(value: str) -> str:
+    # git's own rules (git check-ref-format) are wider; a name within these is a good branch, tag and address.
+    good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", value)
+    if not good or ".." in value or value.endswith((".", ".lock")) or value.startswith("refs/") or re.fullmatch(r"[0-9a-f]{40}", value):
+        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag", "Write one as in main, v1.0 or nightly/openvino.")
+    return value
+
+
+def _card_tag(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*", value) or value != value.strip():
+        raise refusal(f"{quoted(value)} cannot be a tag of a model card", "Write one as in conversational or low-memory.")
+    return value
+
+
+def _commit(value: str) -> str:
+    remedy = "Write all 40 digits of the commit, as the repository's history on the hub shows them."
+    if re.fullmatch(r"[0-9a-f]{40}", value):
+        return value
+    if re.fullmatch(r"[0-9A-Fa-f]{40}", value):
+        raise refusal("a commit is written in lower-case", f"Write {value.lower()}.")
+    if re.fullmatch(r"[0-9A-Fa-f]{5,}", value):
+        size = len(value)
+        kind = "a short commit, which may come to mean two" if size < 40 else "too long for a commit"
+        raise refusal(f"{quoted(value)} has {size} digits: it is {kind}", remedy)
+    raise refusal(f"{quoted(value)} is the name of a branch or a tag, which can come to mean another commit", remedy)
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise refusal(f"{quoted(value)} is not a sha256", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them.")
+    return value
+
+
+def _licence(value: str) -> str:
+    if not spdx.is_expression(value):
+        raise refusal(
+            f"{quoted(value)} is not an SPDX identifier", "Write one as in MIT, Apache-2.0, or LicenseRef-NAME for a licence of its own."
+        )
+    if wrong := spdx.unknown(value):
+        near = spdx.nearest(wrong[0])
+        own = f"One that is not on the list is LicenseRef-{wrong[0]}; a source may also have `other` with license_name and license_link."
+        raise refusal(f"{quoted(wrong[0])} is not on the SPDX licence list", f"Did you mean {near}? {own}" if near else own)
+    return value
+
+
+def _source_licence(value: str) -> str:
+    return value if value == OTHER_LICENCE else _licence(value)
+
+
+def _link(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s<>\"'`()\[\]]+|[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise refusal(
+            f"{quoted(value)} is not a link", "Write an address with https://, or the name of a file of the source such as LICENSE."
+        )
+    return value
+
+
+def _package(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", value):
+        raise refusal(f"{quoted(value)} cannot be a package's name", "Write the name alone: no version, no extra, no address.")
+    normal = re.sub(r"[-_.]+", "-", value).lower()
+    if value != normal:
+        raise refusal(f"{quoted(value)} is not the package's normal name", f"Write {normal}.")
+    return value
+
+
+def _version(value: str) -> str:
+    # The normal forms of PEP 440, without ranges.
+    if not re.fullmatch(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", value):
+        raise refusal(
+            f"{quoted(value)} is not one exact version", "Write one release, as in 0.1.2: a range would choose another one some day."
+        )
+    return value
+
+
+def _path(value: str) -> str:
+    remedy = "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
+    parts = value.split("/")
+    faults = {
+        "is absolute": value.startswith("/") or re.match(r"[A-Za-z]:", value),
+        "has a backslash": "\\" in value,
+        "leads out of its folder": ".." in parts,
+        "starts with `~`, and nothing is expanded in a recipe": value.startswith("~"),
+        "names a variable, and nothing is expanded in a recipe": "$" in value or re.search(r"%\w+%", value),
+        "has a character that file systems do not take": re.search(r'[<>:"|?*\x00-\x1f\x7f]', value),
+        "has an empty part, or one that is `.`": any(part in ("", ".") for part in parts),
+        "has a part that ends with a dot or a space": any(part.endswith((".", " ")) for part in parts),
+        "has a part that is a device on Windows": any(device_name(part) for part in parts),
+    }
+    for what, found in faults.items():
+        if found:
+            raise refusal(f"the path {quoted(value)} {what}", remedy)
+    return value
+
+
+def ends_with(suffix: str, reason: str) -> AfterValidator:
+    """Refuse paths that do not end with `suffix`, for this reason."""
+
+    def check(value: str) -> str:
+        if not value.endswith(suffix):
+            raise refusal(f"{quoted(value)} does not end with {suffix}", reason)
+        return value
+
+    return AfterValidator(check)
+
+
+def _expression(value: str) -> str:
+    try:
+        re.compile(_text(value))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise refusal(f"the regular expression does not compile: {error}") from None
+    return value
+
+
+def _kind(check: Callable[[str], str], pattern: str) -> tuple[AfterValidator, WithJsonSchema]:
+    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Text = Annotated[str, *_kind(_text, r"\S")]
+Line = Annotated[str, *_kind(_line, r"^[^\n]*\S[^\n]*$")]
+Name = Annotated[str, *_kind(_name, NAME_PATTERN)]
+Repo = Annotated[str, *_kind(_repo, r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Commit = Annotated[str, *_kind(_commit, r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, *_kind(_sha256, r"^[0-9a-f]{64}$")]
+RepoPattern = Annotated[str, *_kind(_repo_pattern, r"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*/[A-Za-z0-9_{][A-Za-z0-9._{}-]*$")]
+Organization = Annotated[str, *_kind(_organization, r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+Ref = Annotated[str, *_kind(_ref, r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+CardTag = Annotated[str, *_kind(_card_tag, r"^[A-Za-z0-9][A-Za-z0-9 ._:+-]*$")]
+Licence = Annotated[str, *_kind(_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
+SourceLicence = Annotated[str, *_kind(_source_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
+LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
+Package = Annotated[str, *_kind(_package, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
+RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
+GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files are imported from there.")]
+PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files run as remote code.")]
+Expression = Annotated[str, *_kind(_expression, r"\S")]

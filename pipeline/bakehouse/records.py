@@ -1,0 +1,138 @@
+"""What is written down: the record of a step in the store, and the values that records and manifests are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Written(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(Written):
+    """One file: path relative to `files/` with forward slashes, size in bytes, sha256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Ran(Written):
+    """A command as it was run; paths under the artifacts folder are relative to it."""
+
+    argv: tuple[str, ...]
+    upstream: str = ""
+    seconds: float
+    peak_memory_bytes: int
+
+
+class StepRecord(Written):
+    """The `manifest.json` beside the `files/` of one step in the store; the directory is whole because this exists."""
+
+    schema_version: int = 1
+    kind: str
+    maker: str
+    label: str
+    key: str
+    options: dict[str, Any]
+    needs: dict[str, str]  # role -> "kind/key"
+    tools: dict[str, str]
+    format: int
+    files: tuple[FileRecord, ...]
+    ran: tuple[Ran, ...]
+    facts: dict[str, Any]  # what the worker reported
+    measured: dict[str, Any]  # what verify read from the artifact
+    made_at: datetime
+    made_on: dict[str, str]  # machine class: os, architecture, processor, memory, python
+
+
+class Agreement(Written):
+    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer.
+
+    `near_tie` is by how much, in logits, the source prefers its own token where a full-precision build takes its second best, if
+    that is so little that rounding decides. `compared_tokens` is how many could be compared, if the answer goes on beyond a length
+    at which transformers computes all tokens anew and the runtime does not.
+    """
+
+    common_tokens: int
+    answer_tokens: int
+    source_tokens: int
+    near_tie: float | None = None
+    compared_tokens: int | None = Field(None, exclude_if=lambda tokens: tokens is None)
+
+
+class Verdict(Written):
+    """One golden prompt, the answer that the artifact gave in its real runtime, and what is to be said of it."""
+
+    prompt: str
+    answer: str
+    tokens: tuple[int, ...]
+    ended: bool  # by itself, with an end token
+    passed: bool
+    reasons: tuple[str, ...]  # why it did not pass, a sentence each
+    agreement: Agreement
+    first_token_s: float
+    tokens_per_s: float | None  # None for an answer of one token
+
+
+class InUse(Written):
+    """The same prompts answered once more, with what the card's program gives the runtime: the recipe's runtime_options, or nothing."""
+
+    runtime_options: dict[str, str]  # empty: the runtime's defaults
+    precision: str = ""  # what the device then computed in: "bf16"; "" for the model's own precision
+    verdicts: tuple[Verdict, ...]
+
+
+class NumericCheck(Written):
+    """How the logits of what was converted, in floating point, compare with the source's in transformers, float32.
+
+    Attributes:
+        layers: how many of the first layers were compared at all lengths, `of` how many there are.
+        lengths: of the inputs, in tokens; `crossed` are the boundaries that config.json names among them.
+        whole_on: the longest input, in tokens, on which all layers were compared; 0 if on none.
+        positions: how many next tokens were compared, in how many the most likely one is the `same`.
+        largest_kld: Kullback-Leibler divergence in nats at the worst position.
+        largest_difference: of the logits there, in standard deviations of the source's; both with what is allowed.
+        not_checked: lengths that were left out, each with the reason.
+    """
+
+    layers: int
+    of: int
+    lengths: tuple[int, ...]
+    crossed: tuple[str, ...]
+    whole_on: int
+    positions: int
+    same: int
+    largest_kld: float
+    largest_difference: float
+    tolerance_kld: float
+    tolerance_difference: float
+    not_checked: tuple[str, ...]
+
+
+class Wheel(Written):
+    """An installed tool; the sha256 is over the paths and hashes that its wheel brought, as the installer recorded them ("" if unknown)."""
+
+    name: str
+    version: str
+    record_sha256: str = ""
+
+
+class Package(Written):
+    """What a step installed for itself alone; the sha256 is that of the wheel or source archive ("" if it was copied from here)."""
+
+    name: str
+    version: str
+    sha256: str = ""
+
+
+class Builder(Written):
+    """Who made it: URIs of what ran the build and of that very run ("" where there is none), and by which Bakehouse."""
+
+    id: str = "urn:bakehouse:builder:local"
+    invocation: str = ""
+    version: str = ""  # of Bakehouse; "" if unknown, as in packages of older ones
+    commit: str = ""  # of its clean checkout; "" if it is none

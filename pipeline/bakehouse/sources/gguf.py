@@ -1,0 +1,52 @@
+"""A Hugging Face checkpoint made from a GGUF file, whichever source the file comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.base import installed
+from bakehouse.formats import safetensors_files
+from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.step import Step
+
+# What decides the bytes: gguf dequantizes, torch rounds to bfloat16, the others write weights, configuration and tokenizer.
+TOOLS = ("gguf", "transformers", "torch", "safetensors", "tokenizers", "numpy")
+
+
+def checkpoint(download: Step, file: str, label: str) -> Step:
+    """The step that turns `file` of the `download` step into a checkpoint."""
+    return Step(
+        kind="checkpoint",
+        maker="gguf",
+        label=label,
+        options={"file": file, "dtype": "bfloat16"},
+        needs=(("download", download),),
+        tools=installed(*TOOLS),
+        format=2,  # 2: an end token where only the chat template names it
+    )
+
+
+def missing() -> str | None:
+    """What is not installed and what to do; None if all is there."""
+    found = installed(*TOOLS)
+    absent = [name for name in TOOLS if name not in found]
+    return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that reads the GGUF in the download and writes the checkpoint into `files`."""
+    return worker("sources.workers.gguf_checkpoint", "--gguf", str(inputs["download"] / step.options["file"]), "--files", str(files))
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Hold the checkpoint against what was asked: whole, weights in bfloat16, a tokenizer, an end token."""
+    faults = list(safetensors_files.faults(files))
+    dtypes = sorted({tensor.dtype for tensor in safetensors_files.tensors(files)}) if not faults else []
+    if dtypes not in ([], ["BF16"]):
+        faults.append(f"The weights are {', '.join(dtypes)}, not BF16.")
+    if not facts.get("end_tokens"):
+        faults.append("No token ends an answer.")
+    measured = {"weights": dtypes, **{name: facts.get(name) for name in ("architecture", "end_tokens", "parameters")}}
+    return Verification(measured, tuple(faults))

@@ -1,0 +1,152 @@
+"""A checkpoint directory or a single file beside the recipe, known by what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bakehouse.errors import Failure
+from bakehouse.formats import safetensors_files
+from bakehouse.recipe.recipe import Local
+from bakehouse.sources.workers import checkpoint_files
+from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.step import Step
+
+_RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
+
+
+def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
+    """The step that copies the files; their content is in its options, where they lie is in its notes."""
+    options = {"fingerprint": fingerprint, "gguf": path.name if path.suffix == ".gguf" else None}
+    return Step(kind="download", maker="local", label=label, options=options, notes={"path": str(path)})
+
+
+def file_name(step: Step) -> str:
+    """Name of the GGUF file in the step's directory."""
+    return str(step.options["gguf"])
+
+
+def resolve(base: Path, relative: str) -> Path:
+    """The absolute path of what a recipe in the folder `base` calls `relative`.
+
+    Raises:
+        Failure: it is not there, or it (or a file of it) lies outside `base`, be it through a symbolic link.
+    """
+    path, floor = base / relative, base.resolve()
+    if not path.exists():
+        raise Failure(f"{relative} is not there.", where=str(base), remedy="Put it there, or write the right path into the recipe.")
+    outside = [name for name in (path, *files_of(path).values()) if not name.resolve().is_relative_to(floor)]
+    if outside:
+        raise Failure(
+            f"{relative} lies outside the recipe's folder.",
+            where=str(base),
+            remedy="Put the files themselves, not links to them, beside the recipe.",
+            details=tuple(f"{name} is {name.resolve()}" for name in outside),
+        )
+    return path.resolve()
+
+
+def resolve_model(base: Path, relative: str) -> Path:
+    """`resolve` for a source: a checkpoint directory or a GGUF file.
+
+    Raises:
+        Failure: it is neither, or as `resolve`.
+    """
+    path = base / relative
+    if path.is_file() and path.suffix != ".gguf":
+        raise Failure(
+            f"{relative} is neither a checkpoint directory nor a GGUF file.",
+            where=str(base),
+            remedy="Write the path of one of them into the recipe.",
+        )
+    return resolve(base, relative)
+
+
+def files_of(path: Path) -> dict[str, Path]:
+    """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences beside it.
+
+    Raises:
+        Failure: the directory is no safetensors checkpoint.
+    """
+    try:
+        return checkpoint_files.belonging(path)
+    except checkpoint_files.Unfit as unfit:
+        raise Failure(unfit.what, where=str(path), remedy=unfit.remedy, details=unfit.details) from unfit
+
+
+def fingerprint(path: Path, cache: Path) -> str:
+    """sha256 over names and sha256 of all files of the source at `path`.
+
+    A file's sha256 is kept in the JSON file `cache` and taken from there as long as path, size, times and inode are the same.
+
+    Raises:
+        Failure: `path` is not there, or is no safetensors checkpoint.
+    """
+    if not path.exists():
+        raise Failure("This is not there.", where=str(path), remedy="Put it there, or write the right path into the recipe.")
+    known = _remembered(cache)
+    hashes, fresh = {}, {}
+    for name, file in files_of(path).items():
+        stat = file.stat()
+        identity = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        entry = known.get(str(file.absolute()))
+        if entry and entry[:-1] == identity:
+            hashes[name] = str(entry[-1])
+            continue
+        with file.open("rb") as opened:
+            hashes[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _RACY_NS:
+            fresh[str(file.absolute())] = [*identity, hashes[name]]
+    if fresh:
+        _remember(cache, known | fresh)
+    return combined(hashes)
+
+
+def combined(hashes: Mapping[str, str]) -> str:
+    """One sha256 for files of these names and sha256."""
+    return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
+
+
+def _remembered(cache: Path) -> dict[str, list[Any]]:
+    with contextlib.suppress(FileNotFoundError, ValueError):  # it only saves time: a damaged one is made anew
+        known = json.loads(cache.read_text(encoding="utf-8"))
+        return known if isinstance(known, dict) else {}
+    return {}
+
+
+def _remember(cache: Path, known: Mapping[str, list[Any]]) -> None:
+    staged = cache.with_name(f"{cache.name}.{os.getpid()}")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(json.dumps(known, indent=0), encoding="utf-8", newline="\n")
+        staged.replace(cache)
+    except OSError:  # a disk that is full or not ours to write: `doit list` works there all the same
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that copies the files into `files`."""
+    return worker("sources.workers.copy_local", "--path", step.notes["path"], "--files", str(files))
+
+
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Hold what was copied against the fingerprint that was planned with."""
+    copied: dict[str, str] = facts.get("files", {})
+    faults = lost(files, copied)
+    if combined(copied) != step.options["fingerprint"]:
+        faults.append("The source's files changed while they were being read: run the same command again.")
+    if not step.options["gguf"]:
+        faults += safetensors_files.faults(files)
+    return Verification({"fingerprint": combined(copied)}, tuple(faults))
+
+
+def lost(files: Path, names: Iterable[str]) -> list[str]:
+    """A sentence for each of `names` that is not in `files`."""
+    return [f"{name} is missing." for name in sorted(names) if not (files / name).is_file()]

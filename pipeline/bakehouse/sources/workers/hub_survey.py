@@ -1,0 +1,80 @@
+"""Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone.
+
+python -m bakehouse.sources.workers.hub_survey --repo OWNER/NAME --revision COMMIT --files DIR [--remote-code FILE=SHA256 ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, leash
+from bakehouse.child import redact as discreet
+from bakehouse.formats import safetensors_files
+from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
+
+FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
+
+
+def main() -> None:
+    """Write survey.json into --files."""
+    leash.hold()
+    discreet.install(events.progress)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--revision", required=True)
+    parser.add_argument("--remote-code", action="append", default=[])
+    parser.add_argument("--files", type=Path, required=True)
+    asked = parser.parse_args()
+    events.progress(f"asking the hub for {asked.repo}")
+    repository = hub_files.Repository(asked.repo, asked.revision)
+    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    try:
+        with hub_errors.explained(asked.repo, asked.revision):
+            found = hub_files.listing(repository)
+            survey = of_checkpoint(repository, found.files, code) | {"license": found.license}
+            (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
+    except checkpoint_files.Unfit as unfit:
+        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+
+
+def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
+    """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
+    other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
+    first = checkpoint_files.weights(remotes)
+    checkpoint_files.tokenizer(remotes, code)
+    names = {*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code), first}
+    config = read_json(repository, remotes["config.json"])
+    model_type.refuse_unlisted_code(config, code)
+    shards: tuple[str, ...] = (first,)
+    if first == safetensors_files.INDEX:
+        shards = checkpoint_files.shards(read_json(repository, remotes[first]), remotes)
+    tensors: list[safetensors_files.Tensor] = []
+    for number, name in enumerate(shards):
+        events.progress("reading the headers of the weights", number, len(shards), "files")
+        tensors += header(repository, name)
+    size = sum(remotes[name].size for name in names.union(shards))
+    return {"download_bytes": size, "config": config, "tensors": [tensor._asdict() for tensor in tensors]}
+
+
+def read_json(repository: hub_files.Repository, remote: hub_files.Remote) -> dict[str, Any]:
+    """A JSON file of the repository, as a value."""
+    return checkpoint_files.json_object(hub_files.fetch_range(repository, remote.name, 0, remote.size), remote.name)
+
+
+def header(repository: hub_files.Repository, name: str) -> tuple[safetensors_files.Tensor, ...]:
+    """The tensors of one safetensors file, by one ranged request, or two where the header is long."""
+    first = hub_files.fetch_range(repository, name, 0, FIRST_BYTES)
+    try:
+        end = safetensors_files.LENGTH_BYTES + safetensors_files.header_length(first)
+        if end > len(first):
+            first += hub_files.fetch_range(repository, name, len(first), end)
+        return safetensors_files.described(first[safetensors_files.LENGTH_BYTES : end])[0]
+    except safetensors_files.NotSafetensors as error:
+        raise checkpoint_files.Unfit(f"{name} is not a safetensors file: {error}.", "Take another commit of the repository.") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Refuses a checkpoint that needs code of its own, unless the recipe lists that code."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from bakehouse.child import events
+
+_LIST = "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256."
+# A local source has no remote_code: what code ran is to be found by whoever gets the package, at a commit of a repository.
+LOCAL = "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code."
+
+
+def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], remedy: str = _LIST) -> None:
+    """End here if transformers has no such model type of its own, and `listed` has not all code that `config` points to.
+
+    A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
+    """
+    from importlib.metadata import version
+
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    model_type = config.get("model_type")
+    if model_type in CONFIG_MAPPING_NAMES:
+        return
+    # "owner/repo--module.Class" points to another repository, which is never listed.
+    modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in config.get("auto_map", {}).values()})
+    if not modules:
+        events.refuse(
+            f'transformers {version("transformers")} does not know the model type "{model_type}".',
+            "Take a model whose type it knows, or a later release of transformers when the others of the toolchain allow it.",
+        )
+    unlisted = [module for module in modules if module not in listed]
+    if unlisted:
+        events.refuse(
+            f'The model type "{model_type}" is not part of transformers {version("transformers")}: it needs Python code of the repository.',
+            remedy,
+            unlisted,
+        )

@@ -1,0 +1,39 @@
+"""Tells what a folder of model files is when it is no checkpoint in the Hugging Face layout: an adapter, or Mistral's own format."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Collection
+
+from bakehouse.formats import safetensors_files
+from bakehouse.sources.workers.unfit import Unfit
+
+_ADAPTER = "adapter_config.json"
+
+
+def refuse(names: Collection[str], read: Callable[[str], bytes]) -> None:
+    """Raise Unfit if `names` are the files of something else; `read` gives a file's bytes."""
+    whole = safetensors_files.SINGLE in names or safetensors_files.INDEX in names
+    if _ADAPTER in names and not whole:
+        raise _adapter(read(_ADAPTER))
+    pickled = any(name.endswith(".bin") for name in names)  # converted once, and said of elsewhere
+    mistral = sorted(name for name in names if name == "tekken.json" or re.fullmatch(r"consolidated.*\.safetensors", name))
+    if mistral and not whole and not pickled:
+        raise Unfit(
+            "This model is in Mistral's own format, which transformers does not read.",
+            "Take a repository of the same model in the Hugging Face layout: config.json, model.safetensors and tokenizer.json.",
+            mistral,
+        )
+
+
+def _adapter(raw: bytes) -> Unfit:
+    base = None
+    with contextlib.suppress(ValueError, AttributeError):
+        base = json.loads(raw).get("base_model_name_or_path")
+    of = f" of {base}" if base else ""
+    return Unfit(
+        f"This is an adapter (LoRA){of}, a change to a model and not a model.",
+        "Merge it into its base model (PEFT's merge_and_unload, then save_pretrained), and let the source name the result.",
+    )

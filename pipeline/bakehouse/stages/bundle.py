@@ -1,0 +1,79 @@
+"""Join packages of several builds to one repository: their model folders side by side, one card, one manifest."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from bakehouse.backends.onnxruntime_genai import folders as ort_folders
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session, machine
+from bakehouse.package import manifest as manifests
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.publish import CardWords
+from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.stages.package import CARD, RECIPE, describe, recipe_text
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+from bakehouse.store.store import Staging
+
+
+def run(step: Step, session: Session) -> None:
+    """Make the repository of builds whose packages are made: every folder in it is the one that was verified and validated."""
+    builds = [ResolvedBuild.model_validate_json(json.dumps(dump)) for dump in step.options["builds"]]
+    words = CardWords.model_validate_json(json.dumps(step.options["card"])) if "card" in step.options else None
+
+    def fill(staging: Staging) -> Made:
+        members: list[PackageManifest] = []
+        made: set[str] = set()
+        for build in builds:
+            package = session.store.files(step.need(build.build))
+            members.append(manifests.read(package))
+            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{_folder(build)}/")}
+            for place in sorted(wanted | _legal(members[-1]) - made):
+                files.link(package / place, staging.files / place)
+                made.add(place)
+        files.write(staging.files / RECIPE, recipe_text(*builds, repository=step.options["repository"], words=words))
+        describe(staging.files, _manifest(step, members, words))
+        return Made(Verification())
+
+    make(step, session, fill)
+
+
+def _folder(build: ResolvedBuild) -> str:
+    assert isinstance(build.options, OnnxRuntimeGenAI)
+    return ort_folders.folder(build.options)
+
+
+def _legal(manifest: PackageManifest) -> set[str]:
+    """Files at the top of a package that come from the source: licences and notices."""
+    return {file.path for file in manifest.files if "/" not in file.path} - {CARD, RECIPE}
+
+
+def _manifest(step: Step, members: list[PackageManifest], words: CardWords | None) -> PackageManifest:
+    """What is known of all members; the first stands for what they have in common."""
+    first = members[0]
+    steps = {one.key: one for member in members for one in member.steps}
+    name = {"name": step.label, "build": step.options["repository"], "card": words}
+    return first.model_copy(
+        update={
+            "name": step.label,
+            "key": step.key,
+            "build": first.build.model_copy(update=name),
+            "tools": dict(sorted({name: version for member in members for name, version in member.tools.items()}.items())),
+            "packages": tuple(dict.fromkeys(package for member in members for package in member.packages)),
+            "reference_tools": dict(
+                sorted({name: version for member in members for name, version in member.reference_tools.items()}.items())
+            ),
+            "steps": tuple(steps.values()),
+            "files": (),
+            "measured": {_folder(member.build): member.measured for member in members},
+            "targets": tuple(dict.fromkeys(target for member in members for target in member.targets)),
+            "made_at": datetime.now(UTC),
+            "made_on": machine(),
+            "members": tuple(members),
+            "wheels": tuple({wheel.name: wheel for member in members for wheel in member.wheels}.values()),
+        }
+    )

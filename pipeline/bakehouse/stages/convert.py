@@ -1,0 +1,29 @@
+"""Download, import, export, quantize: every step that a source or a backend has a child process make, read back before it counts."""
+
+from __future__ import annotations
+
+from bakehouse.executor.making import Made, make, run_child
+from bakehouse.executor.session import Session
+from bakehouse.stages import line_ends
+from bakehouse.steps.maker import Maker
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Staging
+
+_AS_THEY_CAME = ("survey", "setup", "download", "calibration")  # their files are others', byte for byte
+
+
+def run(step: Step, maker: Maker, session: Session) -> None:
+    """Make `step` by its maker's command and hold the result against what was asked.
+
+    Raises:
+        Failure: the child failed, or what it made is not what was asked.
+    """
+    inputs = {role: session.store.files(needed) for role, needed in step.needs}
+
+    def fill(staging: Staging) -> Made:
+        finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
+        if step.kind not in _AS_THEY_CAME:
+            line_ends.restore(staging.files, inputs.values())
+        return Made(maker.verify(step, inputs, staging.files, finished.facts), (ran,), finished.facts)
+
+    make(step, session, fill)

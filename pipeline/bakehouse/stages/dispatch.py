@@ -1,0 +1,68 @@
+"""Which stage carries out a step, and which module describes how it is made."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from bakehouse.backends.base import Estimate
+from bakehouse.backends.table import BACKENDS
+from bakehouse.executor.process import Progress
+from bakehouse.executor.session import Session
+from bakehouse.formats.checkpoint import Survey, read_checkpoint
+from bakehouse.sources import gguf
+from bakehouse.sources.table import SOURCES
+from bakehouse.stages import bundle as repository
+from bakehouse.stages import convert, package, validate
+from bakehouse.stages import remote_code as consent
+from bakehouse.steps.maker import Maker
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import reference
+
+
+def run(step: Step, session: Session) -> None:
+    """Make one step, whatever its kind; what it needs must be in the store.
+
+    Raises:
+        Failure: with what went wrong and what to do.
+    """
+    consent.refuse_code([step])
+    with room(step, session):
+        match step.kind:
+            case "validate":
+                validate.run(step, BACKENDS[step.maker], session)
+            case "package" if "repository" in step.options:
+                repository.run(step, session)
+            case "package":
+                package.run(step, BACKENDS[step.maker], session)
+            case _:
+                convert.run(step, maker_of(step), session)
+
+
+def room(step: Step, session: Session) -> AbstractContextManager[None]:
+    """Memory set apart for a step: steps run side by side where there is room for both, mapped files aside, else one after the other."""
+    takes = _own_bytes(step, session)
+    waiting = Progress("waiting until there is memory for it beside what runs")
+    return session.room.hold(takes, lambda: session.tell(step, waiting)) if takes else nullcontext()
+
+
+def _own_bytes(step: Step, session: Session) -> int:
+    """About what a step will hold in memory and cannot share; 0 if it is little, or cannot be known because its checkpoint is not here."""
+    checkpoints = {needed for one in step.closure() for role, needed in one.needs if role == "checkpoint"}
+    here = next((session.store.files(one) for one in checkpoints if session.store.has(one)), None)
+    if here is None:
+        return 0
+    takes = estimate(step, read_checkpoint(here))
+    return takes.memory_bytes - takes.mapped_bytes
+
+
+def estimate(step: Step, survey: Survey) -> Estimate:
+    """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
+    if step.kind in ("download", "calibration", "checkpoint", "package"):
+        return Estimate(disk_bytes=0, memory_bytes=0)
+    return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)
+
+
+def maker_of(step: Step) -> Maker:
+    """The module that describes how to make the step."""
+    makers: dict[str, Maker] = {**SOURCES, **BACKENDS, "gguf": gguf, "reference": reference}
+    return makers[step.maker]

@@ -1,0 +1,135 @@
+"""Join the parts that passed to exactly the tree that will be published: model files, manifest, card, recipe, licence, proofs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_never
+
+import yaml
+
+from bakehouse.backends.base import Backend
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session, builder, machine
+from bakehouse.package import card, wheels
+from bakehouse.package import proofs as proof
+from bakehouse.package.manifest import MANIFEST, PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.recipe.publish import CardWords
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
+from bakehouse.records import NumericCheck, Package, StepRecord
+from bakehouse.stages.validate import RESULT, link_model
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+from bakehouse.store.store import Staging, Store
+
+CARD = "README.md"
+RECIPE = "recipe.yaml"
+_REFERENCES = ("reference", "reference_logits")
+_LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
+
+
+def run(step: Step, backend: Backend, session: Session) -> None:
+    """Make the package of a build whose parts are made and whose validation passed."""
+    store = session.store
+    build = ResolvedBuild.model_validate_json(json.dumps(step.options["build"]))
+
+    def fill(staging: Staging) -> Made:
+        link_model(step, build.options, backend, store, staging.files)
+        for path in _licences(store.files(step.need("checkpoint"))):
+            files.link(path, staging.files / path.name)
+        files.write(staging.files / RECIPE, recipe_text(build))
+        describe(staging.files, _manifest(step, build, backend, store))
+        return Made(Verification())
+
+    make(step, session, fill)
+
+
+def describe(folder: Path, manifest: PackageManifest) -> None:
+    """Add card, manifest and proofs to a package whose other files are there."""
+    # The card is about the manifest, and the manifest lists the card: it is written first without it.
+    manifest = manifest.model_copy(update={"files": files.records(folder)})
+    files.write(folder / CARD, card.render(manifest))
+    listed = sorted((*manifest.files, *files.records_of(folder, [folder / CARD])), key=lambda file: file.path)
+    manifest = manifest.model_copy(update={"files": tuple(listed)})
+    files.write(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    proof.write(folder, manifest)
+
+
+def _licences(checkpoint: Path) -> list[Path]:
+    return [path for path in files.walk(checkpoint) if path.parent == checkpoint and path.name.upper().startswith(_LICENCES)]
+
+
+def recipe_text(*builds: ResolvedBuild, repository: str = "", words: CardWords | None = None) -> str:
+    """The recipe of these builds alone, nothing left to defaults, as YAML that the loader reads; `words` are the repository's card's."""
+    recipe = as_recipe(*builds, repository=repository, words=words).model_dump(mode="json", exclude_none=True)
+    if not recipe["repositories"]:
+        del recipe["repositories"]
+    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) -> PackageManifest:
+    """All that is known of the package but its own files, out of the records of the steps that it was made by."""
+    records = [_record(needed, store) for needed in step.closure() if needed is not step]
+    source = _record(next(step.need("checkpoint").closure()), store)
+    tools = _tools(record for record in records if record.kind not in _REFERENCES)
+    reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
+    validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
+    return PackageManifest(
+        name=build.name,
+        key=step.key,
+        build=build,
+        source=SourceRecord(described=_described(build.source), files=source.files),
+        tools=tools,
+        packages=_packages(step, backend, store),
+        reference_tools=reference_tools,
+        steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
+        files=(),
+        measured={role: _record(needed, store).measured for role, needed in step.needs if role not in ("checkpoint", "validate")},
+        validation=validation,
+        targets=backend.targets(build.options),
+        made_at=datetime.now(UTC),
+        made_on=machine(),
+        wheels=wheels.installed(tools | reference_tools),
+        builder=builder(),
+        numeric=_numeric(records),
+    )
+
+
+def _numeric(records: Iterable[StepRecord]) -> NumericCheck | None:
+    """What the numeric check found, if there was one."""
+    found = next((record.measured for record in records if record.kind == "numeric_check"), None)
+    return None if found is None else NumericCheck.model_validate_json(json.dumps(found))
+
+
+def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
+    return dict(sorted((name, version) for record in records for name, version in record.tools.items()))
+
+
+def _packages(step: Step, backend: Backend, store: Store) -> tuple[Package, ...]:
+    """What the backend's steps installed for themselves, by name."""
+    own = [needed for needed in step.closure() if needed.kind == "setup"]
+    found = {package for needed in own for package in backend.packages(needed, _record(needed, store).facts)}
+    return tuple(sorted(found, key=lambda package: (package.name, package.version)))
+
+
+def _record(step: Step, store: Store) -> StepRecord:
+    record = store.record(step)
+    if record is None:
+        raise LookupError(f"{step.kind} of {step.label} is not in the store, although the package needs it")
+    return record
+
+
+def _described(source: Source) -> str:
+    """Where the model comes from, in words."""
+    match source:
+        case HuggingFace(repo=repo, revision=revision, gguf=gguf):
+            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}"
+        case PyPI(package=package, version=version, file=file):
+            return f"{file} in {package} {version} on PyPI"
+        case Local(path=path):
+            return f"the local files {path}"
+        case _:
+            assert_never(source)

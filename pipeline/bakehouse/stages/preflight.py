@@ -1,0 +1,343 @@
+"""Can it succeed? Asked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bakehouse.backends.table import BACKENDS
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.formats import checkpoint as surveys
+from bakehouse.formats import gguf_header
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.package import release_policy as gate
+from bakehouse.package import signing
+from bakehouse.plan.plan import Build
+from bakehouse.sources import local
+from bakehouse.sources.table import SOURCES
+from bakehouse.stages import convert, dispatch, prompt_room
+from bakehouse.stages import remote_code as consent
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
+from bakehouse.tasks.text_generation import suitability
+from bakehouse.tasks.text_generation.workers import end_tokens
+
+_GB = 1e9
+_DOWNLOADS = ("download", "calibration")
+_READ_NO_CHECKPOINT = (*_DOWNLOADS, "setup")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the missing steps of some builds will take; None where nothing can be known before the download.
+
+    Attributes:
+        download_bytes: what is fetched.
+        disk_bytes: what all new directories hold, downloads among them.
+        memory_bytes: what the hungriest step takes.
+        copy_bytes: of `disk_bytes`, what the packages under their names take: files of their own, which a file system may let share
+            the store's blocks.
+    """
+
+    download_bytes: int | None
+    disk_bytes: int | None
+    memory_bytes: int | None
+    copy_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A step that is asked for by itself, and the builds that it leads to."""
+
+    step: Step
+    builds: tuple[Build, ...]
+
+
+def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) -> tuple[Step, ...]:
+    """The steps that would run, in order: a step that is there hides what only it needs."""
+    wanted: dict[str, Step] = {}
+
+    def want(step: Step) -> None:
+        if step.key in wanted or store.has(step):
+            return
+        for needed in step.reads:
+            want(needed)
+        wanted[step.key] = step
+
+    for step in (*(build.package for build in builds), *(one.step for one in apart)):
+        want(step)
+    return tuple(wanted.values())
+
+
+def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
+    """What is known of a build's checkpoint: from the store, else (if `ask`) from the hub, else None."""
+    store = session.store
+    if store.has(build.checkpoint):
+        return surveys.read_checkpoint(store.files(build.checkpoint))
+    if build.survey is None:
+        return _beside_the_recipe(build.checkpoint)
+    if not store.has(build.survey):
+        if not ask:
+            return None
+        convert.run(build.survey, SOURCES[build.survey.maker], session)
+    return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
+
+
+def _beside_the_recipe(checkpoint: Step) -> Survey | None:
+    """What is known of a local checkpoint before it is copied; of a GGUF file nothing is before it is read."""
+    folder = _local_folder(checkpoint)
+    if folder is None:
+        return None
+    weights = sum(path.stat().st_size for path in local.files_of(folder).values())
+    return surveys.read_checkpoint(folder).model_copy(update={"download_bytes": weights})
+
+
+def _local_folder(checkpoint: Step) -> Path | None:
+    return Path(checkpoint.notes["path"]) if checkpoint.maker == "local" and not checkpoint.options["gguf"] else None
+
+
+def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
+    """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
+    apart = tuple(apart)
+    builds = tuple(build for build in builds if not session.store.is_published(build.package, build.name))  # others take nothing
+    download = disk = memory = 0
+    steps = missing(builds, session.store, apart)
+    concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
+    known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
+    for step in steps:
+        survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
+        if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
+            survey = next(iter(known.values()), None)
+        if survey is None:
+            return Forecast(None, None, None)
+        estimate = dispatch.estimate(step, survey)
+        if step.kind == "download":
+            disk += survey.download_bytes
+        download += survey.download_bytes if step.kind == "download" else 0
+        disk += estimate.disk_bytes
+        memory = max(memory, estimate.memory_bytes)
+    surveys_of = {key: survey for key, survey in known.items() if survey}
+    # Packages under their names are files of their own, beside what they take in the store.
+    to_copy = () if not builds or session.store.shares_blocks() else builds
+    copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
+    return Forecast(download, disk + copies, memory, copies)
+
+
+def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int:
+    """About what the files of a package take: as they are, or those of the parts that it will be joined from."""
+    if (record := store.record(step)) and store.has(step):
+        return sum(file.size for file in record.files)
+    if step.kind == "package":
+        parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate") and needed.kind != "setup")
+        return sum(_package_bytes(part, store, known) for part in parts)
+    return dispatch.estimate(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
+
+
+def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
+    """Refuse builds, and steps asked for apart, that cannot succeed on this machine, all reasons at once, before any of the work.
+
+    A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
+
+    Raises:
+        Failure: a tool is missing, code of a repository would run unasked, a shape does not fit the options, or disk or memory is short.
+    """
+    builds = tuple(builds)
+    todo = [build for build in builds if missing([build], session.store)]
+    apart = [one for one in apart if not session.store.has(one.step)]
+    ways = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _DOWNLOADS)]
+    read = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _READ_NO_CHECKPOINT)]
+    if reasons := _against(ways, lambda build: [build.cannot] if build.cannot else []):
+        raise Failure(
+            "this machine cannot make all that was asked", details=reasons, remedy="install what is named, or leave those builds out"
+        )
+    consent.refuse_code(missing(todo, session.store, apart))
+    if reasons := _against(read, lambda build: misfits(build, session, ask=True)):
+        raise Failure(
+            "the recipe does not fit the model", details=reasons, remedy="change these options in the recipe, or take another source"
+        )
+    expected = forecast(builds, session, ask=False, apart=apart)
+    check_room(expected, session.store)
+    return expected
+
+
+def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
+    """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
+
+    A source that does not answer is asked once for all of its builds.
+    """
+    silent: dict[str, Failure] = {}
+    found: list[tuple[Step, Failure]] = []
+    wanted = [*((one.package, (one,), ()) for one in builds), *((one.step, one.builds, (one,)) for one in apart)]
+    for step, ways, by_itself in wanted:
+        try:
+            if step.kind not in _READ_NO_CHECKPOINT and not session.store.has(step):
+                _hear_of(ways[0], session, silent)
+            check(() if by_itself else ways, session, by_itself)
+        except Failure as failure:
+            found.append((step, failure))
+    return found
+
+
+def _hear_of(build: Build, session: Session, silent: dict[str, Failure]) -> None:
+    """Ask what a build's checkpoint is; a source that is `silent` already is not asked again."""
+    key = build.checkpoint.key
+    if key not in silent:
+        try:
+            survey_of(build, session, ask=True)
+        except Failure as failure:
+            silent[key] = failure
+    if key in silent:
+        raise silent[key]
+
+
+def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Iterable[str]]) -> tuple[str, ...]:
+    """Why none of the builds of a way can be made: of every way for which that is so, each reason once."""
+    found: dict[str, None] = {}
+    for builds in ways:
+        told = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
+        if all(told):
+            found |= dict.fromkeys(reason for those in told for reason in those)
+    return tuple(found)
+
+
+def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
+    """Why a build's options do not fit its checkpoint, as far as that is known: a source elsewhere is asked only if `ask`.
+
+    Raises:
+        Failure: the source does not answer, or is no whole checkpoint.
+    """
+    survey = survey_of(build, session, ask=ask)
+    options = build.asked.options
+    if survey is None:
+        return (*_unreadable_gguf(build), *_untemplated(build, session))
+    # The options need no word where no runtime could make the checkpoint.
+    fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
+    here = _folder(build, session)
+    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
+    beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
+    of_texts = (*_untemplated(build, session), *_endless(build, session))
+    told = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    return told or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+
+
+def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
+    """A licence in the recipe that is not the one on the source's card; one that is in no list of SPDX's is taken at its word.
+
+    The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
+    """
+    source = build.asked.source
+    says, given = survey.license.lower(), (source.license_name or source.license).lower()
+    if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
+        yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
+
+
+def _too_long(build: Build, survey: Survey) -> Iterator[str]:
+    """Golden prompts whose answers may have more tokens than fit behind a prompt."""
+    context = surveys.context_tokens(survey.config)
+    for number, golden in enumerate(build.asked.golden, start=1):
+        if context is not None and golden.max_new_tokens >= context:
+            yield (
+                f"golden prompt {number} lets its answer have {golden.max_new_tokens} tokens (max_new_tokens), "
+                f"and the model takes {context}, those of the prompt among them"
+            )
+
+
+def _folder(build: Build, session: Session) -> Path | None:
+    """Where a build's checkpoint lies, in the store or beside the recipe; None before it is downloaded."""
+    return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
+
+
+def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
+    """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
+    here = _folder(build, session)
+    chats = any(golden.messages for golden in build.asked.golden)
+    if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
+        return ()
+    return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
+
+
+def _endless(build: Build, session: Session) -> tuple[str, ...]:
+    """Whether no file names a token that ends an answer, nor a chat template may do; known once the files are here."""
+    here = _folder(build, session)
+    if here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here) or end_tokens.of(here):
+        return ()
+    return (f"{end_tokens.NOWHERE[:-1]}: {end_tokens.REMEDY[0].lower()}{end_tokens.REMEDY[1:-1]}",)
+
+
+def _unreadable_gguf(build: Build) -> tuple[str, ...]:
+    """Why a local GGUF file cannot be read exactly, or does not fit the prompts, from its header."""
+    downloads = [needed for needed in build.checkpoint.closure() if needed.kind == "download" and needed.maker == "local"]
+    if build.checkpoint.maker != "gguf" or not downloads:
+        return ()
+    try:
+        told = gguf_header.read(Path(downloads[0].notes["path"]))
+    except gguf_header.NotGGUF as error:
+        return (f"the source is not a whole GGUF file: {error}",)
+    reasons = [
+        f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
+        for what, details in gguf_header.faults(told)
+    ]
+    if any(golden.messages for golden in build.asked.golden) and not told.get("tokenizer.chat_template"):
+        reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
+    return tuple(reasons)
+
+
+def check_room(expected: Forecast, store: Store) -> None:
+    """Refuse what would not find room.
+
+    Raises:
+        Failure: disk or memory would not do; with the numbers.
+    """
+    if expected.disk_bytes is not None and (free := store.free_bytes()) < expected.disk_bytes:
+        raise Failure(
+            f"about {expected.disk_bytes / _GB:.1f} GB of disk are needed and {free / _GB:.1f} GB are free",
+            where=str(store.root),
+            remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk",
+        )
+    if expected.memory_bytes is not None and (total := memory_bytes()) < expected.memory_bytes:
+        raise Failure(
+            f"about {expected.memory_bytes / _GB:.1f} GB of memory are needed and this machine has {total / _GB:.1f} GB",
+            remedy="make it on a machine with more memory, and carry the artifacts folder over",
+        )
+
+
+def memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Memory that this process may use in all: the machine's with its swap, or what its container is limited to if that is less."""
+    machine = int(psutil.virtual_memory().total) + swap_bytes()
+    # as a container sees its own group, in version 2 and in version 1; "max" is no limit
+    limits = (cgroups / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
+    told = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
+    return min([machine, *(int(text) for text in told if text != "max")])
+
+
+def swap_bytes(read: Callable[[], Any] = psutil.swap_memory) -> int:
+    """Size of the swap; 0 where it cannot be read, as on a Windows whose performance counters are off (psutil 7.2)."""
+    try:
+        return int(read().total)
+    except (OSError, RuntimeError):
+        return 0
+
+
+def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:
+    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is not there.
+
+    Raises:
+        Failure: PIPELINE_SIGN is wrong or missing, or a build has pickles that its recipe does not let go.
+    """
+    publications = tuple(publications)
+    if refused := [build.name for build in publications if kept_by_pickles(build)]:
+        raise Failure(f"{', '.join(refused)} would have {gate.PICKLES}", remedy=gate.ALLOW_PICKLES)
+    to_sign = [*signatures, *(one for one in publications if signing.wanted() or (one.destination and one.destination.sign))]
+    if not all(signing.is_signed(build.package, build.name, session) for build in to_sign):
+        signing.method()
+
+
+def kept_by_pickles(build: Build) -> bool:
+    """Whether a build will be one that may not leave, for the pickles in it: known before it is made."""
+    pickled = any(BACKENDS[one.asked.options.runtime].has_pickles(one.asked.options) for one in build.members or (build,))
+    return pickled and not (build.destination and build.destination.allow_pickle)

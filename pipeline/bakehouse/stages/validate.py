@@ -1,0 +1,159 @@
+"""Run the artifact in its real runtime on the golden prompts, and judge every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from bakehouse.backends.base import Backend, in_use
+from bakehouse.errors import Failure
+from bakehouse.executor.making import Made, make, run_child
+from bakehouse.executor.process import Finished
+from bakehouse.executor.session import Session
+from bakehouse.package.manifest import Validation
+from bakehouse.plan.plan import prompts
+from bakehouse.recipe import agreement
+from bakehouse.recipe.recipe import BuildOptions, Golden
+from bakehouse.records import InUse, Verdict
+from bakehouse.steps.maker import Verification
+from bakehouse.steps.step import Step
+from bakehouse.store import files
+from bakehouse.store.store import Staging, Store
+from bakehouse.tasks.text_generation.scoring import Answer, judge
+
+RESULT = "validation.json"
+ANSWERS = "answers.jsonl"
+
+
+def run(step: Step, backend: Backend, session: Session) -> None:
+    """Generate from the golden prompts of `step` and record every verdict.
+
+    Raises:
+        Failure: an answer is not what the recipe expects; prompts, answers and verdicts are then under `failed/`.
+    """
+    golden = TypeAdapter(tuple[Golden, ...]).validate_json(json.dumps(step.options["golden"]))
+    options = TypeAdapter(BuildOptions).validate_json(json.dumps(step.options["options"]))
+
+    def fill(staging: Staging) -> Made:
+        folder = staging.folder / "model"
+        files.remove(folder)
+        parts = link_model(step, options, backend, session.store, folder)
+        request = staging.folder / "request.json"
+        files.write(request, json.dumps({"prompts": prompts(golden)}, indent=2) + "\n")
+        command = backend.generate(options, parts, folder, request, staging.files / ANSWERS)
+        finished, ran = run_child(command, step, session, staging)
+        source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
+        weights = options.quantization.weights
+        least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
+        tie = agreement.tie(weights, _reference_precision(step, session.store))
+        judge_of = partial(judge, turn_end=_turn_end_unnamed(step, session.store), kept_beyond=_kept_beyond(step, session.store))
+        verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, partial(judge_of, min_agreement=least, tie=tie))
+        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts, partial(judge_of, min_agreement=0))
+        files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
+        files.remove(folder)
+        request.unlink()
+        return Made(verification(verdicts, used, finished.facts), (ran,), finished.facts)
+
+    make(step, session, fill)
+
+
+def link_model(step: Step, build: BuildOptions, backend: Backend, store: Store, folder: Path) -> Mapping[str, Path]:
+    """Lay out the model folder of a step that needs all parts of a model, as hard links; the files of the parts by role."""
+    parts: Mapping[str, Path] = {role: store.files(needed) for role, needed in step.needs}
+    for name, path in backend.layout(build, parts).items():
+        files.link(path, folder / name)
+    return parts
+
+
+def _reference_precision(step: Step, store: Store) -> str | None:
+    record = store.record(step.need("reference"))
+    return record.measured.get("reference_precision") if record else None
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers that a generating worker wrote, in the order of the prompts."""
+    if not path.exists():
+        raise Failure("the worker ended well but wrote no answers", remedy="this is a fault of ours; please report it with the log")
+    rows = sorted((json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()), key=lambda row: row["index"])
+    return [
+        Answer(
+            *(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]),
+            runners=tuple((token, distance) for token, distance in row.get("runners", ())),
+            prompt_ids=tuple(row["prompt_ids"]),
+        )
+        for row in rows
+    ]
+
+
+def _turn_end_unnamed(step: Step, store: Store) -> int | None:
+    """The token that ends an answer by the chat template, if the model's end tokens leave it out; measured where the tokenizer was made."""
+    records = (store.record(needed) for _, needed in step.needs)
+    return next((record.measured["turn_end_unnamed"] for record in records if record and "turn_end_unnamed" in record.measured), None)
+
+
+def _kept_beyond(step: Step, store: Store) -> int | None:
+    """The length beyond which the runtime goes on with keys that transformers computes anew; measured where the model was made."""
+    records = (store.record(needed) for _, needed in step.needs)
+    return agreement.kept_beyond(record.measured for record in records if record)
+
+
+def _verdicts(
+    golden: Sequence[Golden], given: Sequence[Answer], source: Sequence[Answer], judge_of: Callable[..., Verdict]
+) -> tuple[Verdict, ...]:
+    return tuple(judge_of(entry, answer, known) for entry, answer, known in zip(golden, given, source, strict=True))
+
+
+def _in_use(
+    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any], judge_of: Callable[..., Verdict]
+) -> InUse | None:
+    """The verdicts on what users get, if the worker answered once more for that.
+
+    How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
+    """
+    if told := facts.get("in_use"):
+        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, judge_of)
+        return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
+    return None
+
+
+def verification(verdicts: tuple[Verdict, ...], used: InUse | None, facts: Mapping[str, Any]) -> Verification:
+    """What both runs come to; the worker's remedy is for a model that is right in its own precision and wrong for its users."""
+    faults = tuple(_faults(verdicts))
+    if faults or not used:
+        return Verification(_measured(verdicts), faults)
+    mode = ", ".join(f"{name}={value}" for name, value in used.runtime_options.items()) or "the runtime's defaults"
+    how = f" with {mode}{f' (computed in {used.precision})' if used.precision else ''}, as the card's program runs it"
+    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=facts["in_use"]["remedy"])
+
+
+def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, finished: Finished) -> Validation:
+    facts = finished.facts
+    return Validation(
+        verdicts=verdicts,
+        in_use=used,
+        device=facts["device"],
+        device_name=facts["device_name"],
+        stand_in=facts.get("stand_in", False),
+        runtime_options=facts.get("runtime_options", {}),
+        not_run=facts.get("not_run", ()),
+        load_s=facts["load_s"],
+        peak_memory_bytes=finished.peak_memory_bytes,
+    )
+
+
+def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, object]:
+    return {"prompts": len(verdicts), "passed": sum(verdict.passed for verdict in verdicts)}
+
+
+def _faults(verdicts: tuple[Verdict, ...], how: str = "") -> list[str]:
+    """A sentence for every reason, with the prompt and the answer that it is about, and how that was given."""
+    return [
+        f"{verdict.prompt!r} was answered {verdict.answer.strip()[:200]!r}{how}: {reason}"
+        for verdict in verdicts
+        for reason in verdict.reasons
+    ]

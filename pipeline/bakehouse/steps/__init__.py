@@ -1,0 +1,1 @@
+"""A step and its key, the command that makes it, what it takes."""

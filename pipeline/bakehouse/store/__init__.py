@@ -1,0 +1,1 @@
+"""Folders of made steps and packages on disk, and the files in them."""

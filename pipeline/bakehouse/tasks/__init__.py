@@ -1,0 +1,1 @@
+"""Kinds of model, a folder each: their inputs, answers and scores."""

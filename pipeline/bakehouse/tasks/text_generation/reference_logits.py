@@ -1,0 +1,68 @@
+"""The step that computes the unquantized checkpoint's logits in transformers, at the lengths that the numeric check compares."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.base import Estimate, installed
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.workers import layer_prefix, positions_to_check
+from bakehouse.tasks.text_generation.workers.logits_compare import CHECK, LOGITS
+
+KIND = "reference_logits"
+FORMAT = 2  # raised when this code comes to compare other inputs or layers, or to make other bytes
+_TOOLS = ("numpy", "tokenizers", "torch", "transformers")
+_BASE_BYTES = 900_000_000
+
+
+def step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
+    """The step whose `files` name the inputs (check.json) and hold their logits (logits.npz); one for each checkpoint."""
+    limits = {
+        "budget": positions_to_check.BUDGET,
+        "first_factor": positions_to_check.FIRST_FACTOR,
+        "whole_below": positions_to_check.WHOLE_BELOW,
+    }
+    return Step(
+        kind="reference_logits",
+        maker="reference",
+        label=label,
+        options={"remote_code": remote_code, **limits},
+        needs=(("checkpoint", checkpoint),),
+        tools=installed(*_TOOLS),
+        format=FORMAT,
+    )
+
+
+def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
+    """The command that computes them."""
+    return worker("tasks.text_generation.workers.transformers_logits", str(inputs["checkpoint"]), str(files), json.dumps(step.options))
+
+
+def verify(files: Path, facts: Mapping[str, Any]) -> Verification:
+    """Whether there is something to compare with."""
+    if absent := tuple(f"{name} was not made" for name in (CHECK, LOGITS) if not (files / name).is_file()):
+        return Verification(faults=absent)
+    return Verification({name: facts[name] for name in ("layers", "of", "inputs", "not_checked")})
+
+
+def estimate(survey: Survey) -> Estimate:
+    """The logits on disk; in memory the layers that are compared, in float32, and what they were read from."""
+    vocabulary = survey.config.get("vocab_size") or 0
+    return Estimate(150 * 4 * vocabulary, 6 * compared_weights(survey) + _BASE_BYTES)
+
+
+def compared_weights(survey: Survey) -> int:
+    """How many weights are in memory at once while logits are compared."""
+    shapes = {tensor.name: tensor.shape for tensor in survey.tensors}
+    try:
+        wanted = positions_to_check.check(survey.config, shapes)
+    except (KeyError, TypeError, ValueError):  # a configuration that transformers has to complete
+        return survey.parameters
+    most = max(wanted.layers, wanted.deeper_layers)
+    return sum(math.prod(shape) for name, shape in shapes.items() if (layer_prefix.layer_of(name) or 0) < most)

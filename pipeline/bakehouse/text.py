@@ -1,0 +1,25 @@
+"""Numbers as people read them: counts, sizes, times."""
+
+from __future__ import annotations
+
+
+def count_text(number: int, noun: str) -> str:
+    """A number of things for people: 1 build, 2 builds."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def size_text(size_bytes: float) -> str:
+    """Bytes for people: 1.23 GB, 45 MB, 6 kB."""
+    for unit, factor, digits in (("GB", 1e9, 2), ("MB", 1e6, 0), ("kB", 1e3, 0)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.{digits}f} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds for people: 4.2 s, 1:05, 2:03:04."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
