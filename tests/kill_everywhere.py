@@ -12,10 +12,10 @@ from pathlib import Path
 
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session
-from bakehouse.package.manifest import MANIFEST
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.store import files
+from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store, read_record
 from tests.fakes import step
 

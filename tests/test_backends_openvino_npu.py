@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.backends.base import Estimate
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu.options import suffix
 from bakehouse.executor.session import Room
 from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from tests import openvino_making
 from tests.bench import Bench, recipe

@@ -10,8 +10,8 @@ import pytest
 from bakehouse.app import main, overview
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest
-from bakehouse.package.manifest import MANIFEST, OLD_MANIFEST
 from bakehouse.release import rebuild, release
+from bakehouse.store.package_files import MANIFEST, OLD_MANIFEST
 from bakehouse.store.store import Store
 from tests.packed import pack
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bakehouse.errors import Failure
-from bakehouse.package.manifest import MANIFEST, MANIFESTS, OLD_MANIFEST
 from bakehouse.publish import receipts
 from bakehouse.publish import report as publication
+from bakehouse.store.package_files import MANIFEST, MANIFESTS, OLD_MANIFEST
 from bakehouse.store.store import Store
 from tests import published
 from tests.bench import Bench

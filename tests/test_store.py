@@ -15,10 +15,10 @@ import pytest
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Progress
 from bakehouse.executor.session import Session
-from bakehouse.package.manifest import MANIFEST
 from bakehouse.stages import convert
 from bakehouse.steps.step import Step
 from bakehouse.store import clone, files
+from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Store
 from tests import small_disk
 from tests.bench import Bench

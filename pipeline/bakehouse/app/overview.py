@@ -14,11 +14,11 @@ from bakehouse.executor.session import Session
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.plan import Build, Plan
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.brief import brief
 from bakehouse.records import StepRecord
 from bakehouse.stages import preflight
 from bakehouse.steps.step import Step
-from bakehouse.store import files
+from bakehouse.store import files, package_files
 from bakehouse.store.store import Store
 from bakehouse.text import clock_text, count_text, size_text
 
@@ -55,40 +55,6 @@ def _standing(build: Build, store: Store) -> str:
 
 def _doc(build: Build) -> str:
     return f"not on this machine: {build.cannot}" if build.cannot else build.asked.description
-
-
-# What tells builds of a model apart, in the order in which people say it; the rest is in `recipe.yaml` and the plan.
-_TELLING = (
-    "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
-    "lora_correction", "execution_provider", "platforms",
-)  # fmt: skip
-# Told only where they are not what a recipe leaves out gives.
-_CHANGED = ("torch_dtype", "max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
-_WORDS = {"symmetric": ("asym", "sym"), "all_layers": ("", "all layers"), "lora_correction": ("", "lora")}
-_SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": "prompt ", "min_response_len": "answer "}
-
-
-def brief(options: BuildOptions) -> str:
-    """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
-    said = {**dict(options), **dict(options.quantization)}
-    fields = type(options).model_fields
-    changed = [name for name in _CHANGED if name in fields and said[name] != fields[name].default]
-    words = (_word(name, said[name]) for name in (*_TELLING, *changed) if name in said)
-    return " ".join((options.runtime, *(word for word in words if word)))
-
-
-def _word(name: str, value: object) -> str:
-    match value:
-        case bool():
-            return _WORDS.get(name, ("", name))[value]
-        case int() | float():
-            return "channel-wise" if value == -1 else f"{_SHORT[name]}{value:g}"
-        case str():
-            return "" if value == "default" else value
-        case tuple():
-            return ",".join(map(str, value))
-        case _:
-            return ""
 
 
 # --- doit plan ----------------------------------------------------------------------------------------------------
@@ -229,4 +195,4 @@ def _not_built(failed: tuple[str, ...]) -> str:
 def read_manifest(name: str, store: Store) -> PackageManifest | None:
     """The manifest in a package; None if there is no such package."""
     package = store.package(name)
-    return manifests.read(package) if manifests.file_in(package).exists() else None
+    return manifests.read(package) if package_files.file_in(package).exists() else None

@@ -16,13 +16,13 @@ from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.package import inspect as inspection
-from bakehouse.package import manifest, signing
 from bakehouse.package import release_policy as gate
+from bakehouse.package import signing
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.types import printable
 from bakehouse.release import archive, rebuild, release
 from bakehouse.stages import preflight
-from bakehouse.store import files
+from bakehouse.store import files, package_files
 from bakehouse.store.store import Store
 from bakehouse.text import size_text
 
@@ -198,7 +198,7 @@ def _delivered(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise Failure("there is no such folder", where=str(folder), remedy="name the folder that holds a folder for each package")
-    found = sorted({path.parent for name in manifest.MANIFESTS for path in folder.glob(f"*/{name}")})
+    found = sorted({path.parent for name in package_files.MANIFESTS for path in folder.glob(f"*/{name}")})
     inspected = {path: inspection.inspect(path) for path in found}
     faults = [f"{path.name}: {fault}" for path, one in inspected.items() for fault in one.faults]
     if faults or not found:

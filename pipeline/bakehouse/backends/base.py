@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
+from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.step import Step
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a step will take, from shapes alone.
-
-    Attributes:
-        disk_bytes: what its directory will hold.
-        memory_bytes: what its hungriest child holds resident.
-        mapped_bytes: how much of that are mapped files: the system may drop it, and has it once for all who map them.
-    """
-
-    disk_bytes: int
-    memory_bytes: int
-    mapped_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,16 +125,3 @@ def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
 def has_pickles(build: BuildOptions) -> bool:
     """Of a backend that makes none."""
     return False
-
-
-def installed(*names: str) -> dict[str, str]:
-    """Version of each installed distribution; those that are not installed have none."""
-    found = {name: _version(name, tuple(sys.path)) for name in names}
-    return {name: version for name, version in found.items() if version is not None}
-
-
-@cache
-def _version(name: str, search_path: tuple[str, ...]) -> str | None:
-    """Each step of each build asks again, and reading one wheel's metadata takes a millisecond; None if it is not on the search path."""
-    distribution = next(iter(metadata.distributions(name=name, path=list(search_path))), None)
-    return distribution.version if distribution else None

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 from rich.text import Text
 
-from bakehouse.app.overview import brief
 from bakehouse.package.card_use import cut
 from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.brief import brief
 from bakehouse.records import Verdict
 from bakehouse.text import size_text
 

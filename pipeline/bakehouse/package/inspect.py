@@ -12,16 +12,16 @@ from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
 from bakehouse.package import contents, provenance
-from bakehouse.package import manifest as manifests
 from bakehouse.package import proofs as proof
-from bakehouse.package.manifest import BOM, CHECKSUMS, MANIFEST, MANIFESTS, PROVENANCE, PackageManifest
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
 from bakehouse.recipe.recipe import Recipe, resolve
 from bakehouse.recipe.types import printable
 from bakehouse.records import FileRecord
-from bakehouse.store import files
+from bakehouse.store import files, package_files
+from bakehouse.store.package_files import MANIFEST, MANIFESTS
 
 SIGNATURE = "model.sig"
 RECIPE = "recipe.yaml"
@@ -55,7 +55,7 @@ def inspect(folder: Path) -> Inspection:
         Failure: the folder is no package.
     """
     found = contents.look(folder)
-    name = manifests.name_among(found.own)
+    name = package_files.name_among(found.own)
     if name not in found.own:
         raise Failure(f"there is no {MANIFEST}, so this is no package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}")
     there, unread = _hashed(folder, found.own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +12,9 @@ from pydantic import Field
 from bakehouse.recipe.recipe import ResolvedBuild
 from bakehouse.recipe.types import Name
 from bakehouse.records import Builder, FileRecord, InUse, NumericCheck, Package, Ran, Verdict, Wheel, Written
+from bakehouse.store.package_files import file_in
 
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
-# onnxruntime-genai 0.18.0 takes a folder with a `manifest.json` and no `genai_config.json` for an ORT model package
-# (src/models/model_package.cpp), so a package's own manifest has a name of its own. Packages made before have the old one.
-MANIFEST, OLD_MANIFEST = MANIFESTS = ("bakehouse.json", "manifest.json")
 
 
 class Validation(Written):
@@ -106,16 +103,6 @@ class PackageManifest(Written):
     def size_bytes(self) -> int:
         """Size of all files."""
         return sum(file.size for file in self.files)
-
-
-def name_among(names: Collection[str]) -> str:
-    """What the manifest of a package is called that has files of these names at its top: as today, or as in packages made before."""
-    return OLD_MANIFEST if MANIFEST not in names and OLD_MANIFEST in names else MANIFEST
-
-
-def file_in(package: Path) -> Path:
-    """The manifest's file in the folder of a package, whichever name it has; the path of today's name if there is none."""
-    return package / name_among([name for name in MANIFESTS if (package / name).is_file()])
 
 
 def read(package: Path) -> PackageManifest:

@@ -8,9 +8,10 @@ from pathlib import Path
 from bakehouse.errors import Failure
 from bakehouse.package import provenance
 from bakehouse.package import sbom as bom
-from bakehouse.package.manifest import BOM, CHECKSUMS, MANIFEST, PROVENANCE, PackageManifest
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.records import FileRecord
 from bakehouse.store import files
+from bakehouse.store.package_files import MANIFEST
 
 
 def write(folder: Path, manifest: PackageManifest) -> None:

@@ -14,7 +14,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Progress
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy as gate
-from bakehouse.package.manifest import MANIFEST, PackageManifest
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.publish import receipts
 from bakehouse.publish.receipts import Receipt
 from bakehouse.recipe.publish import Destination
@@ -22,6 +22,7 @@ from bakehouse.records import FileRecord
 from bakehouse.steps.maker import worker
 from bakehouse.steps.step import Step
 from bakehouse.store import files
+from bakehouse.store.package_files import MANIFEST
 
 # The client's own HTTP upload and not xet's, for which there is no server to test against; no debug output, which shows headers.
 _CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "0", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}

@@ -18,14 +18,15 @@ from bakehouse.package import contents
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest as manifests
 from bakehouse.package.inspect import RECIPE, SIGNATURE
-from bakehouse.package.manifest import BOM, CHECKSUMS, MANIFEST, PROVENANCE, PackageManifest
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe import loader
 from bakehouse.sources import local
 from bakehouse.stages import dispatch, preflight
 from bakehouse.stages.package import CARD
-from bakehouse.store import files
+from bakehouse.store import files, package_files
+from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Store
 
 # At the top of a package, be it of one build or of several: they tell when, where and how fast it was made, and what else is in them
@@ -164,7 +165,7 @@ def compare(old: Path, new: Path) -> Comparison:
 def _own(package: Path) -> set[str]:
     """The files of a package; its manifest by today's name."""
     own = set(contents.look(package).own)
-    return own - {manifests.name_among(own)} | {MANIFEST}
+    return own - {package_files.name_among(own)} | {MANIFEST}
 
 
 def _compiled(path: str, difference: Difference) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.base import installed
 from bakehouse.formats import safetensors_files
+from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 

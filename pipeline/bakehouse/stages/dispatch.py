@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from bakehouse.backends.base import Estimate
 from bakehouse.backends.table import BACKENDS
 from bakehouse.executor.process import Progress
 from bakehouse.executor.session import Session
@@ -14,6 +13,7 @@ from bakehouse.sources.table import SOURCES
 from bakehouse.stages import bundle as repository
 from bakehouse.stages import convert, package, validate
 from bakehouse.stages import remote_code as consent
+from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference

@@ -15,7 +15,7 @@ from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, builder, machine
 from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
-from bakehouse.package.manifest import MANIFEST, PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import NumericCheck, Package, StepRecord
@@ -23,6 +23,7 @@ from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.store import files
+from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
 
 CARD = "README.md"

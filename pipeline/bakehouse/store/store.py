@@ -14,12 +14,11 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from bakehouse.errors import FULL, Failure, disk_full
-from bakehouse.package import manifest
 from bakehouse.records import StepRecord
 from bakehouse.steps.step import Kind, Step
-from bakehouse.store import clone, files
+from bakehouse.store import clone, files, package_files
 
-RECORD = "manifest.json"  # of a step; a package's own manifest is `manifest.MANIFEST`
+RECORD = "manifest.json"  # of a step; a package's own manifest is `package_files.MANIFEST`
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehouse; see https://bford.info/cachedir/\n"
 
 
@@ -217,7 +216,7 @@ class Store:
 
         Files made again may have the same size and time: the manifest, which is always read, tells when the package was made.
         """
-        told = [(self.package(name) / file.path, file.sha256) for file in record.files if file.path in manifest.MANIFESTS]
+        told = [(self.package(name) / file.path, file.sha256) for file in record.files if file.path in package_files.MANIFESTS]
         return all(path.is_file() and files.sha256(path) == digest for path, digest in told)
 
     def shares_blocks(self) -> bool:
@@ -259,7 +258,7 @@ class Store:
             case "store" | "failed":
                 return place[1] in get_args(Kind) and re.fullmatch("[0-9a-f]{64}", place[2]) is not None
             case _:
-                return _is_package(folder) or (folder / "signed.json").is_file()
+                return package_files.is_package(folder) or (folder / "signed.json").is_file()
 
     def free_bytes(self) -> int:
         """Bytes free on the disk of the store."""
@@ -289,11 +288,3 @@ def read_record(folder: Path) -> StepRecord | None:
         return StepRecord.model_validate_json((folder / RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
-
-
-def _is_package(folder: Path) -> bool:
-    try:
-        manifest.read(folder)
-    except (OSError, ValidationError):
-        return False
-    return True

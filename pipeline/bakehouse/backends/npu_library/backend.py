@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.base import Estimate, Room, installed
+from bakehouse.backends.base import Room
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
 from bakehouse.child import environment
@@ -27,6 +27,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.npulib_pickle import Tensor, Thing
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bakehouse.backends.base import has_pickles, installed, packages
+from bakehouse.backends.base import has_pickles, packages
 from bakehouse.backends.onnxruntime_genai import folders as ort_folders
 from bakehouse.backends.onnxruntime_genai import options as ort_options
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
@@ -24,6 +24,7 @@ from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, 
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools

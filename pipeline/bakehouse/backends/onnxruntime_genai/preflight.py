@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bakehouse.backends.base import Estimate, Room
+from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bakehouse.backends.base import Estimate
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.options import FourBit, Grouped, Mxfp4
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 

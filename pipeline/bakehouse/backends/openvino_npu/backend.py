@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.base import Estimate, Room, installed
+from bakehouse.backends.base import Room
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
@@ -26,6 +26,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.npu_blob import NotABlob
 from bakehouse.recipe.recipe import BuildOptions, OpenVINO
 from bakehouse.records import Package
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.workers import config_fields

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.base import Estimate, installed
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference_logits

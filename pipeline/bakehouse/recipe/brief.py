@@ -1,0 +1,38 @@
+"""What a build makes, in a few words for tables."""
+
+from __future__ import annotations
+
+from bakehouse.recipe.recipe import BuildOptions
+
+# What tells builds of a model apart, in the order in which people say it; the rest is in `recipe.yaml` and the plan.
+_TELLING = (
+    "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
+    "lora_correction", "execution_provider", "platforms",
+)  # fmt: skip
+# Told only where they are not what a recipe leaves out gives.
+_CHANGED = ("torch_dtype", "max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
+_WORDS = {"symmetric": ("asym", "sym"), "all_layers": ("", "all layers"), "lora_correction": ("", "lora")}
+_SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": "prompt ", "min_response_len": "answer "}
+
+
+def brief(options: BuildOptions) -> str:
+    """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
+    said = {**dict(options), **dict(options.quantization)}
+    fields = type(options).model_fields
+    changed = [name for name in _CHANGED if name in fields and said[name] != fields[name].default]
+    words = (_word(name, said[name]) for name in (*_TELLING, *changed) if name in said)
+    return " ".join((options.runtime, *(word for word in words if word)))
+
+
+def _word(name: str, value: object) -> str:
+    match value:
+        case bool():
+            return _WORDS.get(name, ("", name))[value]
+        case int() | float():
+            return "channel-wise" if value == -1 else f"{_SHORT[name]}{value:g}"
+        case str():
+            return "" if value == "default" else value
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return ""

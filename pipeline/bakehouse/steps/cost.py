@@ -1,0 +1,36 @@
+"""What a step will take, and which versions of the tools it names are installed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step will take, from shapes alone.
+
+    Attributes:
+        disk_bytes: what its directory will hold.
+        memory_bytes: what its hungriest child holds resident.
+        mapped_bytes: how much of that are mapped files: the system may drop it, and has it once for all who map them.
+    """
+
+    disk_bytes: int
+    memory_bytes: int
+    mapped_bytes: int = 0
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Version of each installed distribution; those that are not installed have none."""
+    found = {name: _version(name, tuple(sys.path)) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@cache
+def _version(name: str, search_path: tuple[str, ...]) -> str | None:
+    """Each step of each build asks again, and reading one wheel's metadata takes a millisecond; None if it is not on the search path."""
+    distribution = next(iter(metadata.distributions(name=name, path=list(search_path))), None)
+    return distribution.version if distribution else None
