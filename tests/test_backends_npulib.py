@@ -23,7 +23,7 @@ from tests import worker
 from tests.bench import Bench, recipe
 from tests.npulib_making import build
 
-ENVIRONMENTS = Path(npulib.__file__).parent.parent / "environments"
+ENVIRONMENTS = Path(npulib.__file__).parent / "environments"
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
 PHI3 = Survey(download_bytes=0, config={"model_type": "phi3"}, tensors=(Tensor(name="lm_head.weight", dtype="BF16", shape=(1000, 1000)),))
 
@@ -61,7 +61,7 @@ def test_the_versions_in_the_key_are_those_of_the_locks() -> None:
 
 def test_a_worker_in_the_environment_sees_its_packages_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "only.py").write_text("")
-    program = environment.argv(tmp_path, "events")
+    program = environment.argv(tmp_path, "child.events")
     code = program[program.index("-c") + 1].rpartition("runpy")[0]
     look = "import importlib.util as u, bakehouse.child.events as e; print([bool(u.find_spec(n)) for n in ('only', 'torch', 'pydantic')])"
     said = worker.run(Command((*program[: program.index("-c") + 1], code + look, str(tmp_path), "events")))

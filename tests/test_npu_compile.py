@@ -321,7 +321,9 @@ def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(
         f"print(npu_wine.run(Path({str(folder / 'compiler' / 'compile.exe')!r}), words, Path.cwd(), 'trying'))"
     )
     command = (sys.executable, "-c", program)
-    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd()), "TMPDIR": str(elsewhere)})
+    subprocess.run(
+        command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd() / "pipeline"), "TMPDIR": str(elsewhere)}
+    )
     assert [dict(one)["npu"] for one in npu_blob.trailers(folder / "out.blob")] == ["4000"]
     assert sorted(path.name for path in folder.iterdir()) == ["compiler", "out.blob", "three.bin", "three.xml"]
     assert not list(elsewhere.iterdir())
@@ -331,7 +333,7 @@ def test_a_disk_that_is_full_under_wine_is_called_full(compiler: Path, tmp_path:
     with small_disk.mounted(tmp_path / "disk", 30) as disk:
         program = (
             "from pathlib import Path\nfrom bakehouse.backends.openvino_npu.workers import wine as npu_wine\n"
-            f"npu_wine.run(Path({str(compiler / 'compile.exe')!r}), ('three.xml', 'out.blob'), Path({str(disk.at)!r}), 'trying')"
+            f"wine.run(Path({str(compiler / 'compile.exe')!r}), ('three.xml', 'out.blob'), Path({str(disk.at)!r}), 'trying')"
         )
         done = subprocess.run((*disk.prefix, sys.executable, "-c", program), capture_output=True, text=True, check=False)
     assert done.returncode != 0
@@ -356,9 +358,10 @@ def test_a_program_that_takes_too_long_is_ended_with_all_of_wine(compiler: Path,
     model = model_of(tiny_checkpoint)
     words = ["model.xml", "out.blob", *(f"{name}={value}" for name, value in npu_compiler.properties(compile_step(4000).options).items())]
     program = (
-        "import os\nfrom pathlib import Path\nfrom bakehouse.child import leash; from bakehouse.backends.openvino_npu.workers import wine as npu_wine\nleash.hold()\n"
+        "import os\nfrom pathlib import Path\nfrom bakehouse.child import leash\n"
+        "from bakehouse.backends.openvino_npu.workers import wine\nleash.hold()\n"
         f"for end in ('xml', 'bin'): os.symlink(Path({str(model)!r}) / f'openvino_model.{{end}}', f'model.{{end}}')\n"
-        f"npu_wine.run(Path({str(compiler / 'compile.exe')!r}), {words!r}, Path.cwd(), 'compiling', timeout_s=1.0)"
+        f"wine.run(Path({str(compiler / 'compile.exe')!r}), {words!r}, Path.cwd(), 'compiling', timeout_s=1.0)"
     )
     with pytest.raises(Failure, match="compiling: not done after 1 s, and stopped"):
         _run(Command((sys.executable, "-c", program)), tmp_path)

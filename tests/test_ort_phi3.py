@@ -101,7 +101,8 @@ def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
     (tmp_path / "tokenizer.json").unlink()
     shutil.copyfile(phi3_checkpoint / "tokenizer.json", tmp_path / "tokenizer.json")
     program = (
-        "import json, sys; from pathlib import Path; from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer as t, tokenizers_loading; "
+        "import json, sys; from pathlib import Path; from bakehouse.backends.onnxruntime_genai.workers import tokenizer as t; "
+        "from bakehouse.tasks.text_generation.workers import tokenizers_loading; "
         "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False)['differences']); "
         "print(json.dumps([differ(), t.mend(b), differ()]))"
     )

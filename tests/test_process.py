@@ -223,7 +223,8 @@ def test_a_child_that_starts_after_the_stop_is_ended_too(tmp_path: Path) -> None
 def test_a_worker_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
     worker = "from bakehouse.child import leash; leash.hold(); import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     parent = (
-        "import sys\nfrom pathlib import Path\nfrom bakehouse.steps.maker import Command\nfrom bakehouse.executor.process import Children, run\n"
+        "import sys\nfrom pathlib import Path\nfrom bakehouse.steps.maker import Command\n"
+        "from bakehouse.executor.process import Children, run\n"
         f"run(Command((sys.executable, '-c', {worker!r})), children=Children(), log=Path({str(tmp_path / 'log.txt')!r}), "
         f"scratch=Path({str(tmp_path / 'scratch')!r}), on_progress=print)"
     )

@@ -89,7 +89,9 @@ def test_the_recipe_that_is_shown_is_well_formed_and_its_typing_error_is_answere
     path = tmp_path / "recipes" / "phi3.yaml"
 
     def lint() -> subprocess.CompletedProcess[str]:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")} | {"PYTHONPATH": str(ROOT)}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")} | {
+            "PYTHONPATH": str(ROOT / "pipeline")
+        }
         argv = [sys.executable, "-m", "doit", "lint"]
         return subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 

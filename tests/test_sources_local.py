@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse import sources
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint as survey
 from bakehouse.recipe.loader import RecipeErrors
 from bakehouse.recipe.recipe import Local
 from bakehouse.sources import local
+from bakehouse.sources import table as sources
 from bakehouse.sources.workers import model_type
 from tests import worker
 from tests.bench import recipe

@@ -128,9 +128,9 @@ def test_checking_takes_no_more_than_the_packages_that_the_release_notes_name(pa
         "import sys; before = {*sys.modules}; from bakehouse.app import main; code = main.main(sys.argv[1:])\n"
         "print(*sorted({name.split('.')[0] for name in {*sys.modules} - before}))"
     )
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     argv = [sys.executable, "-c", program, "verify", str(package)]
     done = subprocess.run(argv, cwd=package, env=env, capture_output=True, text=True, check=True)
     brought = {name for name in done.stdout.splitlines()[-1].split() if not name.startswith("_")} - sys.stdlib_module_names
-    own = {"pipeline", "yaml", "cython_runtime", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+    own = {"bakehouse", "yaml", "cython_runtime", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
     assert brought <= own | {"psutil", "rich", "filelock", "pygments", "markdown_it", "mdurl"}

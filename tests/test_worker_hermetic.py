@@ -24,7 +24,7 @@ print("telemetry" if telemetry else "no telemetry", huggingface_hub.constants.HF
 def said(seal: str, home: Path) -> str:
     """What a process says that imports the converters in an empty home."""
     home.mkdir()
-    environment = {"HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    environment = {"HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parents[1] / "pipeline")}
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(seal=seal)], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1]
 

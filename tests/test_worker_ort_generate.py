@@ -26,7 +26,7 @@ def generate(provider: str, folder: Path, context: int = 512) -> Said:
     prompt = {"messages": [{"role": "user", "content": "say ok"}], "max_new_tokens": 4}
     (folder / "request.json").write_text(json.dumps({"prompts": [prompt]}), encoding="utf-8")
     command = ort_genai.generate(one, {}, folder, folder / "request.json", folder / "answers.jsonl")
-    return run(command, env={"PYTHONPATH": f"{FAKE}:{ROOT}"})
+    return run(command, env={"PYTHONPATH": f"{FAKE}:{ROOT}/pipeline"})
 
 
 def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None:

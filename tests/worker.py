@@ -30,7 +30,13 @@ class Said:
 def start(command: Command, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """The running worker; its standard output and error are one pipe."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_", "HUGGING"))}
-    environment = {**clean, "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "BAKEHOUSE_PARENT": str(os.getpid()), **(env or {})}
+    environment = {
+        **clean,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(ROOT / "pipeline"),
+        "BAKEHOUSE_PARENT": str(os.getpid()),
+        **(env or {}),
+    }
     return subprocess.Popen(command.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
