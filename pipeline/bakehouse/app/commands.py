@@ -18,7 +18,7 @@ from rich.console import Console
 
 from bakehouse.app import linting, overview, reach, selection
 from bakehouse.app import maintenance as housekeeping
-from bakehouse.app.cli import Options, Ours, open_kitchen, told
+from bakehouse.app.cli import Options, Ours, escape_what_cannot_be_shown, open_kitchen, told
 from bakehouse.app.tasks import Kitchen
 from bakehouse.app.workspace import artifacts_folder, open_workspace, recipes_folder
 from bakehouse.errors import Failure
@@ -111,15 +111,19 @@ class List(DoitList):  # type: ignore[misc]
 
     doc_purpose = "list the builds (--all: every task)"
 
-    @wraps(DoitList._execute)
-    def _execute(self, subtasks: bool = False, pos_args: Any = None, quiet: bool = False, **options: Any) -> int:
-        if subtasks or pos_args or any(options[name] for name in _OF_TASKS):
-            return int(super()._execute(subtasks=subtasks, pos_args=pos_args, quiet=quiet, **options))
-        workspace = _kitchen(self).workspace
+    def execute(self, params: Any, args: list[str]) -> int:
+        """List builds from the plan alone; only what is about tasks has doit make them: four or more for each build."""
+        if args or params["subtasks"] or any(params[name] for name in _OF_TASKS):
+            return int(super().execute(params, args))
+        escape_what_cannot_be_shown()
+        return told(lambda: self._builds(bool(params["quiet"])), failed=3)
+
+    def _builds(self, quiet: bool) -> int:
+        workspace = open_workspace()
         if quiet:  # also what completion in a shell asks for
             print("\n".join(f"build:{build.name}" for build in workspace.plan.builds))
-            return 0
-        print(overview.builds(workspace.plan, workspace.store))
+        else:
+            print(overview.builds(workspace.plan, workspace.store))
         return 0
 
 
