@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
@@ -12,17 +16,28 @@ _LIST = "Read that code; if you trust it, list every file that it needs under so
 LOCAL = "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code."
 
 
+def known() -> frozenset[str]:
+    """The model types that the installed transformers has a class for, read from its source: importing it takes seconds.
+
+    They are the first items of the pairs in `CONFIG_MAPPING_NAMES` (transformers 5.5, models/auto/configuration_auto.py).
+    """
+    spec = importlib.util.find_spec("transformers")
+    assert spec is not None and spec.origin is not None
+    text = (Path(spec.origin).parent / "models" / "auto" / "configuration_auto.py").read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="CONFIG_MAPPING_NAMES")], value=ast.Call(args=[pairs])):
+                return frozenset(name for name, _ in ast.literal_eval(pairs))
+    raise AssertionError("transformers has no CONFIG_MAPPING_NAMES any more")
+
+
 def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], remedy: str = _LIST) -> None:
     """End here if transformers has no such model type of its own, and `listed` has not all code that `config` points to.
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
     """
-    from importlib.metadata import version
-
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
     model_type = config.get("model_type")
-    if model_type in CONFIG_MAPPING_NAMES:
+    if model_type in known():
         return
     # "owner/repo--module.Class" points to another repository, which is never listed.
     modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in config.get("auto_map", {}).values()})
