@@ -316,6 +316,7 @@ def test_a_config_that_does_not_say_it_ties_as_its_model_type_does_by_default() 
         assert (weights(GOOD, build(**INT4), source) == []) == (not ties)
 
 
+@pytest.mark.model
 def test_transformers_ties_by_default_what_the_table_says() -> None:
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -595,6 +596,7 @@ def test_the_builder_knows_every_architecture_that_is_let_in() -> None:
     assert [name for name in ort_fit.ARCHITECTURES if f'"{name}"' not in text] == []
 
 
+@pytest.mark.model
 def test_a_gemma_3_is_refused_as_long_as_transformers_takes_away_what_its_builder_reads() -> None:
     from transformers import Gemma3TextConfig
 

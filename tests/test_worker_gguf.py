@@ -13,6 +13,8 @@ from bakehouse.sources import gguf, pypi
 from bakehouse.steps.step import Step
 from tests import gguf_files, standin, worker
 
+pytestmark = pytest.mark.model  # gguf, torch and transformers are imported all over
+
 DOWNLOAD = Step(kind="download", maker="local", label="tiny", options={"fingerprint": "0" * 64, "gguf": "model.gguf"})
 STEP = gguf.checkpoint(DOWNLOAD, "model.gguf", "tiny")
 TEXTS = [
@@ -281,7 +283,6 @@ def test_the_key_holds_the_file_and_every_tool_that_makes_the_bytes() -> None:
     assert other.key != STEP.key
 
 
-@pytest.mark.model
 def test_smollm2_answers_as_it_should(smollm2_checkpoint: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
