@@ -16,6 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write expected texts anew (without -n), for a person to read the diff")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Have `--update` also write what stands in snapshot(...)."""
+    if config.getoption("update"):
+        config.option.inline_snapshot = "fix"
+
+
 @pytest.fixture(scope="session")
 def smollm2_checkpoint() -> Path:
     """SmolLM2-135M-Instruct as a Hugging Face checkpoint."""

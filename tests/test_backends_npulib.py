@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library.options import NpuLibrary
@@ -82,11 +83,11 @@ def test_float16_for_the_rest_takes_half_the_memory_of_the_loaded_checkpoint() -
 def test_the_environment_is_not_made_where_the_library_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert npulib.missing(options()) is None
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert npulib.missing(options()) == "no C++ compiler: run `apt-get install g++`"
+    assert npulib.missing(options()) == snapshot("no C++ compiler: run `apt-get install g++`")
     monkeypatch.setattr(sys, "version_info", (3, 13, 0))
-    assert npulib.missing(options()) == "it wants Python 3.11 or 3.12"
+    assert npulib.missing(options()) == snapshot("it wants Python 3.11 or 3.12")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert npulib.missing(options()) == "it runs on Linux and Windows, x86-64"
+    assert npulib.missing(options()) == snapshot("it runs on Linux and Windows, x86-64")
 
 
 # --- the checkpoint in the words of transformers 4.46 ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.table import BACKENDS
@@ -106,7 +107,7 @@ def test_nothing_is_missing_here() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
-    assert openvino.missing(build(weights="int8")) == (
+    assert openvino.missing(build(weights="int8")) == snapshot(
         "nncf, openvino, openvino-genai, openvino-tokenizers, optimum, optimum-intel, tokenizers, torch, transformers "
         "not installed: run `pip install -e .`"
     )
@@ -123,7 +124,7 @@ def test_compress_is_told_everything_on_its_command_line() -> None:
 
 
 def test_the_command_says_how_to_do_it_by_hand() -> None:
-    assert openvino.upstream(steps(**INT4)["model"]) == (
+    assert openvino.upstream(steps(**INT4)["model"]) == snapshot(
         "optimum-cli export openvino --model MODEL --task text-generation-with-past --weight-format int4 --sym --group-size 128 "
         "--group-size-fallback error --ratio 0.6 --backup-precision int8_asym --sensitivity-metric weight_quantization_error OUT"
     )
@@ -270,15 +271,15 @@ def test_an_int8_model_with_a_float_weight_is_found_out(tmp_path: Path) -> None:
     step = steps(weights="int8")["model"]
     drawing = quantized(WHOLE.options, **dict.fromkeys(SHAPES, BACKUP), embed={"element": "bf16"})
     drawing.info = {"mode": "int8_asym"}
-    assert faults(tmp_path, drawing, step) == ("the weight of embed is bf16, should be int8_asym with one scale a channel",)
+    assert faults(tmp_path, drawing, step) == snapshot(("the weight of embed is bf16, should be int8_asym with one scale a channel",))
 
 
 def test_a_weight_of_the_ignored_scope_must_stay_in_floating_point(tmp_path: Path) -> None:
     step = steps(weights="int8", ignored_scope={"names": ("up",)})["model"]
     drawing = quantized(WHOLE.options, **dict.fromkeys(SHAPES, BACKUP))
     drawing.info = {"mode": "int8_asym"}
-    assert faults(tmp_path, drawing, step) == (
-        "the weight of up is int8_asym with one scale a channel, should be in floating point: it is in the ignored scope",
+    assert faults(tmp_path, drawing, step) == snapshot(
+        ("the weight of up is int8_asym with one scale a channel, should be in floating point: it is in the ignored scope",)
     )
 
 
@@ -301,30 +302,36 @@ def test_an_ignored_weight_that_would_have_stayed_in_floating_point_anyway_is_a_
     asked = {"weights": "int4", "symmetric": True, "group_size": 64, "backup_precision": "none"}
     step = steps(**asked, ignored_scope={"types": ("Gather",)})["model"]
     outer = {"element": "bf16"}
-    assert faults(tmp_path, quantized(step.options, embed=outer, head=outer), step) == (
-        "'Gather' in types of ignored_scope matches no weight that would have been compressed without it",
+    assert faults(tmp_path, quantized(step.options, embed=outer, head=outer), step) == snapshot(
+        ("'Gather' in types of ignored_scope matches no weight that would have been compressed without it",)
     )
 
 
 def test_a_float_model_with_quantized_weights_is_found_out(tmp_path: Path) -> None:
     step = steps(weights="fp16")["model"]
-    assert faults(tmp_path, quantized(WHOLE.options, embed={"element": "f16"}, head={"element": "f16"}), step) == (
-        "NNCF compressed the weights to int4_sym, nothing should be quantized",
-        "the weight of up (and 2 more) is int4_sym with groups of 64, should be f16",
+    assert faults(tmp_path, quantized(WHOLE.options, embed={"element": "f16"}, head={"element": "f16"}), step) == snapshot(
+        (
+            "NNCF compressed the weights to int4_sym, nothing should be quantized",
+            "the weight of up (and 2 more) is int4_sym with groups of 64, should be f16",
+        )
     )
 
 
 def test_what_nncf_was_told_must_be_what_was_asked(tmp_path: Path) -> None:
     drawing = quantized(WHOLE.options)
     drawing.info |= {"awq": "True", "backup_mode": "none"}
-    assert faults(tmp_path, drawing, WHOLE) == (
-        "NNCF was told backup_mode none, should be int8_asym",
-        "NNCF was told awq True, should be False",
+    assert faults(tmp_path, drawing, WHOLE) == snapshot(
+        (
+            "NNCF was told backup_mode none, should be int8_asym",
+            "NNCF was told awq True, should be False",
+        )
     )
 
 
 def test_what_nncf_skipped_is_a_fault(tmp_path: Path) -> None:
-    assert faults(tmp_path, quantized(WHOLE.options), WHOLE, {"skipped": ["no patterns"]}) == ("NNCF skipped what was asked: no patterns",)
+    assert faults(tmp_path, quantized(WHOLE.options), WHOLE, {"skipped": ["no patterns"]}) == snapshot(
+        ("NNCF skipped what was asked: no patterns",)
+    )
 
 
 def test_a_lost_weight_is_found_out(tmp_path: Path) -> None:
@@ -350,10 +357,12 @@ def test_a_truncated_xml_is_found_out(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_not_made_is_named(tmp_path: Path) -> None:
-    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, {}).faults == (
-        "openvino_model.xml was not made",
-        "openvino_model.bin was not made",
-        "openvino_config.json was not made",
+    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, {}).faults == snapshot(
+        (
+            "openvino_model.xml was not made",
+            "openvino_model.bin was not made",
+            "openvino_config.json was not made",
+        )
     )
 
 
@@ -376,7 +385,7 @@ def test_an_export_in_another_precision_is_found_out(tmp_path: Path) -> None:
     for name in ("config.json", "generation_config.json"):
         (made / name).write_bytes((source / name).read_bytes())
     verification = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, {"dtype": "bfloat16"})
-    assert verification.faults == ("the weight of up is u8, should be bf16 as in the checkpoint",)
+    assert verification.faults == snapshot(("the weight of up is u8, should be bf16 as in the checkpoint",))
 
 
 @pytest.mark.parametrize(
@@ -451,4 +460,4 @@ def test_a_tokenizer_that_was_not_converted_is_a_fault(tmp_path: Path) -> None:
     made = tokenizer(tmp_path / "made")
     (made / "openvino_detokenizer.xml").unlink()
     found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": checkpoint(tmp_path / "checkpoint")}, made, FACTS).faults
-    assert found == ("openvino_detokenizer.xml was not made",)
+    assert found == snapshot(("openvino_detokenizer.xml was not made",))

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino import model_types as openvino_types
@@ -44,8 +45,8 @@ def test_what_can_work_is_not_refused(quantization: dict[str, Any]) -> None:
 
 
 def test_a_group_size_that_does_not_divide_is_refused_with_the_channel_and_one_that_does() -> None:
-    assert openvino.preflight(build(weights="int4", group_size=128), survey()) == (
-        "a group size of 128 does not divide every channel: 576 in model.layers.0.q_proj.weight and 5 more; 64 divides all",
+    assert openvino.preflight(build(weights="int4", group_size=128), survey()) == snapshot(
+        ("a group size of 128 does not divide every channel: 576 in model.layers.0.q_proj.weight and 5 more; 64 divides all",)
     )
 
 
@@ -55,15 +56,15 @@ def test_a_group_size_is_refused_below_ratio_one_when_too_many_layers_do_not_fit
 
 
 def test_a_ratio_that_the_smallest_matrix_exceeds_is_refused() -> None:
-    assert openvino.preflight(build(weights="int4", group_size=64, ratio=1e-9), survey()) == (
-        "with ratio 1e-09 no weight would get 4 bits: the smallest matrix is 0.02 of all",
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=1e-9), survey()) == snapshot(
+        ("with ratio 1e-09 no weight would get 4 bits: the smallest matrix is 0.02 of all",)
     )
     assert openvino.preflight(build(weights="int4", group_size=64, ratio=0.03), survey()) == ()
 
 
 def test_mxfp4_is_refused_when_32_does_not_divide() -> None:
-    assert openvino.preflight(build(weights="mxfp4"), survey(hidden=560)) == (
-        "a group size of 32 does not divide every channel: 560 in model.layers.0.q_proj.weight and 5 more",
+    assert openvino.preflight(build(weights="mxfp4"), survey(hidden=560)) == snapshot(
+        ("a group size of 32 does not divide every channel: 560 in model.layers.0.q_proj.weight and 5 more",)
     )
 
 

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino_npu import backend as openvino_npu
@@ -138,14 +139,14 @@ def test_without_a_compiler_only_builds_without_blobs_can_be_made(no_wine: None)
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     assert openvino_npu.missing(build(platforms=())) is None
-    assert openvino_npu.missing(build()) == "no NPU compiler: run `apt-get install wine wine64`"
+    assert openvino_npu.missing(build()) == snapshot("no NPU compiler: run `apt-get install wine wine64`")
 
 
 def test_there_is_no_wine_to_install_on_another_processor(no_wine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert openvino_npu.missing(build()) == "there is no NPU compiler for Linux on aarch64"
+    assert openvino_npu.missing(build()) == snapshot("there is no NPU compiler for Linux on aarch64")
 
 
 def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_a_build_with_blobs_is_refused_before_the_download_and_one_without_is_no
 
 def test_lengths_that_the_models_context_does_not_hold_are_refused() -> None:
     (reason,) = openvino_npu.preflight(build(max_prompt_len=4096), survey())
-    assert reason == "max_prompt_len and min_response_len make 4160 tokens together, and the model's context holds 4096"
+    assert reason == snapshot("max_prompt_len and min_response_len make 4160 tokens together, and the model's context holds 4096")
     assert openvino_npu.preflight(build(max_prompt_len=4032), survey()) == ()
 
 
@@ -220,7 +221,7 @@ def test_a_context_that_dynamic_scaling_lengthens_is_counted_as_long() -> None:
 def test_a_large_model_needs_whole_channels() -> None:
     large = survey(parameters=8_000_000_000)
     (reason,) = openvino_npu.preflight(build(), large)
-    assert reason == "a model of 8.0 billion weights is too large for groups of 128 on the NPU; group_size -1 is for such models"
+    assert reason == snapshot("a model of 8.0 billion weights is too large for groups of 128 on the NPU; group_size -1 is for such models")
     assert openvino_npu.preflight(build(group_size=-1), large) == ()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 from bakehouse.backends.onnxruntime_genai import preflight as ort_fit
@@ -78,7 +79,7 @@ def test_all_tools_that_change_bytes_are_part_of_the_key(tmp_path: Path, monkeyp
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ort_genai.missing(build(**INT4)) is None
     monkeypatch.setattr(sys, "path", [])
-    assert ort_genai.missing(build(**INT4)) == (
+    assert ort_genai.missing(build(**INT4)) == snapshot(
         "numpy, onnx, onnx-ir, onnxruntime, onnxruntime-genai, tokenizers, torch, transformers not installed: run `pip install -e .`"
     )
 
@@ -113,7 +114,7 @@ def test_the_builder_is_told_everything_and_nothing_that_it_would_ignore() -> No
 def test_the_command_says_how_to_do_it_by_hand() -> None:
     mixed = {"last_matmul": "int8", "mixed_layers": "int8"}
     one = build(**INT4, algorithm="k_quant", matmul_mixed_precision=mixed, op_types_to_quantize=["MatMul"])
-    assert ort_genai.command(model_step(one), {"checkpoint": Path("in")}, Path("out")).upstream == (
+    assert ort_genai.command(model_step(one), {"checkpoint": Path("in")}, Path("out")).upstream == snapshot(
         "python -m onnxruntime_genai.models.builder -i MODEL -o OUT -c CACHE -p int4 -e cpu --extra_options accuracy_level=4 "
         "algo_config=k_quant block_size=32 matmul_mixed_precision=last_matmul:int8,mixed_layers:int8 op_types_to_quantize=MatMul "
         "is_symmetric=false use_qdq=false"
@@ -296,9 +297,9 @@ def test_a_shared_embedding_is_quantized_as_the_last_matmul_is() -> None:
 def test_an_excluded_node_that_would_not_be_quantized_in_any_case_is_a_fault() -> None:
     options = model_step(build(**INT4)).options
     excluded = {**options, "quantization": {**options["quantization"], "nodes_to_exclude": ["/model/embed_tokens/Gather"]}}
-    assert list(ort_rules.judge_weights(GOOD, SOURCE, excluded)) == [
-        "/model/embed_tokens/Gather would not be quantized in any case, so leaving it in floating point changes nothing"
-    ]
+    assert list(ort_rules.judge_weights(GOOD, SOURCE, excluded)) == snapshot(
+        ["/model/embed_tokens/Gather would not be quantized in any case, so leaving it in floating point changes nothing"]
+    )
 
 
 def test_a_last_matmul_that_is_left_out_of_eight_bits_serves_as_a_tied_embedding() -> None:
@@ -340,7 +341,7 @@ def test_the_most_sensitive_layers_get_eight_bits() -> None:
 def test_a_weight_that_is_not_in_the_model_is_missed() -> None:
     source = ort_rules.Source(SOURCE.config, SOURCE.generation, 3 * 64)
     assert weights(GOOD, build(**INT4), source) == []
-    assert weights(GOOD[:2], build(**INT4), source) == ["the model's matrices have 128 weights, the checkpoint's 192"]
+    assert weights(GOOD[:2], build(**INT4), source) == snapshot(["the model's matrices have 128 weights, the checkpoint's 192"])
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -399,13 +400,13 @@ def interface(side: str, name: str, **changes: Any) -> list[str]:
 
 def test_inputs_and_outputs_are_held_against_genai_config() -> None:
     assert list(ort_rules.judge_interface(GRAPH, made(), model_step(build(**INT4)).options)) == []
-    assert interface("inputs", "extra") == ["genai_config.json and the model do not name the same inputs: extra"]
-    assert interface("inputs", "input_ids", type="int32") == ["input_ids is int32, should be int64"]
-    assert interface("outputs", "logits", type="float16") == ["logits is float16, should be float"]
-    assert interface("outputs", "logits", shape=["b", "s", 63]) == ["the last dimension of logits is 63, should be 64"]
-    assert interface("outputs", "present.0.key", shape=["b", 1, "t", 4]) == [
-        "present.0.key has shape ['b', 1, 't', 4], should be [batch_size, 2, any, 4]"
-    ]
+    assert interface("inputs", "extra") == snapshot(["genai_config.json and the model do not name the same inputs: extra"])
+    assert interface("inputs", "input_ids", type="int32") == snapshot(["input_ids is int32, should be int64"])
+    assert interface("outputs", "logits", type="float16") == snapshot(["logits is float16, should be float"])
+    assert interface("outputs", "logits", shape=["b", "s", 63]) == snapshot(["the last dimension of logits is 63, should be 64"])
+    assert interface("outputs", "present.0.key", shape=["b", 1, "t", 4]) == snapshot(
+        ["present.0.key has shape ['b', 1, 't', 4], should be [batch_size, 2, any, 4]"]
+    )
 
 
 def config(told: dict[str, Any], one: OnnxRuntimeGenAI | None = None, source: ort_rules.Source = SOURCE) -> list[str]:
@@ -414,13 +415,13 @@ def config(told: dict[str, Any], one: OnnxRuntimeGenAI | None = None, source: or
 
 def test_genai_config_is_held_against_the_source_and_the_recipe() -> None:
     assert config(made()) == []
-    assert config(made(eos_token_id=2)) == ["genai_config.json lacks the end tokens [0]: answers would not end"]
-    assert config(made(context_length=256)) == ["genai_config.json says context_length 256, should be 512"]
-    assert config(made(), build("dml", **INT4)) == [
-        'genai_config.json says provider_options [], should be [{"dml": {"enable_graph_capture": "1"}}]'
-    ]
+    assert config(made(eos_token_id=2)) == snapshot(["genai_config.json lacks the end tokens [0]: answers would not end"])
+    assert config(made(context_length=256)) == snapshot(["genai_config.json says context_length 256, should be 512"])
+    assert config(made(), build("dml", **INT4)) == snapshot(
+        ['genai_config.json says provider_options [], should be [{"dml": {"enable_graph_capture": "1"}}]']
+    )
     warm = {**made(), "search": {"max_length": 512, "temperature": 1.0}}
-    assert config(warm) == ["genai_config.json says temperature 1.0, should be 0.7"]
+    assert config(warm) == snapshot(["genai_config.json says temperature 1.0, should be 0.7"])
     endless = ort_rules.Source(SOURCE.config, {}, None)
     assert config(made(), source=endless) == []  # the builder takes the tokenizer's
     nothing = ["no file of the checkpoint names a token that ends an answer, so answers would not end"]
@@ -429,10 +430,10 @@ def test_genai_config_is_held_against_the_source_and_the_recipe() -> None:
 
 def test_external_data_must_be_whole() -> None:
     assert list(ort_rules.judge_data({"data": {"model.onnx.data": 10}}, {"model.onnx.data": 10})) == []
-    assert list(ort_rules.judge_data({"data": {"model.onnx.data": 10}}, {"model.onnx.data": 9})) == [
-        "model.onnx.data has 9 bytes, the model refers to 10"
-    ]
-    assert list(ort_rules.judge_data({"data": {}}, {})) == ["model.onnx refers to no external data"]
+    assert list(ort_rules.judge_data({"data": {"model.onnx.data": 10}}, {"model.onnx.data": 9})) == snapshot(
+        ["model.onnx.data has 9 bytes, the model refers to 10"]
+    )
+    assert list(ort_rules.judge_data({"data": {}}, {})) == snapshot(["model.onnx refers to no external data"])
 
 
 TOKENIZER: dict[str, Any] = {"texts": 1, "chats": 0, "differences": [], "eos_token_id": 2, "turn_end_id": 0, "runtime_end_tokens": [0, 2]}
@@ -441,16 +442,18 @@ TOKENIZER: dict[str, Any] = {"texts": 1, "chats": 0, "differences": [], "eos_tok
 def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> None:
     assert list(ort_rules.judge_tokenizer(TOKENIZER, made())) == []
     case = {"text": "é", "expected_ids": [1], "ids": [2]}
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "differences": [case]}, made())) == [
-        "the tokenizer of ONNX Runtime GenAI differs from transformers' in 1 of 1 texts: "
-        '"é" has the ids [2] in place of [1] from token 0 on. '
-        "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
-    ]
+    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "differences": [case]}, made())) == snapshot(
+        [
+            "the tokenizer of ONNX Runtime GenAI differs from transformers' in 1 of 1 texts: "
+            '"é" has the ids [2] in place of [1] from token 0 on. '
+            "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
+        ]
+    )
     assert list(ort_rules.judge_tokenizer({**TOKENIZER, "turn_end_id": 7}, made())) == []  # of interest where chats are asked
     assert list(ort_rules.judge_tokenizer({**TOKENIZER, "differences": [{**case, "limit": "NFC"}]}, made())) == []
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "runtime_end_tokens": [2]}, made())) == [
-        "ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"
-    ]
+    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "runtime_end_tokens": [2]}, made())) == snapshot(
+        ["ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"]
+    )
 
 
 def test_what_was_not_made_is_a_fault(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.steps.step import Step
@@ -200,10 +201,12 @@ def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None
     asked = reference.step("tiny", step, [{"messages": [{"role": "user", "content": "Hi"}], "max_new_tokens": 4}])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))
     assert said.code == 3, said.text
-    assert said.refusal.splitlines()[:2] == [
-        "The model's chat template does not take one of the golden prompts.",
-        "TemplateError: The first message must be a system message",
-    ]
+    assert said.refusal.splitlines()[:2] == snapshot(
+        [
+            "The model's chat template does not take one of the golden prompts.",
+            "TemplateError: The first message must be a system message",
+        ]
+    )
 
 
 # --- whole builds ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from doit.cmdparse import CmdOption, CmdParse
+from inline_snapshot import snapshot
 
 from bakehouse.app import cli, commands, release_commands, selection, tasks
 from bakehouse.app.workspace import Workspace, open_workspace
@@ -157,7 +158,7 @@ def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkey
 
 def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert do(commands.Lint) == 0
-    assert capsys.readouterr().out == "1 recipe with 1 build is well formed\n"
+    assert capsys.readouterr().out == snapshot("1 recipe with 1 build is well formed\n")
 
 
 @pytest.mark.parametrize("words", [["list"], ["prune"], ["build:tiny-int4"]], ids=" ".join)

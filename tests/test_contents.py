@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.package.contents import look
 
@@ -70,11 +71,13 @@ def test_what_is_no_file_is_a_fault_and_no_link_is_followed(tmp_path: Path) -> N
     (package / os.fsdecode(b"odd\xff")).write_text("x")
     found = look(package)
     assert (found.own, found.beside) == (("a",), ())
-    assert found.faults == (
-        ".cache/huggingface: neither a regular file nor a folder",
-        ".git: neither a regular file nor a folder",
-        "odd\udcff: its name is not Unicode",
-        "pipe: neither a regular file nor a folder",
+    assert found.faults == snapshot(
+        (
+            ".cache/huggingface: neither a regular file nor a folder",
+            ".git: neither a regular file nor a folder",
+            "odd\udcff: its name is not Unicode",
+            "pipe: neither a regular file nor a folder",
+        )
     )
 
 

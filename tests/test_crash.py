@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.executor import process
@@ -115,7 +116,7 @@ def test_an_exception_of_any_kind_has_a_sentence_and_what_to_do(name: str, tmp_p
 @pytest.mark.parametrize("hold", [HOLD, "from bakehouse.child import events\n"], ids=["held", "not yet held"])
 def test_a_traceback_of_hundreds_of_frames_is_one_sentence(hold: str, tmp_path: Path) -> None:
     found = fails(hold + "def deeper(n):\n    return deeper(n + 1)\ndeeper(0)", tmp_path)
-    assert found.what == "the worker failed at its start: RecursionError: maximum recursion depth exceeded"
+    assert found.what == snapshot("the worker failed at its start: RecursionError: maximum recursion depth exceeded")
     assert "File " not in str(found)
 
 
@@ -124,7 +125,7 @@ def test_a_secret_in_an_exception_is_in_neither_the_failure_nor_the_traceback(tm
         HOLD + "from bakehouse.child import redact as discreet\ndiscreet.keep('hf_very_secret')\nraise ValueError('hf_very_secret')",
         tmp_path,
     )
-    assert found.what == "the worker failed at its start: ValueError: ***"
+    assert found.what == snapshot("the worker failed at its start: ValueError: ***")
     assert "\nValueError: ***\n" in (tmp_path / "log.txt").read_text()
 
 
@@ -132,13 +133,13 @@ def test_a_crash_in_native_code_names_the_signal_and_the_work(tmp_path: Path) ->
     found = fails(
         HOLD + "import os, signal\nevents.progress('compiling')\nprint('the last words', flush=True)\nos.kill(os.getpid(), 11)", tmp_path
     )
-    assert found.what == "the child process died of SIGSEGV while compiling"
+    assert found.what == snapshot("the child process died of SIGSEGV while compiling")
     assert found.details == ("the last words", f"log: {tmp_path / 'log.txt'}")
 
 
 def test_a_library_that_exits_is_shown_with_its_last_words(tmp_path: Path) -> None:
     found = fails(HOLD + "import sys\nevents.progress('building')\nsys.exit('unsupported architecture')", tmp_path)
-    assert found.what == "the child process ended with exit code 1 while building"
+    assert found.what == snapshot("the child process ended with exit code 1 while building")
     assert found.details[0] == "unsupported architecture"
 
 

@@ -6,6 +6,8 @@ import json
 import threading
 from pathlib import Path
 
+from inline_snapshot import snapshot
+
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.executor.process import Progress
 from bakehouse.executor.session import Room, Session
@@ -45,7 +47,7 @@ def test_a_step_waits_for_memory_that_another_has(tmp_path: Path) -> None:
     running.start()
     inside.wait(10)
     with dispatch.room(steps(weights="int8")["config"], session):
-        assert doing == ["waiting until there is memory for it beside what runs"]
+        assert doing == snapshot(["waiting until there is memory for it beside what runs"])
     running.join(10)
 
 

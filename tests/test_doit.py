@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.package.manifest import PROOFS
 from tests import lanes
@@ -162,7 +163,9 @@ def test_a_package_that_is_there_does_not_ask_for_its_source(copy: Bench) -> Non
 
 
 def test_what_is_cleaned_is_made_again_by_the_next_build_and_nothing_else_is_but_the_package(copy: Bench) -> None:
-    assert copy.build("clean", "convert:tiny-int4").splitlines()[1:] == ["forgotten  convert:tiny-int4", "forgotten  package:tiny-int4"]
+    assert copy.build("clean", "convert:tiny-int4").splitlines()[1:] == snapshot(
+        ["forgotten  convert:tiny-int4", "forgotten  package:tiny-int4"]
+    )
     assert ran(copy.build("build:tiny-int4")) == ["convert:tiny-int4", "package:tiny-int4", "build:tiny-int4"]
 
 

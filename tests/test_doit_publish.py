@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.publish import receipts
 from bakehouse.store.store import Store
@@ -26,7 +27,7 @@ def test_publish_is_a_task_of_its_own_that_plans_publishes_and_then_has_nothing_
     planned = bench.doit("publish:tiny-int4", "--dry-run")
     assert planned.returncode == 0 and workshop.made == {}
     assert planned.stdout.splitlines()[0] == f"tiny-int4 to {workshop.endpoint}/{REPO} (private), branch main"
-    assert planned.stdout.splitlines()[-1] == "nothing was uploaded: this was a dry run"
+    assert planned.stdout.splitlines()[-1] == snapshot("nothing was uploaded: this was a dry run")
     first = bench.build("publish:tiny-int4")
     assert ran(first) == ["publish:tiny-int4"]
     (receipt,) = receipts.of(Store(bench.artifacts), "tiny-int4")
@@ -69,7 +70,7 @@ def test_a_dry_run_builds_nothing(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     done = bench.doit("publish:tiny-int4", "--dry-run")
     assert done.returncode == 3
-    assert done.stderr == (
+    assert done.stderr == snapshot(
         "ERROR: publishing tiny-int4: it is not built as its recipe is now\n  what to do: `doit build:tiny-int4` makes it\n"
     )
     assert not (bench.artifacts / "store").exists()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.store import files
 
@@ -73,10 +74,12 @@ def test_every_way_to_be_wrong_is_named(tmp_path: Path) -> None:
     (folder / "below" / "two.bin").chmod(0o644)
     (folder / "below" / "two.bin").write_bytes(b"short")
     (folder / "stranger").write_text("?")
-    assert files.faults(folder, expected) == (
-        "one.txt: missing",
-        "below/two.bin: 5 bytes, should be 3,000",
-        "stranger: does not belong here",
+    assert files.faults(folder, expected) == snapshot(
+        (
+            "one.txt: missing",
+            "below/two.bin: 5 bytes, should be 3,000",
+            "stranger: does not belong here",
+        )
     )
 
 
@@ -189,10 +192,12 @@ def test_a_link_and_a_device_are_named_in_place_of_a_file_and_beside_the_files(t
     (folder / "one.txt").symlink_to("/etc/hostname")
     (folder / "below" / "link").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe")
-    assert files.faults(folder, expected) == (
-        "below/link: is a link",
-        "one.txt: is a link",
-        "pipe: is neither a file nor a folder",
+    assert files.faults(folder, expected) == snapshot(
+        (
+            "below/link: is a link",
+            "one.txt: is a link",
+            "pipe: is neither a file nor a folder",
+        )
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app import maintenance as housekeeping
 from bakehouse.app import reach, selection
@@ -213,10 +214,12 @@ def test_a_record_that_cannot_be_read_is_damage_and_what_it_says_mends_it(tmp_pa
     model = plan.builds[0].parts["model"]
     path = store.folder(model) / "manifest.json"
     path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
-    assert verified(plan, store) == [
-        "damaged  convert:tiny-int4: manifest.json cannot be read",
-        "to mend it: doit clean convert:tiny-int4 && doit convert:tiny-int4",
-    ]
+    assert verified(plan, store) == snapshot(
+        [
+            "damaged  convert:tiny-int4: manifest.json cannot be read",
+            "to mend it: doit clean convert:tiny-int4 && doit convert:tiny-int4",
+        ]
+    )
     store.drop(model)
     bake(plan, store)
     assert verified(plan, store) == []
@@ -245,6 +248,6 @@ def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, st
     bake(plan, store)
     (store.package("tiny-int4") / "link").symlink_to(tmp_path)
     assert not store.is_published(plan.builds[0].package, "tiny-int4")
-    assert verified(plan, store)[0] == "damaged  packages/tiny-int4: link: is a link"
+    assert verified(plan, store)[0] == snapshot("damaged  packages/tiny-int4: link: is a link")
     store.publish(plan.builds[0].package, "tiny-int4", lambda: None)
     assert verified(plan, store) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.package.inspect import inspect
@@ -266,7 +267,9 @@ def test_a_file_name_cannot_write_on_the_terminal(package: Path) -> None:
     (package / "a\x1b[2Jb\nsigned   by you").write_text("x")
     done = _verify("--package", str(package))
     assert done.returncode == 1
-    assert done.stdout.splitlines()[0] == ("damaged  a\\x1b[2Jb\\nsigned   by you: does not belong here; no list of the package has it")
+    assert done.stdout.splitlines()[0] == snapshot(
+        "damaged  a\\x1b[2Jb\\nsigned   by you: does not belong here; no list of the package has it"
+    )
 
 
 def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None:
@@ -276,7 +279,7 @@ def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None
     found = inspect(package)
     assert (found.faults, found.beside) == ((), (".cache/huggingface/download/x.metadata", ".gitattributes"))
     (package / ".gitattributes_evil.py").write_text("import os\n")
-    assert inspect(package).faults == (".gitattributes_evil.py: does not belong here; no list of the package has it",)
+    assert inspect(package).faults == snapshot((".gitattributes_evil.py: does not belong here; no list of the package has it",))
 
 
 def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.recipe.recipe import Golden, _normal_golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge, loop, unmatched
@@ -28,9 +29,9 @@ def test_a_good_answer_passes(expected: dict[str, object]) -> None:
 
 
 def test_an_expression_that_comes_to_no_end_is_a_reason_in_time() -> None:
-    assert list(unmatched("^(a|aa)+$", "a" * 60 + "b", limit_s=0.05)) == [
-        "the answer was held against '^(a|aa)+$' for 0.05 seconds to no end: write it without repetitions of repetitions"
-    ]
+    assert list(unmatched("^(a|aa)+$", "a" * 60 + "b", limit_s=0.05)) == snapshot(
+        ["the answer was held against '^(a|aa)+$' for 0.05 seconds to no end: write it without repetitions of repetitions"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_an_empty_answer_is_refused_whatever_is_expected() -> None:
 
 def test_an_answer_that_is_cut_off_is_refused_unless_the_recipe_allows_it() -> None:
     cut = Answer((5, 6, 7), "The capital of France is Paris, and", ended=False)
-    assert _reasons(_golden(max_new_tokens=3), cut) == ("the answer does not end by itself within 3 tokens",)
+    assert _reasons(_golden(max_new_tokens=3), cut) == snapshot(("the answer does not end by itself within 3 tokens",))
     assert _reasons(_golden(max_new_tokens=3, ends=False), cut) == ()
 
 
@@ -74,8 +75,8 @@ def test_a_loop_is_found_by_its_shortest_period_and_a_list_is_no_loop(tokens: tu
 
 
 def test_an_answer_in_circles_is_refused_even_if_its_end_is_not_asked_for() -> None:
-    assert _reasons(_golden(ends=False), Answer((1, *[4, 5] * 20), "Paris Paris", ended=False)) == (
-        "the answer goes round in circles: its last 2 tokens come again and again",
+    assert _reasons(_golden(ends=False), Answer((1, *[4, 5] * 20), "Paris Paris", ended=False)) == snapshot(
+        ("the answer goes round in circles: its last 2 tokens come again and again",)
     )
 
 
@@ -94,8 +95,8 @@ def test_a_source_answer_shorter_than_the_least_agreement_must_be_shared_whole()
 def test_a_runtime_that_reads_the_prompt_as_other_tokens_is_refused() -> None:
     asked = Answer((5, 2), "Paris", ended=True, prompt_ids=(1, 2, 3))
     assert _reasons(_golden(), asked, asked) == ()
-    assert _reasons(_golden(), asked, Answer((5, 2), "Paris", ended=True, prompt_ids=(1, 2))) == (
-        "the runtime makes 3 tokens of this prompt that are not the 2 of transformers: its chat template or its tokenizer differs",
+    assert _reasons(_golden(), asked, Answer((5, 2), "Paris", ended=True, prompt_ids=(1, 2))) == snapshot(
+        ("the runtime makes 3 tokens of this prompt that are not the 2 of transformers: its chat template or its tokenizer differs",)
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app import selection
 from bakehouse.app.tasks import Kitchen
@@ -57,7 +58,7 @@ def test_a_step_that_leads_only_to_what_this_machine_cannot_make_is_refused(tmp_
     here = surveyed(tmp_path, plan)
     with pytest.raises(Failure) as caught:
         here.check(["convert:tiny-int8"])
-    assert str(caught.value) == (
+    assert str(caught.value) == snapshot(
         "this machine cannot make all that was asked\n"
         "    tiny-int8: nncf not installed\n"
         "  what to do: install what is named, or leave those builds out"
@@ -85,7 +86,7 @@ def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(
     fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "llama", "eos_token_id": 2}', tokenizer_config_json="{}")
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
-    assert str(caught.value) == (
+    assert str(caught.value) == snapshot(
         "the recipe does not fit the model\n"
         "    tiny-int8: its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats\n"
         "  what to do: change these options in the recipe, or take another source"
@@ -107,7 +108,7 @@ def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "bert"}', chat_template_jinja="{{ messages }}")
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
-    assert str(caught.value) == (
+    assert str(caught.value) == snapshot(
         "the recipe does not fit the model\n"
         "    tiny-odd: no export of models of type bert for text generation has been shown to work with optimum-intel 2.1\n"
         "  what to do: change these options in the recipe, or take another source"

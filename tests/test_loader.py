@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.recipe import fields
@@ -204,7 +205,7 @@ def test_all_errors_of_all_files_come_in_order(recipes: Path) -> None:
     )
     (recipes / "a.yaml").write_text(BASE.replace("name: tiny", "name: a").replace("int4, ratio", "int8, ratio"), encoding="utf-8")
     (recipes / "c.yml").write_text(BASE, encoding="utf-8")
-    assert said(recipes) == (
+    assert said(recipes) == snapshot(
         "a.yaml:15:35: int8 puts all weights in 8 bits with one scale a channel; ratio does not apply\n"
         "  15 |     quantization: {weights: int8, ratio: 0.6}\n"
         "     |                                   ^^^^^\n"
@@ -225,7 +226,7 @@ def test_all_errors_of_all_files_come_in_order(recipes: Path) -> None:
 
 def test_the_name_of_a_recipe_is_the_name_of_its_file(recipes: Path) -> None:
     (recipes / "small.yaml").write_text(BASE, encoding="utf-8")
-    assert said(recipes) == (
+    assert said(recipes) == snapshot(
         "small.yaml:2:7: the recipe in small.yaml is called `tiny`\n"
         "  2 | name: tiny\n"
         "    |       ^^^^\n"
@@ -243,7 +244,7 @@ def test_one_file_may_be_read_under_any_name(tmp_path: Path) -> None:
 def test_two_builds_of_one_full_name_are_refused(recipes: Path) -> None:
     (recipes / "a.yaml").write_text(BASE.replace("name: tiny", "name: a").replace("  int4:", "  b-c:"), encoding="utf-8")
     (recipes / "a-b.yaml").write_text(BASE.replace("name: tiny", "name: a-b").replace("  int4:", "  c:"), encoding="utf-8")
-    assert said(recipes) == (
+    assert said(recipes) == snapshot(
         "a.yaml:13:3: another build is called `a-b-c` too\n"
         "  13 |   b-c:\n"
         "     |   ^^^\n"
@@ -282,7 +283,7 @@ def test_no_folder_of_recipes_is_a_failure_that_says_where_to_set_it(tmp_path: P
 def test_a_file_that_cannot_be_read_hides_no_other_error(recipes: Path) -> None:
     (recipes / "a.yaml").mkdir()
     (recipes / "tiny.yaml").write_text(BASE.replace("mit", "m!t"), encoding="utf-8")
-    assert said(recipes) == (
+    assert said(recipes) == snapshot(
         "a.yaml:1:1: this recipe cannot be read: Is a directory\n"
         "help: Check that it is a file that you may read.\n\n"
         "tiny.yaml:8:12: `m!t` is not an SPDX identifier\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app import matrix, release_commands
 from bakehouse.app.workspace import open_workspace
@@ -55,7 +56,7 @@ def test_what_was_asked_and_not_told_is_said_once_for_all_builds_of_a_checkpoint
     rows = matrix.rows(plan.builds, {}, ask=True, scratch=tmp_path / "scratch", warn=said.append)
     assert {(row["memory_bytes"], row["disk_bytes"]) for row in rows} == {(None, None)}
     of_gguf, of_hub = sorted(said)
-    assert of_gguf == "memory and disk are not known of gguf-int4: its source tells its shapes only after the download"
+    assert of_gguf == snapshot("memory and disk are not known of gguf-int4: its source tells its shapes only after the download")
     assert of_hub.startswith("memory and disk are not known of tiny-int8, tiny-fp16: ")
     assert HUB["repo"] in of_hub and "what to do: " in of_hub
 
@@ -64,7 +65,7 @@ def test_what_cannot_both_count_is_refused() -> None:
     command = release_commands.Matrix()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(["--against", "release.json", "--base", "HEAD"]))
-    assert str(caught.value) == "--against and --base both say what is known already\n  what to do: leave one of them out"
+    assert str(caught.value) == snapshot("--against and --base both say what is known already\n  what to do: leave one of them out")
 
 
 def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
@@ -85,6 +86,6 @@ def test_a_machine_without_git_is_told_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Failure) as caught:
         matrix.keys_at("HEAD", tmp_path, tmp_path, tmp_path / "scratch")
-    assert str(caught.value) == (
+    assert str(caught.value) == snapshot(
         "git is not installed, and it alone knows what there was at a commit\n  what to do: install git, or leave out --base"
     )

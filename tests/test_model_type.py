@@ -11,7 +11,9 @@ from bakehouse.sources.workers import model_type
 
 
 def test_the_types_are_read_without_importing_transformers() -> None:
-    program = "import sys; from bakehouse.sources.workers import model_type as m; m.known(); print({'torch', 'transformers'} & {*sys.modules})"
+    program = (
+        "import sys; from bakehouse.sources.workers import model_type as m; m.known(); print({'torch', 'transformers'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
     assert {"llama", "phi3"} <= model_type.known()

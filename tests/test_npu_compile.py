@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
@@ -104,7 +105,7 @@ def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) 
     if npu_compiler.present() is not None:
         pytest.skip("this machine has an NPU, and the build ran on it")
     manifest = bench.manifest("tiny-npu")
-    assert manifest.verdicts[0].answer == "The capital of France is Paris."
+    assert manifest.verdicts[0].answer == snapshot("The capital of France is Paris.")
     assert (manifest.validation.device, manifest.validation.stand_in, manifest.unproven) == ("CPU", True, ("NPU",))
     assert manifest.validation.runtime_options == {
         "MAX_PROMPT_LEN": "128",
@@ -131,7 +132,7 @@ def test_without_platforms_only_the_ir_is_packaged(bench: Bench) -> None:
     package = bench.artifacts / "packages" / "tiny-npu-ir"
     assert not (package / "npu").exists()
     assert "BLOB_PATH" not in (package / "README.md").read_text(encoding="utf-8")
-    assert bench.manifest("tiny-npu-ir").verdicts[0].answer == "The capital of France is Paris."
+    assert bench.manifest("tiny-npu-ir").verdicts[0].answer == snapshot("The capital of France is Paris.")
 
 
 def test_both_builds_share_export_tokenizer_and_compiler(bench: Bench) -> None:
@@ -194,7 +195,7 @@ def test_a_blob_whose_weights_wait_for_a_device_is_refused(compiler: Path, tiny_
     words = ("--driver", "wine", "--compiler", str(compiler))
     finished = _run(worker("backends.openvino_npu.workers.compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
     (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.facts).faults
-    assert fault == "the blob lists 36 of its 36 weights without their bytes"
+    assert fault == snapshot("the blob lists 36 of its 36 weights without their bytes")
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -252,14 +253,16 @@ def test_what_a_blob_is_not_is_said(bench: Bench) -> None:
     step = compile_step(
         5010, openvino="2026.3.0", max_prompt_len=1024, min_response_len=128, generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE"
     )
-    assert list(npu_rules.judge(blob, step.options)) == [
-        "the blob has graphs for 4000, should be for 5010 only",
-        "OpenVINO 2026.4.1 made the blob, should be 2026.3.0",
-        "the blob was compiled with max_prompt_len 128, should be 1024",
-        "the blob was compiled with min_response_len 64, should be 128",
-        "the blob was compiled with generate_hint FAST_COMPILE, should be BEST_PERF",
-        "the blob is with weights, which is not what cache_mode OPTIMIZE_SIZE gives",
-    ]
+    assert list(npu_rules.judge(blob, step.options)) == snapshot(
+        [
+            "the blob has graphs for 4000, should be for 5010 only",
+            "OpenVINO 2026.4.1 made the blob, should be 2026.3.0",
+            "the blob was compiled with max_prompt_len 128, should be 1024",
+            "the blob was compiled with min_response_len 64, should be 128",
+            "the blob was compiled with generate_hint FAST_COMPILE, should be BEST_PERF",
+            "the blob is with weights, which is not what cache_mode OPTIMIZE_SIZE gives",
+        ]
+    )
 
 
 def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,8 +275,8 @@ def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytes
     command = worker("backends.openvino_npu.workers.setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}))
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
-    assert (
-        caught.value.what == "tiny_model-1.0-py3-none-any.whl is not the file that this version was proven with, and nothing of it was run."
+    assert caught.value.what == snapshot(
+        "tiny_model-1.0-py3-none-any.whl is not the file that this version was proven with, and nothing of it was run."
     )
     assert caught.value.details[0] == f"sha256 that it should have: {'0' * 64}"
     assert not list((tmp_path / "files").iterdir())
@@ -291,7 +294,7 @@ def test_a_prompt_that_the_graphs_have_no_room_for_is_refused(bench: Bench, tmp_
     command = openvino_npu.generate(asked, {}, package, tmp_path / "request.json", tmp_path / "answers.jsonl")
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
-    assert caught.value.what == "The graphs take prompts of at most 64 tokens."
+    assert caught.value.what == snapshot("The graphs take prompts of at most 64 tokens.")
     assert [line.split(" has ")[0] for line in caught.value.details] == ["golden prompt 2"]
 
 
@@ -302,7 +305,7 @@ def test_an_answer_that_the_graphs_have_no_room_for_behind_its_prompt_is_refused
     command = openvino_npu.generate(asked, {}, package, tmp_path / "request.json", tmp_path / "answers.jsonl")
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
-    assert caught.value.what == "The graphs have room for 128 tokens of prompt and answer together."
+    assert caught.value.what == snapshot("The graphs have room for 128 tokens of prompt and answer together.")
     (line,) = caught.value.details
     assert line.startswith("golden prompt 1 has ") and " tokens and max_new_tokens 128: " in line
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.steps.step import Step
@@ -54,14 +55,14 @@ def test_an_embedding_that_lies_there_as_the_float16_that_it_means_is_found_and_
     meant, down = npu_blobs.meaning(model), npu_blobs.matrices(model)[1]
     assert faults(model, tmp_path / "right", npu_blobs.blob(step().options, [meant, down])) == ()
     (fault,) = faults(model, tmp_path / "wrong", npu_blobs.blob(step().options, [meant[:-2] + b"\0\0", down]))
-    assert fault == "the blob lacks weights of the model that it was compiled from: up"
+    assert fault == snapshot("the blob lacks weights of the model that it was compiled from: up")
 
 
 def test_a_blob_with_one_byte_of_a_weight_changed_is_refused(model: Path, tmp_path: Path) -> None:
     up, down = npu_blobs.matrices(model)
     other = up[:-1] + bytes((up[-1] ^ 1,))
     (fault,) = faults(model, tmp_path, npu_blobs.blob(step().options, [other, down]))
-    assert fault == "the blob lacks weights of the model that it was compiled from: up"
+    assert fault == snapshot("the blob lacks weights of the model that it was compiled from: up")
 
 
 def test_a_blob_of_another_model_lacks_all_weights(model: Path, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_blob_of_another_model_lacks_all_weights(model: Path, tmp_path: Path) 
 
 def test_weights_that_are_listed_without_their_bytes_are_refused(model: Path, tmp_path: Path) -> None:
     data = npu_blobs.blob(step().options, [npu_blobs.matrices(model)[0], None])
-    assert faults(model, tmp_path, data) == ("the blob lists 1 of its 2 weights without their bytes",)
+    assert faults(model, tmp_path, data) == snapshot(("the blob lists 1 of its 2 weights without their bytes",))
 
 
 def test_a_weightless_blob_needs_no_weights(model: Path, tmp_path: Path) -> None:
@@ -86,8 +87,8 @@ def test_a_blob_that_breaks_off_is_refused_wherever_that_is(model: Path, tmp_pat
     data = whole(model)
     for size in range(64, len(data), 101):
         assert len(faults(model, tmp_path, data[:size])) == 1, size
-    assert faults(model, tmp_path, data[:-1]) == (
-        "openvino_model.blob breaks off: the weights, which are its last part, do not end where it ends",
+    assert faults(model, tmp_path, data[:-1]) == snapshot(
+        ("openvino_model.blob breaks off: the weights, which are its last part, do not end where it ends",)
     )
 
 
@@ -113,10 +114,10 @@ def _sha256(folder: Path) -> str:
 
 def test_a_blob_by_another_compiler_than_the_one_that_was_set_up_is_refused(model: Path, tmp_path: Path) -> None:
     data = npu_blobs.blob(step().options, npu_blobs.matrices(model), compilers=["8.4", "8.4"])
-    assert faults(model, tmp_path, data, compiler="8.5") == ("the compiler 8.4 made the blob, should be 8.5",)
+    assert faults(model, tmp_path, data, compiler="8.5") == snapshot(("the compiler 8.4 made the blob, should be 8.5",))
 
 
 def test_a_blob_by_two_compilers_is_refused(model: Path, tmp_path: Path) -> None:
     data = npu_blobs.blob(step().options, npu_blobs.matrices(model), compilers=["8.4", "8.5"])
     (fault, _) = faults(model, tmp_path, data)
-    assert fault == "the blob's graphs are by the compilers 8.4, 8.5; all must be by one that is known"
+    assert fault == snapshot("the blob's graphs are by the compilers 8.4, 8.5; all must be by one that is known")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
@@ -60,7 +61,7 @@ def test_a_window_whose_prompt_graph_does_not_compile_is_refused_before_the_work
 @pytest.mark.parametrize("kind", ["qwen3", "cohere2"])
 def test_windows_of_some_layers_are_refused_where_prompts_come_in_chunks_beyond_them(kind: str) -> None:
     (reason,) = reasons(kind, CHUNKS, **MIXED)
-    assert reason == (
+    assert reason == snapshot(
         "the NPU pipeline takes prompts in chunks of 1,024 tokens, and computes something else beyond the sliding window of 2,047 tokens "
         "where only some layers have it; prefill_hint STATIC or max_prompt_len of at most 1,024 takes them at once"
     )
@@ -95,10 +96,10 @@ def test_a_prompt_whose_last_token_is_off_is_a_fault_and_what_rounding_does_is_n
     right, wrong = _run(24, 1e-5, 1e-5, 0.5, 1e-5, 1e-5), _run(56, 0.08, 1e-4, 1e-4)
     assert list(npu_logits.faults([right], experts=False)) == []
     (fault,) = npu_logits.faults([right, wrong], experts=False)
-    assert fault == "after a prompt of 56 tokens the logits differ: KLD 0.08, a difference of up to 0 standard deviations"
+    assert fault == snapshot("after a prompt of 56 tokens the logits differ: KLD 0.08, a difference of up to 0 standard deviations")
     assert list(npu_logits.faults([right, wrong], experts=True)) == []
     assert len(list(npu_logits.faults([right, wrong, wrong], experts=True))) == 2
-    assert list(npu_logits.faults([{"prefill": 24, "error": "no"}], experts=True)) == ["a prompt of 24 tokens does not run: no"]
+    assert list(npu_logits.faults([{"prefill": 24, "error": "no"}], experts=True)) == snapshot(["a prompt of 24 tokens does not run: no"])
 
 
 def _exported(kind: str, **config: Any) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library.options import NpuLibrary
@@ -85,7 +86,7 @@ def test_working_in_the_environment_leaves_it_as_it_was(built: Bench) -> None:
 @pytest.mark.parametrize("name", ["tiny-int8", "tiny-fp16"])
 def test_a_build_goes_from_download_to_a_package_that_answers(built: Bench, name: str) -> None:
     manifest = built.manifest(name)
-    assert manifest.verdicts[0].answer == "The capital of France is Paris."
+    assert manifest.verdicts[0].answer == snapshot("The capital of France is Paris.")
     assert manifest.targets == ("NPU",)
     assert manifest.validation.stand_in == (manifest.validation.device == "CPU")
     names = {path.name for path in (built.artifacts / "packages" / name).iterdir()}
@@ -203,7 +204,7 @@ def test_upstream_leaves_a_tied_embedding_as_integers_and_this_lane_does_not(tmp
 @pytest.mark.parametrize("name", ["fp16", "int8"])
 def test_the_phi3_stand_in_answers_paris(phi3: tuple[Bench, str], name: str) -> None:
     bench, _ = phi3
-    assert bench.manifest(f"phi3-{name}").verdicts[0].answer == "The capital of France is Paris."
+    assert bench.manifest(f"phi3-{name}").verdicts[0].answer == snapshot("The capital of France is Paris.")
 
 
 def test_the_gate_catches_int4_of_so_small_a_model_and_keeps_the_evidence(phi3: tuple[Bench, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.formats import npulib_pickle
 from bakehouse.formats.npulib_pickle import Foreign
@@ -58,7 +59,7 @@ def test_getattr_is_let_in_for_the_one_attribute_that_the_library_keeps(tmp_path
 
 
 def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    assert refusal(archive(tmp_path, OrderedDict(a=1))) == "what it holds is not a model"
+    assert refusal(archive(tmp_path, OrderedDict(a=1))) == snapshot("what it holds is not a model")
 
 
 def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, OrderedDict(a=1))
     with zipfile.ZipFile(path, "a") as opened:
         opened.writestr("model/more.pkl", b"")
-    assert refusal(path) == "there are 2 pickles in it, should be one"
+    assert refusal(path) == snapshot("there are 2 pickles in it, should be one")
 
 
 def program(folder: Path, code: bytes) -> Path:
@@ -109,7 +110,9 @@ MODEL = b"ctransformers.models.phi3.modeling_phi3\nPhi3Model\n)R"
     ids=["modules", "parameters", "itself"],
 )
 def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: bytes) -> None:
-    assert refusal(program(tmp_path, b"\x80\x02" + MODEL + state + b"b.")) == "its modules are not laid out as torch lays them out"
+    assert refusal(program(tmp_path, b"\x80\x02" + MODEL + state + b"b.")) == snapshot(
+        "its modules are not laid out as torch lays them out"
+    )
 
 
 def test_the_same_program_with_no_modules_is_a_model(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -28,9 +29,11 @@ def test_right_figures_are_no_fault_and_neither_is_one_position_in_five() -> Non
 
 
 def test_what_is_wrong_beyond_a_boundary_is_named_by_it() -> None:
-    assert numeric.faults([run(24), run(2063, 1.3, WINDOW), run(4088, 2.0)], "float32") == (
-        "its logits differ from the source's from 2,047 tokens on (sliding_window): mean KLD 1.3, 3 of 16 next tokens the same, "
-        "a difference of up to 1.3 standard deviations; so it is with 1 longer input",
+    assert numeric.faults([run(24), run(2063, 1.3, WINDOW), run(4088, 2.0)], "float32") == snapshot(
+        (
+            "its logits differ from the source's from 2,047 tokens on (sliding_window): mean KLD 1.3, 3 of 16 next tokens the same, "
+            "a difference of up to 1.3 standard deviations; so it is with 1 longer input",
+        )
     )
 
 
@@ -45,8 +48,8 @@ def test_what_is_wrong_from_the_shortest_input_on_computes_something_else() -> N
 
 
 def test_an_error_of_the_runtime_is_a_fault_with_its_length() -> None:
-    assert numeric.faults([run(24), run(2063, crosses=WINDOW, error="kv_sequence_length"), run(4088, error="kv")], "float32") == (
-        "it does not run with 2,063 tokens (sliding_window): kv_sequence_length; so it is with 1 longer input",
+    assert numeric.faults([run(24), run(2063, crosses=WINDOW, error="kv_sequence_length"), run(4088, error="kv")], "float32") == snapshot(
+        ("it does not run with 2,063 tokens (sliding_window): kv_sequence_length; so it is with 1 longer input",)
     )
 
 

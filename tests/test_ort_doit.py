@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from bakehouse.recipe.loader import load
 from tests.bench import INT4, Bench, ran, recipe
@@ -152,7 +153,7 @@ def test_the_card_has_microsofts_tags_and_a_program_that_runs(name: str, built: 
             "model =", "config = og.Config(folder)\nconfig.clear_providers()\nmodel ="
         )
     said = subprocess.run([sys.executable, "-c", program], cwd=package.parent, capture_output=True, text=True, check=False)
-    assert said.stdout == "The capital of France is Paris.", said.stderr
+    assert said.stdout == snapshot("The capital of France is Paris."), said.stderr
 
 
 def test_the_manifest_of_the_repository_is_json_that_names_what_each_folder_was_run_on(built: Bench) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.sources import local
@@ -24,7 +25,7 @@ def refused(folder: Path, **files: str) -> Failure:
 @pytest.mark.parametrize("more", [{}, {"config__json": "{}"}])
 def test_an_adapter_is_called_one_and_its_base_model_is_named(tmp_path: Path, more: dict[str, str]) -> None:
     failure = refused(tmp_path, adapter_config__json=ADAPTER, adapter_model__safetensors="", tokenizer__json="{}", **more)
-    assert failure.what == "This is an adapter (LoRA) of meta-llama/Llama-3.2-1B, a change to a model and not a model."
+    assert failure.what == snapshot("This is an adapter (LoRA) of meta-llama/Llama-3.2-1B, a change to a model and not a model.")
     assert failure.remedy.startswith("Merge it into its base model")
 
 
@@ -35,7 +36,7 @@ def test_an_adapter_whose_settings_cannot_be_read_is_an_adapter_all_the_same(tmp
 @pytest.mark.parametrize("more", [{}, {"config__json": "{}"}])
 def test_mistrals_own_format_is_named(tmp_path: Path, more: dict[str, str]) -> None:
     failure = refused(tmp_path, consolidated__safetensors="", params__json="{}", tekken__json="{}", **more)
-    assert failure.what == "This model is in Mistral's own format, which transformers does not read."
+    assert failure.what == snapshot("This model is in Mistral's own format, which transformers does not read.")
     assert failure.details == ("consolidated.safetensors", "tekken.json")
 
 

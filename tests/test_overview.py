@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 from rich.console import Console
 
 from bakehouse.app import overview, selection
@@ -70,12 +71,12 @@ def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(t
 def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_usual_ones() -> None:
     npu = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": (4000,)}
     other = {"max_prompt_len": 2048, "generate_hint": "BEST_PERF", "cache_mode": "OPTIMIZE_SIZE"}
-    assert overview.brief(OpenVINONpu.model_validate(npu)) == "openvino-npu int4 sym g128 r1 4000"
-    assert overview.brief(OpenVINONpu.model_validate(npu | other)) == (
+    assert overview.brief(OpenVINONpu.model_validate(npu)) == snapshot("openvino-npu int4 sym g128 r1 4000")
+    assert overview.brief(OpenVINONpu.model_validate(npu | other)) == snapshot(
         "openvino-npu int4 sym g128 r1 4000 prompt 2048 BEST_PERF OPTIMIZE_SIZE"
     )
     library = {"runtime": "intel-npu-acceleration-library", "quantization": {"weights": "int8"}, "torch_dtype": "float16"}
-    assert overview.brief(NpuLibrary.model_validate(library)) == "intel-npu-acceleration-library int8 float16"
+    assert overview.brief(NpuLibrary.model_validate(library)) == snapshot("intel-npu-acceleration-library int8 float16")
 
 
 def test_bare_doit_ends_with_what_to_type_next(tmp_path: Path, session: Session) -> None:
@@ -125,7 +126,7 @@ def test_another_option_is_the_reason_and_what_follows_names_its_new_part(tmp_pa
     hub_tells(plan, session)
     found = reasons(plan, session)
     assert found["convert:tiny-int4"] == "run group_size 128 -> 64"
-    assert found["validate:tiny-int4"] == "run options.quantization.group_size 128 -> 64; model is new"
+    assert found["validate:tiny-int4"] == snapshot("run options.quantization.group_size 128 -> 64; model is new")
     assert found["export:tiny"].startswith("have ")
 
 
@@ -138,7 +139,7 @@ def test_another_tool_another_format_and_many_changes_are_reasons(session: Sessi
     put(before, session.store)
     assert why(replace(before, tools={"nncf": "3.5.0"}), session) == "nncf 3.4.0 -> 3.5.0"
     assert why(replace(before, format=2), session) == "format 1 -> 2"
-    assert why(replace(before, options=dict.fromkeys("abcd", 2)), session) == "a 1 -> 2; b 1 -> 2; c 1 -> 2; and 1 more"
+    assert why(replace(before, options=dict.fromkeys("abcd", 2)), session) == snapshot("a 1 -> 2; b 1 -> 2; c 1 -> 2; and 1 more")
     assert why(replace(before, label="tiny-other", options={"a": 2}), session) == "never made"
 
 
@@ -148,7 +149,7 @@ def test_damage_is_a_reason_and_names_the_file(session: Session) -> None:
     path = session.store.files(step) / "model.bin"
     path.chmod(0o644)
     path.write_text("who", encoding="utf-8")
-    assert why(step, session) == "damaged: model.bin: 3 bytes, should be 5"
+    assert why(step, session) == snapshot("damaged: model.bin: 3 bytes, should be 5")
 
 
 def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
@@ -181,17 +182,19 @@ def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, 
 
 def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_path: Path, session: Session) -> None:
     spans = {"export:tiny": (10.0, 40.0), "validate:tiny-reference": (10.0, 70.0), "convert:tiny-int4": (40.0, 50.0)}
-    assert closing(plan_of(tmp_path), session, spans)[1] == "tiny-int4    3 of 9       1:00    -       not built"
+    assert closing(plan_of(tmp_path), session, spans)[1] == snapshot("tiny-int4    3 of 9       1:00    -       not built")
 
 
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"bad": INT8, "int4": INT8})
     answered(plan.builds[1], session, "Paris.")
     lines = closing(plan, session, {}, bad=("validate:tiny-bad",))
-    assert [" ".join(line.split()) for line in lines[1:3]] == [
-        "tiny-int4 0 of 9 - 3 kB Paris.",
-        "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed",
-    ]
+    assert [" ".join(line.split()) for line in lines[1:3]] == snapshot(
+        [
+            "tiny-int4 0 of 9 - 3 kB Paris.",
+            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed",
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
@@ -48,7 +49,7 @@ def refusal(build: Build, session: Session) -> str:
 
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Session) -> None:
     build = replace(build_of(tmp_path), cannot="nncf not installed: run `pip install -e .`")
-    assert refusal(build, session) == (
+    assert refusal(build, session) == snapshot(
         "this machine cannot make all that was asked\n"
         "    tiny-int4: nncf not installed: run `pip install -e .`\n"
         "  what to do: install what is named, or leave those builds out"
@@ -58,7 +59,7 @@ def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Sessio
 def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what_would(tmp_path: Path, session: Session) -> None:
     build = build_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}})
     surveyed(build, session)
-    assert refusal(build, session) == (
+    assert refusal(build, session) == snapshot(
         "the recipe does not fit the model\n"
         "    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all\n"
         "  what to do: change these options in the recipe, or take another source"
@@ -70,7 +71,7 @@ def test_an_answer_that_cannot_fit_into_the_context_is_refused_with_both_numbers
     build = build_of(tmp_path, golden=golden)
     assert build.survey
     put(build.survey, session.store, survey_json=survey(640, max_position_embeddings=512).model_dump_json())
-    assert refusal(build, session) == (
+    assert refusal(build, session) == snapshot(
         "the recipe does not fit the model\n"
         "    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, "
         "those of the prompt among them\n"

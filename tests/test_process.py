@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children, Finished, Progress, run
@@ -71,7 +72,7 @@ def test_everything_that_the_child_prints_is_in_the_log(tmp_path: Path) -> None:
 def test_a_child_that_exits_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run("import sys\nfor n in range(40): print('line', n)\nsys.exit(7)", tmp_path)
-    assert caught.value.what == "the child process ended with exit code 7"
+    assert caught.value.what == snapshot("the child process ended with exit code 7")
     assert caught.value.details[-2:] == ("line 39", f"log: {tmp_path / 'log.txt'}")
     assert "line 34" not in caught.value.details
 
@@ -89,8 +90,8 @@ def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
 def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run('import os; os.write(1, b\'\\n@bakehouse {"event": "resu\'); os.kill(os.getpid(), 15)', tmp_path)
-    assert caught.value.what == "the child process died of SIGTERM"
-    assert caught.value.details[0] == '@bakehouse {"event": "resu'
+    assert caught.value.what == snapshot("the child process died of SIGTERM")
+    assert caught.value.details[0] == snapshot('@bakehouse {"event": "resu')
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_killed_child_is_said_to_lack_memory_only_if_it_held_much_of_it(
 def test_a_refusal_is_passed_on_in_the_workers_own_words(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run(_EVENTS + "events.refuse('the moon is full', 'wait a day', ['it shines'])", tmp_path)
-    assert str(caught.value) == "the moon is full\n    it shines\n  what to do: wait a day"
+    assert str(caught.value) == snapshot("the moon is full\n    it shines\n  what to do: wait a day")
 
 
 OF_THE_HUB = {"HF_TOKEN": "secret-1", "HUGGING_FACE_HUB_TOKEN": "secret-2"}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 from rich.console import Group
 from rich.table import Table
 
@@ -56,12 +57,14 @@ def test_in_a_log_a_step_says_when_it_starts_what_is_new_and_how_it_ended() -> N
     told.tell(one.name, Progress("compressing weights", 10, 100, "%"))  # no news within half a minute
     told.tell(one.name, Progress("saving the model", 1_500_000, 3_000_000, "B"))
     told.add_success(one)
-    assert lines(stream) == [
-        ".. convert:tiny-int4",
-        "   convert:tiny-int4: compressing weights",
-        "   convert:tiny-int4: saving the model  2 MB of 3 MB  50 %",
-        "ok convert:tiny-int4  T s",
-    ]
+    assert lines(stream) == snapshot(
+        [
+            ".. convert:tiny-int4",
+            "   convert:tiny-int4: compressing weights",
+            "   convert:tiny-int4: saving the model  2 MB of 3 MB  50 %",
+            "ok convert:tiny-int4  T s",
+        ]
+    )
 
 
 def test_a_failure_is_shown_whole_and_what_it_keeps_from_running_is_not_shown() -> None:
@@ -85,7 +88,7 @@ def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> 
     for name in ("package:a", "build:a"):
         told.add_failure(task(name), failure("not tried: validate:a failed", name="NotTried"))
     told.complete_run()
-    assert stream.getvalue().splitlines()[3][9:] == "-- build:a  not tried: validate:a failed"
+    assert stream.getvalue().splitlines()[3][9:] == snapshot("-- build:a  not tried: validate:a failed")
     assert stream.getvalue().splitlines()[4:] == ["FAILED validate:a", "the answer is wrong", "  what to do: look"]
 
 

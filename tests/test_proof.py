@@ -16,6 +16,7 @@ from google.protobuf.json_format import ParseDict
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.executor import version
@@ -194,7 +195,7 @@ def test_of_a_gguf_from_a_wheel_the_wheel_has_the_version_and_the_model_it_was_m
     (origin,) = base["pedigree"]["ancestors"]
     assert (origin["name"], "version" in origin) == ("HuggingFaceTB/SmolLM2-135M-Instruct", False)
     metrics = written["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    assert metrics[1]["type"] == "leading tokens in common with the dequantized GGUF"
+    assert metrics[1]["type"] == snapshot("leading tokens in common with the dequantized GGUF")
 
 
 def test_the_bill_of_materials_lists_every_file_and_every_tool(folder: Path) -> None:
@@ -260,7 +261,7 @@ def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
     told = {one["bom-ref"]: one for one in json.loads(text)["components"]}
     made, compared = told["tool:transformers@4.46.3"], told["tool:transformers@5.5.4"]
     assert (made["description"], made["hashes"]) == ("used in an environment of its own", [{"alg": "SHA-256", "content": "a1" * 32}])
-    assert compared["description"] == "used for the reference's answers only"
+    assert compared["description"] == snapshot("used for the reference's answers only")
     assert "description" not in told["tool:torch"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.publish import receipts
@@ -331,7 +332,7 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
 
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:
     run(bench)
-    assert publication.text(run(bench, dry_run=True)).splitlines()[-1] == "  nothing to do: the hub has this very package"
+    assert publication.text(run(bench, dry_run=True)).splitlines()[-1] == snapshot("  nothing to do: the hub has this very package")
 
 
 def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +340,7 @@ def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp
     bench = publishing(tmp_path, visibility="public")
     monkeypatch.delenv("HF_TOKEN")
     assert len(run(bench, dry_run=True).plan["new"]) == 7
-    assert refusal(bench) == (
+    assert refusal(bench) == snapshot(
         "publishing tiny-int4: There is no token for the hub.\n"
         "  what to do: Give one that may write to bakers/tiny-int4, with `hf auth login` or HF_TOKEN."
     )
@@ -351,7 +352,9 @@ def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp
 
 def test_a_package_that_is_not_built_as_its_recipe_is_now_is_not_published(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
-    assert refusal(bench) == ("publishing tiny-int4: it is not built as its recipe is now\n  what to do: `doit build:tiny-int4` makes it")
+    assert refusal(bench) == snapshot(
+        "publishing tiny-int4: it is not built as its recipe is now\n  what to do: `doit build:tiny-int4` makes it"
+    )
     published.package(bench)
     bench = published.bench(tmp_path / "bench", golden=[{"prompt": "Hi", "contains": ["Hi"]}])
     assert "it is not built as its recipe is now" in refusal(bench)
@@ -361,7 +364,7 @@ def test_a_package_that_is_not_built_as_its_recipe_is_now_is_not_published(works
 def test_a_package_whose_validation_failed_is_not_published_however_it_came_into_the_store(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     published.package(bench, passed=False)
-    assert refusal(bench) == (
+    assert refusal(bench) == snapshot(
         "publishing tiny-int4: the package is not one that was proven\n"
         "    'What is the capital of France?' was not answered as expected\n"
         "  what to do: `doit clean package:tiny-int4` and build it again"
@@ -389,7 +392,7 @@ def test_one_changed_byte_is_found_right_before_the_upload(workshop: Workshop, b
 
 def test_a_pickle_is_published_only_if_the_recipe_allows_it(workshop: Workshop, tmp_path: Path) -> None:
     contents = {**MODEL, "pytorch_npu_model.pt": b"PK\x03\x04"}
-    assert refusal(publishing(tmp_path / "not", contents)) == (
+    assert refusal(publishing(tmp_path / "not", contents)) == snapshot(
         "publishing tiny-int4: the package has files that can run any code when they are loaded (pickles)\n"
         "    pytorch_npu_model.pt\n"
         "  what to do: take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
@@ -402,7 +405,7 @@ def test_a_pickle_is_published_only_if_the_recipe_allows_it(workshop: Workshop, 
 def test_a_licence_of_its_owners_own_is_not_published_without_its_text(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", source={**published.SOURCE, "license": "LicenseRef-Llama-3"})
     published.package(bench, {name: body for name, body in MODEL.items() if name != "LICENSE"})
-    assert refusal(bench) == (
+    assert refusal(bench) == snapshot(
         "publishing tiny-int4: the licence LicenseRef-Llama-3 is its owner's own, and its text is not in the package\n"
         "  what to do: take a source that brings its licence as a file (LICENSE)"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.release import archive
 from bakehouse.store import files
@@ -54,7 +55,7 @@ def test_the_two_commands_are_targets_that_come_to_the_build_and_the_suite() -> 
     # only said and not done: they make an environment and fetch some gigabytes
     said = sh(block(MAKE), ROOT, MAKEFLAGS="n --no-print-directory").splitlines()  # a make below a make says where it goes
     assert ".venv/bin/doit build:smollm2-int4-openvino" in said
-    assert said[-1] == ".venv/bin/python -m pytest -n 2 --dist loadfile"
+    assert said[-1] == snapshot(".venv/bin/python -m pytest -n 2 --dist loadfile")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it is a line for sh")
@@ -96,6 +97,6 @@ def test_the_recipe_that_is_shown_is_well_formed_and_its_typing_error_is_answere
         return subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 
     path.write_text(recipe, encoding="utf-8")
-    assert lint().stdout == "1 recipe with 2 builds is well formed\n"
+    assert lint().stdout == snapshot("1 recipe with 2 builds is well formed\n")
     path.write_text(recipe.replace("group_size: 128, ratio", "group_sise: 128, ratio"), encoding="utf-8")
     assert f"$ doit lint\n{lint().stderr.replace(f'{tmp_path}/', '')}" == block("$ doit lint")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app import release_commands
 from bakehouse.errors import Failure
@@ -107,7 +108,7 @@ def test_the_notes_say_what_changed_since_the_last_release(tmp_path: Path) -> No
     since = notes.split("## Since the last release\n\n")[1].split("\n\n")[0].splitlines()
     assert since[0].startswith("- phi3-int4-openvino: int4-openvino.quantization.group\\_size `128` → `64`; nncf `3.4.0` → `3.5.0`; ")
     assert "tokens in common `8 of 8` → `5 of 8`" in since[0]
-    assert since[1:] == ["- smollm2-int8-openvino: new", "- phi3-fp16-openvino: no longer part of the release"]
+    assert since[1:] == snapshot(["- smollm2-int8-openvino: new", "- phi3-fp16-openvino: no longer part of the release"])
 
 
 def test_an_unchanged_package_is_called_so(package: Path, tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_parts_that_no_release_host_takes_are_refused(size: int) -> None:
 
 
 def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
-    assert _told(f"--from={tmp_path}", "phi3-int4-openvino") == (
+    assert _told(f"--from={tmp_path}", "phi3-int4-openvino") == snapshot(
         "--from takes all packages of a folder, and not phi3-int4-openvino\n  what to do: leave out the names, or --from"
     )
     assert _told(f"--from={tmp_path / 'no'}") == (
@@ -229,12 +230,14 @@ def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None
     (again / "LICENSE").unlink()
     (again / "below" / "config.json").write_text("{} \n")
     (again / "extra.txt").write_text("x")
-    assert rebuild.compare(package, again).differs == (
-        "LICENSE: not made again",
-        "extra.txt: is new",
-        "below/config.json: 4 bytes, was 3",
-        "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
-        "bakehouse.json: what was measured is not the same",
+    assert rebuild.compare(package, again).differs == snapshot(
+        (
+            "LICENSE: not made again",
+            "extra.txt: is new",
+            "below/config.json: 4 bytes, was 3",
+            "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
+            "bakehouse.json: what was measured is not the same",
+        )
     )
 
 
@@ -246,11 +249,11 @@ def test_a_compiled_blob_may_differ_in_few_bytes_and_no_more(package: Path, tmp_
     assert found.differs == ()
     assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; of a compiled blob up to 1% may" in found.apart
     (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 11 + bytes(985))
-    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 11 of 1,000 bytes differ, the first at 4",)
+    assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 11 of 1,000 bytes differ, the first at 4",))
     (again / "openvino_model.blob").write_bytes(b"x" * 1000)
-    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 1,000 of 1,000 bytes differ, the first at 0",)
+    assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 1,000 of 1,000 bytes differ, the first at 0",))
     (again / "openvino_model.blob").write_bytes(b"ELF three")
-    assert rebuild.compare(package, again).differs == ("openvino_model.blob: 9 bytes, was 1,000",)
+    assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 9 bytes, was 1,000",))
 
 
 def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: Path, tmp_path: Path) -> None:
@@ -264,9 +267,9 @@ def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: P
     said = "npu/openvino_model.json: 2 of 39 bytes differ, the first at 35"
     assert f"{said}; only the blob's sha256 does" in found.apart
     (again / "npu" / "openvino_model.json").write_text(json.dumps({"platform": 5010, "blob_sha256": "cd"}))
-    assert rebuild.compare(package, again).differs == ("npu/openvino_model.json: 4 of 39 bytes differ, the first at 13",)
+    assert rebuild.compare(package, again).differs == snapshot(("npu/openvino_model.json: 4 of 39 bytes differ, the first at 13",))
     (package / "npu" / "openvino_model.json").write_text("[" * 5000)
-    assert rebuild.compare(package, again).differs == ("npu/openvino_model.json: 39 bytes, was 5,000",)
+    assert rebuild.compare(package, again).differs == snapshot(("npu/openvino_model.json: 39 bytes, was 5,000",))
 
 
 def test_only_what_lies_at_the_top_is_a_record(package: Path, tmp_path: Path) -> None:
@@ -275,9 +278,11 @@ def test_only_what_lies_at_the_top_is_a_record(package: Path, tmp_path: Path) ->
     (again / "below" / "README.md").write_text("two")
     (package / "below" / "manifest.json").write_text("{}")
     (again / "below" / "manifest.json").write_text("[]")
-    assert rebuild.compare(package, again).differs == (
-        "below/README.md: 3 of 3 bytes differ, the first at 0",
-        "below/manifest.json: 2 of 2 bytes differ, the first at 0",
+    assert rebuild.compare(package, again).differs == snapshot(
+        (
+            "below/README.md: 3 of 3 bytes differ, the first at 0",
+            "below/manifest.json: 2 of 2 bytes differ, the first at 0",
+        )
     )
 
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
@@ -89,7 +90,7 @@ def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_p
     one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
     first.make(one)
     second.supply(one)
-    assert second.said == ["remote   compress of fake-int4, 700 kB"]
+    assert second.said == snapshot(["remote   compress of fake-int4, 700 kB"])
     assert second.store.has(one) and not second.store.damage(one, thorough=True)
     assert second.store.record(one) == first.store.record(one)
     second.supply(one)
@@ -244,8 +245,10 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
             machine.supply(step(bits=4))
         machine.make(step(bits=4))
         machine.make(step(bits=8))
-    assert caught.value.what == "the remote refuses: PermissionError: Forbidden"
-    assert caught.value.remedy == "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
+    assert caught.value.what == snapshot("the remote refuses: PermissionError: Forbidden")
+    assert caught.value.remedy == snapshot(
+        "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
+    )
     (warning,) = machine.said
     assert warning.startswith(
         "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: the remote refuses: "
@@ -267,7 +270,7 @@ def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_wo
         machine.supply(step(bits=4))
         machine.make(step(bits=4))
     assert machine.store.has(step(bits=4))
-    assert machine.said == ["WARNING: the remote s3://shared/store cannot be used, work goes on without it: no answer for 2 s"]
+    assert machine.said == snapshot(["WARNING: the remote s3://shared/store cannot be used, work goes on without it: no answer for 2 s"])
 
 
 def _explained(error: str) -> worker.Said:

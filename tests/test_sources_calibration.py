@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino.options import CalibrationFile, CalibrationHub
 from bakehouse.errors import Failure
@@ -65,8 +66,8 @@ def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
     step = beside(base)
     (base / BESIDE.path).write_text("Another sample.\n", encoding="utf-8")
     said = made(step, tmp_path / "files")
-    assert calibration.verify(step, {}, tmp_path / "files", said.facts).faults == (
-        "The calibration file changed while it was being read: run the same command again.",
+    assert calibration.verify(step, {}, tmp_path / "files", said.facts).faults == snapshot(
+        ("The calibration file changed while it was being read: run the same command again.",)
     )
 
 

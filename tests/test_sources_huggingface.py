@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import HuggingFace
@@ -218,7 +219,7 @@ def test_a_gguf_that_is_not_there_is_refused_with_those_that_are(hub: Hub, tmp_p
     hub.serve(folder, REPO, COMMIT)
     said = fetch(huggingface.download(source(gguf="model.gguf"), "tiny"), hub, tmp_path / "files")
     assert said.code == 3
-    assert said.refusal == (
+    assert said.refusal == snapshot(
         "bakers/tiny: There is no file model.gguf at that commit.\n"
         "other.gguf\n"
         "Write the path of a file that is in the repository into the recipe."
@@ -260,7 +261,7 @@ def test_pickled_weights_are_refused(hub: Hub, repository: Path, tmp_path: Path)
 def test_a_repository_without_a_configuration_is_refused(hub: Hub, repository: Path, tmp_path: Path) -> None:
     (repository / "config.json").unlink()
     hub.serve(repository, REPO, COMMIT)
-    assert download(hub, tmp_path / "files").refusal == (
+    assert download(hub, tmp_path / "files").refusal == snapshot(
         "bakers/tiny: There is no config.json, so this is no transformers checkpoint.\n"
         "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file."
     )
@@ -270,7 +271,7 @@ def test_an_index_that_names_a_shard_elsewhere_is_refused(hub: Hub, repository: 
     index = {"weight_map": {"a": "../../evil.safetensors"}}
     (repository / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
-    assert download(hub, tmp_path / "files").refusal == (
+    assert download(hub, tmp_path / "files").refusal == snapshot(
         "bakers/tiny: model.safetensors.index.json names shards that are not there.\n"
         "../../evil.safetensors\n"
         "Take another commit of the repository: this one is not whole."
@@ -291,7 +292,7 @@ def test_code_of_a_repository_is_refused_before_its_weights_are_fetched(hub: Hub
     hub.serve(repository, REPO, COMMIT)
     for step in (huggingface.download(source(), "tiny"), huggingface.survey(source(), "tiny")):
         said = fetch(step, hub, tmp_path / "files")
-        assert said.refusal == (
+        assert said.refusal == snapshot(
             'The model type "novel" is not part of transformers 5.5.4: it needs Python code of the repository.\n'
             "modeling_novel.py\n"
             "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256."
@@ -324,7 +325,7 @@ def test_listed_code_with_another_content_is_refused(hub: Hub, repository: Path,
 
 def test_listed_code_that_is_not_there_is_refused(served: Hub, tmp_path: Path) -> None:
     said = fetch(huggingface.download(source(remote_code={"other.py": "0" * 64}), "tiny"), served, tmp_path / "files")
-    assert said.refusal == (
+    assert said.refusal == snapshot(
         "bakers/tiny: The recipe's remote_code lists files that are not at the top of the repository.\n"
         "other.py\n"
         "Write down the names as they are in the repository at that commit."
@@ -334,7 +335,7 @@ def test_listed_code_that_is_not_there_is_refused(served: Hub, tmp_path: Path) -
 def test_a_type_that_transformers_does_not_know_is_refused(hub: Hub, repository: Path, tmp_path: Path) -> None:
     (repository / "config.json").write_text('{"model_type": "novel"}', encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
-    assert download(hub, tmp_path / "files").refusal == (
+    assert download(hub, tmp_path / "files").refusal == snapshot(
         'transformers 5.5.4 does not know the model type "novel".\n'
         "Take a model whose type it knows, or a later release of transformers when the others of the toolchain allow it."
     )
@@ -410,7 +411,7 @@ def test_a_hub_whose_name_is_unknown_is_put_into_words(tmp_path: Path) -> None:
 
 def test_offline_mode_is_honoured(served: Hub, tmp_path: Path) -> None:
     said = download(served, tmp_path / "files", HF_HUB_OFFLINE="1")
-    assert said.refusal == (
+    assert said.refusal == snapshot(
         "bakers/tiny must be downloaded, and the hub's client is told to stay offline.\n"
         "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network."
     )
@@ -436,10 +437,12 @@ def test_wrong_bytes_are_refused_and_not_kept(served: Hub, repository: Path, tmp
 def test_wrong_bytes_of_a_small_file_are_found_by_git(served: Hub, tmp_path: Path) -> None:
     served.misbehave(Fault("wrong", "tokenizer.json", after=1))
     said = download(served, tmp_path / "files")
-    assert said.refusal.splitlines()[:2] == [
-        "The hub sent other bytes for tokenizer.json than it announces.",
-        "announced: 2 bytes, git sha1 9e26dfeeb6e641a33dae4961196235bdb965b21b",  # git hash-object of {}
-    ]
+    assert said.refusal.splitlines()[:2] == snapshot(
+        [
+            "The hub sent other bytes for tokenizer.json than it announces.",
+            "announced: 2 bytes, git sha1 9e26dfeeb6e641a33dae4961196235bdb965b21b",  # git hash-object of {}
+        ]
+    )
 
 
 def test_a_full_disk_ends_a_download(served: Hub, tmp_path: Path) -> None:
@@ -470,7 +473,7 @@ def test_a_second_run_fetches_only_the_rest(served: Hub, repository: Path, tmp_p
     assert said.refusal.splitlines()[0] == (
         f"The connection broke off while {SHARD} was being downloaded: 150000 of {size} bytes are here."
     )
-    assert said.refusal.splitlines()[-1] == "Check the network and run the same command again: it goes on from byte 150000."
+    assert said.refusal.splitlines()[-1] == snapshot("Check the network and run the same command again: it goes on from byte 150000.")
     served.forget()
     assert download(served, tmp_path / "files").code == 0
     assert served.sent[SHARD] == size - 150_000

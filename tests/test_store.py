@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Progress
@@ -138,7 +139,7 @@ def test_a_step_with_an_unreadable_record_is_made_again_and_the_damaged_one_is_k
     convert.run(one, FakeMaker(), session)
     (session.store.folder(one) / "manifest.json").write_text("{")
     assert session.store.record(one) is None
-    assert session.store.damage(one) == ("manifest.json cannot be read",)
+    assert session.store.damage(one) == snapshot(("manifest.json cannot be read",))
     convert.run(one, FakeMaker(), session)
     assert session.store.has(one)
     assert (session.store.failed(one) / "manifest.json").read_text() == "{"
@@ -243,7 +244,7 @@ def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and
     with small_disk.mounted(bench.artifacts, 1) as disk:
         argv = [*disk.prefix, sys.executable, "-c", program, str(bench.artifacts)]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert re.sub(r"\d+ MB", "N MB", done.stdout) == (
+    assert re.sub(r"\d+ MB", "N MB", done.stdout) == snapshot(
         "packages/fake-int4: the disk is full: N MB were written, N MB are free now\n"
         "  what to do: free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, "
         "and run it again\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.tasks.text_generation import suitability, weight_names
@@ -40,7 +41,7 @@ def test_old_buffers_and_names_without_the_base_prefix_are_no_fault() -> None:
 
 def test_a_missing_weight_is_named() -> None:
     (said,) = suitability.reasons(survey(names() - {"model.layers.1.mlp.down_proj.weight"}))
-    assert said == (
+    assert said == snapshot(
         "the checkpoint lacks weights of its architecture, which would become random numbers: model.layers.1.mlp.down_proj.weight"
     )
 
@@ -51,7 +52,7 @@ def test_an_untied_model_without_its_head_is_refused() -> None:
 
 def test_a_weight_without_a_place_is_named() -> None:
     (said,) = suitability.reasons(survey(names() | {"model.layers.0.mlp.extra_proj.weight"}))
-    assert said == "the checkpoint has weights that its architecture has no place for: model.layers.0.mlp.extra_proj.weight"
+    assert said == snapshot("the checkpoint has weights that its architecture has no place for: model.layers.0.mlp.extra_proj.weight")
 
 
 def test_names_are_compared_and_not_their_number() -> None:
@@ -106,7 +107,7 @@ def test_weights_in_8_bits_are_a_quantized_checkpoint_whatever_config_says() -> 
 
 def test_an_embedding_of_another_size_is_refused_with_both_numbers() -> None:
     said = suitability.reasons(survey(rows=1001))
-    assert said[-1] == "model.embed_tokens.weight has 1,001 rows, and config.json says vocab_size 1,000"
+    assert said[-1] == snapshot("model.embed_tokens.weight has 1,001 rows, and config.json says vocab_size 1,000")
 
 
 def tokenizer(folder: Path, added: dict[str, int], special: bool = True, own: dict[str, int] | None = None, **settings: str) -> Path:

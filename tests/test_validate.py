@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino.workers.generate import REMEDY
 from bakehouse.errors import Failure
@@ -37,7 +38,7 @@ def test_an_answer_that_users_do_not_get_fails_the_build_and_the_remedy_names_ru
 
     with pytest.raises(Failure) as caught:
         make(STEP, Session(Store(tmp_path)), fill)
-    assert caught.value.details[0] == (
+    assert caught.value.details[0] == snapshot(
         "'What is the capital of France?' was answered 'Paris, Paris, Paris' with the runtime's defaults (computed in bf16), "
         "as the card's program runs it: the answer goes round in circles"
     )
@@ -56,4 +57,4 @@ def test_a_model_that_is_wrong_in_its_own_precision_is_not_mended_by_options() -
 
 def test_a_package_whose_users_get_another_answer_does_not_leave_the_machine() -> None:
     changed = manifest().validation.model_copy(update={"in_use": in_use(LOOP)})
-    assert shortcomings(manifest(validation=changed)) == ["'What is the capital of France?' was not answered as expected"]
+    assert shortcomings(manifest(validation=changed)) == snapshot(["'What is the capital of France?' was not answered as expected"])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.app import main, verify_package
 from bakehouse.errors import Failure
@@ -48,10 +49,12 @@ def test_what_the_hubs_client_leaves_is_one_line_however_much_it_is(package: Pat
         (left / f"{number}.metadata").write_text("x")
     (package / ".gitattributes").write_text("x")
     assert main.main(["verify", str(package)]) == 0
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        "aside    .cache/huggingface/ (43 files): left by a hub's client or by git, no part of the package",
-        "aside    .gitattributes: left by a hub's client or by git, no part of the package",
-    ]
+    assert capsys.readouterr().out.splitlines()[:2] == snapshot(
+        [
+            "aside    .cache/huggingface/ (43 files): left by a hub's client or by git, no part of the package",
+            "aside    .gitattributes: left by a hub's client or by git, no part of the package",
+        ]
+    )
 
 
 def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.child import kernel32
@@ -152,7 +153,7 @@ def _writes_text(call: ast.Call) -> bool:
 
 def test_a_command_is_shown_as_this_systems_shell_takes_it() -> None:
     argv = (r"C:\My Tools\python.exe", "-m", "worker", '{"a": 1}')
-    assert as_typed(argv, "win32") == r'"C:\My Tools\python.exe" -m worker "{\"a\": 1}"'
+    assert as_typed(argv, "win32") == snapshot(r'"C:\My Tools\python.exe" -m worker "{\"a\": 1}"')
     assert as_typed(("python", "a b"), "linux") == "python 'a b'"
 
 
@@ -181,7 +182,7 @@ def test_the_builders_progress_is_shown_without_its_folder(capfd: pytest.Capture
 
 def test_an_error_in_a_recipe_is_shown_with_forward_slashes() -> None:
     shown = str(Diagnostic(PureWindowsPath(r"recipes\phi3.yaml"), Span(16, 51, 61), "wrong", "", ""))  # type: ignore[arg-type]
-    assert shown == "recipes/phi3.yaml:17:52: wrong"
+    assert shown == snapshot("recipes/phi3.yaml:17:52: wrong")
 
 
 def test_a_swap_that_cannot_be_read_counts_nothing() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
 
@@ -134,9 +135,11 @@ def test_what_differs_otherwise_is_one_sentence() -> None:
         {"text": "é", "expected_text": "é", "decoded_text": "e"},
         {"chat": [], "expected_prompt": "Hi", "prompt": None},
     ]
-    assert hard_texts.faults("Any", {"texts": 9, "chats": 3, "differences": cases}) == [
-        "the tokenizer of Any differs from transformers' in 1 of 9 texts and 1 of 3 chats: "
-        '"é" has the ids [2] in place of [5] from token 1 on; "é" is decoded as "e" in place of "é"; the prompt null in place of "Hi". '
-        "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
-    ]
+    assert hard_texts.faults("Any", {"texts": 9, "chats": 3, "differences": cases}) == snapshot(
+        [
+            "the tokenizer of Any differs from transformers' in 1 of 9 texts and 1 of 3 chats: "
+            '"é" has the ids [2] in place of [5] from token 1 on; "é" is decoded as "e" in place of "é"; the prompt null in place of "Hi". '
+            "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
+        ]
+    )
     assert hard_texts.faults("Any", {"texts": 9, "chats": 3, "differences": cases[1:2]}) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.sources import gguf, pypi
 from bakehouse.steps.step import Step
@@ -260,7 +261,7 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"no GGUF at all, but long enough to be looked at")
     said = convert(tmp_path / "model.gguf", tmp_path / "files")
-    assert said.refusal == "model.gguf is not a whole GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source."
+    assert said.refusal == snapshot("model.gguf is not a whole GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")
 
 
 def test_a_gguf_cut_short_is_refused(tmp_path: Path) -> None:
@@ -293,4 +294,4 @@ def test_smollm2_answers_as_it_should(smollm2_checkpoint: Path) -> None:
         [{"role": "user", "content": standin.QUESTION}], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     answer = model.generate(**asked, max_new_tokens=32, do_sample=False)[0, asked["input_ids"].shape[1] :]
-    assert tokenizer.decode(answer) == "The capital of France is Paris.<|im_end|>"
+    assert tokenizer.decode(answer) == snapshot("The capital of France is Paris.<|im_end|>")

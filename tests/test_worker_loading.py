@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.child import events
@@ -40,9 +41,11 @@ def test_a_whole_model_and_buffers_that_are_computed_pass() -> None:
 
 def test_what_differs_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert refusal(capfd, missing_keys={"b", "a"}) == ["missing: a", "missing: b"]
-    assert refusal(capfd, unexpected_keys=["c"]) == ["not of this architecture: c"]
-    assert refusal(capfd, unexpected_keys=["h.0.attn.bias"]) == ["not of this architecture: h.0.attn.bias"]
-    assert refusal(capfd, mismatched_keys={("e", (3, 2), (4, 2))}) == ["of another size: e: 3 x 2 in the file, 4 x 2 by config.json"]
+    assert refusal(capfd, unexpected_keys=["c"]) == snapshot(["not of this architecture: c"])
+    assert refusal(capfd, unexpected_keys=["h.0.attn.bias"]) == snapshot(["not of this architecture: h.0.attn.bias"])
+    assert refusal(capfd, mismatched_keys={("e", (3, 2), (4, 2))}) == snapshot(
+        ["of another size: e: 3 x 2 in the file, 4 x 2 by config.json"]
+    )
 
 
 def test_of_the_first_layers_only_what_later_ones_have_may_be_left_over(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu.workers import generate as npu_generate
 
@@ -47,7 +48,7 @@ def test_an_npu_without_a_blob_of_its_own_compiles_and_no_blob_was_run(package: 
 def test_without_an_npu_its_graphs_run_on_the_cpu_in_the_models_own_precision(package: Path) -> None:
     chosen = npu_generate.choose(Core("CPU"), package, [4000])
     assert chosen.told == {"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", "EXECUTION_MODE_HINT": "ACCURACY"}
-    assert chosen.name == "Some CPU, running the NPU pipeline's graphs; blobs were compiled and not executed"
+    assert chosen.name == snapshot("Some CPU, running the NPU pipeline's graphs; blobs were compiled and not executed")
     assert (chosen.not_run, chosen.stand_in) == ([4000], True)
 
 

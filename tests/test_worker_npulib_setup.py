@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library.workers import setup as npulib_setup
 
@@ -55,7 +56,7 @@ def test_a_wheel_with_another_hash_is_not(tmp_path: Path, capfd: pytest.CaptureF
     wheel(tmp_path)
     with pytest.raises(SystemExit):
         install(tmp_path, "0" * 64)
-    assert refusal(capfd) == "The package index gave a file other than the pinned one."
+    assert refusal(capfd) == snapshot("The package index gave a file other than the pinned one.")
     assert not (tmp_path / "site").exists()
 
 
@@ -84,5 +85,5 @@ def test_a_package_that_was_changed_here_is_not_copied(
     monkeypatch.syspath_prepend(str(tmp_path / "here"))
     with pytest.raises(SystemExit):
         npulib_setup.copy_distribution("roll", tmp_path / "site")
-    assert refusal(capfd) == "roll.py of roll was changed after it was installed."
+    assert refusal(capfd) == snapshot("roll.py of roll was changed after it was installed.")
     assert not (tmp_path / "site" / "roll.py").exists()

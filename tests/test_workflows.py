@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from tests.bench import ROOT
 from tests.test_release_doit import RUN
@@ -52,11 +53,13 @@ def test_there_is_a_workflow_for_every_change_and_one_for_a_tag_which_by_hand_on
     assert jobs["release"]["if"] == "github.ref_type == 'tag'"
     build = jobs["build"]["steps"]
     of_a_tag = [step for step in build if step.get("if") == "github.ref_type == 'tag'"]
-    assert [step.get("run", step.get("uses", "").split("@")[0]) for step in of_a_tag] == [
-        'python -m doit "sign:$NAME"',
-        'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
-        "actions/upload-artifact",
-    ]
+    assert [step.get("run", step.get("uses", "").split("@")[0]) for step in of_a_tag] == snapshot(
+        [
+            'python -m doit "sign:$NAME"',
+            'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+            "actions/upload-artifact",
+        ]
+    )
 
 
 # --- linters ------------------------------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ def _around() -> set[str]:
 def test_the_release_runs_on_the_machines_that_the_matrix_names() -> None:
     jobs = _read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
     assert jobs["build"]["runs-on"] == "${{ matrix.os }}"
-    assert jobs["build"]["strategy"]["matrix"] == "${{ fromJSON(needs.plan.outputs.matrix) }}"
+    assert jobs["build"]["strategy"]["matrix"] == snapshot("${{ fromJSON(needs.plan.outputs.matrix) }}")
     (cache,) = [step for step in jobs["build"]["steps"] if step.get("uses", "").startswith("actions/cache@")]
     assert cache["with"] == {"path": "artifacts/store/package", "key": "${{ matrix.cache }}"}
 
@@ -192,7 +195,7 @@ def test_no_test_is_skipped_in_ci_for_want_of_what_could_be_installed() -> None:
     assert _guards() == {"BAKEHOUSE_TESTS_HAVE_WINE", "BAKEHOUSE_TESTS_HAVE_CXX"}
     assert f"\nexport {' '.join(f'{name}=1' for name in sorted(_guards(), reverse=True))}\n" in _text(".ci/run")
     linux = _commands(_read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["linux"])
-    assert linux == ["sudo apt-get update -qq && sudo apt-get install -y -qq wine64 g++", "make test", "make build"]
+    assert linux == snapshot(["sudo apt-get update -qq && sudo apt-get install -y -qq wine64 g++", "make test", "make build"])
 
 
 def test_pull_requests_only_read_the_shared_store_and_no_test_does() -> None:
