@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,6 +104,33 @@ class Backend(Maker, Protocol):
 
     def has_pickles(self, build: BuildOptions) -> bool:
         """Whether the build's package will hold a pickle."""
+        ...
+
+
+class Card(Protocol):
+    """The module `card` of a backend: what is peculiar to its models on a model card, with a template beside it, `card.md.jinja`."""
+
+    TOOLS: tuple[str, ...]  # whose versions the card names, in this order
+    __name__: str
+
+    def hub_words(self, builds: Sequence[BuildOptions]) -> dict[str, Any]:
+        """What the hub files such models under: its front matter's library_name, pipeline_tag, tags."""
+        ...
+
+    def format_of(self, build: BuildOptions) -> str:
+        """What the model is in now, as the end of a sentence: "in OpenVINO IR"."""
+        ...
+
+    def facts(self, build: BuildOptions) -> dict[str, Any]:
+        """Variables of its template besides those that every card has."""
+        ...
+
+    def folder(self, build: BuildOptions) -> str | None:
+        """The folder of a package that holds the build's model and nothing else, so that packages can be joined; None if at the top."""
+        ...
+
+    def title(self, build: BuildOptions) -> str:
+        """What the model runs on, as people call it: "DirectML"."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, assert_never
@@ -13,37 +13,19 @@ from typing import Any, assert_never
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bakehouse.backends.npu_library.options import NpuLibrary
-from bakehouse.backends.onnxruntime_genai import folders as ort_folders
-from bakehouse.backends.onnxruntime_genai import options as ort_options
-from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.openvino import runtime_options as openvino_options
-from bakehouse.backends.openvino_npu import options as npu_options
-from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.backends.table import CARDS
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.recipe import BuildOptions, HuggingFace, Local, OpenVINO, PyPI, ResolvedBuild
+from bakehouse.recipe.recipe import BuildOptions, HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.records import Verdict
 
 TEMPLATE = "card.md.jinja"
-FOLDERS = {
-    "openvino": "openvino",
-    "openvino-npu": "openvino_npu",
-    "onnxruntime-genai": "onnxruntime_genai",
-    "intel-npu-acceleration-library": "npu_library",
-}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 # Licences that the hub knows by this name (its model card documentation); every other one is "other" with a name of its own.
 _HUB_LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"}
     | {"gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
-)
-_RUNTIME_TOOLS = (
-    *("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf"),
-    *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
-    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
-    *("intel-npu-acceleration-library", "neural-compressor"),
 )
 
 
@@ -51,11 +33,11 @@ def render(manifest: PackageManifest) -> str:
     """The card, Markdown with YAML front matter."""
     build = manifest.build
     folder, download = card_use.fetch(build, manifest.name)
-    options = build.options.runtime_options if isinstance(build.options, OpenVINO) else None
+    own = CARDS[build.options.runtime]
     card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
-        runtime_folder=FOLDERS[build.options.runtime],
+        runtime_folder=own.__name__.split(".")[-2],
         front_matter=front_matter(manifest),
         origin=(not card_use.gguf(build.source) and base_model(build)) or manifest.source.described,
         asked=asked(build),
@@ -63,17 +45,15 @@ def render(manifest: PackageManifest) -> str:
         versions=_versions(manifest),
         folder=folder,
         download=download,
-        runtime_options=openvino_options.given(options),
         answers=card_use.answers(manifest.validation),
         same_run=card_use.same_run(manifest.validation),
         gguf=card_use.gguf(build.source),
         reference=card_use.reference(manifest),
         base_model=base_model(build),
         declared=None if isinstance(build.source, HuggingFace) else build.source.base_model,
-        format=format_of(build.options),
-        codenames=npu_options.CODENAMES,
-        repository_suffix=npu_options.suffix(build.options) if isinstance(build.options, OpenVINONpu) else "",
+        format=own.format_of(build.options),
         folders=folders(manifest.members or [manifest]),
+        **own.facts(build.options),
         **card_use.program(build.golden),
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
@@ -88,7 +68,9 @@ def render(manifest: PackageManifest) -> str:
 def _versions(manifest: PackageManifest) -> dict[str, str]:
     """The versions that the model was made and run with; of a package that two environments have in two versions, both."""
     named = [*manifest.tools.items(), *((package.name, package.version) for package in manifest.packages)]
-    found = {tool: dict.fromkeys(version for name, version in named if name == tool) for tool in _RUNTIME_TOOLS}
+    found = {
+        tool: dict.fromkeys(version for name, version in named if name == tool) for tool in CARDS[manifest.build.options.runtime].TOOLS
+    }
     return {tool: ", ".join(versions) for tool, versions in found.items() if versions}
 
 
@@ -105,62 +87,29 @@ def front_matter(manifest: PackageManifest) -> str:
         facts["license_link"] = link
     if origin := base_model(build):
         facts |= {"base_model": origin, "base_model_relation": "quantized"}
-    facts |= _hub_words([one.build.options for one in manifest.members or (manifest,)])
+    facts |= CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
     facts["tags"] = list(dict.fromkeys([*facts["tags"], *(build.card.tags if build.card else ())]))
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip("\n")
 
 
-def _hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
-    """What the hub files a model under: as the OpenVINO organisation does it, and as Microsoft does it for ONNX."""
-    first = builds[0]
-    precisions = list(dict.fromkeys(build.quantization.weights for build in builds))
-    match first:
-        case OpenVINO():
-            quantized = [] if first.quantization.weights in ("fp16", "fp32") else ["nncf"]
-            tags = ["openvino", "openvino-genai", *quantized, *precisions]
-            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
-        case OpenVINONpu():
-            quantized = [] if first.quantization.weights == "fp16" else ["nncf"]
-            tags = ["openvino", "openvino-genai", "npu", *quantized, *precisions]
-            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
-        case NpuLibrary():
-            tags = ["intel-npu-acceleration-library", "npu", "pickle", *precisions]
-            return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
-        case OnnxRuntimeGenAI():
-            providers = {build.execution_provider for build in builds if isinstance(build, OnnxRuntimeGenAI)}
-            tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *(["DML"] if "dml" in providers else []), *precisions]
-            return {"library_name": "onnxruntime-genai", "pipeline_tag": "text-generation", "inference": False, "tags": tags}
-        case _:
-            assert_never(first)
-
-
-def format_of(build: BuildOptions) -> str:
-    """What the model is in now, as the end of a sentence."""
-    match build:
-        case OpenVINO():
-            return "in OpenVINO IR"
-        case OpenVINONpu():
-            return "in OpenVINO IR for Intel NPUs"
-        case NpuLibrary():
-            return "compiled by the Intel NPU Acceleration Library (a pickle)"
-        case OnnxRuntimeGenAI():
-            return f"in ONNX for ONNX Runtime GenAI on {ort_options.TITLES[build.execution_provider]}"
-        case _:
-            assert_never(build)
-
-
 def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
-    """The model folders of ONNX packages: where each lies, what it is made for, precision and size."""
-    return [
-        {
-            "folder": (folder := ort_folders.folder(options)),
-            "title": ort_options.TITLES[options.execution_provider],
-            "weights": options.quantization.weights,
-            "size_bytes": sum(file.size for file in manifest.files if file.path.startswith(f"{folder}/")),
-        }
-        for manifest in manifests
-        if isinstance(options := manifest.build.options, OnnxRuntimeGenAI)
-    ]
+    """The model folders of packages that can be joined: where each lies, what it is made for, precision and size."""
+    return [_folder(folder, manifest) for manifest in manifests if (folder := model_folder(manifest.build.options))]
+
+
+def model_folder(build: BuildOptions) -> str | None:
+    """The folder of a package that holds a build's model and nothing else; None if that lies at the top."""
+    return CARDS[build.runtime].folder(build)
+
+
+def _folder(folder: str, manifest: PackageManifest) -> dict[str, Any]:
+    options = manifest.build.options
+    return {
+        "folder": folder,
+        "title": CARDS[options.runtime].title(options),
+        "weights": options.quantization.weights,
+        "size_bytes": sum(file.size for file in manifest.files if file.path.startswith(f"{folder}/")),
+    }
 
 
 def _member(manifest: PackageManifest) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from bakehouse.backends.onnxruntime_genai import folders as ort_folders
-from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, machine
 from bakehouse.package import manifest as manifests
+from bakehouse.package.card import model_folder
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import ResolvedBuild
@@ -31,7 +30,7 @@ def run(step: Step, session: Session) -> None:
         for build in builds:
             package = session.store.files(step.need(build.build))
             members.append(manifests.read(package))
-            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{_folder(build)}/")}
+            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{model_folder(build.options)}/")}
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)
                 made.add(place)
@@ -40,11 +39,6 @@ def run(step: Step, session: Session) -> None:
         return Made(Verification())
 
     make(step, session, fill)
-
-
-def _folder(build: ResolvedBuild) -> str:
-    assert isinstance(build.options, OnnxRuntimeGenAI)
-    return ort_folders.folder(build.options)
 
 
 def _legal(manifest: PackageManifest) -> set[str]:
@@ -69,7 +63,7 @@ def _manifest(step: Step, members: list[PackageManifest], words: CardWords | Non
             ),
             "steps": tuple(steps.values()),
             "files": (),
-            "measured": {_folder(member.build): member.measured for member in members},
+            "measured": {model_folder(member.build.options): member.measured for member in members},
             "targets": tuple(dict.fromkeys(target for member in members for target in member.targets)),
             "made_at": datetime.now(UTC),
             "made_on": machine(),

@@ -1,0 +1,36 @@
+"""What is peculiar to the Intel NPU Acceleration Library on a model card; card.md.jinja beside it says how to use the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bakehouse.recipe.recipe import BuildOptions
+
+TOOLS: tuple[str, ...] = ("openvino", "transformers", "torch", "intel-npu-acceleration-library", "neural-compressor")
+
+
+def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+    """What the hub files such a model under."""
+    tags = ["intel-npu-acceleration-library", "npu", "pickle", builds[0].quantization.weights]
+    return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+
+
+def format_of(build: BuildOptions) -> str:
+    """What the model is in now, as the end of a sentence."""
+    return "compiled by the Intel NPU Acceleration Library (a pickle)"
+
+
+def facts(build: BuildOptions) -> dict[str, Any]:
+    """Nothing but what every card has."""
+    return {}
+
+
+def folder(build: BuildOptions) -> str | None:
+    """None: the model lies at the top of its package."""
+    return None
+
+
+def title(build: BuildOptions) -> str:
+    """The device, as people call it."""
+    return "NPU"

@@ -1,0 +1,48 @@
+"""What is peculiar to ONNX Runtime GenAI on a model card; card.md.jinja beside it says how to use the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bakehouse.backends.onnxruntime_genai import folders
+from bakehouse.backends.onnxruntime_genai.options import TITLES, OnnxRuntimeGenAI
+from bakehouse.recipe.recipe import BuildOptions
+
+TOOLS: tuple[str, ...] = (
+    *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
+    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
+)
+
+
+def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+    """What the hub files such models under, as Microsoft's cards do."""
+    precisions = dict.fromkeys(build.quantization.weights for build in builds)
+    directml = ["DML"] if any(_ours(build).execution_provider == "dml" for build in builds) else []
+    tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *directml, *precisions]
+    return {"library_name": "onnxruntime-genai", "pipeline_tag": "text-generation", "inference": False, "tags": tags}
+
+
+def format_of(build: BuildOptions) -> str:
+    """What the model is in now, as the end of a sentence."""
+    return f"in ONNX for ONNX Runtime GenAI on {title(build)}"
+
+
+def facts(build: BuildOptions) -> dict[str, Any]:
+    """Nothing but what every card has."""
+    return {}
+
+
+def folder(build: BuildOptions) -> str | None:
+    """The folder of the package that holds this model and nothing else, so that packages can be joined."""
+    return folders.folder(_ours(build))
+
+
+def title(build: BuildOptions) -> str:
+    """The execution provider, as people call it."""
+    return TITLES[_ours(build).execution_provider]
+
+
+def _ours(build: BuildOptions) -> OnnxRuntimeGenAI:
+    assert isinstance(build, OnnxRuntimeGenAI)
+    return build
