@@ -15,9 +15,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
-from bakehouse.recipe.recipe import OpenVINO
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 

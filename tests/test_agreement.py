@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import Golden, OpenVINO
+from bakehouse.recipe.recipe import Golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge
 
 SOURCE = Answer((5, 6, 7, 8, 2), "one", ended=True, runners=((9, 3.0), (9, 2.0), (4, 0.004), (9, 5.0), (9, 9.0)))

@@ -15,8 +15,7 @@ from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 from bakehouse.backends.onnxruntime_genai import preflight as ort_fit
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import words as ort_words
-from bakehouse.backends.onnxruntime_genai.folders import folder
-from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI, normal
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.backends.table import BACKENDS
@@ -146,7 +145,7 @@ FOLDERS: dict[str, OnnxRuntimeGenAI] = {
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_folders_are_named_as_microsoft_names_them(name: str) -> None:
-    assert folder(normal(FOLDERS[name])) == name
+    assert FOLDERS[name].folder() == name
 
 
 def excluding(count: int) -> OnnxRuntimeGenAI:
@@ -155,10 +154,10 @@ def excluding(count: int) -> OnnxRuntimeGenAI:
 
 def test_a_folder_name_stays_short_and_its_own_however_much_is_excluded() -> None:
     base = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4-without-lm_head-MatMul"
-    assert folder(normal(excluding(1))) == f"{base}-62570b2b"
+    assert excluding(1).folder() == f"{base}-62570b2b"
     long = [*(excluding(count) for count in (1, 2, 8, 32)), build(**INT4, nodes_to_exclude=["/" + "n" * 300])]
     long += [build(**INT4, algorithm="rtn", symmetric=False, nodes_to_exclude=["é" * 99, "/" + "x" * 300])]
-    names = [folder(normal(one)).partition("/")[2] for one in long]
+    names = [one.folder().partition("/")[2] for one in long]
     assert len(set(names)) == len(long)
     assert max(len(name.encode()) for name in names) < 100
 
@@ -201,8 +200,8 @@ SAME: dict[str, tuple[OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME.keys())
 def test_two_builds_that_mean_the_same_are_the_same_step(one: OnnxRuntimeGenAI, other: OnnxRuntimeGenAI) -> None:
     assert model_step(one).key == model_step(other).key
-    assert normal(normal(one)) == normal(one)
-    assert OnnxRuntimeGenAI.model_validate_json(json.dumps(normal(one).model_dump(mode="json"))) == normal(one)
+    assert one.normal().normal() == one.normal()
+    assert OnnxRuntimeGenAI.model_validate_json(json.dumps(one.normal().model_dump(mode="json"))) == one.normal()
 
 
 # --- what verify finds ----------------------------------------------------------------------------

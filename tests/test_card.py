@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from bakehouse.backends.openvino.runtime_options import RuntimeOptions
+from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
 from bakehouse.package import card
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import Golden, OpenVINO, resolve
+from bakehouse.recipe.recipe import Golden, resolve
 from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
 
 ROOT = Path(__file__).parent.parent

@@ -252,6 +252,6 @@ def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path)
 
 
 def _fp16() -> Any:
-    from bakehouse.recipe.recipe import OpenVINO
+    from bakehouse.backends.openvino.options import OpenVINO
 
     return OpenVINO.model_validate(cases.BOTH["ov"])

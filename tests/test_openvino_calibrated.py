@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.backends.openvino.options import CalibrationFile
+from bakehouse.recipe.calibration import CalibrationFile
 from bakehouse.sources import calibration, local
 from tests import worker
 from tests.openvino_making import Made, make, sha256, steps

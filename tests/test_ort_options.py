@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
-from bakehouse.backends.onnxruntime_genai.options import (
-    PRECISIONS,
-    MatMulNBits,
-    MixedPrecision,
-    OnnxRuntimeGenAI,
-    OrtFloat,
-    OrtInt4,
-    OrtInt8,
-)
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.quantization import PRECISIONS, MatMulNBits, MixedPrecision, OrtFloat, OrtInt4, OrtInt8
 from tests.ort_making import batch, build, make, model_step, sha256
 
 pytestmark = pytest.mark.model

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.backends.openvino import options as quantization
+from bakehouse.backends.openvino import quantization
 
 PROGRAM = Path(__file__).parent / "nncf_options.py"
 Told = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from bakehouse.backends.openvino.options import FourBit, Int4, Quantization, normal
+from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization, normal
 from bakehouse.recipe import spdx
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination

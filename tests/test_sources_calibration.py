@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.backends.openvino.options import CalibrationFile, CalibrationHub
 from bakehouse.errors import Failure
+from bakehouse.recipe.calibration import CalibrationFile, CalibrationHub
 from bakehouse.sources import calibration, local
 from bakehouse.steps.step import Step
 from tests import worker

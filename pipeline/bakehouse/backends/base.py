@@ -125,10 +125,6 @@ class Card(Protocol):
         """Variables of its template besides those that every card has."""
         ...
 
-    def folder(self, build: BuildOptions) -> str | None:
-        """The folder of a package that holds the build's model and nothing else, so that packages can be joined; None if at the top."""
-        ...
-
     def title(self, build: BuildOptions) -> str:
         """What the model runs on, as people call it: "DirectML"."""
         ...

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bakehouse.backends.table import CARDS
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.recipe import BuildOptions, HuggingFace, Local, PyPI, ResolvedBuild
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.records import Verdict
 
@@ -94,12 +94,7 @@ def front_matter(manifest: PackageManifest) -> str:
 
 def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
     """The model folders of packages that can be joined: where each lies, what it is made for, precision and size."""
-    return [_folder(folder, manifest) for manifest in manifests if (folder := model_folder(manifest.build.options))]
-
-
-def model_folder(build: BuildOptions) -> str | None:
-    """The folder of a package that holds a build's model and nothing else; None if that lies at the top."""
-    return CARDS[build.runtime].folder(build)
+    return [_folder(folder, manifest) for manifest in manifests if (folder := manifest.build.options.folder())]
 
 
 def _folder(folder: str, manifest: PackageManifest) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai import folders as ort_folders
-from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.package.manifest import PackageManifest, Validation
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, PyPI, ResolvedBuild, Source
@@ -82,7 +80,7 @@ def cut(answer: str, longest: int = _LONGEST_ANSWER) -> str:
 def kept(manifest: PackageManifest) -> dict[str, Any]:
     """The length beyond which the runtime goes on with keys that transformers computes anew; of a repository in which folders that is."""
     found = [(one.build.options, agreement.kept_beyond(one.measured.values())) for one in manifest.members or (manifest,)]
-    several = [ort_folders.folder(options) for options, length in found if length and isinstance(options, OnnxRuntimeGenAI)]
+    several = [folder for options, length in found if length and (folder := options.folder())]
     return {
         "kept_beyond": next((length for _, length in found if length), None),
         "kept_in": several if manifest.members else [],

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.openvino.options import CalibrationFile, CalibrationHub, FourBit
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.recipe import publish as publishing
+from bakehouse.recipe.calibration import CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
-from bakehouse.recipe.recipe import Golden, HuggingFace, Local, OpenVINO, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.steps.step import Step
@@ -118,9 +118,8 @@ def _beside(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], 
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
     for name, options in recipe.builds.items():
-        match options:
-            case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
-                yield _texts(name), file.path, calibration.resolve_texts
+        if isinstance(texts := options.texts(), CalibrationFile):
+            yield _texts(name), texts.path, calibration.resolve_texts
 
 
 def _texts(build: str) -> Field:
@@ -151,13 +150,8 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
 
 def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
     """The step that brings the texts of a data-aware method."""
-    match asked.options:
-        case OpenVINO(quantization=FourBit(calibration=CalibrationFile() as file)):
-            return calibration.samples(file, asked.name, base=base, fingerprint=fingerprint)
-        case OpenVINO(quantization=FourBit(calibration=CalibrationHub() as hub)):
-            return calibration.samples(hub, asked.name, base=base, fingerprint=None)
-        case _:
-            return None
+    texts = asked.options.texts()
+    return calibration.samples(texts, asked.name, base=base, fingerprint=fingerprint) if texts else None
 
 
 def _assemble(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, assert_never
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from bakehouse.backends.npu_library.options import NpuLibrary
-from bakehouse.backends.onnxruntime_genai import folders as ort_folders
-from bakehouse.backends.onnxruntime_genai import options as ort_options
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.openvino import options as quantization
-from bakehouse.backends.openvino.options import Quantization
-from bakehouse.backends.openvino.runtime_options import RuntimeOptions
-from bakehouse.backends.openvino_npu import options as npu_options
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.recipe import agreement
 from bakehouse.recipe import publish as publishing
@@ -188,42 +183,8 @@ def _expectation_faults(golden: Golden) -> Iterator[Fault]:
 # --- builds ---------------------------------------------------------------------------------------
 
 
-class OpenVINO(Model):
-    """OpenVINO IR for Intel CPU and GPU."""
-
-    runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
-    quantization: Quantization = Field(description="What is done to the weights.")
-    min_agreement: int = Field(
-        0,
-        ge=0,
-        le=4096,
-        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
-    )
-    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
-    runtime_options: RuntimeOptions | None = Field(
-        None,
-        description="What users must give the runtime for right answers; it stands in the card's program, which is tried with it.",
-        exclude_if=lambda options: options is None,
-    )
-
-
-# Another runtime: its class here, and its normal form in normal_options().
+# A class for each runtime, from its backend's folder.
 BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu | NpuLibrary, Field(discriminator="runtime")]
-
-
-def normal_options(options: BuildOptions) -> BuildOptions:
-    """The same with what is left open spelled out, so that equals are equal."""
-    match options:
-        case OpenVINO():
-            return options.model_copy(update={"quantization": quantization.normal(options.quantization)})
-        case OnnxRuntimeGenAI():
-            return ort_options.normal(options)
-        case OpenVINONpu():
-            return npu_options.normal(options)
-        case NpuLibrary():
-            return options
-        case _:
-            assert_never(options)
 
 
 class Recipe(Model):
@@ -268,10 +229,9 @@ class Recipe(Model):
 
 def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
     """The NPU's graphs have room for so many tokens, and an answer that is longer would be cut off without a word."""
-    options = recipe.builds[name]
-    if not isinstance(options, OpenVINONpu):
+    room = recipe.builds[name].room()
+    if room is None:
         return
-    room = npu_options.room(options)
     most = max(golden.max_new_tokens for golden in recipe.golden)
     if most > room:
         yield Fault(
@@ -293,11 +253,11 @@ def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
         build = recipe.builds.get(member)
         if build is None:
             yield Fault((*at, position), f"there is no build called {quoted(member)}", f"The builds are {', '.join(recipe.builds)}.")
-        elif not isinstance(build, OnnxRuntimeGenAI):
+        elif (folder := build.folder()) is None:
             yield Fault((*at, position), f"a model of {build.runtime} is a repository of its own", "Name onnxruntime-genai builds only.")
         elif member in taken.values():
             yield Fault((*at, position), f"{quoted(member)} is named twice", "Name it once.")
-        elif (folder := ort_folders.folder(ort_options.normal(build))) in taken:
+        elif folder in taken:
             yield Fault(
                 (*at, position), f"{quoted(member)} would lie where {quoted(taken[folder])} lies, in {folder}", "Leave one of them out."
             )
@@ -354,7 +314,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         description=recipe.description,
         source=recipe.source,
         golden=tuple(_normal_golden(golden) for golden in recipe.golden),
-        options=normal_options(recipe.builds[build]),
+        options=recipe.builds[build].normal(),
         card=publishing.card_words(recipe.publish, recipe.source.license, home(recipe, build)),
     )
 

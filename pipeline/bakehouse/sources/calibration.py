@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
-from bakehouse.backends.openvino.options import Calibration, CalibrationFile, CalibrationHub
 from bakehouse.errors import Failure
+from bakehouse.recipe.calibration import Calibration, CalibrationFile, CalibrationHub
 from bakehouse.sources import local
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step

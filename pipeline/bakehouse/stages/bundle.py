@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, machine
 from bakehouse.package import manifest as manifests
-from bakehouse.package.card import model_folder
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import ResolvedBuild
@@ -30,7 +29,7 @@ def run(step: Step, session: Session) -> None:
         for build in builds:
             package = session.store.files(step.need(build.build))
             members.append(manifests.read(package))
-            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{model_folder(build.options)}/")}
+            wanted = {file.path for file in members[-1].files if file.path.startswith(f"{build.options.folder()}/")}
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)
                 made.add(place)
@@ -63,7 +62,7 @@ def _manifest(step: Step, members: list[PackageManifest], words: CardWords | Non
             ),
             "steps": tuple(steps.values()),
             "files": (),
-            "measured": {model_folder(member.build.options): member.measured for member in members},
+            "measured": {member.build.options.folder(): member.measured for member in members},
             "targets": tuple(dict.fromkeys(target for member in members for target in member.targets)),
             "made_at": datetime.now(UTC),
             "made_on": machine(),

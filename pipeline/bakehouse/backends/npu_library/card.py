@@ -26,11 +26,6 @@ def facts(build: BuildOptions) -> dict[str, Any]:
     return {}
 
 
-def folder(build: BuildOptions) -> str | None:
-    """None: the model lies at the top of its package."""
-    return None
-
-
 def title(build: BuildOptions) -> str:
     """The device, as people call it."""
     return "NPU"

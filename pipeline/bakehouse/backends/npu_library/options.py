@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bakehouse.recipe import agreement
+from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.types import Line
 
@@ -30,7 +31,7 @@ class NpuLibraryQuantization(Model):
     elsewhere: ClassVar[Mapping[str, str]] = {field: f"{_FIXED}; {field} does not apply" for field in _FIELDS}
 
 
-class NpuLibrary(Model):
+class NpuLibrary(RuntimeBuild):
     """The compiled model of the archived Intel NPU Acceleration Library, a pickle."""
 
     runtime: Literal["intel-npu-acceleration-library"] = Field(

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bakehouse.backends.base import has_pickles, packages
-from bakehouse.backends.onnxruntime_genai import folders as ort_folders
-from bakehouse.backends.onnxruntime_genai import options as ort_options
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import words as ort_words
-from bakehouse.backends.onnxruntime_genai.options import TITLES, OnnxRuntimeGenAI, OrtFloat
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
+from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions
@@ -60,7 +59,7 @@ def steps(
 
 def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
     """What the builder is told, nothing left open but whether embeddings are shared, which is the model's to say."""
-    return ort_options.normal(build).model_dump(mode="json", include={"execution_provider", "quantization", "graph_capture"})
+    return build.normal().model_dump(mode="json", include={"execution_provider", "quantization", "graph_capture"})
 
 
 def toolchain() -> dict[str, str]:
@@ -89,7 +88,7 @@ def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
 
 def folder(build: BuildOptions) -> str:
     """The model's folder within its repository, with forward slashes."""
-    return ort_folders.folder(ort_options.normal(_ours(build)))
+    return _ours(build).folder()
 
 
 def targets(build: BuildOptions) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai import folders
-from bakehouse.backends.onnxruntime_genai.options import TITLES, OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.quantization import TITLES
 from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = (
@@ -31,11 +31,6 @@ def format_of(build: BuildOptions) -> str:
 def facts(build: BuildOptions) -> dict[str, Any]:
     """Nothing but what every card has."""
     return {}
-
-
-def folder(build: BuildOptions) -> str | None:
-    """The folder of the package that holds this model and nothing else, so that packages can be joined."""
-    return folders.folder(_ours(build))
 
 
 def title(build: BuildOptions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from bakehouse.backends.onnxruntime_genai.options import MatMulNBits, OnnxRuntimeGenAI, OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4, OrtQuantization, Provider
 
 _GROUPS = {"cpu": "cpu_and_mobile", "dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
 _PROVIDERS = {"dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
@@ -15,16 +15,15 @@ _ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
 _LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a whole path
 
 
-def folder(build: OnnxRuntimeGenAI) -> str:
-    """The folder of a build in its normal form, below the repository, with forward slashes.
+def folder(provider: Provider, asked: OrtQuantization, captures: bool) -> str:
+    """The folder of a build in its normal form, below the repository, with forward slashes; `captures`: whether it captures the graph.
 
     `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
     then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
     is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
     Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement and its reason, come to the same.
     """
-    provider = build.execution_provider
-    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(build)])}"
+    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(provider, asked, captures)])}"
 
 
 def _joined(parts: list[str]) -> str:
@@ -37,8 +36,7 @@ def _joined(parts: list[str]) -> str:
     return "-".join([*parts, digest])
 
 
-def _parts(build: OnnxRuntimeGenAI) -> Iterator[str]:
-    asked, captures = build.quantization, build.graph_capture
+def _parts(provider: Provider, asked: OrtQuantization, captures: bool) -> Iterator[str]:
     yield asked.weights
     if isinstance(asked, MatMulNBits):
         yield _ALGORITHMS[asked.algorithm]
@@ -58,7 +56,7 @@ def _parts(build: OnnxRuntimeGenAI) -> Iterator[str]:
         yield from (f"without-{name.strip('/').replace('/', '-')}" for name in asked.nodes_to_exclude)
     if (isinstance(asked, OrtFloat) or (isinstance(asked, OrtInt4) and asked.shareable)) and asked.shared_embeddings is False:
         yield "own-embedding"
-    if build.execution_provider == "dml" and not captures:
+    if provider == "dml" and not captures:
         yield "no-graph-capture"
-    if build.execution_provider != "dml" and captures:
+    if provider != "dml" and captures:
         yield "graph-capture"

@@ -8,7 +8,8 @@ from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
-from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI, OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.quantization import OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import BuildOptions

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai.options import LAST
+from bakehouse.backends.onnxruntime_genai.quantization import LAST
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.backends.onnxruntime_genai.workers.build import SEARCH
 from bakehouse.formats import checkpoint as survey

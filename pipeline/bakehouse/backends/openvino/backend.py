@@ -12,13 +12,14 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from bakehouse.backends.base import has_pickles, in_use, packages, room_for
-from bakehouse.backends.openvino import runtime_options as openvino_options
+from bakehouse.backends.openvino import options as openvino_options
 from bakehouse.backends.openvino import verify as openvino_rules
-from bakehouse.backends.openvino.options import FourBit, normal
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.preflight import DTYPES, estimate, preflight, told_dtype
+from bakehouse.backends.openvino.quantization import FourBit, normal
 from bakehouse.formats import openvino_ir
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import BuildOptions, OpenVINO
+from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Kind, Step

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bakehouse.backends.openvino import runtime_options
-from bakehouse.recipe.recipe import BuildOptions, OpenVINO
+from bakehouse.backends.openvino import options
+from bakehouse.backends.openvino.options import OpenVINO
+from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
 
@@ -26,12 +27,7 @@ def format_of(build: BuildOptions) -> str:
 def facts(build: BuildOptions) -> dict[str, Any]:
     """`runtime_options`: what the card's program gives the runtime."""
     assert isinstance(build, OpenVINO)
-    return {"runtime_options": runtime_options.given(build.runtime_options)}
-
-
-def folder(build: BuildOptions) -> str | None:
-    """None: the model lies at the top of its package."""
-    return None
+    return {"runtime_options": options.given(build.runtime_options)}
 
 
 def title(build: BuildOptions) -> str:

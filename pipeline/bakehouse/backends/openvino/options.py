@@ -1,282 +1,88 @@
-"""What NNCF can do to weights, and which combinations it refuses or ignores: we refuse both, with the reason.
+"""What a build can have its users give OpenVINO at run time: the options that change answers, in the runtime's own names.
 
-Sources, all read in optimum-intel 2.1.0 and nncf 3.4.0: `post_init` is OVWeightQuantizationConfig.post_init in
-optimum/intel/openvino/configuration.py; `check` is check_user_compression_configuration and `WeightCompression` the class, both in
-nncf/quantization/algorithms/weight_compression/algorithm.py; `compress_weights` is in nncf/quantization/quantize_model.py.
+Sources: openvino 2026.4.1, SUPPORTED_PROPERTIES of the CPU plugin and what its core refuses for each; ATTENTION_BACKEND is
+openvino_genai 2026.4.1's (LLMPipeline).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from bakehouse.recipe.model import Model, Rule
-from bakehouse.recipe.types import Commit, Expression, RelativePath, Repo, Text, quoted, refusal
-
-Metric = Literal[
-    "weight_quantization_error",
-    "hessian_input_activation",
-    "mean_activation_variance",
-    "max_activation_variance",
-    "mean_activation_magnitude",
-]
-Fallback = Literal["error", "ignore", "adjust"]
+from bakehouse.backends.openvino import quantization
+from bakehouse.backends.openvino.quantization import FourBit, Quantization
+from bakehouse.recipe import agreement
+from bakehouse.recipe.build import RuntimeBuild
+from bakehouse.recipe.calibration import Calibration
+from bakehouse.recipe.model import Fault, Model
+from bakehouse.recipe.types import Line
 
 
-# Whose weights NNCF compresses: matmul_metatypes, convolution_metatypes and embedding_metatypes of OVWeightCompressionAlgoBackend.
-WITH_WEIGHTS = (
-    "MatMul",
-    "Gather",
-    "GroupedMatMul",
-    "Convolution",
-    "ConvolutionBackpropData",
-    "GroupConvolution",
-    "GroupConvolutionBackpropData",
-)
+def _is_unset(value: object) -> bool:
+    return value is None
 
 
-def _with_weights(value: str) -> str:
-    if value not in WITH_WEIGHTS:
-        raise refusal(
-            f"NNCF compresses no weights of operations of type {quoted(value)}, so leaving them out would change nothing",
-            f"It is one of {', '.join(WITH_WEIGHTS)}.",
-        )
-    return value
+class RuntimeOptions(Model):
+    """What the runtime is given when the model is loaded, in its own names."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-class IgnoredScope(Model):
-    """Nodes whose weights are left as they are; every entry must match one that would have been compressed."""
-
-    names: tuple[Text, ...] = Field((), description="Names of nodes to leave as they are.")
-    patterns: tuple[Expression, ...] = Field((), description="Regular expressions over the names of nodes to leave as they are.")
-    types: tuple[Annotated[str, AfterValidator(_with_weights), WithJsonSchema({"enum": list(WITH_WEIGHTS)})], ...] = Field(
-        (), description="Types of operations to leave as they are: MatMul, or Gather for embeddings."
+    EXECUTION_MODE_HINT: Literal["ACCURACY"] | None = Field(
+        None,
+        description="ACCURACY computes in the model's own precision; without it processors with bfloat16 instructions use those.",
+        exclude_if=_is_unset,
+    )
+    INFERENCE_PRECISION_HINT: Literal["f32", "bf16", "f16"] | None = Field(
+        None, description="Precision to compute in, where the device has it.", exclude_if=_is_unset
+    )
+    KV_CACHE_PRECISION: Literal["f32", "bf16", "f16", "u8", "u4"] | None = Field(
+        None, description="Precision of the cache of keys and values; by default u8 on a CPU.", exclude_if=_is_unset
+    )
+    DYNAMIC_QUANTIZATION_GROUP_SIZE: int | None = Field(
+        None,
+        ge=0,
+        description="Activations that share a scale when they are rounded to 8 bits while it runs; 0 for no rounding.",
+        exclude_if=_is_unset,
+    )
+    ATTENTION_BACKEND: Literal["PA", "SDPA"] | None = Field(
+        None, description="How OpenVINO GenAI computes attention: paged (PA), or the model's own operation (SDPA).", exclude_if=_is_unset
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "names",
-            lambda s: not (s.names or s.patterns or s.types),
-            "an ignored scope without entries leaves nothing out",
-            "Name what to leave as it is.",
-        ),
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        if not given(self):
+            yield Fault((), "no option is set, so this would change nothing", "Set one, or leave runtime_options out.")
+
+
+class OpenVINO(RuntimeBuild):
+    """OpenVINO IR for Intel CPU and GPU."""
+
+    runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
+    quantization: Quantization = Field(description="What is done to the weights.")
+    min_agreement: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
+    )
+    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    runtime_options: RuntimeOptions | None = Field(
+        None,
+        description="What users must give the runtime for right answers; it stands in the card's program, which is tried with it.",
+        exclude_if=lambda options: options is None,
     )
 
+    def normal(self) -> Self:
+        """The same with what is left open spelled out, so that equals are equal."""
+        return self.model_copy(update={"quantization": quantization.normal(self.quantization)})
 
-class CalibrationFile(Model):
-    """Calibration texts from a file beside the recipe."""
-
-    type: Literal["file"] = Field(description="Texts from a file beside the recipe.")
-    path: RelativePath = Field(description="Text file, one sample a line, relative to the recipe.")
-    num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
-
-
-class CalibrationHub(Model):
-    """Calibration texts from a data set on the hub."""
-
-    type: Literal["huggingface"] = Field(description="Texts from a data set on the Hugging Face hub.")
-    repo: Repo = Field(description="Data set repository on the hub, owner/name.")
-    revision: Commit = Field(description="Full 40-digit commit of the data set; a branch or tag moves and is refused.")
-    file: RelativePath = Field(description="A text file of the data set, one sample a line.")
-    num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+    def texts(self) -> Calibration | None:
+        """Where the texts come from, if a method was asked for that needs some."""
+        return self.quantization.calibration if isinstance(self.quantization, FourBit) else None
 
 
-Calibration = Annotated[CalibrationFile | CalibrationHub, Field(discriminator="type")]
-
-# Why a field of one format does not apply to another.
-_FLOAT = "weights in floating point are not quantized"
-_INT8 = "int8 puts all weights in 8 bits with one scale a channel"
-_MXFP4 = "mxfp4 has groups of 32 with a power-of-two scale"
-_METHODS = ("awq", "scale_estimation", "gptq", "lora_correction")
-_MIXED = ("ratio", "all_layers", "backup_precision", "sensitivity_metric")
-_GROUPS = ("group_size", "group_size_fallback")
-
-
-class Float(Model):
-    """Weights in floating point; nothing is quantized."""
-
-    weights: Literal["fp32", "fp16"] = Field(description="Precision of the weights.")
-
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        field: f"{_FLOAT}; {field} does not apply" for field in ("symmetric", *_GROUPS, *_MIXED, *_METHODS, "calibration", "ignored_scope")
-    }
-
-
-class Int8(Model):
-    """All weights in 8-bit integers, one scale a channel."""
-
-    weights: Literal["int8"] = Field(description="Precision of the weights.")
-    symmetric: bool = Field(False, description="Whether the integers have no zero point.")
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave as they are.")
-
-    # post_init and check refuse each of these for 8 bits.
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        field: f"{_INT8}; {field} does not apply" for field in (*_GROUPS, *_MIXED, *_METHODS, "calibration")
-    }
-
-
-class FourBit(Model):
-    """What every 4-bit format has in common."""
-
-    ratio: float = Field(
-        1.0, gt=0.0, le=1.0, description="Share of the ratio-defining weights that get 4 bits; the others get backup_precision."
-    )
-    all_layers: bool = Field(False, description="Whether embeddings and the last MatMul may get 4 bits too.")
-    backup_precision: Literal["none", "int8_sym", "int8_asym"] = Field("int8_asym", description="What weights get that do not get 4 bits.")
-    sensitivity_metric: Metric | None = Field(
-        None, description="How layers are ranked; by default weight_quantization_error, or with a calibration max_activation_variance."
-    )
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave as they are.")
-    calibration: Calibration | None = Field(None, description="Texts for the methods that look at activations.")
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods beyond rounding that are asked for."""
-        return tuple(method for method in _METHODS if getattr(self, method, False))
-
-    @property
-    def usual_metric(self) -> Metric:
-        """What layers are ranked by if the recipe does not say (get_weight_compression_configuration in NNCF)."""
-        return "max_activation_variance" if self.calibration else "weight_quantization_error"
-
-    @property
-    def looks_at_data(self) -> bool:
-        """Whether a calibration would change anything (WeightCompression: _data_aware_mixed_precision, _data_aware_compression)."""
-        return bool(self.methods) or (self.ratio < 1.0 and self.sensitivity_metric != "weight_quantization_error")
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        # NNCF ignores: WeightCompression.apply_mixed_precision ranks only where ratio < 1.
-        Rule(
-            "sensitivity_metric",
-            lambda q: q.sensitivity_metric not in (None, q.usual_metric) and q.ratio == 1.0,
-            "with ratio 1.0 no layers are ranked, so sensitivity_metric would change nothing",
-        ),
-        # check refuses.
-        Rule(
-            "sensitivity_metric",
-            lambda q: q.ratio < 1.0 and q.sensitivity_metric not in (None, "weight_quantization_error") and q.calibration is None,
-            "this metric looks at activations and needs a calibration; without one only weight_quantization_error works",
-        ),
-        # post_init only warns.
-        Rule(
-            "calibration",
-            lambda q: q.calibration is not None and not q.looks_at_data,
-            "nothing looks at the calibration: no awq, scale_estimation, gptq or lora_correction, no layers ranked by activations",
-        ),
-        # NNCF ignores: _get_ratio_defining_params takes every MatMul and embedding; only `adjust` falls back on the backup precision.
-        Rule(
-            "backup_precision",
-            lambda q: (
-                q.backup_precision != "int8_asym" and q.ratio == 1.0 and q.all_layers and getattr(q, "group_size_fallback", "") != "adjust"
-            ),
-            "with ratio 1.0 and all_layers every weight gets 4 bits, so backup_precision would change nothing",
-        ),
-    )
-
-
-def _uncalibrated(method: str) -> Callable[[FourBit], bool]:
-    return lambda quantization: bool(getattr(quantization, method)) and quantization.calibration is None
-
-
-def _group_size(value: int) -> int:
-    # WeightCompressionConfig.__post_init__ and post_init refuse; that it divides every channel is known with the model only.
-    if value == 0 or value < -1:
-        raise refusal(
-            f"a group of {value} weights cannot be", "Write -1 for the whole channel, or a number that divides every channel, as 128 or 64."
-        )
-    return value
-
-
-class Grouped(FourBit):
-    """What the 4-bit formats with groups of any size have in common."""
-
-    group_size: Annotated[int, AfterValidator(_group_size), Field(json_schema_extra={"anyOf": [{"const": -1}, {"minimum": 1}]})] = Field(
-        128, description="Weights that share a scale; -1 is the whole channel."
-    )
-    group_size_fallback: Fallback = Field("error", description="What to do with a layer whose channels the group size does not divide.")
-    awq: bool = Field(False, description="Whether to scale by activations first (AWQ); without a calibration, by the weights alone.")
-    scale_estimation: bool = Field(False, description="Whether scales are chosen to minimize the layers' error; needs a calibration.")
-    gptq: bool = Field(False, description="Whether to round with GPTQ; needs a calibration.")
-    lora_correction: bool = Field(
-        False, description="Whether to add low-rank adapters that correct the error; needs a calibration; not with gptq."
-    )
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        *FourBit.rules,
-        # NNCF ignores: _handle_ignore_group_size_fallback and _handle_adjust_group_size_fallback return at once.
-        Rule(
-            "group_size_fallback",
-            lambda q: q.group_size_fallback != "error" and q.group_size == -1,
-            "group_size -1 fits every channel, so group_size_fallback would change nothing",
-        ),
-        # compress_weights refuses.
-        *(Rule(method, _uncalibrated(method), f"{method} needs a calibration") for method in _METHODS[1:]),
-        # post_init and compress_weights refuse.
-        Rule("lora_correction", lambda q: q.gptq and q.lora_correction, "lora_correction and gptq cannot be applied together"),
-        # NNCF fails: LoraCorrectionAlgorithm.calculate_adapters looks for activations of every 4-bit weight, and embeddings have none.
-        Rule(
-            "lora_correction",
-            lambda q: q.lora_correction and q.all_layers,
-            "lora_correction cannot correct embeddings, to which all_layers gives 4 bits",
-        ),
-    )
-
-
-class Int4(Grouped):
-    """Weights in 4-bit integers."""
-
-    weights: Literal["int4"] = Field(description="Precision of the weights.")
-    symmetric: bool = Field(False, description="Whether the integers have no zero point.")
-
-
-class Nf4(Grouped):
-    """Weights in 4-bit NormalFloat."""
-
-    weights: Literal["nf4"] = Field(description="Precision of the weights.")
-
-    elsewhere: ClassVar[Mapping[str, str]] = {"symmetric": "nf4 has no zero points in any case; symmetric does not apply"}
-    rules: ClassVar[tuple[Rule, ...]] = (
-        *Grouped.rules,
-        # NNCF ignores: GPTQ._quantize_weights estimates scales for integers only.
-        Rule(
-            "scale_estimation",
-            lambda q: q.gptq and q.scale_estimation,
-            "gptq estimates scales for integers only, so with nf4 scale_estimation would change nothing",
-        ),
-    )
-
-
-class Mxfp4(FourBit):
-    """Weights in OCP microscaling FP4: groups of 32 share a power-of-two scale."""
-
-    weights: Literal["mxfp4"] = Field(description="Precision of the weights.")
-    group_size_fallback: Literal["error", "ignore"] = Field(
-        "error", description="What to do with a layer whose channels 32 does not divide."
-    )
-
-    # check, post_init and compress_weights refuse each of these for mxfp4.
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        "symmetric": f"{_MXFP4}, without zero points; symmetric does not apply",
-        "group_size": f"{_MXFP4}; group_size does not apply",
-        **{method: f"{method} works on int4 and nf4, not on mxfp4" for method in _METHODS},
-    }
-
-
-Quantization = Annotated[Float | Int8 | Int4 | Nf4 | Mxfp4, Field(discriminator="weights")]
-
-
-def normal(quantization: Quantization) -> Quantization:
-    """The same quantization with what is left open spelled out and sets in order, so that equals are equal."""
-    changes: dict[str, object] = {}
-    if isinstance(quantization, FourBit):
-        changes["sensitivity_metric"] = quantization.sensitivity_metric or quantization.usual_metric
-    if not isinstance(quantization, Float) and quantization.ignored_scope is not None:
-        scope = quantization.ignored_scope
-        changes["ignored_scope"] = IgnoredScope(
-            names=tuple(sorted(set(scope.names))), patterns=tuple(sorted(set(scope.patterns))), types=tuple(sorted(set(scope.types)))
-        )
-    return quantization.model_copy(update=changes)
+def given(options: RuntimeOptions | None) -> dict[str, Any]:
+    """The options that are set, as the runtime takes them; empty for its defaults."""
+    return options.model_dump(mode="json", exclude_none=True) if options else {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bakehouse.backends.openvino import model_types as openvino_types
-from bakehouse.backends.openvino.options import FourBit, Grouped, Mxfp4
+from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate

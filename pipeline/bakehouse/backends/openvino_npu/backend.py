@@ -13,18 +13,19 @@ from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
 from bakehouse.backends.openvino.preflight import preflight as openvino_preflight
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu import verify as npu_rules
-from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, room, settings
+from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.npu_blob import NotABlob
-from bakehouse.recipe.recipe import BuildOptions, OpenVINO
+from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -117,14 +118,14 @@ def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
     """The graphs have fixed shapes."""
     asked = _ours(build)
     remedy = "shorten it, lower max_new_tokens, or raise max_prompt_len and min_response_len in the recipe"
-    return Room(room(asked), remedy, prompt=asked.max_prompt_len)
+    return Room(asked.room(), remedy, prompt=asked.max_prompt_len)
 
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
     asked = _ours(build)
     reasons = list(openvino_preflight(_plain(asked), survey))
-    needed, context = room(asked), config_fields.context(survey.config)
+    needed, context = asked.room(), config_fields.context(survey.config)
     if context is not None and needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")
     reasons += npu_static.reasons(survey.config, asked)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bakehouse.backends.openvino.card import TOOLS, folder
+from bakehouse.backends.openvino.card import TOOLS
 from bakehouse.backends.openvino_npu.options import CODENAMES, OpenVINONpu, suffix
 from bakehouse.recipe.recipe import BuildOptions
 
-__all__ = ["TOOLS", "facts", "folder", "format_of", "hub_words", "title"]
+__all__ = ["TOOLS", "facts", "format_of", "hub_words", "title"]
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bakehouse.backends.openvino_npu.options import OpenVINONpu, room
+from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.tasks.text_generation.workers import positions
 from bakehouse.tasks.text_generation.workers.positions import FULL, SLIDING
 
@@ -30,7 +30,7 @@ def reasons(config: Mapping[str, Any], asked: OpenVINONpu) -> Iterator[str]:
     chunked = asked.prefill_hint == "DYNAMIC" and asked.max_prompt_len > CHUNK
     kinds, window = layers(config)
     kind = str(config.get("model_type"))
-    differs = {SLIDING, FULL} <= set(kinds) and window < room(asked)
+    differs = {SLIDING, FULL} <= set(kinds) and window < asked.room()
     at_once = kind not in _ONLY_IN_CHUNKS
     if SLIDING in kinds and not chunked and not at_once:
         remedy = (

@@ -7,11 +7,12 @@ weights and whole channels above; nf4 from Core Ultra 200V on) and NPUW's llm_co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
 from bakehouse.recipe import agreement
+from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Model, Rule
 from bakehouse.recipe.types import Line, refusal
 
@@ -121,7 +122,7 @@ def _length(value: int) -> int:
 Length = Annotated[int, AfterValidator(_length), Field(json_schema_extra={"minimum": STEP_OF_LENGTHS, "multipleOf": STEP_OF_LENGTHS})]
 
 
-class OpenVINONpu(Model):
+class OpenVINONpu(RuntimeBuild):
     """OpenVINO IR for Intel NPUs, with blobs compiled ahead of time."""
 
     runtime: Literal["openvino-npu"] = Field(description="OpenVINO IR for Intel NPUs, with blobs compiled ahead of time.")
@@ -171,20 +172,18 @@ class OpenVINONpu(Model):
         ),
     )
 
+    def normal(self) -> Self:
+        """The same with sets in order, so that equals are equal."""
+        return self.model_copy(update={"platforms": tuple(sorted(self.platforms))})
 
-def normal(options: OpenVINONpu) -> OpenVINONpu:
-    """The same with sets in order, so that equals are equal."""
-    return options.model_copy(update={"platforms": tuple(sorted(options.platforms))})
+    def room(self) -> int:
+        """Tokens that a prompt and its answer may have together: the graphs have fixed shapes."""
+        return self.max_prompt_len + self.min_response_len
 
 
 def as_openvino(options: OpenVINONpu) -> dict[str, Any]:
     """The quantization in the words of the OpenVINO lane, which compresses the weights."""
     return options.quantization.model_dump(mode="json")
-
-
-def room(options: OpenVINONpu) -> int:
-    """Tokens that a prompt and its answer may have together."""
-    return options.max_prompt_len + options.min_response_len
 
 
 def settings(options: OpenVINONpu) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""Where the texts of a data-aware quantization come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bakehouse.recipe.model import Model
+from bakehouse.recipe.types import Commit, RelativePath, Repo
+
+
+class CalibrationFile(Model):
+    """Calibration texts from a file beside the recipe."""
+
+    type: Literal["file"] = Field(description="Texts from a file beside the recipe.")
+    path: RelativePath = Field(description="Text file, one sample a line, relative to the recipe.")
+    num_samples: int = Field(128, ge=1, description="Most samples to take.")
+    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+
+
+class CalibrationHub(Model):
+    """Calibration texts from a data set on the hub."""
+
+    type: Literal["huggingface"] = Field(description="Texts from a data set on the Hugging Face hub.")
+    repo: Repo = Field(description="Data set repository on the hub, owner/name.")
+    revision: Commit = Field(description="Full 40-digit commit of the data set; a branch or tag moves and is refused.")
+    file: RelativePath = Field(description="A text file of the data set, one sample a line.")
+    num_samples: int = Field(128, ge=1, description="Most samples to take.")
+    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+
+
+Calibration = Annotated[CalibrationFile | CalibrationHub, Field(discriminator="type")]
