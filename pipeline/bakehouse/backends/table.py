@@ -15,7 +15,12 @@ from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import card as openvino_npu_card
 
 BACKENDS: MappingProxyType[str, Backend] = MappingProxyType(
-    {"openvino": openvino, "onnxruntime-genai": ort_genai, "openvino-npu": openvino_npu, "intel-npu-acceleration-library": npulib}
+    {
+        "openvino": openvino,
+        "onnxruntime-genai": ort_genai,
+        "openvino-npu": openvino_npu,
+        "intel-npu-acceleration-library": npulib,
+    }
 )
 CARDS: MappingProxyType[str, Card] = MappingProxyType(
     {
