@@ -47,6 +47,11 @@ def test_facts_time_and_memory_come_back(tmp_path: Path) -> None:
     assert taken < done.peak_memory_bytes < taken + 500_000_000
 
 
+def test_lists_that_a_worker_reports_bit_by_bit_all_count(tmp_path: Path) -> None:
+    done = _run(_EVENTS + "events.result(skipped=['a']); events.result(n=1, skipped=['b', 'c'])", tmp_path)
+    assert done.facts == {"skipped": ["a", "b", "c"], "n": 1}
+
+
 def test_progress_is_heard_although_a_bar_left_the_cursor_in_the_line(tmp_path: Path) -> None:
     heard: list[Progress] = []
     _run(

@@ -200,11 +200,17 @@ def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> 
             heard.doing = event["doing"]
             on_progress(Progress(event["doing"], event["done"], event["total"], event["unit"]))
         case "result":
-            heard.facts.update(event["facts"])
+            heard.facts = _joined(heard.facts, event["facts"])
         case "refused":
             heard.refused = event
         case "crashed":
             heard.crashed = crash.of_event(event)
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of two calls as one: lists of the same name one after the other, of anything else the later."""
+    lists = {name: [*before[name], *value] for name, value in now.items() if isinstance(value, list) and isinstance(before.get(name), list)}
+    return {**before, **now, **lists}
 
 
 def _event(line: str) -> dict[str, Any] | None:
