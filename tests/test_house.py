@@ -72,3 +72,31 @@ def test_the_recipes_are_read_and_planned_without_a_heavy_import() -> None:
     program = "import sys; import dodo; print(sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(ast.literal_eval(loaded))
+
+
+RUNTIMES = ("openvino", "onnxruntime", "onnx runtime", "intel-npu-acceleration-library", "npulib")
+# Readers of file formats, the union of options, and a module of OpenVINO's that is kept from calling home.
+MAY_NAME = {"formats/npu_blob.py", "formats/npulib_pickle.py", "formats/openvino_ir.py", "recipe/recipe.py", "child/hermetic.py"}
+
+
+def _words(path: Path) -> str:
+    """What a module says in code: names and texts, not docstrings or comments; all of a template."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    tree = ast.parse(text)
+    with_docs = (node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef))
+    docs = {id(node.body[0].value) for node in with_docs if node.body and isinstance(node.body[0], ast.Expr)}
+    texts = (
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    )
+    return "\n".join((*texts, *(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))))
+
+
+def test_no_runtime_is_named_outside_the_backends() -> None:
+    named = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in sorted(PACKAGE.rglob("*"))
+        if path.suffix in (".py", ".jinja") and "backends" not in path.parts and any(name in _words(path).lower() for name in RUNTIMES)
+    ]
+    assert set(named) <= MAY_NAME

@@ -25,7 +25,7 @@ def progress(doing: str, done: float | None = None, total: float | None = None, 
 
 
 def result(**facts: Any) -> None:
-    """Hand measured facts (JSON values) to the parent; several calls add up: lists of one name are joined, of other values the later counts."""
+    """Hand measured facts (JSON values) to the parent; of several calls lists are joined, of other values the later counts."""
     _send({"event": "result", "facts": facts})
 
 

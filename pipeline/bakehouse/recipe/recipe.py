@@ -200,7 +200,7 @@ class Recipe(Model):
     )
     repositories: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict,
-        description="Repositories that hold several onnxruntime-genai builds, by name: a folder for each, one model card for all.",
+        description="Repositories that hold several builds, by name: a folder for each, one model card for all.",
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
 
@@ -254,7 +254,11 @@ def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
         if build is None:
             yield Fault((*at, position), f"there is no build called {quoted(member)}", f"The builds are {', '.join(recipe.builds)}.")
         elif (folder := build.folder()) is None:
-            yield Fault((*at, position), f"a model of {build.runtime} is a repository of its own", "Name onnxruntime-genai builds only.")
+            yield Fault(
+                (*at, position),
+                f"a model of {build.runtime} is a repository of its own",
+                f"Name builds whose models lie in folders of their own{_such(recipe)}.",
+            )
         elif member in taken.values():
             yield Fault((*at, position), f"{quoted(member)} is named twice", "Name it once.")
         elif folder in taken:
@@ -263,6 +267,12 @@ def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
             )
         else:
             taken[folder] = member
+
+
+def _such(recipe: Recipe) -> str:
+    """The builds of a recipe that a repository can hold, for a sentence."""
+    names = [name for name, build in recipe.builds.items() if build.folder()]
+    return f": {', '.join(names)}" if names else "; this recipe has none"
 
 
 def published_names(recipe: Recipe) -> dict[str, bool]:

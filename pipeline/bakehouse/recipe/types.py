@@ -114,7 +114,7 @@ def _ref(value: str) -> str:
     # git's own rules (git check-ref-format) are wider; a name within these is a good branch, tag and address.
     good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", value)
     if not good or ".." in value or value.endswith((".", ".lock")) or value.startswith("refs/") or re.fullmatch(r"[0-9a-f]{40}", value):
-        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag", "Write one as in main, v1.0 or nightly/openvino.")
+        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag", "Write one as in main, v1.0 or nightly/int4.")
     return value
 
 

@@ -13,6 +13,7 @@ TOOLS: tuple[str, ...] = (
     *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
     *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
 )
+_FAMILY = "in ONNX for ONNX Runtime GenAI"
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
@@ -25,12 +26,12 @@ def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
 
 def format_of(build: BuildOptions) -> str:
     """What the model is in now, as the end of a sentence."""
-    return f"in ONNX for ONNX Runtime GenAI on {title(build)}"
+    return f"{_FAMILY} on {title(build)}"
 
 
 def facts(build: BuildOptions) -> dict[str, Any]:
-    """Nothing but what every card has."""
-    return {}
+    """`family`: what builds for any provider are in."""
+    return {"family": _FAMILY}
 
 
 def title(build: BuildOptions) -> str:
