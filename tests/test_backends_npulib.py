@@ -72,7 +72,7 @@ def test_a_worker_in_the_environment_sees_its_packages_and_no_others(tmp_path: P
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 def test_other_models_are_refused_with_the_reason(kind: str) -> None:
     (reason,) = npulib.preflight(options(), PHI3.model_copy(update={"config": {"model_type": kind}}))
-    assert reason.startswith(f"this lane compiles models of type phi3, not {kind}: others are not shown to work, ")
+    assert reason.startswith(f"this backend compiles models of type phi3, not {kind}: others are not shown to work, ")
 
 
 def test_float16_for_the_rest_takes_half_the_memory_of_the_loaded_checkpoint() -> None:
@@ -111,7 +111,7 @@ def test_a_config_of_the_older_kind_stays_as_it_is() -> None:
 
 LONG = {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}
 ALL_OF_A_HEAD = "transformers 4.46 rotates all of a head for these models, this one only 0.75 of it"
-SCALED = "this lane compiles models with plain rotary embeddings, and this one scales them: longrope"
+SCALED = "this backend compiles models with plain rotary embeddings, and this one scales them: longrope"
 
 
 @pytest.mark.parametrize(

@@ -322,15 +322,15 @@ def test_what_nncf_was_told_must_be_what_was_asked(tmp_path: Path) -> None:
     drawing.info |= {"awq": "True", "backup_mode": "none"}
     assert faults(tmp_path, drawing, WHOLE) == snapshot(
         (
-            "NNCF was told backup_mode none, should be int8_asym",
-            "NNCF was told awq True, should be False",
+            "NNCF was given backup_mode none, should be int8_asym",
+            "NNCF was given awq True, should be False",
         )
     )
 
 
 def test_what_nncf_skipped_is_a_fault(tmp_path: Path) -> None:
     assert faults(tmp_path, quantized(WHOLE.options), WHOLE, {"skipped": ["no patterns"]}) == snapshot(
-        ("NNCF skipped what was asked: no patterns",)
+        ("NNCF skipped a requested option: no patterns",)
     )
 
 

@@ -273,7 +273,7 @@ NOT_AS_ASKED: dict[str, tuple[tuple[dict[str, Any], ...], OnnxRuntimeGenAI, str]
     "an embedding of its own": (
         GOOD,
         build(weights="fp32", shared_embeddings=True),
-        "the embedding has weights of its own, against what was asked",
+        "the embedding has weights of its own, not what the recipe requests",
     ),
 }
 

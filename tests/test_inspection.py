@@ -286,7 +286,7 @@ def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) 
     with pytest.raises(Failure) as caught:
         inspect(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: there is no bakehouse.json, so this is no package\n  what to do: name the folder that holds bakehouse.json"
+        f"{tmp_path}: there is no bakehouse.json, so this is not a package\n  what to do: name the folder that holds bakehouse.json"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_good_answer_passes(expected: dict[str, object]) -> None:
 
 def test_an_expression_that_comes_to_no_end_is_a_reason_in_time() -> None:
     assert list(unmatched("^(a|aa)+$", "a" * 60 + "b", limit_s=0.05)) == snapshot(
-        ["the answer was held against '^(a|aa)+$' for 0.05 seconds to no end: write it without repetitions of repetitions"]
+        ["the answer was compared with '^(a|aa)+$' for 0.05 seconds to no end: write it without repetitions of repetitions"]
     )
 
 

@@ -59,7 +59,7 @@ def test_a_step_that_leads_only_to_what_this_machine_cannot_make_is_refused(tmp_
     with pytest.raises(Failure) as caught:
         here.check(["convert:tiny-int8"])
     assert str(caught.value) == snapshot(
-        "this machine cannot make all that was asked\n"
+        "this machine cannot make every requested build\n"
         "    tiny-int8: nncf not installed\n"
         "  what to do: install what is named, or leave those builds out"
     )

@@ -232,7 +232,7 @@ def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_commit
 def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is told to stay offline.\n"
+        "publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is set to stay offline.\n"
         "  what to do: Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
     )
 
@@ -242,7 +242,7 @@ def test_what_a_hub_that_is_gone_holds_is_said_to_be_unknown(monkeypatch: pytest
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     request = publish_plan.Request(tmp_path, REPO, True, "main", False, None, "title", "", ())
     assert hub_publish.standing(request, hub_remote.Held(True, "ab" * 20, {})) == snapshot(
-        "what main of bakers/tiny-int4 holds now could not be asked; before this it held commit abababababab"
+        "what main of bakers/tiny-int4 holds now could not be read; before this it held commit abababababab"
     )
 
 

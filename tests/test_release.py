@@ -144,7 +144,7 @@ def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(package:
         (target / name).mkdir()
     before = _sums(target)
     assert _refused(package, target=target) == (
-        f"{target}: the folder holds what is no part of a release\n"
+        f"{target}: the folder holds files that are not part of a release\n"
         "    phi3-int4-openvino\n"
         "    thesis.odt\n"
         "  what to do: name another folder, or move these files away"

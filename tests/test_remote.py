@@ -130,7 +130,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
         (lambda record: json.dumps({**record, "key": "00" * 32}).encode(), f"is that of compress/{'00' * 32}"),
         (
             lambda record: json.dumps({**record, "files": [{**record["files"][0], "path": "../../evil"}]}).encode(),
-            "lists '../../evil', which is no path within its folder",
+            "lists '../../evil', which is not a path within its folder",
         ),
     ],
     ids=["unreadable", "of another step", "of another key", "outside"],
@@ -204,7 +204,7 @@ def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> Non
         ),
         (
             {"PIPELINE_REMOTE_TIMEOUT_S": "soon"},
-            "PIPELINE_REMOTE_TIMEOUT_S: 'soon' is no number of seconds\n  what to do: leave it out for 20",
+            "PIPELINE_REMOTE_TIMEOUT_S: 'soon' is not a number of seconds\n  what to do: leave it out for 20",
         ),
     ],
 )

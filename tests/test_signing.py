@@ -190,8 +190,8 @@ def test_a_certificate_signs_and_its_chain_verifies(package: Step, session: Sess
     [
         ("", "PIPELINE_SIGN: nothing says how to sign"),
         ("pgp:x", "PIPELINE_SIGN: /x is not there"),
-        ("pgp", "PIPELINE_SIGN: pgp:… is no way to sign"),
-        ("key", "PIPELINE_SIGN: key:… is no way to sign"),
+        ("pgp", "PIPELINE_SIGN: pgp:… is not a way to sign"),
+        ("key", "PIPELINE_SIGN: key:… is not a way to sign"),
     ],
 )
 def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: str) -> None:

@@ -262,7 +262,7 @@ def test_a_repository_without_a_configuration_is_refused(hub: Hub, repository: P
     (repository / "config.json").unlink()
     hub.serve(repository, REPO, COMMIT)
     assert download(hub, tmp_path / "files").refusal == snapshot(
-        "bakers/tiny: There is no config.json, so this is no transformers checkpoint.\n"
+        "bakers/tiny: There is no config.json, so this is not a transformers checkpoint.\n"
         "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file."
     )
 
@@ -412,7 +412,7 @@ def test_a_hub_whose_name_is_unknown_is_put_into_words(tmp_path: Path) -> None:
 def test_offline_mode_is_honoured(served: Hub, tmp_path: Path) -> None:
     said = download(served, tmp_path / "files", HF_HUB_OFFLINE="1")
     assert said.refusal == snapshot(
-        "bakers/tiny must be downloaded, and the hub's client is told to stay offline.\n"
+        "bakers/tiny must be downloaded, and the hub's client is set to stay offline.\n"
         "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network."
     )
     assert served.requests == []

@@ -139,7 +139,7 @@ def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path)
         with pytest.raises(Failure) as failure:
             local.resolve(base, path)
         assert failure.value.what == f"{path} lies outside the recipe's folder."
-        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, beside the recipe.")
+        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
 
 
 def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_pa
     assert str(failure.value) == (
         f"{base}: model lies outside the recipe's folder.\n"
         f"    {base}/model/model.safetensors is {tmp_path}/weights\n"
-        "  what to do: Put the files themselves, not links to them, beside the recipe."
+        "  what to do: Put the files themselves, not links to them, next to the recipe."
     )
 
 
@@ -198,7 +198,7 @@ def test_a_gguf_source_is_two_steps(base: Path) -> None:
         (
             "model.safetensors.index.json",
             "{}",
-            "model.safetensors.index.json is no index of weights: it has no `weight_map` of weights and files.",
+            "model.safetensors.index.json is not an index of weights: it has no `weight_map` of weights and files.",
         ),
     ],
 )

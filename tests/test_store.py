@@ -84,10 +84,10 @@ def test_what_is_found_wanting_is_kept_as_evidence_and_never_committed(session: 
         convert.run(one, FakeMaker(faults=("weights are int8, should be int4",)), session)
     failed = session.store.failed(one)
     assert str(caught.value) == (
-        "compress of fake-int4: what was made is not what the recipe asks\n"
+        "compress of fake-int4: the artifact is not what the recipe requests\n"
         "    weights are int8, should be int4\n"
         f"    evidence: {failed}\n"
-        "  what to do: mend the recipe, or look at the evidence if you think that the recipe is right"
+        "  what to do: change the recipe, or look at the evidence if you think that the recipe is right"
     )
     assert (failed / "files" / "made.txt").read_text() == "made"
     assert "weights are int8" in (failed / "verdict.json").read_text()

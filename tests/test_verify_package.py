@@ -37,7 +37,7 @@ def test_a_damaged_package_and_a_folder_that_is_none_end_with_1(package: Path, c
     assert capsys.readouterr().out.startswith("damaged  LICENSE: missing; listed in ")
     assert main.main(["verify", str(package / "below")]) == 1
     assert capsys.readouterr().err == (
-        f"ERROR: {package / 'below'}: there is no bakehouse.json, so this is no package\n"
+        f"ERROR: {package / 'below'}: there is no bakehouse.json, so this is not a package\n"
         "  what to do: name the folder that holds bakehouse.json\n"
     )
 

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = parser.add_subparsers(required=True, metavar="verify").add_parser(
         "verify",
         help="check a package: every file against every list in it",
-        description="Hash every file of a package and hold it against every list in it; name what is changed, added or missing.",
+        description="Hash every file of a package and compare it with every list in it; name what is changed, added or missing.",
     )
     verify.add_argument("package", type=Path, metavar="DIR", help="the folder of the package")
     for name, text in verify_package.OPTIONS.items():

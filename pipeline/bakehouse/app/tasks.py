@@ -38,15 +38,15 @@ def of(plan: Plan, session: Session, known: dict[str, str], group: str, attempts
 
 
 _DOCS = {
-    "setup": "what a backend needs beside this environment: compilers, environments of its own",
+    "setup": "what a backend needs besides this environment: compilers, environments of its own",
     "download": "fetch the source models, pinned",
     "export": "import and export them, once for all builds",
-    "convert": "quantize, and hold the result against the recipe",
+    "convert": "quantize, and compare the result with the recipe",
     "validate": "generate from the golden prompts in the real runtime",
     "package": "join what passed to what will be published",
     "build": "all of it: every build that this machine can make",
     "publish": "bring packages to where their recipes publish them",
-    "sign": "put a signature beside a package's files, in a copy of it",
+    "sign": "sign a copy of a package",
 }
 
 

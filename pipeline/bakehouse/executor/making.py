@@ -167,8 +167,8 @@ def _wanting(step: Step, session: Session, staging: Staging, verification: Verif
     files.write(staging.folder / "verdict.json", json.dumps(evidence, indent=2, default=str) + "\n")
     left = session.store.fail(step, staging, keep_files=True)
     return Failure(
-        verification.what or "what was made is not what the recipe asks",
+        verification.what or "the artifact is not what the recipe requests",
         where=f"{step.kind} of {step.label}",
         details=(*verification.faults, f"evidence: {left}"),
-        remedy=verification.remedy or "mend the recipe, or look at the evidence if you think that the recipe is right",
+        remedy=verification.remedy or "change the recipe, or look at the evidence if you think that the recipe is right",
     )

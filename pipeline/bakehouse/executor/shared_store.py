@@ -153,7 +153,7 @@ def _url(environ: Mapping[str, str]) -> str:
 def _mode(environ: Mapping[str, str]) -> str:
     mode = environ.get("PIPELINE_REMOTE_MODE") or "write"
     if mode not in ("read", "write"):
-        raise Failure(f"{mode!r} is no mode", where="PIPELINE_REMOTE_MODE", remedy="set it to read or write, or leave it out for write")
+        raise Failure(f"{mode!r} is not a mode", where="PIPELINE_REMOTE_MODE", remedy="set it to read or write, or leave it out for write")
     return mode
 
 
@@ -161,7 +161,9 @@ def _patience_s(environ: Mapping[str, str]) -> float:
     """How long the remote may be silent before work goes on without it."""
     given = environ.get("PIPELINE_REMOTE_TIMEOUT_S") or str(_PATIENCE_S)
     if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
-        raise Failure(f"{given!r} is no number of seconds", where="PIPELINE_REMOTE_TIMEOUT_S", remedy=f"leave it out for {_PATIENCE_S:g}")
+        raise Failure(
+            f"{given!r} is not a number of seconds", where="PIPELINE_REMOTE_TIMEOUT_S", remedy=f"leave it out for {_PATIENCE_S:g}"
+        )
     return float(given)
 
 

@@ -133,7 +133,7 @@ class _Reader(pickle.Unpickler):
             case ("storage", str(dtype), str(key), _, int(count)) if dtype in _WIDTHS:
                 pass
             case _:
-                raise Foreign(f"it asks for {pid!r}, which is no storage of a tensor")
+                raise Foreign(f"it asks for {pid!r}, which is not the storage of a tensor")
         if self.sizes.get(f"{self.prefix}data/{key}") != count * _WIDTHS[dtype]:
             raise Foreign(f"the {count} numbers of tensor {key} are not all in it")
         return Tensor(dtype, (count,))
@@ -149,7 +149,7 @@ def _tensor(storage: Any, offset: Any, size: Any, *rest: Any) -> Tensor:
 
 def _parameter(data: Any, *rest: Any) -> Tensor:
     if not isinstance(data, Tensor):
-        raise Foreign(f"it makes a parameter of {data!r}, which is no tensor")
+        raise Foreign(f"it makes a parameter of {data!r}, which is not a tensor")
     return data
 
 

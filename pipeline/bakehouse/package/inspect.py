@@ -57,7 +57,9 @@ def inspect(folder: Path) -> Inspection:
     found = contents.look(folder)
     name = package_files.name_among(found.own)
     if name not in found.own:
-        raise Failure(f"there is no {MANIFEST}, so this is no package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}")
+        raise Failure(
+            f"there is no {MANIFEST}, so this is not a package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}"
+        )
     there, unread = _hashed(folder, found.own)
     manifest, statement, lists, unclear = _lists(folder, name, there)
     faults = [*found.faults, *unread, *unclear, *_against(found.own, there, lists)]

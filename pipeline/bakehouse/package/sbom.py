@@ -152,7 +152,7 @@ def model_card(manifest: PackageManifest) -> dict[str, Any]:
         "quantitativeAnalysis": {
             "performanceMetrics": [{"type": what, "value": value, "slice": of} for what, value, of in _metrics(manifest)]
         },
-        "considerations": {"technicalLimitations": [*limits, "Only the prompts of the recipe were asked; no benchmark was run."]},
+        "considerations": {"technicalLimitations": [*limits, "Only the prompts of the recipe were run, and no benchmark."]},
     }
 
 

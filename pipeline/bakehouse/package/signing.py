@@ -52,7 +52,7 @@ def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         case "sigstore", 0:
             return {"method": "sigstore"}
         case _:
-            what = "nothing says how to sign" if not asked else f"{kind}:… is no way to sign"
+            what = "nothing says how to sign" if not asked else f"{kind}:… is not a way to sign"
             raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
 
 
@@ -131,7 +131,7 @@ def _copy(package: Step, name: str, session: Session, to: Path) -> None:
         raise disk_full(written, session.store.free_bytes(), f"signed/{name}") from error
     if wrong:
         files.remove(to)
-        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to mend it")
+        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it")
 
 
 def _record(name: str, session: Session) -> Path:

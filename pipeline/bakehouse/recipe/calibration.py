@@ -13,7 +13,7 @@ from bakehouse.recipe.types import Commit, RelativePath, Repo
 class CalibrationFile(Model):
     """Calibration texts from a file beside the recipe."""
 
-    type: Literal["file"] = Field(description="Texts from a file beside the recipe.")
+    type: Literal["file"] = Field(description="Texts from a file next to the recipe.")
     path: RelativePath = Field(description="Text file, one sample a line, relative to the recipe.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
     max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")

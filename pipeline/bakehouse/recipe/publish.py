@@ -81,7 +81,7 @@ class Publish(Model):
             if getattr(self, name) != type(self).model_fields[name].get_default():
                 yield Fault((name,), "without repo or repos nothing is published, so this would change nothing", "Add repo or repos.")
         if not (self.license or self.tags):
-            yield Fault((), "it is not said where to publish", "Add repo or repos.")
+            yield Fault((), "no place to publish to is named", "Add repo or repos.")
 
 
 class CardWords(Model):

@@ -100,9 +100,9 @@ class PyPI(Model):
 
 
 class Local(Model):
-    """A checkpoint directory or a GGUF file beside the recipe."""
+    """A checkpoint directory or a GGUF file next to the recipe."""
 
-    type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file beside the recipe.")
+    type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file next to the recipe.")
     path: RelativePath = Field(description="Directory of a safetensors checkpoint, or a GGUF file, relative to the recipe.")
     license: _License
     license_name: _LicenseName = None
@@ -155,7 +155,7 @@ class Golden(Model):
 def _prompt_faults(golden: Golden) -> Iterator[Fault]:
     given = [name for name in ("prompt", "messages", "raw") if getattr(golden, name) is not None]
     if not given:
-        yield Fault((), "nothing is asked", "Add one of prompt, messages and raw.")
+        yield Fault((), "there is neither a chat nor a text", "Add one of prompt, messages and raw.")
     for name in given[1:]:
         yield Fault((name,), f"{given[0]} already says what is asked", "Keep one of prompt, messages and raw.")
     for position, message in enumerate(golden.messages or ()):

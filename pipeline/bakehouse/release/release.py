@@ -122,7 +122,7 @@ def _refuse_foreign(target: Path) -> None:
         there -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
     if there:
         raise Failure(
-            "the folder holds what is no part of a release",
+            "the folder holds files that are not part of a release",
             where=str(target),
             details=tuple(sorted(there)[:_TOLD]),
             remedy="name another folder, or move these files away",

@@ -46,7 +46,7 @@ def resolve(base: Path, relative: str) -> Path:
         raise Failure(
             f"{relative} lies outside the recipe's folder.",
             where=str(base),
-            remedy="Put the files themselves, not links to them, beside the recipe.",
+            remedy="Put the files themselves, not links to them, next to the recipe.",
             details=tuple(f"{name} is {name.resolve()}" for name in outside),
         )
     return path.resolve()

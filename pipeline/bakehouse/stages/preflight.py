@@ -153,7 +153,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
     read = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _READ_NO_CHECKPOINT)]
     if reasons := _against(ways, lambda build: [build.cannot] if build.cannot else []):
         raise Failure(
-            "this machine cannot make all that was asked", details=reasons, remedy="install what is named, or leave those builds out"
+            "this machine cannot make every requested build", details=reasons, remedy="install what is named, or leave those builds out"
         )
     consent.refuse_code(missing(todo, session.store, apart))
     if reasons := _against(read, lambda build: misfits(build, session, ask=True)):

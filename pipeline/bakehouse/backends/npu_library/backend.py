@@ -141,7 +141,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     reasons = []
     if kind != "phi3":
         reasons.append(
-            f"this lane compiles models of type phi3, not {kind or 'unknown'}: others are not shown to work, "
+            f"this backend compiles models of type phi3, not {kind or 'unknown'}: others are not shown to work, "
             "and of a Llama or a Gemma the library pickles generated Python code, which cannot be verified"
         )
     if kind == "phi3":

@@ -122,7 +122,7 @@ def judge_weights(rows: Iterable[Row], source: Source, options: Mapping[str, Any
     yield from _judge_exclusions(rows, source, options)
     own = [row for row in rows if row["op"] in _GATHERS and row["shape"]]
     if bool(own) == shares(source, options):
-        yield f"the embedding {'has weights of its own' if own else 'shares those of the last MatMul'}, against what was asked"
+        yield f"the embedding {'has weights of its own' if own else 'shares those of the last MatMul'}, not what the recipe requests"
     count = sum(math.prod(row["shape"]) for row in rows if row["shape"]) - sum(math.prod(row["shape"]) for row in own if source.ties)
     if source.matrix_weights is not None and count != source.matrix_weights:
         yield f"the model's matrices have {count:,} weights, the checkpoint's {source.matrix_weights:,}"

@@ -184,7 +184,7 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, facts: Ma
         found = _verify_export(model, inputs["checkpoint"], files, facts)
     else:
         source = openvino_ir.read(inputs["export"] / f"{MODEL}.xml")
-        skipped = tuple(f"NNCF skipped what was asked: {message}" for message in facts.get("skipped", ()))
+        skipped = tuple(f"NNCF skipped a requested option: {message}" for message in facts.get("skipped", ()))
         found = Verification(
             openvino_rules.measure(model, source, step.options), (*openvino_rules.judge(model, source, step.options), *skipped)
         )

@@ -169,7 +169,7 @@ def _told(model: Model, options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in expected.items():
         found = model.told(*at, name)
         if found != value:
-            yield f"NNCF was told {name} {found}, should be {value}"
+            yield f"NNCF was given {name} {found}, should be {value}"
 
 
 def _adapters(model: Model, options: Mapping[str, Any]) -> Iterator[str]:

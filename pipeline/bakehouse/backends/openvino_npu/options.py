@@ -30,7 +30,7 @@ _FIXED = {
     "group_size_fallback": "the NPU takes one group size for all layers; group_size_fallback does not apply",
     "ignored_scope": "the NPU's graphs are folded out of equal layers, so none may be left out; ignored_scope does not apply",
     **{
-        method: f"the NPU lane rounds without looking at data; {method} does not apply"
+        method: f"the NPU backend rounds without looking at data; {method} does not apply"
         for method in ("scale_estimation", "gptq", "lora_correction", "calibration")
     },
 }
@@ -139,7 +139,7 @@ class OpenVINONpu(RuntimeBuild):
     )
     generate_hint: Literal["FAST_COMPILE", "BEST_PERF"] = Field("FAST_COMPILE", description="What the graph for answers is compiled for.")
     cache_mode: Literal["OPTIMIZE_SPEED", "OPTIMIZE_SIZE"] = Field(
-        "OPTIMIZE_SPEED", description="Whether a blob loads by itself, or takes weights from the model beside it (weightless)."
+        "OPTIMIZE_SPEED", description="Whether a blob loads by itself, or takes weights from the model next to it (weightless)."
     )
     min_agreement: int = Field(
         0,

@@ -143,7 +143,7 @@ def _files(name: str, body: bytes) -> list[dict[str, Any]]:
             if not _SHA256.fullmatch(file["sha256"]) or not isinstance(file["size"], int):
                 raise Corrupt(f"the record of {name} lists {file['path']} without size or sha256")
             if {"", ".", ".."} & set(parts) or "\\" in file["path"] or ":" in parts[0]:
-                raise Corrupt(f"the record of {name} lists {file['path']!r}, which is no path within its folder")
+                raise Corrupt(f"the record of {name} lists {file['path']!r}, which is not a path within its folder")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"the record of {name} cannot be read") from error
     return files
@@ -178,7 +178,7 @@ def put(remote: Remote, name: str, folder: str) -> dict[str, Any]:
         events.progress(f"sending {file['path']}")
         local = Path(folder) / "files" / file["path"]
         if _digest(local) != file["sha256"]:
-            events.refuse(f"{file['path']} is not as it was made", "`doit verify` names what is damaged here, and how to mend it.")
+            events.refuse(f"{file['path']} is not as it was made", "`doit verify` names what is damaged here, and how to repair it.")
         remote.write(path, local)
         sent += file["size"]
     remote.write(remote.step(name), record)

@@ -141,7 +141,7 @@ def standing(request: Request, before: Held | None) -> str:
     try:
         now = hub_remote.read(request.repo, request.branch) if hub_remote.exists(request.repo) else None
     except Exception:
-        return f"what {request.where} holds now could not be asked; before this it held {was}"
+        return f"what {request.where} holds now could not be read; before this it held {was}"
     if now is None:
         return f"{request.where} is not there; nothing was made"
     if before is None:

@@ -61,16 +61,16 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
         return error
     if any(isinstance(one, OfflineModeIsEnabled) for one in chain(error)):
         return Refused(
-            f"{repo} is on the hub, and the hub's client is told to stay offline.", "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
+            f"{repo} is on the hub, and the hub's client is set to stay offline.", "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
         )
     if isinstance(error, ValueError) and "Invalid metadata in README.md" in str(error):
         return Refused(
-            "The hub does not take the model card's front matter.", "Mend `publish` in the recipe.", tuple(str(error).split("\n")[1:])
+            "The hub does not take the model card's front matter.", "Correct `publish` in the recipe.", tuple(str(error).split("\n")[1:])
         )
     if isinstance(error, ValueError) and str(error).startswith("LFS batch API returned errors"):
         return Refused(
             f"The hub does not take a large file for {repo}.",
-            "What it says tells what to mend: a file may have 50 GB, and an account has limits of its own.",
+            "Its answer says what to change: a file may have 50 GB, and an account has limits of its own.",
             tuple(clean(line) for line in str(error).split("\n")[1:]),
         )
     response = answered(error)
@@ -90,7 +90,7 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
 def _status(response: httpx.Response, repo: str) -> tuple[str, str]:
     owner, status = repo.split("/")[0], response.status_code
     sentences = {
-        400: ("The hub does not take what it was sent (400).", "What it says tells what to mend; nothing was committed."),
+        400: ("The hub does not take what it was sent (400).", "Its answer says what to change; nothing was committed."),
         401: (
             "The hub does not take the token (401): there is none, or it is wrong or expired.",
             f"Make a token that may write to {repo} at {constants.ENDPOINT}/settings/tokens, and give it with {LOG_IN}.",
@@ -124,7 +124,8 @@ def _status(response: httpx.Response, repo: str) -> tuple[str, str]:
     if status >= 500:
         return f"The hub fails with an error of its own ({status}), also after some tries.", f"Wait until it is well, then {AGAIN}."
     return sentences.get(
-        status, (f"The hub answered {status} while {repo} was being published.", f"If what it says can be mended, do, and {AGAIN}.")
+        status,
+        (f"The hub answered {status} while {repo} was being published.", f"If its answer says what to change, change it and {AGAIN}."),
     )
 
 

@@ -94,7 +94,7 @@ def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
     there = set(names)
     if "config.json" not in there:
         raise Unfit(
-            "There is no config.json, so this is no transformers checkpoint.",
+            "There is no config.json, so this is not a transformers checkpoint.",
             "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file.",
         )
     return tuple(sorted(there & BESIDE_WEIGHTS | {name for name in there if TEMPLATES.fullmatch(name)} | set(licences(there))))
@@ -150,7 +150,7 @@ def shards(index: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
     try:
         listed = safetensors_files.shards(index)
     except safetensors_files.NotSafetensors as error:
-        raise Unfit(f"{safetensors_files.INDEX} is no index of weights: {error}.", _WHOLE) from error
+        raise Unfit(f"{safetensors_files.INDEX} is not an index of weights: {error}.", _WHOLE) from error
     strange = [name for name in listed if name not in there or "/" in name or not name.endswith(".safetensors")]
     if strange:
         raise Unfit(

@@ -29,7 +29,7 @@ def explained(repo: str, revision: str) -> Iterator[None]:
         yield
     except OfflineModeIsEnabled:
         events.refuse(
-            f"{repo} must be downloaded, and the hub's client is told to stay offline.",
+            f"{repo} must be downloaded, and the hub's client is set to stay offline.",
             "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network.",
         )
     except HfHubHTTPError as error:

@@ -121,7 +121,7 @@ def unmatched(expression: str, text: str, limit_s: float) -> Iterator[str]:
         if not regex.search(expression, text, timeout=limit_s, concurrent=True):
             yield f"the answer does not match {expression!r}"
     except TimeoutError:
-        yield f"the answer was held against {expression!r} for {limit_s:g} seconds to no end: write it without repetitions of repetitions"
+        yield f"the answer was compared with {expression!r} for {limit_s:g} seconds to no end: write it without repetitions of repetitions"
 
 
 def _agrees(agreement: Agreement, least: int) -> Iterator[str]:

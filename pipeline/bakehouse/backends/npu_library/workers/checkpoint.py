@@ -69,7 +69,7 @@ def strange_rope(told: Mapping[str, Any]) -> list[str]:
     reasons = [f"transformers 4.46 has no way to say this model's rotary embeddings: {', '.join(strange)}"] if strange else []
     if scaling:
         kind = scaling.get("rope_type", scaling.get("type", "unknown"))
-        reasons.append(f"this lane compiles models with plain rotary embeddings, and this one scales them: {kind}")
+        reasons.append(f"this backend compiles models with plain rotary embeddings, and this one scales them: {kind}")
     factor = parameters.get("partial_rotary_factor", told.get("partial_rotary_factor", 1.0))
     if factor != 1.0:
         reasons.append(f"transformers 4.46 rotates all of a head for these models, this one only {factor:g} of it")

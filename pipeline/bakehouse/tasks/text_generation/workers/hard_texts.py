@@ -47,10 +47,10 @@ TEXTS: tuple[str, ...] = (
 
 
 # What a runtime does not do as the source's tokenizer does, by kind: told to the user, and no reason to refuse a build.
-UNCOMPOSED = "a text must be in composed form (Unicode NFC): the runtime does not compose it as the tokenizer asks"
+UNCOMPOSED = "a text must be in composed form (Unicode NFC): the runtime does not compose it as the tokenizer does"
 LONG_RUN = "more than 90 bytes of blanks, or without a blank or a line end, may be cut into other tokens of the same text"
 FIRST_BLANK = "a decoded text begins with a blank more than transformers gives it"
-BESIDE_SPECIAL = "special tokens, and blanks beside them, are left out of decoded texts in other places than by transformers"
+BESIDE_SPECIAL = "special tokens, and blanks next to them, are left out of decoded texts in other places than by transformers"
 
 _RUN = re.compile(r"[^ \n]{23,}| {91,}|\n{91,}")
 _SHOWN = 40  # characters of an example
