@@ -83,6 +83,8 @@ def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[s
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
     for fault in faults:
         say(f"damaged  {fault}")
+    if found.newer:
+        say("newer    made by a later Bakehouse: its files are compared with its lists, and what this version does not know is not checked")
     if unknown:
         say(f"unknown  {unknown}")
     elif by and not any(fault.startswith(f"{SIGNATURE}: ") for fault in faults):

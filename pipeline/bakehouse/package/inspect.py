@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,7 @@ from bakehouse.recipe.recipe import Recipe, resolve
 from bakehouse.recipe.types import printable
 from bakehouse.records import FileRecord
 from bakehouse.store import files, package_files
-from bakehouse.store.package_files import MANIFEST, MANIFESTS
+from bakehouse.store.package_files import MANIFEST, MANIFESTS, Listed
 
 SIGNATURE = "model.sig"
 RECIPE = "recipe.yaml"
@@ -43,6 +44,7 @@ class Inspection:
     signed: bool
     faults: tuple[str, ...]
     beside: tuple[str, ...]
+    newer: bool = False
 
 
 def inspect(folder: Path) -> Inspection:
@@ -62,19 +64,39 @@ def inspect(folder: Path) -> Inspection:
         )
     there, unread = _hashed(folder, found.own)
     manifest, statement, lists, unclear = _lists(folder, name, there)
+    newer = _newer(folder / name) if manifest is None and name in there else None
+    if newer:
+        lists[name] = {file.path: file.sha256 for file in newer.files}
+        unclear = [fault for fault in unclear if not fault.startswith((f"{name}: ", f"{PROVENANCE}: "))]
     faults = [*found.faults, *unread, *unclear, *_against(found.own, there, lists)]
     if manifest and statement:
         faults += _disagreements(name, manifest, statement)
     if manifest and RECIPE in there:
         faults += _recipe(name, manifest, folder / RECIPE)
     return Inspection(
-        name=manifest.name if manifest else printable(folder.name),
+        name=manifest.name if manifest else printable(newer.name if newer else folder.name),
         files=len(found.own),
         size_bytes=sum(record.size for record in there.values()),
         signed=SIGNATURE in found.own,
         faults=tuple(map(printable, dict.fromkeys(faults))),
         beside=tuple(map(printable, found.beside)),
+        newer=newer is not None,
     )
+
+
+def _newer(path: Path) -> Listed | None:
+    """The manifest of a package that a later Bakehouse made; None if it is of this version, or wrong in another way.
+
+    A later one has a higher schema version or fields that this one does not have, and is otherwise well-formed.
+    """
+    try:
+        PackageManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        if all(one["type"] == "extra_forbidden" or one["loc"] == ("schema_version",) for one in error.errors(include_url=False)):
+            with suppress(ValidationError):
+                listed = Listed.model_validate_json(path.read_bytes())
+                return listed if listed.schema_version >= 1 else None
+    return None
 
 
 def _hashed(folder: Path, names: Collection[str]) -> tuple[dict[str, FileRecord], list[str]]:

@@ -7,20 +7,26 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from bakehouse.records import FileRecord
-
 # onnxruntime-genai 0.18.0 takes a folder with a `manifest.json` and no `genai_config.json` for an ORT model package
 # (src/models/model_package.cpp), so a package's own manifest has a name of its own. Packages made before have the old one.
 MANIFEST, OLD_MANIFEST = MANIFESTS = ("bakehouse.json", "manifest.json")
 
 
-class _Manifest(BaseModel):
-    """What every version's manifest has; what else is in it does not matter here."""
+class ListedFile(BaseModel):
+    """A file as a manifest of any version lists it."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Listed(BaseModel):
+    """What the manifest of every version has; whatever else is in it is not read."""
 
     schema_version: int
     name: str
     key: str
-    files: tuple[FileRecord, ...]
+    files: tuple[ListedFile, ...]
 
 
 def name_among(names: Collection[str]) -> str:
@@ -36,7 +42,7 @@ def file_in(package: Path) -> Path:
 def is_package(folder: Path) -> bool:
     """Whether the folder has the manifest of a package, of this version or another."""
     try:
-        _Manifest.model_validate_json(file_in(folder).read_bytes())
+        Listed.model_validate_json(file_in(folder).read_bytes())
     except (OSError, ValidationError):
         return False
     return True
