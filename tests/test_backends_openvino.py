@@ -96,11 +96,6 @@ def test_remote_code_is_part_of_the_key() -> None:
     assert one["config"].key != other["config"].key
 
 
-def test_all_tools_are_in_the_toolchain() -> None:
-    every = {**steps(**INT4)["config"].tools, **steps(**INT4)["tokenizer"].tools, **steps(**INT4)["model"].tools}
-    assert every.items() <= openvino.toolchain().items()
-
-
 def test_nothing_is_missing_here() -> None:
     assert openvino.missing(build(weights="int8")) is None
 

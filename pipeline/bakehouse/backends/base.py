@@ -48,10 +48,6 @@ class Backend(Maker, Protocol):
         """
         ...
 
-    def toolchain(self) -> dict[str, str]:
-        """The versions of all tools that change bytes, from installed metadata, without importing them."""
-        ...
-
     def generate_tools(self) -> dict[str, str]:
         """The versions of the tools that change answers."""
         ...

@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 Role = Literal["embedding", "matmul", "last", "adapter"]
 
 FLOATS = ("f32", "f16", "bf16")
-FOUR_BIT = ("i4", "u4", "nf4", "f4e2m1")
 # What may stand between a stored weight and the operation that uses it: decompression, in the order in which NNCF puts it.
 _BETWEEN = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
 _USERS = ("MatMul", "Gather")

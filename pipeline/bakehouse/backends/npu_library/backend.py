@@ -74,11 +74,6 @@ def environment_step() -> Step:
     return Step(kind="setup", maker=MAKER, label="npulib", options={"locks": locks, **machine}, tools=installed("torch"), format=2)
 
 
-def toolchain() -> dict[str, str]:
-    """The versions of all tools that change bytes; those in the environment are pinned by its locks."""
-    return {**_VERSIONS, **installed("torch")}
-
-
 def generate_tools() -> dict[str, str]:
     """None of this environment: validation needs the other one, and so its key."""
     return {}

@@ -32,7 +32,7 @@ from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "toolchain", "verify",
+    "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -60,11 +60,6 @@ def steps(
 def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
     """What the builder is told, nothing left open but whether embeddings are shared, which is the model's to say."""
     return build.normal().model_dump(mode="json", include={"execution_provider", "quantization", "graph_capture"})
-
-
-def toolchain() -> dict[str, str]:
-    """The versions of all tools that change bytes."""
-    return installed(*_BUILD_TOOLS)
 
 
 def generate_tools() -> dict[str, str]:

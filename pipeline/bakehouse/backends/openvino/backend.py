@@ -29,7 +29,7 @@ from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts, posi
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "toolchain", "verify",
+    "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 MODEL = "openvino_model"
@@ -80,11 +80,6 @@ def spelled_out(build: BuildOptions) -> dict[str, Any]:
     texts = options["calibration"]
     used = {name: texts[name] for name in ("num_samples", "max_tokens")} if texts else None
     return {**fixed, **options, "calibration": used}
-
-
-def toolchain() -> dict[str, str]:
-    """The versions of all tools that change bytes."""
-    return installed(*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, "nncf", *_CALIBRATION_TOOLS)
 
 
 def generate_tools() -> dict[str, str]:

@@ -64,11 +64,6 @@ def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step
     )
 
 
-def toolchain() -> dict[str, str]:
-    """The versions of all tools that change bytes; that of the compiler under Wine is pinned in its own step."""
-    return openvino.toolchain()
-
-
 def generate_tools() -> dict[str, str]:
     """The versions of the tools that change answers."""
     return openvino.generate_tools()

@@ -29,7 +29,6 @@ from bakehouse.child import crash, events
 
 TIMEOUT_S = 3 * 3600.0
 LEAST_FREE_BYTES = 200_000_000  # below that the system would soon kill a process of its own choice
-PREFIX_BYTES = 700_000_000  # what Wine 8.0 puts into a new prefix
 LEAST_FREE_DISK_BYTES = 64_000_000  # a program that failed with less had most likely no room to write
 _DONE = "wine.json"
 _DRIVE = "p:"
