@@ -150,7 +150,7 @@ def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(package:
         "  what to do: name another folder, or move these files away"
     )
     assert _sums(target) == before and (target / "thesis.odt").is_dir()
-    assert "no part of a release\n    LICENSE\n" in _refused(package, target=package)
+    assert "not part of a release\n    LICENSE\n" in _refused(package, target=package)
 
 
 def test_a_file_is_no_place_for_a_release_nor_is_what_cannot_be_written_to(package: Path, tmp_path: Path) -> None:

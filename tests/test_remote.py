@@ -195,7 +195,7 @@ def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> Non
     [
         (
             {"PIPELINE_REMOTE_MODE": "readonly"},
-            "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write",
+            "PIPELINE_REMOTE_MODE: 'readonly' is not a mode\n  what to do: set it to read or write, or leave it out for write",
         ),
         (
             {"PIPELINE_REMOTE": "shared/store"},
@@ -430,7 +430,7 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
     done = shared.with_env(PIPELINE_REMOTE_MODE="readonly").doit("build")
     assert done.returncode == 3
-    assert "PIPELINE_REMOTE_MODE: 'readonly' is no mode\n  what to do: set it to read or write, or leave it out for write" in done.stderr
+    assert "PIPELINE_REMOTE_MODE: 'readonly' is not a mode\n  what to do: set it to read or write, or leave it out for write" in done.stderr
     assert not shared.artifacts.exists()
 
 

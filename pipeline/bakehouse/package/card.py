@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bakehouse.backends.table import CARDS
 from bakehouse.package import card_use
@@ -226,6 +225,8 @@ def _shown(value: object) -> str:
 
 @cache
 def _template(name: str) -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # a tenth of what `doit list` would import
+
     # The card is Markdown, not HTML: `text`, `code` and `block` escape what is put in.
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "backends"]),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 from rich.text import Text
 
@@ -103,6 +102,8 @@ def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
 def page(rows: Sequence[Row]) -> str:
     """One self-contained HTML page with bar charts."""
     folder = Path(__file__).parent
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands write no page
+
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     charts: tuple[tuple[str, str, list[tuple[str, float, str]]], ...] = (
         ("Size", "smaller is better", [(one.name, one.size_bytes, size_text(one.size_bytes)) for one in rows]),

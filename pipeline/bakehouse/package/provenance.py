@@ -24,7 +24,7 @@ BUILD_TYPE: Literal["urn:bakehouse:recipe:v1"] = "urn:bakehouse:recipe:v1"
 class _Part(BaseModel):
     """A part of a statement that came from elsewhere: what is read of it; whatever else is in it is left alone."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel)
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel, defer_build=True)
 
 
 class Digest(_Part):
