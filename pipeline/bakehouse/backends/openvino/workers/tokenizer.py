@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,33 @@ def convert(tokenizer: Any, files: Path) -> None:
     tokenizer.chat_template = named
 
 
+# What `Digits` one by one and then `ByteLevel` cut (tokenizers, pre_tokenizers/digits.rs and byte_level.rs), as one expression.
+_DIGITS_AND_WORDS = r"\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
+
+
+@contextmanager
+def in_one_expression(tokenizer: Any) -> Iterator[bool]:
+    """While this lasts, a tokenizer that cuts digits off before words does both by one expression; whether it is such a one.
+
+    openvino_tokenizers 2026.4 looks past the end of a piece, as `tokenizers` does not: of the blanks before a digit ("a   1") the
+    last is another token then. SmolLM2 and StarCoder cut like this.
+    """
+    from tokenizers import Regex, pre_tokenizers
+
+    engine = tokenizer.backend_tokenizer
+    before = engine.pre_tokenizer
+    match (json.loads(engine.to_str())["pre_tokenizer"] or {}).get("pretokenizers"):
+        case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
+            cut = pre_tokenizers.Split(Regex(_DIGITS_AND_WORDS), "isolated")
+            engine.pre_tokenizer = pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+            try:
+                yield True
+            finally:
+                engine.pre_tokenizer = before
+        case _:
+            yield False
+
+
 def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
     """How openvino_genai's tokenizer, loaded from `files`, differs from transformers' on hard texts and chats."""
     import openvino_genai
@@ -44,6 +74,11 @@ def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_genai(other, special))
     return {"texts": len(texts), "chats": len(templated), "differences": found}
+
+
+def wrong(comparison: dict[str, Any]) -> bool:
+    """Whether there are differences other than the known limits of this runtime."""
+    return any("limit" not in case for case in comparison["differences"])
 
 
 def _of_transformers(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
@@ -76,7 +111,15 @@ def main() -> None:
         events.progress("converting the tokenizer")
         convert(tokenizer, told.files)
         events.progress("comparing the tokenizers")
-        events.result(comparison=compare(tokenizer, told.files))
+        comparison = compare(tokenizer, told.files)
+        if wrong(comparison):
+            with in_one_expression(tokenizer) as rewritten:
+                if rewritten:
+                    convert(tokenizer, told.files)
+            if rewritten:
+                comparison = compare(tokenizer, told.files)
+                events.result(conversion_corrected="digits and words are cut by one expression: as two steps they came out otherwise")
+        events.result(comparison=comparison)
 
 
 if __name__ == "__main__":

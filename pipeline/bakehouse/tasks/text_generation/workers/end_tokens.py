@@ -57,7 +57,7 @@ def remarks(tokenizer: Mapping[str, Any], ends: list[int]) -> dict[str, Any]:
     A base model may have a chat template that ends answers with a token which it never learned to stop at: that is a fault only where
     chats are asked (see `stages.judging`).
     """
-    kept = {"tokenizer_corrected": tokenizer["tokenizer_corrected"]} if "tokenizer_corrected" in tokenizer else {}
+    kept = {name: tokenizer[name] for name in ("tokenizer_corrected", "conversion_corrected") if name in tokenizer}
     told = {"tokenizer_end_unnamed": tokenizer.get("eos_token_id"), "turn_end_unnamed": tokenizer.get("turn_end_id")}
     return kept | {name: token for name, token in told.items() if token is not None and token not in ends}
 
