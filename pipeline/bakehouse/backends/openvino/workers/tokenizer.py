@@ -39,29 +39,59 @@ def convert(tokenizer: Any, files: Path) -> None:
 
 # What `Digits` one by one and then `ByteLevel` cut (tokenizers, pre_tokenizers/digits.rs and byte_level.rs), as one expression.
 _DIGITS_AND_WORDS = r"\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
+_LAST_BLANKS = r"\s+(?!\S)"
 
 
 @contextmanager
-def in_one_expression(tokenizer: Any) -> Iterator[bool]:
-    """While this lasts, a tokenizer that cuts digits off before words does both by one expression; whether it is such a one.
+def not_looking_beyond(tokenizer: Any) -> Iterator[bool]:
+    """While this lasts, a tokenizer that cuts in several steps does so by equal expressions; whether it is one that can.
 
-    openvino_tokenizers 2026.4 looks past the end of a piece, as `tokenizers` does not: of the blanks before a digit ("a   1") the
-    last is another token then. SmolLM2 and StarCoder cut like this.
+    openvino_tokenizers 2026.4 looks past the end of the piece that an earlier step has cut, as `tokenizers` does not: of the blanks
+    before a digit ("a   1") the last becomes another token. SmolLM2, StarCoder and DeepSeek V3 cut digits off first.
     """
-    from tokenizers import Regex, pre_tokenizers
+    from tokenizers import Tokenizer
 
     engine = tokenizer.backend_tokenizer
-    before = engine.pre_tokenizer
-    match (json.loads(engine.to_str())["pre_tokenizer"] or {}).get("pretokenizers"):
-        case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            cut = pre_tokenizers.Split(Regex(_DIGITS_AND_WORDS), "isolated")
-            engine.pre_tokenizer = pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-            try:
-                yield True
-            finally:
-                engine.pre_tokenizer = before
+    before, said = engine.pre_tokenizer, json.loads(engine.to_str())
+    steps = equal_steps((said["pre_tokenizer"] or {}).get("pretokenizers") or [])
+    if steps is None:
+        yield False
+        return
+    engine.pre_tokenizer = Tokenizer.from_str(
+        json.dumps(said | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}})
+    ).pre_tokenizer
+    try:
+        yield True
+    finally:
+        engine.pre_tokenizer = before
+
+
+def equal_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """The same cuts by expressions that need not know where a piece ends; None for steps of other kinds."""
+    match steps:
+        case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True} as last]:
+            return [_split(_DIGITS_AND_WORDS), last | {"use_regex": False}]
+        case [*cuts, {"type": "ByteLevel", "use_regex": False} as last] if len(cuts) > 1 and all(map(_expression, cuts)):
+            *first, words = map(_expression, cuts)
+            if _LAST_BLANKS not in words:
+                return None
+            beyond = rf"\s+(?={'|'.join(first)})|{_LAST_BLANKS}"
+            return [*cuts[:-1], _split(words.replace(_LAST_BLANKS, beyond)), last]
         case _:
-            yield False
+            return None
+
+
+def _expression(step: dict[str, Any]) -> str:
+    """The expression whose matches a step cuts off; "" if it does something else."""
+    match step:
+        case {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated", "invert": False}:
+            return expression
+        case _:
+            return ""
+
+
+def _split(expression: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
 def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
@@ -113,12 +143,12 @@ def main() -> None:
         events.progress("comparing the tokenizers")
         comparison = compare(tokenizer, told.files)
         if wrong(comparison):
-            with in_one_expression(tokenizer) as rewritten:
+            with not_looking_beyond(tokenizer) as rewritten:
                 if rewritten:
                     convert(tokenizer, told.files)
             if rewritten:
                 comparison = compare(tokenizer, told.files)
-                events.result(conversion_corrected="digits and words are cut by one expression: as two steps they came out otherwise")
+                events.result(conversion_corrected="texts are cut by equal expressions: by its own they came out otherwise")
         events.result(comparison=comparison)
 
 
