@@ -119,7 +119,7 @@ def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> dic
     scratch = files.parent / f"{files.name}-scratch"
     scratch.mkdir()
     told = {"weights": "int8", "torch_dtype": "float32", "untie": True} | options
-    argv = environment.argv(site, "npulib_compile", str(checkpoint), str(files), json.dumps(told))
+    argv = environment.argv(site, "backends.npu_library.workers.compile", str(checkpoint), str(files), json.dumps(told))
     said = worker.run(Command(("env", "-C", str(scratch), *argv)))
     assert said.code == 0, said.text
     return said.facts

@@ -113,12 +113,14 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes the environment, or compiles a model in it."""
     if step.kind == "setup":
         return worker("backends.npu_library.workers.setup", str(files), needs_network=True)
-    return _inside(inputs["environment"], "npulib_compile", str(inputs["checkpoint"]), str(files), json.dumps(step.options))
+    return _inside(
+        inputs["environment"], "backends.npu_library.workers.compile", str(inputs["checkpoint"]), str(files), json.dumps(step.options)
+    )
 
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
     """The command that answers the prompts with the library: on the NPU if there is one, else on the CPU."""
-    return _inside(parts["environment"], "npulib_generate", str(model_folder), str(request), str(answers))
+    return _inside(parts["environment"], "backends.npu_library.workers.generate", str(model_folder), str(request), str(answers))
 
 
 def _inside(files: Path, name: str, *arguments: str) -> Command:

@@ -223,7 +223,7 @@ def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
 def check(site: Path) -> dict[str, list[str]]:
     """Run npulib_check with the new packages: what it says, with the names of the files that it imported as `modules`."""
     done = subprocess.run(
-        environment.argv(site, "npulib_check"),
+        environment.argv(site, "backends.npu_library.workers.check"),
         env={**os.environ, "BAKEHOUSE_PARENT": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         capture_output=True,
