@@ -1,4 +1,4 @@
-"""A file that is not what was made: `doit verify` names it and says how to repair it, and what it says does mend it."""
+"""A file that is not what was made: `doit verify` names it and says how to repair it, and what it says does."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_
     mend, last = found.stdout.splitlines()[-2:]
     assert mend == f"to repair it: doit clean {tasks} && doit {tasks}"
     assert last.endswith(" hashed: 3 damaged")
-    for command in mend.removeprefix("to mend it: ").split(" && "):
+    for command in mend.removeprefix("to repair it: ").split(" && "):
         copy.build(*shlex.split(command)[1:])
     assert copy.doit("verify", lane.name).returncode == 0
     assert lanes.bytes_of(copy.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)

@@ -86,7 +86,7 @@ def test_nothing_to_do_is_found_out_without_a_heavy_import(built: Bench, command
     argv = [sys.executable, "-X", "importtime", "-m", "doit", *command]
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "pipeline" in imported
+    assert "bakehouse" in imported
     assert not imported & set(HEAVY)
 
 

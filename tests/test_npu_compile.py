@@ -335,7 +335,7 @@ def test_a_compiler_whose_folder_has_letters_that_windows_spells_otherwise_runs(
 def test_a_disk_that_is_full_under_wine_is_called_full(compiler: Path, tmp_path: Path) -> None:
     with small_disk.mounted(tmp_path / "disk", 30) as disk:
         program = (
-            "from pathlib import Path\nfrom bakehouse.backends.openvino_npu.workers import wine as npu_wine\n"
+            "from pathlib import Path\nfrom bakehouse.backends.openvino_npu.workers import wine\n"
             f"wine.run(Path({str(compiler / 'compile.exe')!r}), ('three.xml', 'out.blob'), Path({str(disk.at)!r}), 'trying')"
         )
         done = subprocess.run((*disk.prefix, sys.executable, "-c", program), capture_output=True, text=True, check=False)

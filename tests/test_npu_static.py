@@ -128,7 +128,9 @@ def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
         }
     }
     words = json.dumps(told | {"platforms": []})
-    return worker.run(command("npu_generate", str(model), str(folder / "request.json"), str(folder / "answers.jsonl"), words))
+    return worker.run(
+        command("backends.openvino_npu.workers.generate", str(model), str(folder / "request.json"), str(folder / "answers.jsonl"), words)
+    )
 
 
 @pytest.mark.model
