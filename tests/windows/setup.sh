@@ -29,7 +29,7 @@ cat >environment.sh <<END
 export WINEPREFIX=$folder/prefix WINEARCH=win64 WINEDEBUG=-all
 export WINEDLLOVERRIDES="mscoree,mshtml,winemenubuilder.exe=d;ucrtbase,msvcp140,msvcp140_1,msvcp140_2,msvcp140_atomic_wait,msvcp140_codecvt_ids=n,b"
 export KMP_AFFINITY=disabled # torch's OpenMP asks for processor masks that Wine 8 does not have
-export PYTHONPATH='Z:${root//\//\\}'
+export PYTHONPATH='Z:${root//\//\\}\pipeline'
 unset DISPLAY
 # Its arguments are Windows Python's. A file as standard output gives "WinError 6", so there is always a pipe.
 windows_python() { wine "$folder/python/python.exe" "\$@" 2>&1 </dev/null | cat; return "\${PIPESTATUS[0]}"; }
