@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from bakehouse.recipe.model import Fault
+from bakehouse.recipe.types import Line
 
 FULL_PRECISION = ("fp32", "fp16", "bf16")
 ALL = 4096  # as many as an answer may have
-REASON = (
-    "Why the answers of an fp32, fp16 or bf16 build need share only min_agreement tokens with the unquantized model's and not all; "
-    "the card repeats it."
-)
+# The two fields that the options of every runtime have.
+Tokens = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=ALL,
+        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
+    ),
+]
+Reason = Annotated[
+    Line | None,
+    Field(
+        exclude_if=lambda reason: reason is None,
+        description="Why the answers of an fp32, fp16 or bf16 build need share only min_agreement tokens with the unquantized model's "
+        "and not all; the card repeats it.",
+    ),
+]
 _KEPT = "cache_kept_beyond"
 # At how small a distance of the source's two best next tokens (in logits) the second is as good: what rounding alone can do. Float32
 # against float32 differs by up to 8e-5 (Phi-3 stand-in); float16 rounds weights and activations to 1e-3 of their size; bfloat16 to 8e-3,

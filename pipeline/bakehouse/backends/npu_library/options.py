@@ -14,7 +14,6 @@ from pydantic import Field
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.types import Line
 
 _FIXED = "the library rounds to nearest, symmetric, with one scale a channel"
 _FIELDS = (
@@ -42,13 +41,8 @@ class NpuLibrary(RuntimeBuild):
         "float32",
         description="Precision of all but the linear layers, as given to from_pretrained; float32 is also what that does by itself.",
     )
-    min_agreement: int = Field(
-        0,
-        ge=0,
-        le=4096,
-        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
-    )
-    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    min_agreement: agreement.Tokens = 0
+    min_agreement_reason: agreement.Reason = None
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         "runtime_options": "the library takes no options when it runs a model; runtime_options does not apply"

@@ -12,7 +12,6 @@ from bakehouse.backends.onnxruntime_genai.quantization import CAPTURES, PRECISIO
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Fault, Rule
-from bakehouse.recipe.types import Line
 
 
 class OnnxRuntimeGenAI(RuntimeBuild):
@@ -24,13 +23,8 @@ class OnnxRuntimeGenAI(RuntimeBuild):
     graph_capture: bool | None = Field(
         None, description="Whether the provider records the graph once and replays it (dml, cuda, webgpu); by default on dml only."
     )
-    min_agreement: int = Field(
-        0,
-        ge=0,
-        le=4096,
-        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
-    )
-    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    min_agreement: agreement.Tokens = 0
+    min_agreement_reason: agreement.Reason = None
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         "runtime_options": "an ONNX model says in itself how precisely it is computed (accuracy_level); runtime_options does not apply"

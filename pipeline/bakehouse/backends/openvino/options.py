@@ -17,7 +17,6 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.calibration import Calibration
 from bakehouse.recipe.model import Fault, Model
-from bakehouse.recipe.types import Line
 
 
 def _is_unset(value: object) -> bool:
@@ -61,13 +60,8 @@ class OpenVINO(RuntimeBuild):
 
     runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
     quantization: Quantization = Field(description="What is done to the weights.")
-    min_agreement: int = Field(
-        0,
-        ge=0,
-        le=4096,
-        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
-    )
-    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    min_agreement: agreement.Tokens = 0
+    min_agreement_reason: agreement.Reason = None
     runtime_options: RuntimeOptions | None = Field(
         None,
         description="What users must give the runtime for right answers; it stands in the card's program, which is tried with it.",

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Model, Rule
-from bakehouse.recipe.types import Line, refusal
+from bakehouse.recipe.types import refusal
 
 Platform = Literal[3720, 4000, 5010, 5020]
 CODENAMES: Mapping[int, str] = {3720: "Meteor Lake, Arrow Lake", 4000: "Lunar Lake", 5010: "Panther Lake", 5020: "Panther Lake"}
@@ -141,13 +141,8 @@ class OpenVINONpu(RuntimeBuild):
     cache_mode: Literal["OPTIMIZE_SPEED", "OPTIMIZE_SIZE"] = Field(
         "OPTIMIZE_SPEED", description="Whether a blob loads by itself, or takes weights from the model next to it (weightless)."
     )
-    min_agreement: int = Field(
-        0,
-        ge=0,
-        le=4096,
-        description="Leading tokens that every answer must share with the unquantized model's; a shorter answer must be shared whole.",
-    )
-    min_agreement_reason: Line | None = Field(None, description=agreement.REASON, exclude_if=lambda reason: reason is None)
+    min_agreement: agreement.Tokens = 0
+    min_agreement_reason: agreement.Reason = None
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         "runtime_options": "the NPU pipeline's settings are fields of the build itself (prefill_hint, ...); runtime_options does not apply"
