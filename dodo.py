@@ -1,4 +1,4 @@
-"""doit's way in: one task group a verb. What the tasks are is in bakehouse/app/tasks.py."""
+"""The tasks of doit, one group a verb; `bakehouse.app.tasks` makes them."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from bakehouse.app import cli, tasks
 from bakehouse.errors import Failure
 
 try:
-    kitchen = cli.open_kitchen()
+    run = cli.open_kitchen()
 except Failure as failure:
     raise InvalidDodoFile(str(failure)) from None
 
 DOIT_CONFIG = {
     "default_tasks": ["overview"],
-    "reporter": kitchen.reporter,
+    "reporter": run.reporter,
     # Truth is in the store. A database in memory cannot be out of date, locked by another doit, or half-written.
     "backend": "sqlite3",
     "dep_file": ":memory:",
@@ -26,41 +26,41 @@ DOIT_CONFIG = {
 
 def task_overview() -> tasks.Task:
     """what can be built, and what to type next"""
-    return kitchen.overview()
+    return run.overview()
 
 
 def task_setup() -> Iterator[tasks.Task]:
-    return kitchen.group("setup")
+    return run.group("setup")
 
 
 def task_download() -> Iterator[tasks.Task]:
     """fetch the source models, pinned"""
-    return kitchen.group("download")
+    return run.group("download")
 
 
 def task_export() -> Iterator[tasks.Task]:
-    return kitchen.group("export")
+    return run.group("export")
 
 
 def task_convert() -> Iterator[tasks.Task]:
-    return kitchen.group("convert")
+    return run.group("convert")
 
 
 def task_validate() -> Iterator[tasks.Task]:
-    return kitchen.group("validate")
+    return run.group("validate")
 
 
 def task_package() -> Iterator[tasks.Task]:
-    return kitchen.group("package")
+    return run.group("package")
 
 
 def task_build() -> Iterator[tasks.Task]:
-    return kitchen.group("build")
+    return run.group("build")
 
 
 def task_sign() -> Iterator[tasks.Task]:
-    return kitchen.signatures()
+    return run.signatures()
 
 
 def task_publish() -> Iterator[tasks.Task]:
-    return kitchen.publications()
+    return run.publications()

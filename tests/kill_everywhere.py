@@ -34,7 +34,7 @@ def bake(one: Step, store: Store) -> None:
         return Made(Verification())
 
     make(one, Session(store), fill)
-    store.publish(one, NAME, lambda: None)
+    store.expose(one, NAME, lambda: None)
 
 
 def killed(at: int, one: Step, store: Store) -> bool:
@@ -64,7 +64,7 @@ def look(store: Store, old: Step, new: Step) -> None:
         record = read_record(folder)
         assert record, f"{folder} is there without its record"
         assert not files.faults(folder / "files", record.files, thorough=True)
-    assert any(store.is_published(one, NAME) for one in (old, new)), "there is no whole package"
+    assert any(store.is_exposed(one, NAME) for one in (old, new)), "there is no whole package"
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
         kills += 1
         look(store, old, new)
         bake(new, store)
-        assert store.is_published(new, NAME)
+        assert store.is_exposed(new, NAME)
         assert {path.name for path in store.folder(new).iterdir()} == {"files", "manifest.json"}
         assert not list((store.root / ".staging").iterdir()), "a finished run leaves something behind"
     print(kills)

@@ -67,7 +67,7 @@ def package(made: Bench, contents: Mapping[str, bytes] = MODEL, name: str = "tin
         files=files.records(staging.files), ran=(), facts={}, measured={}, made_at=datetime.now(UTC), made_on={},
     )  # fmt: skip
     store.commit(step, staging, record)
-    store.publish(step, name, lambda: None)
+    store.expose(step, name, lambda: None)
     return store.package(name)
 
 
@@ -95,7 +95,8 @@ def _manifest(planned: Build, folder: Path, passed: bool) -> PackageManifest:
     )  # fmt: skip
     validation = Validation(verdicts=(verdict,), device="CPU", device_name="Some Processor", load_s=1.0, peak_memory_bytes=1)
     return PackageManifest(
-        name=planned.name, key=planned.package.key, build=planned.asked, source=SourceRecord(described="the local files model", files=()),
+        name=planned.name, key=planned.package.key, build=planned.resolved,
+        source=SourceRecord(described="the local files model", files=()),
         tools={}, steps=(), files=files.records(folder), measured={}, validation=validation, targets=("CPU",),
         made_at=datetime(2026, 1, 1, tzinfo=UTC), made_on={},
     )  # fmt: skip

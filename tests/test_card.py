@@ -17,7 +17,7 @@ from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, V
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import Golden, resolve
-from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
+from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "card.golden.md"
@@ -329,7 +329,7 @@ def test_inline_code_is_fenced_by_more_backticks_than_it_has(value: str, shown: 
 
 
 def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> None:
-    own = (Package(name="transformers", version="4.46.3", sha256="a1" * 32), Package(name="openvino", version="2024.4.0"))
+    own = (Distribution(name="transformers", version="4.46.3", sha256="a1" * 32), Distribution(name="openvino", version="2024.4.0"))
     rendered = card.render(manifest(packages=own, reference_tools={"transformers": "5.5.4"}))
     found = rows(rendered, "Compatibility")
     assert "| transformers | 4.46.3 |" in found

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from bakehouse.package.listing import look
 from inline_snapshot import snapshot
-
-from bakehouse.package.contents import look
 
 
 def _put(folder: Path, *names: str) -> Path:

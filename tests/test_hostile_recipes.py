@@ -62,5 +62,5 @@ def test_a_variable_in_a_text_stays_the_text_that_it_is(tmp_path: Path, monkeypa
     text = yaml.safe_dump(recipe(description="$HF_TOKEN ${HF_TOKEN} {{ env.HF_TOKEN }} %HF_TOKEN%", source=source))
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     (build,) = open_workspace({"PIPELINE_RECIPES": str(tmp_path), "PIPELINE_ARTIFACTS": str(tmp_path / "artifacts")}).plan.builds
-    assert build.asked.description == snapshot("$HF_TOKEN ${HF_TOKEN} {{ env.HF_TOKEN }} %HF_TOKEN%")
-    assert SECRET not in build.asked.model_dump_json()
+    assert build.resolved.description == snapshot("$HF_TOKEN ${HF_TOKEN} {{ env.HF_TOKEN }} %HF_TOKEN%")
+    assert SECRET not in build.resolved.model_dump_json()

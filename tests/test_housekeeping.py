@@ -42,7 +42,7 @@ def bake(plan: Plan, store: Store) -> None:
     for build in plan.builds:
         if build.survey:
             put(build.survey, store)
-        store.publish(build.package, build.name, lambda: None)
+        store.expose(build.package, build.name, lambda: None)
 
 
 def bytes_below(folder: Path) -> int:
@@ -132,7 +132,7 @@ def test_a_package_that_a_kill_left_aside_is_kept_until_it_is_put_back_and_a_sta
     aside = store.root / ".staging" / "package-name-tiny-int4.aside"
     store.package("tiny-int4").rename(aside)
     assert pruned(plan, store) == (0, [])
-    store.publish(plan.builds[0].package, "tiny-int4", lambda: None)
+    store.expose(plan.builds[0].package, "tiny-int4", lambda: None)
     assert not aside.exists()
     aside.mkdir()
     with store.lock("package-name-tiny-int4", lambda: None):
@@ -191,7 +191,7 @@ def test_a_copy_of_what_was_made_again_since_is_no_damage(tmp_path: Path, store:
     put(package, store, bakehouse_json="the first making")
     pack(store.package("tiny-int4"))
     assert verified(plan, store) == []
-    assert not store.is_published(package, "tiny-int4")
+    assert not store.is_exposed(package, "tiny-int4")
 
 
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
@@ -247,7 +247,7 @@ def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, st
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     (store.package("tiny-int4") / "link").symlink_to(tmp_path)
-    assert not store.is_published(plan.builds[0].package, "tiny-int4")
+    assert not store.is_exposed(plan.builds[0].package, "tiny-int4")
     assert verified(plan, store)[0] == snapshot("damaged  packages/tiny-int4: link: is a link")
-    store.publish(plan.builds[0].package, "tiny-int4", lambda: None)
+    store.expose(plan.builds[0].package, "tiny-int4", lambda: None)
     assert verified(plan, store) == []

@@ -301,7 +301,7 @@ def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(t
     folder = tmp_path / "repository"
     (folder / "cpu_and_mobile").mkdir(parents=True)
     (folder / "cpu_and_mobile" / "model.onnx").write_bytes(b"graph")
-    files.write(folder / "recipe.yaml", recipe_text(*(member.build for member in members), repository="onnx"))
+    files.write(folder / "recipe.yaml", recipe_text(*(member.build for member in members), bundle="onnx"))
     describe(folder, told)
     assert inspect(folder).faults == ()
     files.write(folder / "recipe.yaml", recipe_text(members[0].build))

@@ -13,7 +13,7 @@ import yaml
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
-from bakehouse.recipe import fields
+from bakehouse.recipe import field_paths
 from bakehouse.recipe import yaml_errors as syntax
 from bakehouse.recipe import yaml_tree as document
 from bakehouse.recipe.loader import RecipeErrors, load, load_all
@@ -105,7 +105,7 @@ def _update(case: Case, now: str) -> None:
 
 def test_every_reason_of_every_rule_has_an_input_that_provokes_it() -> None:
     text = CASES.read_text(encoding="utf-8")
-    models = dict.fromkeys(model for _, model, _, _ in fields.walk())
+    models = dict.fromkeys(model for _, model, _, _ in field_paths.walk())
     reasons = [reason for model in models for reason in (*(rule.reason for rule in model.rules), *model.elsewhere.values())]
     assert [reason for reason in reasons if reason not in text] == []
     assert len(reasons) > 40

@@ -98,7 +98,7 @@ def test_a_blob_says_what_the_recipe_asked(bench: Bench) -> None:
     assert (blob.openvino, blob.encrypted, blob.weightless, blob.devices, blob.cpu_graphs) == ("2026.4.1", False, False, ("NPU",), 0)
     assert {(image.says["npu"], image.says["compiler"]) for image in blob.images} == {("5010", "8.4")}
     assert len(blob.images) > 5
-    assert blob.asked["NPUW_LLM_MAX_PROMPT_LEN"] == "128" and blob.asked["NPUW_LLM_MIN_RESPONSE_LEN"] == "64"
+    assert blob.settings["NPUW_LLM_MAX_PROMPT_LEN"] == "128" and blob.settings["NPUW_LLM_MIN_RESPONSE_LEN"] == "64"
 
 
 def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from inline_snapshot import snapshot
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.workers import setup as npulib_setup
-from bakehouse.formats import npulib_pickle, safetensors_files
+from bakehouse.formats import npu_library_pickle, safetensors_files
 from bakehouse.package import compare
 from bakehouse.records import StepRecord
 from bakehouse.steps.step import Step
@@ -197,8 +197,8 @@ def test_upstream_leaves_a_tied_embedding_as_integers_and_this_lane_does_not(tmp
     assert {name: error for name, error in upstream.items() if name.startswith("model.layers.")} == {
         name: error for name, error in ours.items() if name.startswith("model.layers.")
     }
-    model = npulib_pickle.read(tmp_path / "ours" / "pytorch_npu_model.pt")
-    assert dict(npulib_pickle.modules(model))["lm_head"].name.endswith(".QuantizedLinear")
+    model = npu_library_pickle.read(tmp_path / "ours" / "pytorch_npu_model.pt")
+    assert dict(npu_library_pickle.modules(model))["lm_head"].name.endswith(".QuantizedLinear")
 
 
 @pytest.mark.parametrize("name", ["fp16", "int8"])

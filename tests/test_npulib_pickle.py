@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.formats import npulib_pickle
-from bakehouse.formats.npulib_pickle import Foreign
+from bakehouse.formats import npu_library_pickle
+from bakehouse.formats.npu_library_pickle import Foreign
 
 
 class _Calls:
@@ -38,7 +38,7 @@ def archive(folder: Path, content: Any) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(Foreign) as caught:
-        npulib_pickle.read(path)
+        npu_library_pickle.read(path)
     return str(caught.value)
 
 
@@ -116,5 +116,5 @@ def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: by
 
 
 def test_the_same_program_with_no_modules_is_a_model(tmp_path: Path) -> None:
-    model = npulib_pickle.read(program(tmp_path, b"\x80\x02" + MODEL + b"}b."))
-    assert [name for name, _ in npulib_pickle.modules(model)] == [""]
+    model = npu_library_pickle.read(program(tmp_path, b"\x80\x02" + MODEL + b"}b."))
+    assert [name for name, _ in npu_library_pickle.modules(model)] == [""]

@@ -54,14 +54,14 @@ def answered(build: Build, session: Session, answer: str) -> None:
     """A build is made, and this is its first answer."""
     told = manifest().model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
     put(build.package, session.store, manifest_json=told)
-    session.store.publish(build.package, build.name, lambda: None)
+    session.store.expose(build.package, build.name, lambda: None)
 
 
 def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8, "fp16": {**INT8}})
     first, second, third = plan.builds
     put(first.package, session.store)
-    session.store.publish(first.package, first.name, lambda: None)
+    session.store.expose(first.package, first.name, lambda: None)
     plan = Plan((first, second, replace(third, cannot="nncf not installed: run `pip install -e .`")))
     lines = overview.builds(plan, session.store).splitlines()
     assert [line.split()[:2] for line in lines] == [["build:tiny-int4", "built"], ["build:tiny-int8", "-"], ["build:tiny-fp16", "cannot"]]
@@ -106,7 +106,7 @@ def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(t
     last = "no step is missing, 2 kB of disk (2 kB of it for packages as files of their own)"
     expected = "nothing to do" if session.store.shares_blocks() else last
     assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == expected
-    session.store.publish(plan.builds[0].package, plan.builds[0].name, lambda: None)
+    session.store.expose(plan.builds[0].package, plan.builds[0].name, lambda: None)
     assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
 
 

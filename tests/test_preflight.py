@@ -140,7 +140,7 @@ def test_a_gguf_file_of_the_hub_asks_for_nothing_beforehand_so_what_is_downloade
 def test_what_is_made_asks_for_no_tool_and_no_hub(tmp_path: Path, session: Session) -> None:
     build = replace(build_of(tmp_path), cannot="nncf not installed")
     put(build.package, session.store)
-    session.store.publish(build.package, build.name, lambda: None)
+    session.store.expose(build.package, build.name, lambda: None)
     assert preflight.check([build], session) == Forecast(0, 0, 0)
 
 
@@ -156,7 +156,7 @@ def test_the_copy_that_a_package_is_takes_room_unless_the_disk_shares_blocks(
     assert before.copy_bytes == (0 if shares else parts)
     put(build.package, session.store, weights_bin="x" * 1000)
     assert preflight.check([build], session) == (Forecast(0, 0, 0) if shares else Forecast(0, 1000, 0, 1000))
-    session.store.publish(build.package, build.name, lambda: None)
+    session.store.expose(build.package, build.name, lambda: None)
     assert preflight.check([build], session) == Forecast(0, 0, 0)
 
 

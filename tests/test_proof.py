@@ -24,7 +24,7 @@ from bakehouse.executor.session import builder
 from bakehouse.package import proofs as proof
 from bakehouse.package import provenance, wheels
 from bakehouse.package.manifest import PROOFS, PackageManifest, StepRun
-from bakehouse.records import Builder, Package, Wheel
+from bakehouse.records import Builder, Distribution, Wheel
 from bakehouse.store import files
 from tests.test_card import manifest
 
@@ -224,9 +224,9 @@ def _of_the_acceleration_library() -> PackageManifest:
         "int8-npulib",
         tools={"intel-npu-acceleration-library": "1.4.0", "torch": "2.13.0"},
         packages=(
-            Package(name="intel-npu-acceleration-library", version="1.4.0", sha256="85" * 32),
-            Package(name="torch", version="2.13.0"),
-            Package(name="transformers", version="4.46.3", sha256="a1" * 32),
+            Distribution(name="intel-npu-acceleration-library", version="1.4.0", sha256="85" * 32),
+            Distribution(name="torch", version="2.13.0"),
+            Distribution(name="transformers", version="4.46.3", sha256="a1" * 32),
         ),
         reference_tools={"torch": "2.13.0", "transformers": "5.5.4"},
         wheels=(
@@ -266,7 +266,7 @@ def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
 
 
 def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installed() -> None:
-    windows = Package(name="openvino", version="2026.4.1", sha256="bf" * 32)
+    windows = Distribution(name="openvino", version="2026.4.1", sha256="bf" * 32)
     installed = Wheel(name="openvino", version="2026.4.1", record_sha256="0e" * 32)
     told = provenance.tools(manifest("phi3", "int4-npu", tools={"openvino": "2026.4.1"}, packages=(windows,), wheels=(installed,)))
     assert [(one.part, one.sha256, one.record_sha256) for one in told] == [

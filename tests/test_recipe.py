@@ -415,7 +415,7 @@ def test_a_build_that_is_published_only_within_a_repository_names_none() -> None
     joined = recipe(builds={"cpu": onnx}, repositories={"onnx": ["cpu"]}, publish={"repo": "bakers/{build}"})
     assert resolve(joined, "cpu").card is None
     words = CardWords.model_validate({"repo": "bakers/onnx"})
-    again = Recipe.model_validate_json(json.dumps(yaml.safe_load(recipe_text(resolve(joined, "cpu"), repository="onnx", words=words))))
+    again = Recipe.model_validate_json(json.dumps(yaml.safe_load(recipe_text(resolve(joined, "cpu"), bundle="onnx", words=words))))
     assert resolve(again, "cpu").card is None
     assert home(again, "onnx") == home(joined, "onnx")
 

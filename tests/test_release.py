@@ -222,7 +222,7 @@ def test_packages_of_the_same_bytes_are_the_same_and_their_records_stand_apart(p
     found = rebuild.compare(package, pack(tmp_path / "again"))
     assert found.differs == ()
     assert found.same == ("LICENSE", "below/config.json", "openvino_model.bin", "recipe.yaml")
-    assert [line.split(":")[0] for line in found.apart] == ["README.md", "SHA256SUMS", "bakehouse.json", "bom.json", "provenance.json"]
+    assert [line.split(":")[0] for line in found.exempt] == ["README.md", "SHA256SUMS", "bakehouse.json", "bom.json", "provenance.json"]
 
 
 def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_compiled_blob_may_differ_in_few_bytes_and_no_more(package: Path, tmp_
     (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 10 + bytes(986))
     found = rebuild.compare(package, again)
     assert found.differs == ()
-    assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; of a compiled blob up to 1% may" in found.apart
+    assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; of a compiled blob up to 1% may" in found.exempt
     (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 11 + bytes(985))
     assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 11 of 1,000 bytes differ, the first at 4",))
     (again / "openvino_model.blob").write_bytes(b"x" * 1000)
@@ -265,7 +265,7 @@ def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: P
     found = rebuild.compare(package, again)
     assert found.differs == ()
     said = "npu/openvino_model.json: 2 of 39 bytes differ, the first at 35"
-    assert f"{said}; only the blob's sha256 does" in found.apart
+    assert f"{said}; only the blob's sha256 does" in found.exempt
     (again / "npu" / "openvino_model.json").write_text(json.dumps({"platform": 5010, "blob_sha256": "cd"}))
     assert rebuild.compare(package, again).differs == snapshot(("npu/openvino_model.json: 4 of 39 bytes differ, the first at 13",))
     (package / "npu" / "openvino_model.json").write_text("[" * 5000)

@@ -54,7 +54,7 @@ def package(session: Session) -> Step:
 
     making.make(step, session, fill)
     for name in (step.label, "x"):
-        session.store.publish(step, name, lambda: None)
+        session.store.expose(step, name, lambda: None)
     return step
 
 

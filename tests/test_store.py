@@ -198,23 +198,23 @@ def _package(session: Session, text: str) -> Step:
 
 def test_a_package_has_files_of_its_own_that_may_be_edited_and_the_store_stays_as_it_was(session: Session) -> None:
     one = _package(session, "first")
-    session.store.publish(one, "fake-int4", lambda: None)
+    session.store.expose(one, "fake-int4", lambda: None)
     package = session.store.package("fake-int4")
     assert not package.is_symlink()
     assert {path.stat().st_nlink for path in files.walk(package)} == {1}  # onnx.load refuses more
-    assert session.store.is_published(one, "fake-int4")
+    assert session.store.is_exposed(one, "fake-int4")
     (package / "below" / "model.bin").write_text("tsrif")
-    assert not session.store.is_published(one, "fake-int4")
+    assert not session.store.is_exposed(one, "fake-int4")
     assert not session.store.damage(one, thorough=True)
-    session.store.publish(one, "fake-int4", lambda: None)
-    assert session.store.is_published(one, "fake-int4")
+    session.store.expose(one, "fake-int4", lambda: None)
+    assert session.store.is_exposed(one, "fake-int4")
     assert (package / "below" / "model.bin").read_text() == "first"
 
 
 def test_a_package_made_again_takes_the_place_of_one_with_files_of_the_same_sizes(session: Session) -> None:
     first, third = _package(session, "first"), _package(session, "third")
-    session.store.publish(first, "fake-int4", lambda: None)
-    assert not session.store.is_published(third, "fake-int4")
+    session.store.expose(first, "fake-int4", lambda: None)
+    assert not session.store.is_exposed(third, "fake-int4")
 
 
 def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
     path.write_text("worse")
     files.seal(path.parent)  # as bits that rotted: neither size nor time tells
     with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin is not as it was made\n.*`doit verify fake-int4` says"):
-        session.store.publish(one, "fake-int4", lambda: None)
+        session.store.expose(one, "fake-int4", lambda: None)
     assert not session.store.package("fake-int4").exists()
     assert _leavings(session.store) == []
 
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and
         "from tests.fakes import put, step\n"
         "one, store = step('package'), Store(Path(sys.argv[1]))\n"
         "put(one, store, model_bin='x' * 600_000)\n"
-        "try: store.publish(one, 'fake-int4', lambda: None)\n"
+        "try: store.expose(one, 'fake-int4', lambda: None)\n"
         "except Failure as failure: print(failure)\n"
         "print(sorted(path.name for folder in ('.staging', 'packages') for path in (store.root / folder).glob('*')), store.has(one))"
     )
@@ -255,10 +255,10 @@ def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and
 def test_a_newer_package_takes_the_place_of_the_older_one_and_back(session: Session) -> None:
     first, second = _package(session, "first"), _package(session, "second")
     for one, text in ((first, "first"), (second, "second"), (first, "first")):
-        session.store.publish(one, "fake-int4", lambda: None)
+        session.store.expose(one, "fake-int4", lambda: None)
         assert (session.store.package("fake-int4") / "below" / "model.bin").read_text() == text
-        assert session.store.is_published(one, "fake-int4")
-    assert not session.store.is_published(second, "fake-int4")
+        assert session.store.is_exposed(one, "fake-int4")
+    assert not session.store.is_exposed(second, "fake-int4")
     assert _leavings(session.store) == []
 
 
@@ -267,7 +267,7 @@ def test_where_names_cannot_be_exchanged_a_kill_between_the_renames_costs_no_pac
     session: Session, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     first, second, third = (_package(session, text) for text in ("first", "second", "third"))
-    session.store.publish(first, "fake-int4", lambda: None)
+    session.store.expose(first, "fake-int4", lambda: None)
     rename, done = Path.rename, []
 
     def killed(path: Path, target: Path) -> Path:
@@ -281,27 +281,27 @@ def test_where_names_cannot_be_exchanged_a_kill_between_the_renames_costs_no_pac
         patched.setattr(Path, "rename", killed)
         if at < 4:
             with pytest.raises(KeyboardInterrupt):
-                session.store.publish(second, "fake-int4", lambda: None)
+                session.store.expose(second, "fake-int4", lambda: None)
         else:
-            session.store.publish(second, "fake-int4", lambda: None)
+            session.store.expose(second, "fake-int4", lambda: None)
             assert len(done) == 3
     (session.store.files(third) / "below").rename(session.store.files(third) / "elsewhere")  # so that the next one fails half way
     (session.store.files(third) / "link").symlink_to(session.store.root)
     with pytest.raises(ValueError, match="neither a regular file nor a folder"):
-        session.store.publish(third, "fake-int4", lambda: None)
-    assert session.store.is_published(first if at < 3 else second, "fake-int4")
+        session.store.expose(third, "fake-int4", lambda: None)
+    assert session.store.is_exposed(first if at < 3 else second, "fake-int4")
     monkeypatch.setattr(files, "sys", SimpleNamespace(platform="darwin"))
     for one in (second, first):
-        session.store.publish(one, "fake-int4", lambda: None)
-        assert session.store.is_published(one, "fake-int4")
+        session.store.expose(one, "fake-int4", lambda: None)
+        assert session.store.is_exposed(one, "fake-int4")
     assert _leavings(session.store) == []
 
 
 def test_a_stray_file_in_a_package_is_noticed(session: Session) -> None:
     one = _package(session, "first")
-    session.store.publish(one, "fake-int4", lambda: None)
+    session.store.expose(one, "fake-int4", lambda: None)
     (session.store.package("fake-int4") / "notes.txt").write_text("mine")
-    assert not session.store.is_published(one, "fake-int4")
+    assert not session.store.is_exposed(one, "fake-int4")
 
 
 def test_an_artifacts_folder_that_cannot_be_written_is_a_failure_that_names_the_variable(tmp_path: Path) -> None:

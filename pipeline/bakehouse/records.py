@@ -121,7 +121,7 @@ class Wheel(Written):
     record_sha256: str = ""
 
 
-class Package(Written):
+class Distribution(Written):
     """What a step installed for itself alone; the sha256 is that of the wheel or source archive ("" if it was copied from here)."""
 
     name: str

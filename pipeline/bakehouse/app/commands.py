@@ -155,12 +155,12 @@ class Lint(Ours):
         workspace = open_workspace()
         linting.check(workspace, Session(workspace.store))
         plan = workspace.plan
-        recipes = {build.asked.recipe for build in plan.builds}
+        recipes = {build.resolved.recipe for build in plan.builds}
         is_ = "is" if len(recipes) == 1 else "are"
         print(f"{count_text(len(recipes), 'recipe')} with {count_text(len(plan.builds), 'build')} {is_} well formed")
         for build in plan.builds:
             cannot = f"cannot be made on this machine: {build.cannot}" if build.cannot else ""
-            for remark in filter(None, (build.asked.source.remark(), build.asked.options.remark(), cannot)):
+            for remark in filter(None, (build.resolved.source.remark(), build.resolved.options.remark(), cannot)):
                 print(f"  {build.name}: {remark}")
         return 0
 
@@ -249,7 +249,7 @@ class Compare(Ours):
 
 
 def _is_built(build: Build, kitchen: Kitchen) -> bool:
-    return kitchen.workspace.store.is_published(build.package, build.name)
+    return kitchen.workspace.store.is_exposed(build.package, build.name)
 
 
 def _built(build: Build, kitchen: Kitchen) -> PackageManifest:

@@ -27,9 +27,9 @@ def check(workspace: Workspace, session: Session) -> None:
 
 
 def _of_recipe(loaded: Loaded, workspace: Workspace, session: Session) -> Iterator[Diagnostic]:
-    builds = [build for build in workspace.plan.builds if build.asked.recipe == loaded.recipe.name and not build.members]
+    builds = [build for build in workspace.plan.builds if build.resolved.recipe == loaded.recipe.name and not build.members]
     try:
-        told = {build.asked.build: _reasons(build, session) for build in builds}
+        told = {build.resolved.build: _reasons(build, session) for build in builds}
     except Failure as failure:
         yield loaded.at_key(("source",), "\n    ".join((failure.what, *failure.details)), failure.remedy)
         return

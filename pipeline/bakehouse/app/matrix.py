@@ -71,7 +71,7 @@ def _row(build: Build, session: Session) -> dict[str, Any]:
 
 def _system(build: Build) -> str:
     """DirectML is part of Windows and runs there for real; everything else is made and run on Linux."""
-    return _WINDOWS if getattr(build.asked.options, "execution_provider", "") == "dml" else _LINUX
+    return _WINDOWS if getattr(build.resolved.options, "execution_provider", "") == "dml" else _LINUX
 
 
 def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict[str, str]:

@@ -44,17 +44,17 @@ def welcome(plan: Plan, store: Store) -> str:
 
 
 def _brief(build: Build) -> str:
-    return f"{count_text(len(build.members), 'build')} in one repository" if build.members else brief(build.asked.options)
+    return f"{count_text(len(build.members), 'build')} in one repository" if build.members else brief(build.resolved.options)
 
 
 def _standing(build: Build, store: Store) -> str:
-    if store.is_published(build.package, build.name):
+    if store.is_exposed(build.package, build.name):
         return "built"
     return "-" if build.cannot is None else "cannot"
 
 
 def _doc(build: Build) -> str:
-    return f"not on this machine: {build.cannot}" if build.cannot else build.asked.description
+    return f"not on this machine: {build.cannot}" if build.cannot else build.resolved.description
 
 
 # --- doit plan ----------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def summary(
 
 
 def _good(build: Build, store: Store) -> PackageManifest | None:
-    return read_manifest(build.name, store) if store.is_published(build.package, build.name) else None
+    return read_manifest(build.name, store) if store.is_exposed(build.package, build.name) else None
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:

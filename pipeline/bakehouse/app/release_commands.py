@@ -93,11 +93,11 @@ def _say(line: str) -> None:
 
 
 def _tell(name: str, found: rebuild.Comparison) -> None:
-    for word, lines in (("same", found.same), ("apart", found.apart), ("differs", found.differs)):
+    for word, lines in (("same", found.same), ("exempt", found.exempt), ("differs", found.differs)):
         for line in lines:
             _say(f"{word:8} {line}")
     verdict = f"{len(found.differs)} differ" if found.differs else "all that can be the same is the same"
-    print(f"{name}: {len(found.same)} files have the same bytes, {len(found.apart)} are records of their own; {verdict}")
+    print(f"{name}: {len(found.same)} files have the same bytes, {len(found.exempt)} are records of their own; {verdict}")
 
 
 class Release(Ours):
@@ -141,7 +141,7 @@ def _built(args: list[str], without_failed: bool) -> list[Path]:
     """
     kitchen, folders = open_kitchen(), []
     store, builds = kitchen.workspace.store, selection.builds_named(args, kitchen.workspace.plan)
-    unmade = {} if args else {one.name: one for one in builds if not store.is_published(one.package, one.name)}
+    unmade = {} if args else {one.name: one for one in builds if not store.is_exposed(one.package, one.name)}
     if len(unmade) == len(builds):
         raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
     failed = {name: _why_unmade(one, kitchen) for name, one in unmade.items() if not _left_out(one)}
@@ -186,7 +186,7 @@ def _releasable(build: Build, session: Session) -> Path:
     signature = signing.signature(build.package, build.name, session)
     folder = signing.folder(build.name, session) if signature else session.store.package(build.name)
     gate.refuse_unfit(folder, manifest, build.destination, signed=signature is not None)
-    gate.whole(build.name, folder, (*parts, *([signature] if signature else [])))
+    gate.check_bytes(build.name, folder, (*parts, *([signature] if signature else [])))
     return folder
 
 

@@ -69,9 +69,9 @@ def _build(build: Build, session: Session, known: dict[str, str], attempts: Atte
     return {
         "basename": "build",
         "name": build.name,
-        "doc": build.asked.description if build.cannot is None else f"not on this machine: {build.cannot}",
+        "doc": build.resolved.description if build.cannot is None else f"not on this machine: {build.cannot}",
         "actions": [(put, [build, session, attempts])],
-        "uptodate": [(session.store.is_published, [build.package, build.name])],
+        "uptodate": [(session.store.is_exposed, [build.package, build.name])],
         "setup": [known[build.package.key]],
         "clean": [(session.store.withdraw, [build.name])],
         "meta": {"build": build},
@@ -90,7 +90,7 @@ def run(step: Step, session: Session, attempts: Attempts, task: Any) -> TaskFail
 
 def put(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
     """The action of a build's task: its package under its name."""
-    return attempts.task(task, lambda: session.store.publish(build.package, build.name, lambda: None))
+    return attempts.task(task, lambda: session.store.expose(build.package, build.name, lambda: None))
 
 
 def sign(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
@@ -180,7 +180,7 @@ class Kitchen:
         preflight.check_leaving(publications, selection.builds_of(wanted, plan, "sign"), self.session)
         for build in publications:
             if build.destination and preflight.missing([build], self.session.store):  # else it is asked at once anyway
-                publish.ask(build.name, build.destination, self.session)
+                publish.check_token(build.name, build.destination, self.session)
 
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""
@@ -228,7 +228,7 @@ class Kitchen:
     def _published(self, build: Build, *, dry_run: bool) -> Outcome:
         if build.destination is None:
             raise Failure(
-                f"the recipe does not say where {build.name} is published", remedy=f"add it to `publish` of {build.asked.recipe}.yaml"
+                f"the recipe does not say where {build.name} is published", remedy=f"add it to `publish` of {build.resolved.recipe}.yaml"
             )
         task = f"publish:{build.name}"
         signature = signing.signature(build.package, build.name, self.session)

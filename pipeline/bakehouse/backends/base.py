@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import BuildOptions
-from bakehouse.records import Package
+from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.step import Step
@@ -94,7 +94,7 @@ class Backend(Maker, Protocol):
         """What one of the backend's steps will take."""
         ...
 
-    def packages(self, step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+    def packages(self, step: Step, facts: Mapping[str, Any]) -> tuple[Distribution, ...]:
         """What a setup step installed for itself alone; `facts` is what its worker reported."""
         ...
 
@@ -131,7 +131,7 @@ def in_use(answers: Path) -> Path:
     return answers.with_name("answers-in-use.jsonl")
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Distribution, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
     return ()
 

@@ -60,8 +60,8 @@ def has_chat_template(folder: Path) -> bool:
     if any((folder / name).exists() for name in ("chat_template.jinja", "additional_chat_templates/default.jinja")):
         return True
     settings = folder / "tokenizer_config.json"
-    told = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
-    return any(one.get("name") == "default" for one in told) if isinstance(told, list) else bool(told)
+    template = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
+    return any(one.get("name") == "default" for one in template) if isinstance(template, list) else bool(template)
 
 
 def read_checkpoint(folder: Path) -> Survey:

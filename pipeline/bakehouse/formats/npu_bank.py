@@ -48,7 +48,7 @@ def read(data: mmap.mmap, after: int, *, weightless: bool) -> Bank | None:
         found = data.find(mark, after)
         while found != -1:
             begins = found - 2 * _NUMBER.size - _NAME_LENGTH  # the name with its length, and the number of devices
-            if begins >= after and _name(data, begins) and (bank := _whole(data, found - _NUMBER.size)):
+            if begins >= after and _name(data, begins) and (bank := _complete(data, found - _NUMBER.size)):
                 return bank
             found = data.find(mark, found + 1)
     return None
@@ -59,7 +59,7 @@ def _name(data: mmap.mmap, at: int) -> bool:
     return data[at:begins] == _NUMBER.pack(_NAME_LENGTH) and _NAME.fullmatch(data[begins : begins + _NAME_LENGTH]) is not None
 
 
-def _whole(data: mmap.mmap, at: int) -> Bank | None:
+def _complete(data: mmap.mmap, at: int) -> Bank | None:
     """The bank whose list of devices begins there, if it ends where the file does."""
     reader = _Reader(data, at)
     tensors: list[Tensor] = []

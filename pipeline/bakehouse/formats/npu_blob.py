@@ -52,7 +52,7 @@ class Blob:
         openvino: version that made it.
         format: version of NPUW's format.
         weightless: whether it needs the IR's weights to be loaded.
-        asked: the settings that the whole was compiled with, NPUW_LLM_MAX_PROMPT_LEN and so on.
+        settings: the settings that the whole was compiled with, NPUW_LLM_MAX_PROMPT_LEN and so on.
         devices: what the graphs may run on.
         images: the graphs for the NPU, in order.
         cpu_graphs: number of graphs for the CPU.
@@ -63,7 +63,7 @@ class Blob:
     format: str
     encrypted: bool
     weightless: bool
-    asked: Mapping[str, str]
+    settings: Mapping[str, str]
     devices: tuple[str, ...]
     images: tuple[Image, ...]
     cpu_graphs: int
@@ -89,7 +89,7 @@ def read(path: Path) -> Blob:
 def trailers(path: Path) -> tuple[Mapping[str, str], ...]:
     """What the images in a file say at their ends, whatever wraps them."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return tuple(_says(found) for _, found in _trailers(data))
+        return tuple(_statements(found) for _, found in _trailers(data))
 
 
 def _read(data: mmap.mmap, name: str) -> Blob:
@@ -116,7 +116,7 @@ def _read(data: mmap.mmap, name: str) -> Blob:
         format=data[at : at + size].decode("ascii", "replace"),
         encrypted=data[at + size] != 0,
         weightless=weightless,
-        asked=_settings(data, prompt_len),
+        settings=_settings(data, prompt_len),
         devices=tuple(sorted(devices)),
         images=images,
         cpu_graphs=sum(_CPU_CODE.search(data[max(0, found - 64) : found]) is not None for found in _all(data, _CPU_MARK)),
@@ -158,9 +158,9 @@ def _images(data: mmap.mmap, name: str) -> Iterator[Image]:
             start = data.find(_ELF, start + 1, end)
         if start == -1:
             raise NotABlob(f"{name} is damaged: no ELF image of the right size belongs to the trailer {text.decode()}")
-        yield Image(end - start, end, _says(text))
+        yield Image(end - start, end, _statements(text))
         after = end
 
 
-def _says(trailer: bytes) -> Mapping[str, str]:
+def _statements(trailer: bytes) -> Mapping[str, str]:
     return dict(part.split("=", 1) for part in trailer.decode("ascii").split(";") if "=" in part)

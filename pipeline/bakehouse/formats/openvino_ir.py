@@ -57,7 +57,7 @@ class Model:
     bin_bytes: int
     info: Mapping[str, object]
 
-    def told(self, *path: str) -> str | None:
+    def option(self, *path: str) -> str | None:
         """The rt_info value at `path`, or None."""
         here: object = self.info
         for name in path:

@@ -33,13 +33,13 @@ def render(manifest: PackageManifest) -> str:
     build = manifest.build
     folder, download = card_use.fetch(build, manifest.name)
     own = CARDS[build.options.runtime]
-    card: str = _template("repository.md.jinja" if manifest.members else TEMPLATE).render(
+    card: str = _template("bundle.md.jinja" if manifest.members else TEMPLATE).render(
         manifest=manifest,
         build=build,
         runtime_folder=own.__name__.split(".")[-2],
         front_matter=front_matter(manifest),
         origin=(not card_use.gguf(build.source) and base_model(build)) or manifest.source.described,
-        asked=asked(build),
+        requested=requested(build),
         measured=dict(_flat(manifest.measured)),
         versions=_versions(manifest),
         folder=folder,
@@ -56,7 +56,7 @@ def render(manifest: PackageManifest) -> str:
         **card_use.program(build.golden),
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
-        same=sum(_whole(verdict) for verdict in manifest.verdicts),
+        same=sum(_identical(verdict) for verdict in manifest.verdicts),
         **card_use.kept(manifest),
         members=[_member(member) for member in manifest.members],
         licence_file=manifest.licence_file,
@@ -112,13 +112,13 @@ def _member(manifest: PackageManifest) -> dict[str, Any]:
     measured = dict(_flat(manifest.measured))
     return where | {
         "manifest": manifest,
-        "asked": asked(manifest.build),
+        "requested": requested(manifest.build),
         "measured": measured,
         "answers": card_use.answers(manifest.validation),
     }
 
 
-def asked(build: ResolvedBuild) -> dict[str, str]:
+def requested(build: ResolvedBuild) -> dict[str, str]:
     """The options as name and value, the precision first."""
     left_out = {"runtime", "quantization", "min_agreement", "min_agreement_reason", "runtime_options"}
     options = build.options.model_dump(mode="json", exclude=left_out)
@@ -185,8 +185,8 @@ def pin(version: str) -> str:
 
 def messages(chat: Iterable[tuple[str, str]]) -> str:
     """A chat as a Python list."""
-    said = ['{"role": ' + string(role) + ', "content": ' + string(content) + "}" for role, content in chat]
-    return f"[{', '.join(said)}]"
+    turns = ['{"role": ' + string(role) + ', "content": ' + string(content) + "}" for role, content in chat]
+    return f"[{', '.join(turns)}]"
 
 
 def _printable(line: str) -> str:
@@ -197,7 +197,7 @@ def _longest_run(value: str) -> int:
     return max((len(run) for run in re.findall("`+", value)), default=0)
 
 
-def _whole(verdict: Verdict) -> bool:
+def _identical(verdict: Verdict) -> bool:
     agreement = verdict.agreement
     return agreement.common_tokens == agreement.answer_tokens == agreement.source_tokens
 

@@ -90,13 +90,13 @@ def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
         kept = f"{one.common_tokens} of {one.source_tokens}"
         cells = (one.name, size_text(one.size_bytes), one.bits, kept, one.device)
         numbers.add_row(*(Text(cell) for cell in cells))
-    said = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    texts = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("prompt", "package", "answer"):
-        said.add_column(title, overflow="fold")
+        texts.add_column(title, overflow="fold")
     for prompt in prompts(rows):
         for position, one in enumerate(rows):
-            said.add_row(Text("" if position else prompt), Text(one.name), Text(cut(answers(one, prompt), _LONGEST_ANSWER)))
-    return numbers, said
+            texts.add_row(Text("" if position else prompt), Text(one.name), Text(cut(answers(one, prompt), _LONGEST_ANSWER)))
+    return numbers, texts
 
 
 def page(rows: Sequence[Row]) -> str:
@@ -114,8 +114,8 @@ def page(rows: Sequence[Row]) -> str:
         ),
     )
     bars = [(title, hint, _bars(values)) for title, hint, values in charts]
-    asked = [(prompt, [(one.name, answers(one, prompt)) for one in rows]) for prompt in prompts(rows)]
-    return environment.get_template(TEMPLATE).render(rows=rows, charts=bars, asked=asked)
+    answered = [(prompt, [(one.name, answers(one, prompt)) for one in rows]) for prompt in prompts(rows)]
+    return environment.get_template(TEMPLATE).render(rows=rows, charts=bars, prompts=answered)
 
 
 def _bars(values: list[tuple[str, float, str]]) -> list[tuple[str, float, str]]:

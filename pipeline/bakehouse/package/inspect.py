@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import contents, provenance
+from bakehouse.package import listing, provenance
 from bakehouse.package import proofs as proof
 from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.package.provenance import Statement
@@ -56,27 +56,27 @@ def inspect(folder: Path) -> Inspection:
     Raises:
         Failure: the folder is no package.
     """
-    found = contents.look(folder)
+    found = listing.look(folder)
     name = package_files.name_among(found.own)
     if name not in found.own:
         raise Failure(
             f"there is no {MANIFEST}, so this is not a package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}"
         )
-    there, unread = _hashed(folder, found.own)
-    manifest, statement, lists, unclear = _lists(folder, name, there)
-    newer = _newer(folder / name) if manifest is None and name in there else None
+    present, unread = _hashed(folder, found.own)
+    manifest, statement, lists, unclear = _lists(folder, name, present)
+    newer = _newer(folder / name) if manifest is None and name in present else None
     if newer:
         lists[name] = {file.path: file.sha256 for file in newer.files}
         unclear = [fault for fault in unclear if not fault.startswith((f"{name}: ", f"{PROVENANCE}: "))]
-    faults = [*found.faults, *unread, *unclear, *_against(found.own, there, lists)]
+    faults = [*found.faults, *unread, *unclear, *_against(found.own, present, lists)]
     if manifest and statement:
         faults += _disagreements(name, manifest, statement)
-    if manifest and RECIPE in there:
+    if manifest and RECIPE in present:
         faults += _recipe(name, manifest, folder / RECIPE)
     return Inspection(
         name=manifest.name if manifest else printable(newer.name if newer else folder.name),
         files=len(found.own),
-        size_bytes=sum(record.size for record in there.values()),
+        size_bytes=sum(record.size for record in present.values()),
         signed=SIGNATURE in found.own,
         faults=tuple(map(printable, dict.fromkeys(faults))),
         beside=tuple(map(printable, found.beside)),
@@ -111,23 +111,23 @@ def _hashed(folder: Path, names: Collection[str]) -> tuple[dict[str, FileRecord]
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(record, names))
-    there = {one.path: one for one in found if isinstance(one, FileRecord)}
-    return there, [one for one in found if isinstance(one, str)]
+    present = {one.path: one for one in found if isinstance(one, FileRecord)}
+    return present, [one for one in found if isinstance(one, str)]
 
 
 def _lists(
-    folder: Path, name: str, there: Collection[str]
+    folder: Path, name: str, present: Collection[str]
 ) -> tuple[PackageManifest | None, Statement | None, dict[str, dict[str, str]], list[str]]:
     """Manifest, provenance, what each of the package's lists says (list -> path -> sha256), and why one cannot be read."""
     lists: dict[str, dict[str, str]] = {}
     faults: list[str] = []
-    manifest = _document(PackageManifest, folder, name, there, faults)
-    statement = _document(Statement, folder, PROVENANCE, there, faults)
+    manifest = _document(PackageManifest, folder, name, present, faults)
+    statement = _document(Statement, folder, PROVENANCE, present, faults)
     if manifest:
         lists[name] = {file.path: file.sha256 for file in manifest.files}
     if statement:
         lists[PROVENANCE] = {one.name: one.digest.sha256 for one in statement.subject}
-    if CHECKSUMS in there:
+    if CHECKSUMS in present:
         try:
             lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
         except Failure as failure:
@@ -135,30 +135,30 @@ def _lists(
     return manifest, statement, lists, faults
 
 
-def _document(kind: type[_Document], folder: Path, name: str, there: Collection[str], faults: list[str]) -> _Document | None:
+def _document(kind: type[_Document], folder: Path, name: str, present: Collection[str], faults: list[str]) -> _Document | None:
     """A JSON document of the package; None if it is not there or, which is added to the faults, is not of its kind."""
     try:
-        return kind.model_validate_json((folder / name).read_bytes()) if name in there else None
+        return kind.model_validate_json((folder / name).read_bytes()) if name in present else None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         faults.append(f"{name}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}")
         return None
 
 
-def _against(own: Collection[str], there: Mapping[str, FileRecord], lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _against(own: Collection[str], present: Mapping[str, FileRecord], lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A sentence for every file that is missing, changed, or in no list; the lists that say so are named."""
     for path in sorted({*_ALWAYS, *(path for listed in lists.values() for path in listed)}.difference(own)):
         names = [name for name, listed in lists.items() if path in listed]
         yield f"{path}: missing{'; listed in ' * bool(names)}{_and(names)}"
-    for path, record in sorted(there.items()):
-        says = {name: listed[path] for name, listed in lists.items() if path in listed}
-        if not says and path not in (CHECKSUMS, SIGNATURE):
+    for path, record in sorted(present.items()):
+        digests = {name: listed[path] for name, listed in lists.items() if path in listed}
+        if not digests and path not in (CHECKSUMS, SIGNATURE):
             yield f"{path}: does not belong here; no list of the package has it"
-        for digest in sorted({digest for digest in says.values() if digest != record.sha256}):
-            names = [name for name, said in says.items() if said == digest]
+        for digest in sorted({digest for digest in digests.values() if digest != record.sha256}):
+            names = [name for name, listed in digests.items() if listed == digest]
             yield f"{path}: content changed (sha256 {record.sha256[:12]}…, should be {digest[:12]}… by {_and(names)})"
         for name in lists:
-            if path not in lists[name] and says and path not in _outside(name):
+            if path not in lists[name] and digests and path not in _outside(name):
                 yield f"{path}: not listed in {name}"
 
 
@@ -176,8 +176,8 @@ def _and(names: list[str]) -> str:
 def _disagreements(name: str, manifest: PackageManifest, statement: Statement) -> Iterator[str]:
     """Where the provenance is not that of this manifest."""
     definition = statement.predicate.build_definition
-    asked = definition.external_parameters
-    if asked.build != manifest.build.build or not _same_builds(asked.recipe, manifest):
+    external = definition.external_parameters
+    if external.build != manifest.build.build or not _same_builds(external.recipe, manifest):
         yield f"{PROVENANCE}: its recipe is not the one of {name}"
     if definition.internal_parameters.key != manifest.key:
         yield f"{PROVENANCE}: its key is not the one of {name}"

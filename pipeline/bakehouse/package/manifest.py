@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bakehouse.recipe.recipe import ResolvedBuild
 from bakehouse.recipe.types import Name
-from bakehouse.records import Builder, FileRecord, InUse, NumericCheck, Package, Ran, Verdict, Wheel, Written
+from bakehouse.records import Builder, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict, Wheel, Written
 from bakehouse.store.package_files import file_in
 
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
@@ -61,7 +61,7 @@ class PackageManifest(Written):
     build: ResolvedBuild
     source: SourceRecord
     tools: dict[str, str]  # of the steps that made the model and ran it, as their keys name them
-    packages: tuple[Package, ...] = ()  # that those steps installed for themselves, beside the pipeline's own environment
+    packages: tuple[Distribution, ...] = ()  # that those steps installed for themselves, beside the pipeline's own environment
     reference_tools: dict[str, str] = Field(default_factory=dict)  # of the answers that the model's are compared with
     steps: tuple[StepRun, ...]  # in the order in which they depend on each other
     files: tuple[FileRecord, ...]  # every file of the package but this one and those of `PROOFS`, which are made from it

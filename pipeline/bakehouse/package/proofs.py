@@ -19,12 +19,12 @@ def write(folder: Path, manifest: PackageManifest) -> None:
 
     The manifest's own hashes are taken as they are: gigabytes that were hashed for it a moment ago are not read again.
     """
-    there = (*manifest.files, *files.records_of(folder, [folder / MANIFEST]))
-    files.write(folder / BOM, bom.render(manifest, sorted(there, key=lambda file: file.path)))
-    there = (*there, *files.records_of(folder, [folder / BOM]))
-    files.write(folder / PROVENANCE, provenance.render(manifest, sorted(there, key=lambda file: file.path)))
-    there = (*there, *files.records_of(folder, [folder / PROVENANCE]))
-    files.write(folder / CHECKSUMS, checksums(there))
+    present = (*manifest.files, *files.records_of(folder, [folder / MANIFEST]))
+    files.write(folder / BOM, bom.render(manifest, sorted(present, key=lambda file: file.path)))
+    present = (*present, *files.records_of(folder, [folder / BOM]))
+    files.write(folder / PROVENANCE, provenance.render(manifest, sorted(present, key=lambda file: file.path)))
+    present = (*present, *files.records_of(folder, [folder / PROVENANCE]))
+    files.write(folder / CHECKSUMS, checksums(present))
 
 
 def checksums(records: Iterable[FileRecord]) -> str:

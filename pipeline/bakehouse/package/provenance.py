@@ -110,7 +110,7 @@ def external(manifest: PackageManifest) -> dict[str, Any]:
     """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
     short = manifest.build.build
     builds = [member.build for member in manifest.members]
-    recipe = as_recipe(*builds, repository=short, words=manifest.build.card) if builds else as_recipe(manifest.build)
+    recipe = as_recipe(*builds, bundle=short, words=manifest.build.card) if builds else as_recipe(manifest.build)
     return {"build": short, "recipe": recipe.model_dump(mode="json", exclude_none=True)}
 
 

@@ -26,7 +26,7 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
     """
     store = session.store
     record, folder = store.record(package), store.package(name)
-    if record is None or not store.is_published(package, name):
+    if record is None or not store.is_exposed(package, name):
         raise Failure("it is not built as its recipe is now", remedy=f"`doit build:{name}` makes it")
     manifest = manifests.read(folder)
     wrong = shortcomings(manifest)
@@ -51,7 +51,7 @@ def shortcomings(manifest: PackageManifest) -> list[str]:
     return wrong if manifest.verdicts else ["no prompt was answered"]
 
 
-def whole(name: str, folder: Path, parts: tuple[FileRecord, ...]) -> None:
+def check_bytes(name: str, folder: Path, parts: tuple[FileRecord, ...]) -> None:
     """Hash every file in the folder of a package, for what nobody hashes again on its way.
 
     Raises:

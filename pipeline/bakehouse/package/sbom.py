@@ -74,7 +74,7 @@ def _model(manifest: PackageManifest) -> Component:
     from cyclonedx.model.component import Component, ComponentType, Pedigree
 
     builds = [member.build for member in manifest.members] or [manifest.build]
-    asked = {build.build: build.options.model_dump(mode="json", exclude_none=True) for build in builds}
+    requested = {build.build: build.options.model_dump(mode="json", exclude_none=True) for build in builds}
     return Component(
         name=manifest.name,
         version=manifest.key[:12],
@@ -83,7 +83,7 @@ def _model(manifest: PackageManifest) -> Component:
         description=manifest.build.description,
         licenses=[_licence(manifest)],
         pedigree=Pedigree(
-            ancestors=[_base_model(manifest, "ancestor")], notes=f"made by the recipe's options {json.dumps(asked, sort_keys=True)}"
+            ancestors=[_base_model(manifest, "ancestor")], notes=f"made by the recipe's options {json.dumps(requested, sort_keys=True)}"
         ),
     )
 

@@ -15,7 +15,7 @@ from bakehouse.errors import FULL, Failure, disk_full
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
-from bakehouse.package import release_policy as gate
+from bakehouse.package import release_policy
 from bakehouse.package.inspect import SIGNATURE
 from bakehouse.records import FileRecord, Written
 from bakehouse.steps.maker import Command, worker
@@ -39,8 +39,8 @@ def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     Raises:
         Failure: it is not set, of no known form, or names a file that is not there.
     """
-    asked = environ.get("PIPELINE_SIGN", "")
-    kind, _, rest = asked.partition(":")
+    chosen = environ.get("PIPELINE_SIGN", "")
+    kind, _, rest = chosen.partition(":")
     paths = [str(Path(part).absolute()) for part in rest.split(",") if part]
     if missing := [path for path in paths if not Path(path).is_file()]:
         raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
@@ -52,7 +52,7 @@ def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         case "sigstore", 0:
             return {"method": "sigstore"}
         case _:
-            what = "nothing says how to sign" if not asked else f"{kind}:… is not a way to sign"
+            what = "nothing says how to sign" if not chosen else f"{kind}:… is not a way to sign"
             raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
 
 
@@ -93,22 +93,22 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
     Raises:
         Failure: the package was not proven or is damaged, nothing says how to sign, or the signer refused.
     """
-    asked = method(environ)
-    _, parts = gate.proven(name, package, session)
-    gate.whole(name, session.store.files(package), parts)
+    chosen = method(environ)
+    _, parts = release_policy.proven(name, package, session)
+    release_policy.check_bytes(name, session.store.files(package), parts)
     final = folder(name, session)
     with session.store.lock(f"signed-{name}", lambda: None):
         new = session.store.root / ".staging" / f"signed-{name}"
         shutil.rmtree(new, ignore_errors=True)
         _copy(package, name, session, new / "files")
-        command = worker("package.workers.model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(asked))
-        command = Command(command.argv, _secrets(asked["method"], environ), needs_network=asked["method"] == "sigstore")
+        command = worker("package.workers.model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(chosen))
+        command = Command(command.argv, _secrets(chosen["method"], environ), needs_network=chosen["method"] == "sigstore")
         _run(command, new, session.children, f"signing {name}")
         (new / SIGNATURE).rename(new / "files" / SIGNATURE)
         (made,) = files.records_of(new / "files", [new / "files" / SIGNATURE])
         files.remove(final)
         files.move(new / "files", final)
-        signed = Signed(key=package.key, by=_signer(asked), signature=made)
+        signed = Signed(key=package.key, by=_signer(chosen), signature=made)
         files.write(_record(name, session), signed.model_dump_json(indent=2) + "\n")
         files.remove(new)
     return final
@@ -145,10 +145,10 @@ def _kept(name: str, session: Session) -> Signed | None:
         return None
 
 
-def _signer(asked: Mapping[str, Any]) -> str:
+def _signer(chosen: Mapping[str, Any]) -> str:
     """What signs, in few words that tell no secret: the method, and the hash of the certificates or of the key's file."""
-    named = asked.get("certificate") or asked.get("key")
-    return f"{asked['method']} {files.sha256(Path(named))}" if named else str(asked["method"])
+    named = chosen.get("certificate") or chosen.get("key")
+    return f"{chosen['method']} {files.sha256(Path(named))}" if named else str(chosen["method"])
 
 
 def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -159,17 +159,17 @@ def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {"BAKEHOUSE_KEY_PASSWORD": password} if password else {}
 
 
-def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Children) -> str:
+def check(package: Path, chosen: Mapping[str, Any], scratch: Path, children: Children) -> str:
     """Hold a package against the signature in it; "" if it holds, else why that could not be found out, and what to do.
 
     Args:
-        asked: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
+        chosen: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
 
     Raises:
         Failure: it does not hold; with the reason that the verifier gives.
     """
-    command = worker("package.workers.model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(asked))
-    command = Command(command.argv, {}, needs_network=asked["method"] == "sigstore")
+    command = worker("package.workers.model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(chosen))
+    command = Command(command.argv, {}, needs_network=chosen["method"] == "sigstore")
     return str(_run(command, scratch, children, "").get("not_checked", ""))
 
 

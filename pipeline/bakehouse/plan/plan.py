@@ -40,7 +40,7 @@ class Build:
 
     Attributes:
         name: recipe and build name joined, `phi3-int4-openvino`.
-        asked: the build with every default spelled out.
+        resolved: the build with every default spelled out.
         survey: the step that asks for shapes and sizes before the download, if the source can say.
         parts: role -> step; with the checkpoint's their files make the model folder.
         cannot: why this machine cannot make it, in a few words, or None.
@@ -49,7 +49,7 @@ class Build:
     """
 
     name: str
-    asked: ResolvedBuild
+    resolved: ResolvedBuild
     checkpoint: Step
     survey: Step | None
     parts: dict[str, Step]
@@ -105,7 +105,7 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
 def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
     """The content hash of everything beside a recipe that it names, by the field that names it."""
     found: dict[Field, str] = {}
-    for field, relative, find in _beside(loaded.recipe):
+    for field, relative, find in _local_files(loaded.recipe):
         try:
             found[field] = fingerprint(find(loaded.path.parent, relative))
         except Failure as failure:
@@ -113,7 +113,7 @@ def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable
     return found
 
 
-def _beside(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
+def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
     """The fields that name something beside the recipe, what they say, and what makes a path of it."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
@@ -134,51 +134,58 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     made: dict[str, Build] = {}
     for short in recipe.builds:
-        asked = resolve(recipe, short)
-        samples = _samples(asked, base, prints.get(_texts(short)))
-        parts = BACKENDS[asked.options.runtime].steps(asked.name, asked.options, checkpoint, recipe.name, samples, runs_code)
-        known = reference.step(recipe.name, checkpoint, prompts(asked.golden), runs_code)
+        resolved = resolve(recipe, short)
+        samples = _samples(resolved, base, prints.get(_texts(short)))
+        parts = BACKENDS[resolved.options.runtime].steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
+        known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
-        check = BACKENDS[asked.options.runtime].numeric_check(asked.name, asked.options, parts, checkpoint, logits, recipe.name)
-        made[short] = replace(_assemble(asked, checkpoint, survey, parts, known, check), destination=homes[short])
+        check = BACKENDS[resolved.options.runtime].numeric_check(resolved.name, resolved.options, parts, checkpoint, logits, recipe.name)
+        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, known, check), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
-        joined = _repository(full_name(recipe.name, name), name, [made[member] for member in members], words)
+        joined = _bundle(full_name(recipe.name, name), name, [made[member] for member in members], words)
         yield replace(joined, destination=homes[name])
 
 
-def _samples(asked: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
+def _samples(resolved: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
     """The step that brings the texts of a data-aware method."""
-    texts = asked.options.texts()
-    return calibration.samples(texts, asked.name, base=base, fingerprint=fingerprint) if texts else None
+    texts = resolved.options.texts()
+    return calibration.samples(texts, resolved.name, base=base, fingerprint=fingerprint) if texts else None
 
 
 def _assemble(
-    asked: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
+    resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
 ) -> Build:
     """Join the parts of a build with the steps that prove and package it."""
-    runtime = asked.options.runtime
+    runtime = resolved.options.runtime
     backend = BACKENDS[runtime]
     pieces = (("checkpoint", checkpoint), *parts.items())
-    dump = asked.model_dump(mode="json")
+    dump = resolved.model_dump(mode="json")
     validate = Step(
         kind="validate",
         maker=runtime,
-        label=asked.name,
+        label=resolved.name,
         options={"golden": dump["golden"], "options": dump["options"]},
         needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
-    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
+    package = Step(kind="package", maker=runtime, label=resolved.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
     return Build(
-        asked.name, asked, checkpoint, survey, parts, validate, package, sources.missing(checkpoint) or backend.missing(asked.options)
+        resolved.name,
+        resolved,
+        checkpoint,
+        survey,
+        parts,
+        validate,
+        package,
+        sources.missing(checkpoint) or backend.missing(resolved.options),
     )
 
 
-def _repository(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
+def _bundle(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
     """One package of several builds."""
     first = members[0]
     card = {"card": words.model_dump(mode="json")} if words else {}
@@ -186,13 +193,13 @@ def _repository(name: str, short: str, members: list[Build], words: CardWords | 
         kind="package",
         maker=first.package.maker,
         label=name,
-        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card},
-        needs=tuple((member.asked.build, member.package) for member in members),
+        options={"repository": short, "builds": [member.resolved.model_dump(mode="json") for member in members], **card},
+        needs=tuple((member.resolved.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )
     cannot = next((member.cannot for member in members if member.cannot), None)
-    asked = first.asked.model_copy(update={"name": name, "build": short, "card": words})
-    return replace(first, name=name, asked=asked, parts={}, package=package, cannot=cannot, members=tuple(members))
+    resolved = first.resolved.model_copy(update={"name": name, "build": short, "card": words})
+    return replace(first, name=name, resolved=resolved, parts={}, package=package, cannot=cannot, members=tuple(members))
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:

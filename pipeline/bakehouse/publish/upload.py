@@ -13,7 +13,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Progress
 from bakehouse.executor.session import Session
-from bakehouse.package import release_policy as gate
+from bakehouse.package import release_policy
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.publish import receipts
 from bakehouse.publish.receipts import Receipt
@@ -66,8 +66,8 @@ def run(
             what the repository holds now.
     """
     try:
-        manifest, parts = gate.proven(name, package, session)
-        gate.refuse_unfit(session.store.package(name), manifest, destination, signed=signed is not None)
+        manifest, parts = release_policy.proven(name, package, session)
+        release_policy.refuse_unfit(session.store.package(name), manifest, destination, signed=signed is not None)
         folder, parts = (signed[0], (*parts, signed[1])) if signed else (session.store.package(name), parts)
         title, description = message(manifest, next(part.sha256 for part in parts if part.path == MANIFEST))
         request = _request(folder, destination, parts, title, description)
@@ -82,14 +82,16 @@ def run(
     return replace(outcome, receipt=receipt)
 
 
-def ask(name: str, destination: Destination, session: Session) -> None:
+def check_token(name: str, destination: Destination, session: Session) -> None:
     """Ask the hub whether it knows the token, before a build that is to be published is made.
 
     Raises:
         Failure: there is no token, the hub does not take it, or it cannot be reached.
     """
-    scratch = session.store.root / ".staging" / f"ask-{name}"
-    command = replace(worker("publish.workers.hub_publish", "--ask", destination.repo, needs_network=True, hub_token=True), env=_CLIENT)
+    scratch = session.store.root / ".staging" / f"token-{name}"
+    command = replace(
+        worker("publish.workers.hub_publish", "--check-token", destination.repo, needs_network=True, hub_token=True), env=_CLIENT
+    )
     try:
         process.run(command, children=session.children, log=scratch / "log.txt", scratch=scratch, on_progress=lambda _: None)
     except Failure as failure:
@@ -110,8 +112,8 @@ def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:
 
 
 def _request(folder: Path, destination: Destination, parts: tuple[FileRecord, ...], title: str, description: str) -> dict[str, Any]:
-    asked = {name: value for name, value in asdict(destination).items() if name not in ("sign", "allow_pickle")}
-    return {**asked, "folder": str(folder), "title": title, "description": description, "files": [part.model_dump() for part in parts]}
+    wanted = {name: value for name, value in asdict(destination).items() if name not in ("sign", "allow_pickle")}
+    return {**wanted, "folder": str(folder), "title": title, "description": description, "files": [part.model_dump() for part in parts]}
 
 
 def _carried_out(

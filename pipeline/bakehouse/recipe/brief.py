@@ -5,7 +5,7 @@ from __future__ import annotations
 from bakehouse.recipe.recipe import BuildOptions
 
 # What tells builds of a model apart, in the order in which people say it; the rest is in `recipe.yaml` and the plan.
-_TELLING = (
+_DISTINGUISHING = (
     "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
     "lora_correction", "execution_provider", "platforms",
 )  # fmt: skip
@@ -17,10 +17,10 @@ _SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": 
 
 def brief(options: BuildOptions) -> str:
     """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
-    said = {**dict(options), **dict(options.quantization)}
+    values = {**dict(options), **dict(options.quantization)}
     fields = type(options).model_fields
-    changed = [name for name in _CHANGED if name in fields and said[name] != fields[name].default]
-    words = (_word(name, said[name]) for name in (*_TELLING, *changed) if name in said)
+    changed = [name for name in _CHANGED if name in fields and values[name] != fields[name].default]
+    words = (_word(name, values[name]) for name in (*_DISTINGUISHING, *changed) if name in values)
     return " ".join((options.runtime, *(word for word in words if word)))
 
 

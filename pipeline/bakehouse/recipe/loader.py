@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bakehouse.errors import Failure
 from bakehouse.recipe.locations import Diagnostic, Errors, Span
-from bakehouse.recipe.messages import worded
+from bakehouse.recipe.messages import explain
 from bakehouse.recipe.recipe import Recipe, full_name
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.recipe.yaml_errors import LINE_ENDS
@@ -49,7 +49,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Read:
-    """One file: what it says, if it can be said, and what is wrong with it."""
+    """One file: what it says, if it is a recipe, and what is wrong with it."""
 
     path: Path
     text: str
@@ -114,8 +114,8 @@ def _read(path: Path) -> _Read:
     try:
         recipe = Recipe.model_validate_json(json.dumps(root.data))
     except ValidationError as error:
-        said = [worded(details, root) for details in error.errors(include_url=False)]
-        found.extend(_diagnostic(path, text, *words) for words in said if words is not None)
+        explained = [explain(details, root) for details in error.errors(include_url=False)]
+        found.extend(_diagnostic(path, text, *words) for words in explained if words is not None)
         return _Read(path, text, root, None, tuple(found))
     return _Read(path, text, root, None if found else recipe, tuple(found))
 
@@ -128,7 +128,7 @@ def _diagnostic(path: Path, text: str, span: Span, what: str, help_: str) -> Dia
 def _misnamed(file: _Read) -> Iterator[Diagnostic]:
     """The file's name is the recipe's: a name can then be found without opening every file, and no two recipes share one."""
     entry = file.root.value.get("name") if file.root else None
-    if entry is None or not isinstance(entry.node.value, str) or any(entry.node.span == told.span for told in file.diagnostics):
+    if entry is None or not isinstance(entry.node.value, str) or any(entry.node.span == reported.span for reported in file.diagnostics):
         return
     if entry.node.value != file.path.stem:
         name = quoted(entry.node.value)

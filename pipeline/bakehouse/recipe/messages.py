@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
-from bakehouse.recipe.fields import Place, members, place, tags
+from bakehouse.recipe.field_paths import Place, members, place, tags
 from bakehouse.recipe.locations import Span
 from bakehouse.recipe.types import quoted
 from bakehouse.recipe.yaml_tree import Entry, Node
@@ -37,7 +37,7 @@ class Target(NamedTuple):
 
     node: Node
     key: Span | None
-    said: bool
+    reported: bool
 
     @property
     def span(self) -> Span:
@@ -48,7 +48,7 @@ class Target(NamedTuple):
         return first.key if first else self.node.span
 
 
-def worded(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
+def explain(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
     """Where, what and help for an error of a Recipe whose tree is `root`; None if the tree's own errors already say it."""
     at = place(details["loc"])
     kind, context = details["type"], details.get("ctx", {})
@@ -57,7 +57,7 @@ def worded(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
     if kind == "union_tag_invalid":
         at = _discriminator(at, context)
     target = find(at, root)
-    if target.said or (kind == "too_short" and target.node.value):  # pydantic counts only the valid entries
+    if target.reported or (kind == "too_short" and target.node.value):  # pydantic counts only the valid entries
         return None
     if kind == "extra_forbidden":
         return target.key or target.span, *_unknown(at)
@@ -71,16 +71,16 @@ def find(at: Place, root: Node) -> Target:
     target = Target(root, None, False)
     for item in at.path:
         node = target.node
-        said = target.said or (node.bad and node is not root)
+        reported = target.reported or (node.bad and node is not root)
         inside: Entry | Node | None = None
         if isinstance(node.value, dict):
             inside = node.value.get(str(item))
         elif isinstance(node.value, list) and isinstance(item, int):
             inside = node.value[item]
         if inside is None:
-            return target._replace(said=said)
-        target = Target(inside, None, said) if isinstance(inside, Node) else Target(inside.node, inside.key, said)
-    return target._replace(said=target.said or target.node.bad)
+            return target._replace(reported=reported)
+        target = Target(inside, None, reported) if isinstance(inside, Node) else Target(inside.node, inside.key, reported)
+    return target._replace(reported=target.reported or target.node.bad)
 
 
 def _discriminator(at: Place, context: dict[str, Any]) -> Place:
@@ -91,7 +91,7 @@ def _discriminator(at: Place, context: dict[str, Any]) -> Place:
 
 def _missing(at: Place, root: Node) -> tuple[Span, str, str] | None:
     parent = find(Place(at.path[:-1], at.owner, at.field, ()), root)
-    if parent.said or (isinstance(parent.node.value, dict) and at.field in parent.node.value):
+    if parent.reported or (isinstance(parent.node.value, dict) and at.field in parent.node.value):
         return None
     whole = at.path[-2] if len(at.path) > 1 else "the recipe"
     what = f"{quoted(at.field)} is missing from {'this entry' if isinstance(whole, int) else whole if len(at.path) == 1 else quoted(whole)}"

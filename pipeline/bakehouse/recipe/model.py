@@ -51,7 +51,7 @@ class Model(BaseModel):
                 yield Fault((rule.field,), rule.reason, rule.remedy)
 
     @model_validator(mode="after")
-    def _hold_to_rules(self) -> Self:
+    def _check_rules(self) -> Self:
         # A ValidationError raised in a validator keeps its own locations, below this model's.
         errors = [InitErrorDetails(type=refusal(fault.reason, fault.remedy), loc=fault.loc, input=None) for fault in self.faults()]
         if errors:

@@ -20,12 +20,12 @@ from bakehouse.recipe.types import (
     NAME_PATTERN,
     OTHER_LICENCE,
     Commit,
+    DistributionName,
     Expression,
     GgufPath,
     LicenceLink,
     Line,
     Name,
-    Package,
     PythonPath,
     RelativePath,
     Repo,
@@ -87,7 +87,7 @@ class PyPI(Model):
     """A GGUF file inside a wheel on PyPI."""
 
     type: Literal["pypi"] = Field(description="A GGUF file inside a wheel on PyPI.")
-    package: Package = Field(description="Name of the package on PyPI.")
+    package: DistributionName = Field(description="Name of the package on PyPI.")
     version: Version = Field(description="Exact version of the package.")
     file: GgufPath = Field(description="The GGUF file's path inside the wheel.")
     sha256: Sha256 = Field(description="The file's sha256.")
@@ -221,7 +221,7 @@ class Recipe(Model):
             yield from _room_faults(self, build)
             yield from (fault._replace(loc=("builds", build, options.runtime, *fault.loc)) for fault in agreement.faults(options))
         for name in self.repositories:
-            yield from _repository_faults(self, name)
+            yield from _bundle_faults(self, name)
         if self.publish:
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
@@ -241,7 +241,7 @@ def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
         )
 
 
-def _repository_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
+def _bundle_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
     """A repository is not called as a build is, and holds builds of this recipe that lie in folders, each in one of its own."""
     at = ("repositories", name)
     if name in recipe.builds:
@@ -334,13 +334,13 @@ def home(recipe: Recipe, name: str) -> Destination | None:
     return publishing.destination(recipe.publish, recipe.name, name, listed_only=published_names(recipe)[name])
 
 
-def as_recipe(*builds: ResolvedBuild, repository: str = "", words: CardWords | None = None) -> Recipe:
+def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None = None) -> Recipe:
     """The recipe of these builds of one recipe alone, nothing left to defaults: what goes into their package.
 
     `words` are those of the repository's card.
     """
     first = builds[0]
-    cards = {**({repository: words} if repository else {}), **{build.build: build.card for build in builds}}
+    cards = {**({bundle: words} if bundle else {}), **{build.build: build.card for build in builds}}
     return Recipe(
         schema_version=1,
         name=first.recipe,
@@ -348,7 +348,7 @@ def as_recipe(*builds: ResolvedBuild, repository: str = "", words: CardWords | N
         source=first.source,
         golden=first.golden,
         builds={build.build: build.options for build in builds},
-        repositories={repository: tuple(build.build for build in builds)} if repository else {},
+        repositories={bundle: tuple(build.build for build in builds)} if bundle else {},
         publish=publishing.publish_of(cards),
     )
 

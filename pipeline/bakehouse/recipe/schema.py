@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from bakehouse.recipe.fields import members, models, tags, walk
+from bakehouse.recipe.field_paths import members, models, tags, walk
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.recipe import Recipe
 

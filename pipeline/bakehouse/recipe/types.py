@@ -167,7 +167,7 @@ def _link(value: str) -> str:
     return value
 
 
-def _package(value: str) -> str:
+def _distribution(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", value):
         raise refusal(f"{quoted(value)} cannot be a package's name", "Write the name alone: no version, no extra, no address.")
     normal = re.sub(r"[-_.]+", "-", value).lower()
@@ -241,7 +241,7 @@ CardTag = Annotated[str, *_kind(_card_tag, r"^[A-Za-z0-9][A-Za-z0-9 ._:+-]*$")]
 Licence = Annotated[str, *_kind(_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
 SourceLicence = Annotated[str, *_kind(_source_licence, r"^[A-Za-z0-9][A-Za-z0-9 .+-]*$")]
 LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
-Package = Annotated[str, *_kind(_package, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+DistributionName = Annotated[str, *_kind(_distribution, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
 GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files are imported from there.")]

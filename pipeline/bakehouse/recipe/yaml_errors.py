@@ -46,7 +46,7 @@ def _place(text: str, index: int) -> Span:
     return Span(len(lines) - 1, len(lines[-1]), len(lines[-1]) + 1)
 
 
-def syntax(error: yaml.YAMLError, text: str) -> Problem:
+def parser_problem(error: yaml.YAMLError, text: str) -> Problem:
     """What the parser complains of, in our words."""
     if isinstance(error, yaml.reader.ReaderError):
         return Problem(

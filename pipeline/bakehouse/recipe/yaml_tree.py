@@ -13,7 +13,7 @@ import yaml
 
 from bakehouse.recipe.locations import Span
 from bakehouse.recipe.types import quoted
-from bakehouse.recipe.yaml_errors import LINE_ENDS, QUESTION, Problem, decoded, syntax
+from bakehouse.recipe.yaml_errors import LINE_ENDS, QUESTION, Problem, decoded, parser_problem
 
 DEEPEST = 24  # levels; a recipe has at most seven
 
@@ -54,7 +54,7 @@ class _Open:
     """A mapping or a list whose end has not come yet."""
 
     node: Node
-    told: int  # how many problems there were when it began
+    reported: int  # how many problems there were when it began
     key: _Key | None = None  # the key that waits for its value
 
 
@@ -66,7 +66,7 @@ def read(raw: bytes) -> tuple[Node | None, str, list[Problem]]:
     try:
         tree = _parsed(text)
     except yaml.YAMLError as error:
-        return None, text, [syntax(error, text)]
+        return None, text, [parser_problem(error, text)]
     except _TooDeep as stop:
         return None, text, [stop.problem]
     return tree.root, text, tree.problems
@@ -119,18 +119,18 @@ class _Builder:
             if len(self.open) == DEEPEST:
                 raise _TooDeep(self.span(event))
             node = Node(self.span(event), {} if isinstance(event, yaml.MappingStartEvent) else [], block=not event.flow_style)
-            told = len(self.problems)
-            self.open.append(_Open(self.checked(event, node), told))
+            reported = len(self.problems)
+            self.open.append(_Open(self.checked(event, node), reported))
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             done = self.open.pop()
-            self.add(done.node, event, done.told)
+            self.add(done.node, event, done.reported)
         elif isinstance(event, yaml.ScalarEvent):
             self.add(self.checked(event, Node(self.span(event), event.value, event.value)), event)
         elif isinstance(event, yaml.AliasEvent):
             self.refuse(self.span(event), "aliases are not part of a recipe", "Write the value out where it is needed.")
             self.add(Node(self.span(event), bad=True), event)
 
-    def add(self, node: Node, event: Any, told: int = 0) -> None:
+    def add(self, node: Node, event: Any, reported: int = 0) -> None:
         """Put a finished node where it belongs: the root, an entry of a list, a key or a value."""
         if not self.open:
             self.root = self.valued(node, event, "the file")
@@ -139,7 +139,7 @@ class _Builder:
         if isinstance(parent.node.value, list):
             parent.node.value.append(self.valued(node, event, "this entry"))
         elif parent.key is None:
-            parent.key = self.key(parent.node, node, event, told)
+            parent.key = self.key(parent.node, node, event, reported)
         else:
             key, parent.key = parent.key, None
             value = self.valued(node, event, quoted(key.name or ""), key.span) if not key.bad else node
@@ -147,12 +147,12 @@ class _Builder:
                 value.bad |= key.bad
                 parent.node.value[key.name] = Entry(key.span, value)
 
-    def key(self, mapping: Node, node: Node, event: Any, told: int) -> _Key:
+    def key(self, mapping: Node, node: Node, event: Any, reported: int) -> _Key:
         """A key; with no name if nothing can be said about its value, bad if enough is said."""
         if not isinstance(event, yaml.ScalarEvent):
             mapping.bad = True
             if not isinstance(event, yaml.AliasEvent):
-                del self.problems[told:]  # one error for all that is in it
+                del self.problems[reported:]  # one error for all that is in it
                 self.refuse(node.span, "a key is one word", "In a recipe nothing is filled in: there are no templates such as `{{ x }}`.")
             return _Key(None, node.span, True)
         name, bad = str(event.value), node.bad

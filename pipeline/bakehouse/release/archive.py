@@ -25,19 +25,19 @@ class Archive(Written):
     parts: tuple[FileRecord, ...]
 
 
-def part_size(asked_bytes: int) -> int:
+def part_size(part_bytes: int) -> int:
     """The size of parts that someone asked for, in bytes.
 
     Raises:
         Failure: it is so small that a release would be thousands of files, or more than release hosts take.
     """
-    if not _SMALLEST_PART <= asked_bytes <= _LARGEST_PART:
+    if not _SMALLEST_PART <= part_bytes <= _LARGEST_PART:
         raise Failure(
-            f"parts of {asked_bytes:,} bytes are of no use",
+            f"parts of {part_bytes:,} bytes are of no use",
             where="--part-size",
             remedy=f"choose from {_SMALLEST_PART:,} (1 MiB) to {_LARGEST_PART:,} bytes: release hosts take files below 2 GiB",
         )
-    return asked_bytes
+    return part_bytes
 
 
 def write(folder: Path, name: str, target: Path, part_bytes: int = PART_BYTES) -> Archive:
@@ -61,7 +61,7 @@ class _Parts:
 
     def __init__(self, target: Path, name: str, part_bytes: int) -> None:
         self._target, self._name, self._part_bytes = target, name, part_bytes
-        self._whole = hashlib.sha256()
+        self._digest = hashlib.sha256()
         self._size = 0
         self._paths: list[Path] = []
         self._open: BinaryIO | None = None
@@ -83,7 +83,7 @@ class _Parts:
             assert self._open
             taken = rest[: self._room]
             self._open.write(taken)
-            self._whole.update(taken)
+            self._digest.update(taken)
             self._room -= len(taken)
             self._size += len(taken)
             rest = rest[len(taken) :]
@@ -101,4 +101,4 @@ class _Parts:
         if len(self._paths) == 1:
             self._paths = [self._paths[0].rename(self._target / self._name)]
         parts = files.records_of(self._target, self._paths)
-        return Archive(name=self._name, size=self._size, sha256=self._whole.hexdigest(), parts=parts)
+        return Archive(name=self._name, size=self._size, sha256=self._digest.hexdigest(), parts=parts)

@@ -14,8 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
-from bakehouse.package import contents
-from bakehouse.package import inspect as inspection
+from bakehouse.package import inspect, listing
 from bakehouse.package import manifest as manifests
 from bakehouse.package.inspect import RECIPE, SIGNATURE
 from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
@@ -45,12 +44,12 @@ class Comparison:
     Attributes:
         same: paths with the same bytes.
         differs: what should be the same and is not.
-        apart: what cannot be the same, and how far it could be compared.
+        exempt: what cannot be the same, and how far it could be compared.
     """
 
     same: tuple[str, ...]
     differs: tuple[str, ...]
-    apart: tuple[str, ...]
+    exempt: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def build_again(
     Raises:
         Failure: the package is not what its own lists say, it cannot be built here, or a step failed.
     """
-    if faults := inspection.inspect(package).faults:
+    if faults := inspect.inspect(package).faults:
         what = "the package is not what its own lists say, so nothing in it is used"
         raise Failure(what, where=str(package), details=faults, remedy="get it anew")
     manifest = read(package)
@@ -110,7 +109,7 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     own = folder / "recipes"
     own.mkdir(parents=True)
     shutil.copyfile(package / RECIPE, own / f"{recipe.name}.yaml")
-    for path in _beside(recipe.model_dump(mode="json")):
+    for path in _local_files(recipe.model_dump(mode="json")):
         origin = local.resolve(recipes, path)
         target = own / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,13 +121,13 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     return build
 
 
-def _beside(recipe: Any) -> Iterator[str]:
+def _local_files(recipe: Any) -> Iterator[str]:
     """The local paths that a recipe names, wherever in it."""
     if isinstance(recipe, dict):
         if recipe.get("type") in ("local", "file") and isinstance(recipe.get("path"), str):
             yield recipe["path"]
         for value in recipe.values():
-            yield from _beside(value)
+            yield from _local_files(value)
 
 
 def _link(source: str, target: str) -> str:
@@ -150,21 +149,21 @@ def compare(old: Path, new: Path) -> Comparison:
     """Compare every file of two packages, the records of when and how fast by what else they say."""
     there, again = _own(old) - {SIGNATURE}, _own(new)
     differs = [f"{path}: not made again" for path in sorted(there - again)] + [f"{path}: is new" for path in sorted(again - there)]
-    same, apart = [], []
+    same, exempt = [], []
     for path in sorted(there & again):
         if path in _RECORDS:  # before their bytes are compared: the manifest of the older one may have its older name
-            apart.append(f"{path}: made anew, with times and measurements of its own")
+            exempt.append(f"{path}: made anew, with times and measurements of its own")
         elif difference := different_bytes(old / path, new / path):
-            allowed = _compiled(path, difference) or _tells_of_blob(old / path, new / path)
-            (apart if allowed else differs).append(f"{path}: {difference}{allowed}")
+            allowed = _compiled(path, difference) or _describes_blob(old / path, new / path)
+            (exempt if allowed else differs).append(f"{path}: {difference}{allowed}")
         else:
             same.append(path)
-    return Comparison(tuple(same), (*differs, *_told_otherwise(read(old), read(new))), tuple(apart))
+    return Comparison(tuple(same), (*differs, *_manifest_differences(read(old), read(new))), tuple(exempt))
 
 
 def _own(package: Path) -> set[str]:
     """The files of a package; its manifest by today's name."""
-    own = set(contents.look(package).own)
+    own = set(listing.look(package).own)
     return own - {package_files.name_among(own)} | {MANIFEST}
 
 
@@ -174,7 +173,7 @@ def _compiled(path: str, difference: Difference) -> str:
     return f"; of a compiled blob up to {_BLOB_SHARE:.0%} may" if path.endswith(".blob") and few else ""
 
 
-def _tells_of_blob(old: Path, new: Path) -> str:
+def _describes_blob(old: Path, new: Path) -> str:
     """Why the description beside a blob may differ: because the blob's sha256 is in it; "" if it is none, or differs in more than that."""
     if old.suffix != ".json" or not (old.with_suffix(".blob").is_file() and new.with_suffix(".blob").is_file()):
         return ""
@@ -202,7 +201,7 @@ def different_bytes(one: Path, other: Path) -> Difference | None:
     return Difference(*sizes, count, first) if count else None
 
 
-def _told_otherwise(old: PackageManifest, new: PackageManifest) -> Iterator[str]:
+def _manifest_differences(old: PackageManifest, new: PackageManifest) -> Iterator[str]:
     """What the two manifests say otherwise of the same thing; times and speeds aside."""
     for what, one, other in (
         ("the build", old.build, new.build),

@@ -24,7 +24,7 @@ from bakehouse.text import size_text
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
-_TOLD = 10  # files that a refusal names
+_MOST_NAMED = 10  # files that a refusal names
 # Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
 JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
 # What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
@@ -87,14 +87,14 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
     Raises:
         Failure: `target` holds something else, which is left as it is; two packages have one name; or it cannot be written.
     """
-    told = {folder: manifests.read(folder) for folder in packages}
-    _refuse_names(told)
+    manifests_of = {folder: manifests.read(folder) for folder in packages}
+    _refuse_names(manifests_of)
     _refuse_foreign(target)
     staged = target.with_name(f".{target.name}.bakehouse-release")
     try:
         files.remove(staged)
         staged.mkdir(parents=True)
-        release = _write(told, staged, last, part_bytes)
+        release = _write(manifests_of, staged, last, part_bytes)
         files.exchange(staged, target) if target.exists() else files.move(staged, target)
     except OSError as error:
         remedy = "name a folder that you may write to, on a disk with room"
@@ -104,10 +104,10 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
     return release
 
 
-def _refuse_names(told: Mapping[Path, PackageManifest]) -> None:
+def _refuse_names(manifests_of: Mapping[Path, PackageManifest]) -> None:
     """A package's name is that of its files here: each needs one of its own."""
     taken: dict[str, Path] = {}
-    for folder, manifest in told.items():
+    for folder, manifest in manifests_of.items():
         if manifest.name in taken:
             raise Failure(f"{taken[manifest.name]} and {folder} are both {manifest.name}", remedy="leave one of them out")
         taken[manifest.name] = folder
@@ -117,21 +117,21 @@ def _refuse_foreign(target: Path) -> None:
     """Only an earlier release may be replaced, or an empty folder."""
     if target.exists() and not target.is_dir():
         raise Failure("this is a file", where=str(target), remedy="name a folder, it may be a new one")
-    there = {path.name for path in target.iterdir()} if target.exists() else set()
-    if {RECORD, CHECKSUMS} <= there:
-        there -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
-    if there:
+    present = {path.name for path in target.iterdir()} if target.exists() else set()
+    if {RECORD, CHECKSUMS} <= present:
+        present -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
+    if present:
         raise Failure(
             "the folder holds files that are not part of a release",
             where=str(target),
-            details=tuple(sorted(there)[:_TOLD]),
+            details=tuple(sorted(present)[:_MOST_NAMED]),
             remedy="name another folder, or move these files away",
         )
 
 
-def _write(told: Mapping[Path, PackageManifest], target: Path, last: Release | None, part_bytes: int) -> Release:
+def _write(manifests_of: Mapping[Path, PackageManifest], target: Path, last: Release | None, part_bytes: int) -> Release:
     released = []
-    for folder, manifest in told.items():
+    for folder, manifest in manifests_of.items():
         packed = archive.write(folder, manifest.name, target, part_bytes)
         signed = (folder / SIGNATURE).is_file()
         for name in (PROVENANCE, BOM, *([SIGNATURE] if signed else [])):

@@ -33,7 +33,7 @@ def run(step: Step, session: Session) -> None:
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)
                 made.add(place)
-        files.write(staging.files / RECIPE, recipe_text(*builds, repository=step.options["repository"], words=words))
+        files.write(staging.files / RECIPE, recipe_text(*builds, bundle=step.options["repository"], words=words))
         describe(staging.files, _manifest(step, members, words))
         return Made(Verification())
 

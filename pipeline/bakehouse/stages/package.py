@@ -18,7 +18,7 @@ from bakehouse.package import proofs as proof
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
-from bakehouse.records import NumericCheck, Package, StepRecord
+from bakehouse.records import Distribution, NumericCheck, StepRecord
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
@@ -63,9 +63,9 @@ def _licences(checkpoint: Path) -> list[Path]:
     return [path for path in files.walk(checkpoint) if path.parent == checkpoint and path.name.upper().startswith(_LICENCES)]
 
 
-def recipe_text(*builds: ResolvedBuild, repository: str = "", words: CardWords | None = None) -> str:
+def recipe_text(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None = None) -> str:
     """The recipe of these builds alone, nothing left to defaults, as YAML that the loader reads; `words` are the repository's card's."""
-    recipe = as_recipe(*builds, repository=repository, words=words).model_dump(mode="json", exclude_none=True)
+    recipe = as_recipe(*builds, bundle=bundle, words=words).model_dump(mode="json", exclude_none=True)
     if not recipe["repositories"]:
         del recipe["repositories"]
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
@@ -109,7 +109,7 @@ def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
     return dict(sorted((name, version) for record in records for name, version in record.tools.items()))
 
 
-def _packages(step: Step, backend: Backend, store: Store) -> tuple[Package, ...]:
+def _packages(step: Step, backend: Backend, store: Store) -> tuple[Distribution, ...]:
     """What the backend's steps installed for themselves, by name."""
     own = [needed for needed in step.closure() if needed.kind == "setup"]
     found = {package for needed in own for package in backend.packages(needed, _record(needed, store).facts)}

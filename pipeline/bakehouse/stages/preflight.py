@@ -104,7 +104,7 @@ def _local_folder(checkpoint: Step) -> Path | None:
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
     """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
     apart = tuple(apart)
-    builds = tuple(build for build in builds if not session.store.is_published(build.package, build.name))  # others take nothing
+    builds = tuple(build for build in builds if not session.store.is_exposed(build.package, build.name))  # others take nothing
     download = disk = memory = 0
     steps = missing(builds, session.store, apart)
     concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
@@ -212,13 +212,13 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
         Failure: the source does not answer, or is no whole checkpoint.
     """
     survey = survey_of(build, session, ask=ask)
-    options = build.asked.options
+    options = build.resolved.options
     if survey is None:
         return (*_unreadable_gguf(build), *_untemplated(build, session))
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
-    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
+    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
     beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
     told = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
@@ -230,7 +230,7 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
 
     The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
     """
-    source = build.asked.source
+    source = build.resolved.source
     says, given = survey.license.lower(), (source.license_name or source.license).lower()
     if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
         yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
@@ -239,7 +239,7 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
 def _too_long(build: Build, survey: Survey) -> Iterator[str]:
     """Golden prompts whose answers may have more tokens than fit behind a prompt."""
     context = surveys.context_tokens(survey.config)
-    for number, golden in enumerate(build.asked.golden, start=1):
+    for number, golden in enumerate(build.resolved.golden, start=1):
         if context is not None and golden.max_new_tokens >= context:
             yield (
                 f"golden prompt {number} lets its answer have {golden.max_new_tokens} tokens (max_new_tokens), "
@@ -255,7 +255,7 @@ def _folder(build: Build, session: Session) -> Path | None:
 def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
     """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
     here = _folder(build, session)
-    chats = any(golden.messages for golden in build.asked.golden)
+    chats = any(golden.messages for golden in build.resolved.golden)
     if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
         return ()
     return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
@@ -282,7 +282,7 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
         f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
         for what, details in gguf_header.faults(told)
     ]
-    if any(golden.messages for golden in build.asked.golden) and not told.get("tokenizer.chat_template"):
+    if any(golden.messages for golden in build.resolved.golden) and not told.get("tokenizer.chat_template"):
         reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
     return tuple(reasons)
 
@@ -339,5 +339,5 @@ def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], se
 
 def kept_by_pickles(build: Build) -> bool:
     """Whether a build will be one that may not leave, for the pickles in it: known before it is made."""
-    pickled = any(BACKENDS[one.asked.options.runtime].has_pickles(one.asked.options) for one in build.members or (build,))
+    pickled = any(BACKENDS[one.resolved.options.runtime].has_pickles(one.resolved.options) for one in build.members or (build,))
     return pickled and not (build.destination and build.destination.allow_pickle)

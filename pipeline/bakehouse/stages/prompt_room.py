@@ -29,9 +29,9 @@ def beyond(build: Build, folder: Path, config: Mapping[str, Any], children: Chil
     A child with the checkpoint's tokenizer counts, which takes seconds: only where a prompt may be too long. What that child cannot
     tell is told when the model is run.
     """
-    options = build.asked.options
+    options = build.resolved.options
     room = BACKENDS[options.runtime].room_for(options, config)
-    asked = build.asked.golden
+    asked = build.resolved.golden
     tokenizer = folder / _FILE
     if room is None or build.checkpoint.options.get("remote_code") or not tokenizer.is_file():
         return

@@ -170,7 +170,7 @@ class Store:
         """Where the newest good package of a build is."""
         return self.root / "packages" / name
 
-    def publish(self, step: Step, name: str, on_wait: Callable[[], None]) -> None:
+    def expose(self, step: Step, name: str, on_wait: Callable[[], None]) -> None:
         """Make `packages/<name>` the files of a package step: the new one whole, or the old one.
 
         They are files of their own: onnx 1.23.2 refuses weights that have two names, and whoever edits a package must not edit the store.
@@ -204,7 +204,7 @@ class Store:
             else:
                 files.move(new, final)
 
-    def is_published(self, step: Step, name: str) -> bool:
+    def is_exposed(self, step: Step, name: str) -> bool:
         """Whether `packages/<name>` is, at a glance, exactly what the package step made, and that is whole in the store too."""
         record = self.record(step)
         if record is None or not self.is_copy(record, name):

@@ -22,11 +22,11 @@ from bakehouse.backends.base import Room
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
 from bakehouse.child import environment
-from bakehouse.formats import npulib_pickle, safetensors_files
+from bakehouse.formats import npu_library_pickle, safetensors_files
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.formats.npulib_pickle import Tensor, Thing
+from bakehouse.formats.npu_library_pickle import Tensor, Thing
 from bakehouse.recipe.recipe import BuildOptions
-from bakehouse.records import Package
+from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
@@ -158,9 +158,9 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Distribution, ...]:
     """Everything in the environment."""
-    return tuple(Package.model_validate(package) for package in facts["packages"])
+    return tuple(Distribution.model_validate(package) for package in facts["packages"])
 
 
 def has_pickles(build: BuildOptions) -> bool:
@@ -183,8 +183,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     if absent:
         return Verification(faults=absent)
     try:
-        model = npulib_pickle.read(files / MODEL)
-    except npulib_pickle.Foreign as foreign:
+        model = npu_library_pickle.read(files / MODEL)
+    except npu_library_pickle.Foreign as foreign:
         return Verification(faults=(f"{MODEL}: {foreign}",))
     source = {name: shape for name, _, shape in safetensors_files.tensors(inputs["checkpoint"])}
     faults = (*_judge(model, source, step.options), *_loader(files))
@@ -193,14 +193,18 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
 
 def _layers(model: Thing) -> dict[str, Thing]:
     """The layers that the library made, by name."""
-    return {name: module for name, module in npulib_pickle.modules(model) if module.name.startswith("intel_npu_acceleration_library.")}
+    return {name: module for name, module in npu_library_pickle.modules(model) if module.name.startswith("intel_npu_acceleration_library.")}
 
 
 def _judge(model: Thing, source: Mapping[str, tuple[int, ...]], options: Mapping[str, Any]) -> Iterator[str]:
     """Every matrix of the source but the embedding is a layer of the asked kind, everything else is there in the asked precision."""
     weights, rest = options["weights"], options["torch_dtype"]
     layers = _layers(model)
-    found = {f"{name}.{key}": tensor for name, one in npulib_pickle.modules(model) for key, tensor in npulib_pickle.parameters(one).items()}
+    found = {
+        f"{name}.{key}": tensor
+        for name, one in npu_library_pickle.modules(model)
+        for key, tensor in npu_library_pickle.parameters(one).items()
+    }
     for name, shape in sorted(source.items()):
         owner = name.removesuffix(".weight")
         linear = len(shape) == 2 and not owner.endswith("embed_tokens")
@@ -229,7 +233,7 @@ def _differs(name: str, found: Tensor, wanted: Tensor) -> Iterator[str]:
 
 def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, float]) -> dict[str, Any]:
     layers = _layers(model)
-    held = [npulib_pickle.parameters(layer).get("weight") for layer in layers.values()]
+    held = [npu_library_pickle.parameters(layer).get("weight") for layer in layers.values()]
     kinds = sorted({weight.dtype for weight in held if weight})
     of_layers = {name: error for name, error in errors.items() if name in layers}
     worst = max(of_layers, key=lambda name: of_layers[name], default="")
@@ -248,8 +252,8 @@ def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, floa
 def _counts(model: Thing) -> dict[str, int]:
     """Numbers in all weights, by precision."""
     counts: Counter[str] = Counter()
-    for _, module in npulib_pickle.modules(model):
-        if weight := npulib_pickle.parameters(module).get("weight"):
+    for _, module in npu_library_pickle.modules(model):
+        if weight := npu_library_pickle.parameters(module).get("weight"):
             counts[_PRECISIONS[weight.dtype]] += math.prod(weight.shape) * (2 if weight.dtype == "uint8" else 1)
     return dict(sorted(counts.items()))
 

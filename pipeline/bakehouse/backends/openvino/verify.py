@@ -160,14 +160,14 @@ def _told(model: Model, options: Mapping[str, Any]) -> Iterator[str]:
     """What NNCF wrote down that it was asked, against what it should have been."""
     at = ("nncf", "weight_compression")
     if options["weights"] in _FLOAT_TYPES:
-        if model.told(*at, "mode") is not None:
-            yield f"NNCF compressed the weights to {model.told(*at, 'mode')}, nothing should be quantized"
+        if model.option(*at, "mode") is not None:
+            yield f"NNCF compressed the weights to {model.option(*at, 'mode')}, nothing should be quantized"
         return
     names = {"backup_mode": "backup_precision"} | {name: name for name in ("ratio", "group_size", "all_layers", "sensitivity_metric")}
     names |= {name: name for name in ("awq", "scale_estimation", "gptq", "lora_correction")}
     expected = {"mode": primary(options)} | {told: str(options[name]) for told, name in names.items() if options["weights"] != "int8"}
     for name, value in expected.items():
-        found = model.told(*at, name)
+        found = model.option(*at, name)
         if found != value:
             yield f"NNCF was given {name} {found}, should be {value}"
 

@@ -26,7 +26,7 @@ from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.npu_blob import NotABlob
 from bakehouse.recipe.recipe import BuildOptions
-from bakehouse.records import Package
+from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
@@ -149,7 +149,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return openvino_estimate(step, survey)
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Distribution, ...]:
     """The wheels of the compiler under Wine."""
     return npu_compiler.packages(step)
 

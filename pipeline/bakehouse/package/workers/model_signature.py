@@ -24,7 +24,7 @@ SIGNATURE = "model.sig"
 def main() -> None:
     """Sign or verify; a signature that does not hold is refused in words."""
     leash.hold()
-    verb, folder, signature, asked = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
+    verb, folder, signature, chosen = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
     try:
         # each of them imports libraries of its own, of which one may be missing
         from model_signing import hashing, signing, verifying  # noqa: F401
@@ -33,13 +33,13 @@ def main() -> None:
         _unable(verb, what, "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'.")
     events.progress("signing" if verb == "sign" else "checking the signature")
     try:
-        (_sign if verb == "sign" else _verify)(folder, signature, asked)
+        (_sign if verb == "sign" else _verify)(folder, signature, chosen)
     # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise kinds of their own; all of them mean no.
     except Exception as error:
         if verb == "verify" and (isinstance(error, OSError) or type(error).__name__ == "TUFError"):  # sigstore's roots come by the network
             _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Look at what stops it, and check again.")
         _refuse(verb, error)
-    events.result(method=asked["method"])
+    events.result(method=chosen["method"])
 
 
 def _unable(verb: str, what: str, remedy: str) -> NoReturn:
@@ -69,16 +69,16 @@ def _hashing(ignored: list[str]) -> Any:
     return hashing.Config().use_file_serialization().set_ignored_paths(paths=[SIGNATURE, *ignored])
 
 
-def _sign(folder: Path, signature: Path, asked: dict[str, Any]) -> None:
+def _sign(folder: Path, signature: Path, chosen: dict[str, Any]) -> None:
     from model_signing import signing
 
     config = signing.Config().set_hashing_config(_hashing([]))
-    match asked["method"]:
+    match chosen["method"]:
         case "key":
-            config.use_elliptic_key_signer(private_key=asked["key"], password=_password())
+            config.use_elliptic_key_signer(private_key=chosen["key"], password=_password())
         case "certificate":
             config.use_certificate_signer(
-                private_key=asked["key"], signing_certificate=asked["certificate"], certificate_chain=asked["chain"]
+                private_key=chosen["key"], signing_certificate=chosen["certificate"], certificate_chain=chosen["chain"]
             )
         case "sigstore":
             config.use_sigstore_signer(use_ambient_credentials=True)
@@ -90,17 +90,17 @@ def _password() -> Any:
     return os.environ.get("BAKEHOUSE_KEY_PASSWORD", "").encode() or None
 
 
-def _verify(folder: Path, signature: Path, asked: dict[str, Any]) -> None:
+def _verify(folder: Path, signature: Path, chosen: dict[str, Any]) -> None:
     from model_signing import verifying
 
     config = verifying.Config().set_hashing_config(_hashing([".cache/huggingface"]))
-    match asked["method"]:
+    match chosen["method"]:
         case "key":
-            config.use_elliptic_key_verifier(public_key=asked["key"])
+            config.use_elliptic_key_verifier(public_key=chosen["key"])
         case "certificate":
-            config.use_certificate_verifier(certificate_chain=asked["chain"])
+            config.use_certificate_verifier(certificate_chain=chosen["chain"])
         case "sigstore":
-            config.use_sigstore_verifier(identity=asked["identity"], oidc_issuer=asked["issuer"])
+            config.use_sigstore_verifier(identity=chosen["identity"], oidc_issuer=chosen["issuer"])
     config.verify(folder, signature)
 
 

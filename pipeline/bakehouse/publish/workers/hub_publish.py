@@ -1,10 +1,10 @@
 """Brings a package to a repository on the hub, or says what that would change.
 
     python -m bakehouse.publish.workers.hub_publish --request FILE [--dry-run]
-    python -m bakehouse.publish.workers.hub_publish --ask REPO
+    python -m bakehouse.publish.workers.hub_publish --check-token REPO
 
 FILE is JSON: folder, repo, private, branch, pull_request, tag (or null), title, description, and files (path, size, sha256),
-all of the package. `--ask` only finds out whether the hub takes the token, which comes from the environment or from a login, as the
+all of the package. `--check-token` only finds out whether the hub takes the token, which comes from the environment or from a login, as the
 hub's client finds it.
 """
 
@@ -18,8 +18,7 @@ from typing import NoReturn
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.utils import disable_progress_bars, set_client_factory
 
-from bakehouse.child import events, leash
-from bakehouse.child import redact as discreet
+from bakehouse.child import events, leash, redact
 from bakehouse.publish.workers import hub_remote, hub_upload
 from bakehouse.publish.workers.hub_remote import MANIFEST, Comparison, Held, Local
 from bakehouse.publish.workers.publish_errors import LOG_IN, Refused, chain, in_words
@@ -29,28 +28,28 @@ from bakehouse.publish.workers.publish_plan import MAIN, Found, Request, check_r
 def main() -> None:
     """Publish, or plan, or ask."""
     leash.hold()
-    discreet.install(events.progress)
+    redact.install(events.progress)
     parser = argparse.ArgumentParser()
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--request", type=Path)
-    what.add_argument("--ask", metavar="REPO")
+    what.add_argument("--check-token", metavar="REPO")
     parser.add_argument("--dry-run", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     disable_progress_bars()
     set_client_factory(hub_upload.patient_client)
-    request = _request(asked.request) if asked.request else None
-    repo = request.repo if request else asked.ask
+    request = _request(arguments.request) if arguments.request else None
+    repo = request.repo if request else arguments.check_token
     try:
         token = get_token()
-        discreet.keep(token)
-        if token is None and not asked.dry_run:
+        redact.keep(token)
+        if token is None and not arguments.dry_run:
             raise Refused("There is no token for the hub.", f"Give one that may write to {repo}, with {LOG_IN}.")
         if request is None:
             hub_remote.exists(repo)
             return
         found, package = look(request)
         events.result(plan=plan(request, found))
-        if not asked.dry_run:
+        if not arguments.dry_run:
             publish(request, HfApi(token=token, library_name="bakehouse"), found, package)
     except Exception as error:
         refuse(error, repo)
@@ -94,7 +93,7 @@ def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local
 
 
 def prepared(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> tuple[Held, Comparison]:
-    """The branch to commit to, made if it was not there, and how the package differs from it."""
+    """The branch to commit to, created if it does not exist, and how the package differs from it."""
     held = found.held
     if held is None:
         hub_upload.make_repository(api, request.repo, request.private)
@@ -116,11 +115,11 @@ def send(request: Request, api: HfApi, held: Held, comparison: Comparison, packa
     def happened() -> tuple[str, str | None] | None:
         if request.pull_request:
             number = same_pull_request(request, package)
-            there = hub_remote.read(request.repo, f"refs/pr/{number}") if number is not None else None
-            return (there.commit, pull_request_url(request, number)) if there and number is not None else None
-        there = hub_remote.read(request.repo, request.branch)
-        same = there is not None and there.commit != held.commit and hub_remote.compare(package, there.files).nothing_to_do
-        return (there.commit, None) if there and same else None
+            now = hub_remote.read(request.repo, f"refs/pr/{number}") if number is not None else None
+            return (now.commit, pull_request_url(request, number)) if now and number is not None else None
+        now = hub_remote.read(request.repo, request.branch)
+        same = now is not None and now.commit != held.commit and hub_remote.compare(package, now.files).nothing_to_do
+        return (now.commit, None) if now and same else None
 
     return hub_upload.commit(
         api,
@@ -162,7 +161,7 @@ def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str,
         held = hub_remote.read(request.repo, at)
         if held is None or held.commit != commit:
             raise Refused(f"{request.repo} does not show commit {commit}, which the hub said it had made.", "Run the same command again.")
-        verify(request, held, at, package)
+        check(request, held, at, package)
     except Exception as error:
         error.add_note(f"{request.where if url is None else url} holds commit {commit}")
         raise
@@ -175,7 +174,7 @@ def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str,
     events.result(commit=commit, url=url, committed=committed, compared=len(package))
 
 
-def verify(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
+def check(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
     """Refuse if the hub reports another content for any file, or the manifest comes back changed."""
     wrong = [package[name].difference(held.files[name]) or "" for name in sorted(package.keys() & held.files.keys())]
     wrong = [line for line in wrong if line]

@@ -50,10 +50,10 @@ class Local:
 
     def difference(self, remote: Remote) -> str | None:
         """How what the hub reports differs from this file, or None."""
-        kind, here, there = ("sha256", self.sha256, remote.sha256) if remote.sha256 else ("git sha1", self.git_sha1, remote.git_sha1)
-        if here == there and self.size == remote.size:
+        kind, here, reported = ("sha256", self.sha256, remote.sha256) if remote.sha256 else ("git sha1", self.git_sha1, remote.git_sha1)
+        if here == reported and self.size == remote.size:
             return None
-        return f"{self.path}: the hub reports {remote.size} bytes, {kind} {there}; the package has {self.size} bytes, {kind} {here}"
+        return f"{self.path}: the hub reports {remote.size} bytes, {kind} {reported}; the package has {self.size} bytes, {kind} {here}"
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def content(repo: str, revision: str, name: str) -> bytes:
 
 def compare(package: Mapping[str, Local], files: Mapping[str, Remote]) -> Comparison:
     """Hold the package against what a repository holds."""
-    there = {name for name in files if name not in OF_THE_HUB or name in package}
+    present = {name for name in files if name not in OF_THE_HUB or name in package}
     return Comparison(
-        new=tuple(sorted(package.keys() - there)),
-        changed=tuple(sorted(name for name in package.keys() & there if not package[name].is_in(files))),
-        same=tuple(sorted(name for name in package.keys() & there if package[name].is_in(files))),
-        gone=tuple(sorted(there - package.keys())),
+        new=tuple(sorted(package.keys() - present)),
+        changed=tuple(sorted(name for name in package.keys() & present if not package[name].is_in(files))),
+        same=tuple(sorted(name for name in package.keys() & present if package[name].is_in(files))),
+        gone=tuple(sorted(present - package.keys())),
     )
 
 

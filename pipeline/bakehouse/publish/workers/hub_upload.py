@@ -79,13 +79,13 @@ class Sent:
     def __init__(self, total: int) -> None:
         self.total = total
         self.at: dict[str, int] = {}
-        self.said = 0.0
+        self.reported = 0.0
 
     def reached(self, name: str, position: int) -> None:
         """The file `name` is sent up to `position`."""
         self.at[name] = max(position, self.at.get(name, 0))
-        if time.monotonic() - self.said >= SECONDS_BETWEEN_WORDS:
-            self.said = time.monotonic()
+        if time.monotonic() - self.reported >= SECONDS_BETWEEN_WORDS:
+            self.reported = time.monotonic()
             events.progress(f"uploading {name}", sum(self.at.values()), self.total, "B")
 
 
@@ -167,7 +167,7 @@ def deletions(gone: tuple[str, ...]) -> list[CommitOperationDelete]:
 
 
 def commit(
-    api: HfApi, asked: Commit, operations: Sequence[Addition | CommitOperationDelete], happened: Callable[[], tuple[str, str | None] | None]
+    api: HfApi, new: Commit, operations: Sequence[Addition | CommitOperationDelete], happened: Callable[[], tuple[str, str | None] | None]
 ) -> tuple[str, str | None]:
     """One commit of everything, never twice; its id, and the pull request's address.
 
@@ -177,22 +177,22 @@ def commit(
     for wait in (*WAITS_S, None):
         try:
             info = api.create_commit(
-                asked.repo,
+                new.repo,
                 operations,
-                commit_message=asked.title,
-                commit_description=asked.description,
-                revision=asked.branch,
-                parent_commit=asked.parent,
-                create_pr=asked.pull_request,
+                commit_message=new.title,
+                commit_description=new.description,
+                revision=new.branch,
+                parent_commit=new.parent,
+                create_pr=new.pull_request,
             )
             return str(info.oid), info.pr_url
         except Exception as error:
             response = answered(error)
             # 412: the parent is not the newest any more, which may be our own doing.
             in_doubt = unanswered(error) if response is None else response.status_code in PASSING | {412}
-            if in_doubt and (there := insist("looking for the commit", happened)):
+            if in_doubt and (found := insist("looking for the commit", happened)):
                 events.progress("the commit is there, only its answer was lost")
-                return there
+                return found
             if wait is None or not may_pass(error):
                 raise
             pause("committing", error, wait)
@@ -202,11 +202,11 @@ def commit(
 def tag(api: HfApi, repo: str, name: str, commit_id: str, has_content: Callable[[str], bool]) -> None:
     """Give the commit a tag. A tag that names the same content is fine, any other is left alone and refused."""
     for wait in (*WAITS_S, None):
-        there = hub_remote.tags(repo).get(name)
-        if there is not None and (there == commit_id or has_content(there)):
+        found = hub_remote.tags(repo).get(name)
+        if found is not None and (found == commit_id or has_content(found)):
             return
-        if there is not None:
-            raise tag_taken(repo, name, there)
+        if found is not None:
+            raise tag_taken(repo, name, found)
         try:
             api.create_tag(repo, tag=name, revision=commit_id)
             return

@@ -76,8 +76,8 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
     response = answered(error)
     if response is not None:
         what, remedy = _status(response, repo)
-        told = _message(error)
-        return Refused(what, remedy, (f"the hub says: {told}",) if told else ())
+        answer = _message(error)
+        return Refused(what, remedy, (f"the hub says: {answer}",) if answer else ())
     if unanswered(error):
         reason = next((clean(str(one)) for one in chain(error) if isinstance(one, httpx.TransportError)), "it closed the connection")
         return Refused(

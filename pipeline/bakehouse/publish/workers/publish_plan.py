@@ -78,9 +78,9 @@ def look(request: Request) -> tuple[Found, dict[str, Local]]:
 def check_repository(request: Request, held: Held) -> None:
     """Refuse a repository that others see or do not see against the recipe's word, and one that holds somebody else's work."""
     if held.private != request.private:
-        is_, asked = ("private", "public") if held.private else ("public", "private")
+        is_, requested = ("private", "public") if held.private else ("public", "private")
         raise Refused(
-            f"{request.repo} is {is_}, and the recipe says {asked}.",
+            f"{request.repo} is {is_}, and the recipe says {requested}.",
             f"Set publish.visibility to {is_}, or change the repository's visibility in its settings on the hub.",
         )
     if not request.pull_request and (others := hub_remote.foreign(request.repo, held)):
@@ -94,13 +94,13 @@ def check_repository(request: Request, held: Held) -> None:
 def read_package(request: Request) -> dict[str, Local]:
     """The package's files, hashed now and held against what was proven."""
     total = sum(file["size"] for file in request.files)
-    done, said, package = 0, 0.0, {}
+    done, reported, package = 0, 0.0, {}
 
     def arrived(size: int) -> None:
-        nonlocal done, said
+        nonlocal done, reported
         done += size
-        if time.monotonic() - said >= SECONDS_BETWEEN_WORDS:
-            said = time.monotonic()
+        if time.monotonic() - reported >= SECONDS_BETWEEN_WORDS:
+            reported = time.monotonic()
             events.progress("checking the package", done, total, "B")
 
     wrong = []
@@ -126,10 +126,10 @@ def same_pull_request(request: Request, package: dict[str, Local]) -> int | None
 def check_tag(request: Request, package: dict[str, Local], held: Held, comparison: Comparison) -> None:
     """Refuse, before anything is sent, a tag that names another content."""
     assert request.tag
-    there = hub_remote.tags(request.repo).get(request.tag)
-    if there is None or (there == held.commit and comparison.nothing_to_do) or has_content(request, package, there):
+    tagged = hub_remote.tags(request.repo).get(request.tag)
+    if tagged is None or (tagged == held.commit and comparison.nothing_to_do) or has_content(request, package, tagged):
         return
-    raise hub_upload.tag_taken(request.repo, request.tag, there)
+    raise hub_upload.tag_taken(request.repo, request.tag, tagged)
 
 
 def has_content(request: Request, package: dict[str, Local], commit: str) -> bool:

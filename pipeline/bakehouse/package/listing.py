@@ -15,7 +15,7 @@ _GIT = ".git"
 
 
 @dataclass(frozen=True)
-class Contents:
+class Listing:
     """What was found in a package's folder; paths relative to it, with forward slashes, sorted.
 
     Attributes:
@@ -29,7 +29,7 @@ class Contents:
     faults: tuple[str, ...]
 
 
-def look(folder: Path) -> Contents:
+def look(folder: Path) -> Listing:
     """Find every file below `folder`, and follow no link.
 
     Left aside, because no runtime reads it, is at the top: the file `.gitattributes`; below `.cache/huggingface/` the kinds of files that
@@ -58,4 +58,4 @@ def look(folder: Path) -> Contents:
                 faults.append(f"{name}: neither a regular file nor a folder")
             else:
                 (beside if _CLIENTS.fullmatch(name) else own).append(name)
-    return Contents(tuple(sorted(own)), tuple(sorted(beside)), tuple(sorted(faults)))
+    return Listing(tuple(sorted(own)), tuple(sorted(beside)), tuple(sorted(faults)))
