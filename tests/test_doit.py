@@ -199,7 +199,7 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped\n    tiny-fp16\n    tiny-int8\n"
-        "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it\n"
+        "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it.\n"
     )
     output = copy.build("prune", "--yes")
     assert [len(copy.records(kind)) for kind in ("compress", "validate", "package", "export")] == [1, 1, 1, 1]
@@ -249,9 +249,9 @@ def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Pat
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["build:tiny-int5"], "ERROR: there is no task called build:tiny-int5\n  what to do: perhaps build:tiny-int8 or build:tiny-int4"),
-        (["plan", "nonsense"], "ERROR: there is no build called nonsense\n  what to do: `doit list` shows the names"),
-        (["verify", "build:x"], "ERROR: there is no build called build:x\n  what to do: `doit list` shows the names"),
+        (["build:tiny-int5"], "ERROR: There is no task called build:tiny-int5.\n  what to do: Perhaps build:tiny-int8 or build:tiny-int4."),
+        (["plan", "nonsense"], "ERROR: No build is called nonsense.\n  what to do: `doit list` shows the names."),
+        (["verify", "build:x"], "ERROR: No build is called build:x.\n  what to do: `doit list` shows the names."),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(built: Bench, args: list[str], text: str) -> None:
@@ -276,6 +276,6 @@ def test_a_group_size_that_fits_no_channel_is_refused_with_numbers_before_any_wo
     empty.add_model(built.recipes / "model")
     done = empty.doit("build")
     assert done.returncode == 3
-    assert "the recipe does not fit the model" in done.stderr
+    assert "The recipe does not fit the model" in done.stderr
     assert "96" in done.stderr and "128" in done.stderr
     assert not (empty.artifacts / "store" / "download").exists()

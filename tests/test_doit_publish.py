@@ -27,13 +27,13 @@ def test_publish_is_a_task_of_its_own_that_plans_publishes_and_then_has_nothing_
     planned = bench.doit("publish:tiny-int4", "--dry-run")
     assert planned.returncode == 0 and workshop.made == {}
     assert planned.stdout.splitlines()[0] == f"tiny-int4 to {workshop.endpoint}/{REPO} (private), branch main"
-    assert planned.stdout.splitlines()[-1] == snapshot("nothing was uploaded: this was a dry run")
+    assert planned.stdout.splitlines()[-1] == snapshot("Nothing was uploaded: this was a dry run.")
     first = bench.build("publish:tiny-int4")
     assert ran(first) == ["publish:tiny-int4"]
     (receipt,) = receipts.of(Store(bench.artifacts), "tiny-int4")
     assert f"tiny-int4: published as {receipt.url}\n  files: 7 new\n" in first
     second = bench.build("publish")
-    assert f"tiny-int4: nothing to do, {receipt.url} has this very package" in second
+    assert f"tiny-int4: nothing to do, {receipt.url} has exactly this package" in second
     assert len(workshop.made[REPO].log) == 2
 
 
@@ -46,9 +46,9 @@ def test_a_build_and_bare_doit_publish_nothing(workshop: Workshop, bench: Bench)
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["build", "--dry-run"], "--dry-run is for publishing, and not for build:tiny-int4\n  what to do: `doit plan NAME` shows what"),
-        (["--dry-run"], "--dry-run is for publishing, and not for overview\n"),
-        (["publish:tiny-int5"], "there is no task called publish:tiny-int5\n  what to do: perhaps publish:tiny-int4"),
+        (["build", "--dry-run"], "--dry-run is for publishing, and not for build:tiny-int4.\n  what to do: `doit plan NAME` shows what."),
+        (["--dry-run"], "--dry-run is for publishing, and not for overview.\n"),
+        (["publish:tiny-int5"], "There is no task called publish:tiny-int5.\n  what to do: Perhaps publish:tiny-int4."),
     ],
 )
 def test_what_makes_no_sense_is_refused(workshop: Workshop, bench: Bench, args: list[str], text: str) -> None:
@@ -61,9 +61,9 @@ def test_what_makes_no_sense_is_refused(workshop: Workshop, bench: Bench, args: 
 def test_a_build_that_its_recipe_does_not_publish_is_said_to_be_none(workshop: Workshop, tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.write(recipe(source=published.SOURCE))
-    remedy = "\n  what to do: add `publish` to the recipe; recipes/FIELDS.md has its fields\n"
-    assert bench.doit("publish:tiny-int4").stderr == f"ERROR: its recipe does not say where tiny-int4 is published{remedy}"
-    assert bench.doit("publish").stderr == f"ERROR: no recipe says where its builds are published{remedy}"
+    remedy = "\n  what to do: Add `publish` to the recipe; recipes/FIELDS.md has its fields.\n"
+    assert bench.doit("publish:tiny-int4").stderr == f"ERROR: Its recipe does not say where tiny-int4 is published.{remedy}"
+    assert bench.doit("publish").stderr == f"ERROR: No recipe says where its builds are published.{remedy}"
 
 
 def test_a_dry_run_builds_nothing(workshop: Workshop, tmp_path: Path) -> None:
@@ -71,7 +71,10 @@ def test_a_dry_run_builds_nothing(workshop: Workshop, tmp_path: Path) -> None:
     done = bench.doit("publish:tiny-int4", "--dry-run")
     assert done.returncode == 3
     assert done.stderr == snapshot(
-        "ERROR: publishing tiny-int4: it is not built as its recipe is now\n  what to do: `doit build:tiny-int4` makes it\n"
+        """\
+ERROR: publishing tiny-int4: The package is not built from its present recipe.
+  what to do: Build it with `doit build:tiny-int4`.
+"""
     )
     assert not (bench.artifacts / "store").exists()
 
@@ -79,7 +82,7 @@ def test_a_dry_run_builds_nothing(workshop: Workshop, tmp_path: Path) -> None:
 def test_a_failed_publication_is_a_failed_task_without_a_traceback(workshop: Workshop, bench: Bench) -> None:
     done = bench.with_env(HF_TOKEN="hf_nobodys").doit("publish:tiny-int4")
     assert done.returncode == 1
-    assert "The hub does not take the token (401): there is none, or it is wrong or expired." in done.stdout
+    assert "The hub does not take the token (401): it is missing, wrong or expired." in done.stdout
     assert "hf_nobodys" not in done.stdout and "Traceback" not in done.stdout + done.stderr
 
 
@@ -89,7 +92,7 @@ def test_a_signed_package_goes_with_its_signature_and_an_unsigned_one_not_where_
     bench = published.bench(tmp_path / "bench", {"sign": True})
     published.package(bench)
     done = bench.doit("publish:tiny-int4", "--dry-run")
-    assert "ERROR: publishing tiny-int4: the recipe publishes signed packages only, and this one is not signed" in done.stderr
+    assert "ERROR: publishing tiny-int4: The recipe publishes signed packages only, and this one is not signed." in done.stderr
     assert workshop.made == {}
     key = tmp_path / "key.pem"
     _write_key(key)
@@ -129,7 +132,7 @@ def test_from_nothing_to_the_hub_in_one_command_and_what_fails_validation_never_
     }
     card = workshop.holds("bakers/tiny-fp16")["README.md"].decode()
     assert "license: apache-2.0\n" in card and "- conversational\n" in card
-    assert "Its source has the licence MIT" in card and "Why another one: Its owner allows both." in card
+    assert "Its source has the licence MIT" in card and "The reason for the other licence: Its owner allows both." in card
     assert WRITER.encode() not in b"".join(path.read_bytes() for path in bench.folder.rglob("*") if path.is_file())
     bench.write(recipe(builds=builds, publish={**PUBLISH, **words, "tags": ["chat"]}))
     assert ran(bench.build("publish:tiny-fp16")) == ["package:tiny-fp16", "build:tiny-fp16", "publish:tiny-fp16"]

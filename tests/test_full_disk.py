@@ -15,7 +15,7 @@ from tests.lanes import Lane
 pytestmark = pytest.mark.model
 
 STEPS = [(lane, kind) for lane in lanes.LANES for kind in ("download", "export", lane.compresses) if kind in lane.kinds]
-ROOM = "free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"
+ROOM = "Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again."
 
 
 def _stopped(doit: psutil.Popen, *, hooked: bool) -> psutil.Process:
@@ -46,8 +46,8 @@ def test_a_full_disk_is_said_with_numbers_and_the_step_is_made_once_there_is_roo
         child.resume()
         assert doit.wait(120) == 1, bench.said
         label = lane.name if kind == lane.compresses else "tiny"
-        assert f"{kind} of {label}: the disk is full: " in bench.said
-        assert f" MB were written, 0 MB are free now\n  what to do: {ROOM}" in bench.said
+        assert f"{kind} of {label}: The disk is full: " in bench.said
+        assert f" MB were written, and 0 MB are free now.\n  what to do: {ROOM}" in bench.said
         assert "Traceback" not in bench.said
         assert not bench.records(kind)
         left = [path for path in (bench.artifacts / ".staging").glob("*") if kind != "download"]
@@ -70,8 +70,8 @@ def test_a_disk_that_is_full_from_the_start_is_refused_with_numbers_and_can_stil
         refused = bench.doit(lane.task)
         assert refused.returncode == 3
         assert refused.stderr == (
-            f"ERROR: the artifacts folder {tmp_path / 'artifacts'} cannot be used: No space left on device\n"
-            "  what to do: set PIPELINE_ARTIFACTS to a folder that can be written\n"
+            f"ERROR: The artifacts folder {tmp_path / 'artifacts'} cannot be used: No space left on device.\n"
+            "  what to do: Set PIPELINE_ARTIFACTS to a folder that can be written.\n"
         )
         disk.empty()
         refused = bench.doit(lane.task)

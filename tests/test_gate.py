@@ -57,19 +57,19 @@ def test_a_byte_that_changed_unseen_is_found_before_it_is_signed_or_released(ben
         _rot(folder / "openvino_model.bin")
     with pytest.raises(Failure) as caught:
         _sign(bench, private)
-    assert caught.value.what == "the package is damaged" and caught.value.details[0].startswith("openvino_model.bin: content changed")
+    assert caught.value.what == "The package is damaged." and caught.value.details[0].startswith("openvino_model.bin: content changed")
     done = bench.doit("release", NAME, "--output", str(tmp_path / "out"))
     assert done.returncode == 1
-    assert "ERROR: releasing tiny-int4: the package is damaged\n    openvino_model.bin: content changed" in done.stderr
+    assert "ERROR: releasing tiny-int4: The package is damaged.\n    openvino_model.bin: content changed" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_what_did_not_pass_is_neither_signed_nor_released(tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     published.package(bench, passed=False)
-    with pytest.raises(Failure, match="the package is not one that was proven"):
+    with pytest.raises(Failure, match="The package did not pass validation, or has changed since"):
         _sign(bench, _key(tmp_path, "mine")[0])
-    assert "releasing tiny-int4: the package is not one that was proven" in bench.doit("release", NAME).stderr
+    assert "releasing tiny-int4: The package did not pass validation, or has changed since." in bench.doit("release", NAME).stderr
 
 
 def test_a_signature_that_came_later_in_the_place_of_the_one_made_is_none(bench: Bench, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_pickles_are_released_only_if_the_recipe_lets_them_go(tmp_path: Path) ->
     published.package(bench, PICKLE)
     refused = bench.doit("release", NAME)
     assert refused.returncode == 1
-    assert "releasing tiny-int4: the package has files that can run any code when they are loaded (pickles)" in refused.stderr
+    assert "releasing tiny-int4: The package has files that can run any code when they are loaded (pickles)" in refused.stderr
     assert "pytorch_npu_model.pt" in refused.stderr
 
 
@@ -107,7 +107,7 @@ def test_packages_from_elsewhere_are_released_under_the_same_rules(tmp_path: Pat
         (folder / "below" / "model.pt").write_bytes(b"PK\x03\x04")
         _list(folder)
     done = bench.doit("release", "--from", str(tmp_path / "from"), "--output", str(tmp_path / "out"))
-    said = {"pickle": "(pickles)\n    below/model.pt", "failed": "it is not one that was proven"}[kind]
+    said = {"pickle": "(pickles).\n    below/model.pt", "failed": "It is not one that was proven"}[kind]
     assert done.returncode == 1 and said in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -145,8 +145,8 @@ def test_ci_is_not_told_to_make_what_it_could_not_release(tmp_path: Path) -> Non
             {"HF_TOKEN": "hf_nobodys"},
             "publishing tiny-int4: The hub does not take the token (401): ",
         ),
-        ({"HF_TOKEN": ""}, "publishing tiny-int4: There is no token for the hub."),
-        ({"PIPELINE_SIGN": "key:nowhere.pem"}, "nowhere.pem is not there"),
+        ({"HF_TOKEN": ""}, "publishing tiny-int4: No token for the hub is set."),
+        ({"PIPELINE_SIGN": "key:nowhere.pem"}, "nowhere.pem does not exist."),
     ],
 )
 def test_a_wrong_token_or_signer_shows_before_the_build_and_not_after_it(
@@ -162,7 +162,7 @@ def test_a_wrong_token_or_signer_shows_before_the_build_and_not_after_it(
 def test_where_only_signed_packages_go_no_signer_is_found_missing_before_the_build(workshop: Workshop, tmp_path: Path) -> None:
     done = published.bench(tmp_path / "bench", {"sign": True}).doit(f"publish:{NAME}")
     assert done.returncode == 3
-    assert "ERROR: PIPELINE_SIGN: nothing says how to sign" in done.stderr
+    assert "ERROR: PIPELINE_SIGN: It is not set, so how to sign is unknown." in done.stderr
 
 
 def test_a_recipe_alone_cannot_run_code_of_the_hub(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_recipe_alone_cannot_run_code_of_the_hub(tmp_path: Path) -> None:
     done = bench.doit(f"build:{NAME}")
     assert (done.returncode, ran(done.stdout)) == (3, [])
     assert (
-        "would run Python files of the model's own repository on this machine\n  what to do: read them at the pinned commit" in done.stderr
+        "would run Python files of the model's own repository on this machine.\n  what to do: Read them at the pinned commit" in done.stderr
     )
 
 
@@ -198,10 +198,10 @@ def test_a_release_of_all_says_what_was_not_made_and_why_and_is_not_made_without
     done = half.doit("release")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "ERROR: 2 of 3 builds are not built as their recipes are now\n"
+        "ERROR: 2 of 3 builds are not built as their recipes are now.\n"
         f"    tiny-int8: validate:tiny-int8 failed, evidence: {evidence}\n"
         "    tiny-fp16: it was never made\n"
-        "  what to do: build them, name those that are to be released, or add --without-failed\n"
+        "  what to do: Build them, name those that are to be released, or add --without-failed.\n"
     )
     assert not (half.artifacts / "release").exists()
 
@@ -213,7 +213,10 @@ def test_a_release_leaves_out_what_failed_when_told_to_and_by_name(half: Bench) 
     assert half.build("release", "tiny-int4").startswith("tiny-int4.tar  ")
     refused = half.doit("release", "--without-failed", "tiny-int4")
     assert refused.stderr == snapshot(
-        "ERROR: --without-failed is about all builds of the recipes, and others are chosen\n  what to do: leave it out\n"
+        """\
+ERROR: --without-failed is about all builds of the recipes, and others are chosen.
+  what to do: Leave it out.
+"""
     )
 
 

@@ -121,8 +121,8 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path, store: Store, monkeypat
     with pytest.raises(Failure) as caught:
         pruned(plan_of(tmp_path), store)
     assert str(caught.value) == (
-        f"{left} cannot be removed: Read-only file system\n"
-        "  what to do: run it as the owner of the artifacts, on a disk that can be written"
+        f"{left} cannot be removed: Read-only file system.\n"
+        "  what to do: Run it as the owner of the artifacts, on a disk that can be written."
     )
 
 
@@ -240,7 +240,7 @@ def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_p
         "to repair it: doit clean package:tiny-int4 build:tiny-int4 && doit package:tiny-int4 build:tiny-int4",
     ]
     (package / "bakehouse.json").unlink()
-    assert "damaged  packages/tiny-int4: there is no bakehouse.json, so this is not a package" in verified(plan, store)
+    assert "damaged  packages/tiny-int4: The folder has no bakehouse.json, so it is not a package." in verified(plan, store)
 
 
 def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, store: Store) -> None:

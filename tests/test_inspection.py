@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "added": (
         lambda folder: (folder / "below" / "modeling_phi3.py").write_text("import os\n"),
-        "below/modeling_phi3.py: does not belong here; no list of the package has it",
+        "below/modeling_phi3.py: does not belong here; it is in none of the package's lists",
     ),
     "link": (
         lambda folder: (folder / "more.bin").symlink_to("/etc/passwd"),
@@ -106,24 +106,24 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no checksums": (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS: missing"),
     "no provenance": (
         lambda folder: (folder / "provenance.json").write_text("[]"),
-        "provenance.json: cannot be read: the whole: Input should be an object",
+        "provenance.json: cannot be read: the file: Input should be an object",
     ),
     "no recipe": (lambda folder: (folder / "recipe.yaml").unlink(), f"recipe.yaml: missing; listed in {ALL}"),
     "broken recipe": (
         lambda folder: (folder / "recipe.yaml").write_text("name: [\n"),
-        "recipe.yaml: line 2: a value is missing here",
+        "recipe.yaml: line 2: A value is missing here.",
     ),
     "deep recipe": (
         lambda folder: (folder / "recipe.yaml").write_text("[" * 50),
-        "recipe.yaml: line 1: this is nested more than 24 levels deep",
+        "recipe.yaml: line 1: This is nested more than 24 levels deep",
     ),
     "odd checksums": (
         lambda folder: (folder / "SHA256SUMS").write_text("oh\n"),
-        "SHA256SUMS: line 1 is not a sha256, two spaces and a path",
+        "SHA256SUMS: line 1 is not a sha256, two spaces and a path.",
     ),
     "other recipe": (
         lambda folder: (folder / "recipe.yaml").write_text((folder / "recipe.yaml").read_text().replace("size: 128", "size: 64")),
-        "recipe.yaml: not the recipe of bakehouse.json",
+        "recipe.yaml: it differs from the recipe in bakehouse.json",
     ),
 }  # fmt: skip
 
@@ -170,9 +170,9 @@ def _restated(package: Path, name: str, text: str) -> None:
 DEEP = "[" * 100_000 + "]" * 100_000
 DEFINITION = ("predicate", "buildDefinition")
 CRAFTED: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
-    "deep": (lambda one: DEEP, "the whole: Invalid JSON: recursion limit exceeded"),
-    "cut": (lambda one: json.dumps(one)[:-5], "the whole: Invalid JSON: EOF while parsing"),
-    "not text": (lambda one: '"\\ud800"', "the whole: Invalid JSON: "),
+    "deep": (lambda one: DEEP, "the file: Invalid JSON: recursion limit exceeded"),
+    "cut": (lambda one: json.dumps(one)[:-5], "the file: Invalid JSON: EOF while parsing"),
+    "not text": (lambda one: '"\\ud800"', "the file: Invalid JSON: "),
     "another kind": (lambda one: _with(one, "https://example.org", "predicateType"), "predicateType: Input should be 'https://slsa.dev"),
     "subject": (lambda one: _with(one, {"a": 1}, "subject"), "subject: Input should be a valid array"),
     "subjects": (lambda one: _with(one, ["a"], "subject"), "subject.0: Input should be an object"),
@@ -207,11 +207,11 @@ def test_a_provenance_of_wrong_types_is_a_fault_that_says_where(package: Path, c
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("build", "recipe"), "../../evil", "build.recipe: `../../evil` cannot be a name"),
-        (("build", "build"), "/etc", "build.build: `/etc` cannot be a name"),
-        (("build", "name"), "a/b", "build.name: `a/b` cannot be a name"),
-        (("build", "name"), "other-int4", "build.name: a full name is recipe and build with `-` between"),
-        (("name",), "..", "name: `..` cannot be a name"),
+        (("build", "recipe"), "../../evil", "build.recipe: `../../evil` cannot be a name."),
+        (("build", "build"), "/etc", "build.build: `/etc` cannot be a name."),
+        (("build", "name"), "a/b", "build.name: `a/b` cannot be a name."),
+        (("build", "name"), "other-int4", "build.name: A full name is recipe and build with `-` between them."),
+        (("name",), "..", "name: `..` cannot be a name."),
         (("measured",), [], "measured: Input should be an object"),
         (("files",), {"a": "b"}, "files: Input should be a valid array"),
     ],
@@ -225,12 +225,12 @@ def test_a_manifest_with_a_name_that_is_none_or_of_wrong_types_is_a_fault(
 
 def test_a_deeply_nested_manifest_is_a_fault(package: Path) -> None:
     (package / "bakehouse.json").write_text(f'{{"members": {DEEP}}}')
-    assert any("bakehouse.json: cannot be read: the whole: Invalid JSON: recursion limit" in fault for fault in inspect(package).faults)
+    assert any("bakehouse.json: cannot be read: the file: Invalid JSON: recursion limit" in fault for fault in inspect(package).faults)
 
 
 def test_a_package_that_calls_itself_otherwise_than_its_build_is_noticed(package: Path) -> None:
     (package / "bakehouse.json").write_text(_with(json.loads((package / "bakehouse.json").read_text()), "phi3-int8", "name"))
-    assert "bakehouse.json: its name is not that of its build" in inspect(package).faults
+    assert "bakehouse.json: its name differs from its build's" in inspect(package).faults
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a path that is too long makes a file that not even root can read")
@@ -268,7 +268,7 @@ def test_a_file_name_cannot_write_on_the_terminal(package: Path) -> None:
     done = _verify("--package", str(package))
     assert done.returncode == 1
     assert done.stdout.splitlines()[0] == snapshot(
-        "damaged  a\\x1b[2Jb\\nsigned   by you: does not belong here; no list of the package has it"
+        "damaged  a\\x1b[2Jb\\nsigned   by you: does not belong here; it is in none of the package's lists"
     )
 
 
@@ -277,16 +277,16 @@ def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None
     (package / ".cache" / "huggingface" / "download").mkdir(parents=True)
     (package / ".cache" / "huggingface" / "download" / "x.metadata").write_text("x")
     found = inspect(package)
-    assert (found.faults, found.beside) == ((), (".cache/huggingface/download/x.metadata", ".gitattributes"))
+    assert (found.faults, found.extra) == ((), (".cache/huggingface/download/x.metadata", ".gitattributes"))
     (package / ".gitattributes_evil.py").write_text("import os\n")
-    assert inspect(package).faults == snapshot((".gitattributes_evil.py: does not belong here; no list of the package has it",))
+    assert inspect(package).faults == snapshot((".gitattributes_evil.py: does not belong here; it is in none of the package's lists",))
 
 
 def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         inspect(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: there is no bakehouse.json, so this is not a package\n  what to do: name the folder that holds bakehouse.json"
+        f"{tmp_path}: The folder has no bakehouse.json, so it is not a package.\n  what to do: Name the folder that holds bakehouse.json."
     )
 
 
@@ -305,4 +305,4 @@ def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(t
     describe(folder, told)
     assert inspect(folder).faults == ()
     files.write(folder / "recipe.yaml", recipe_text(members[0].build))
-    assert "recipe.yaml: not the recipe of bakehouse.json" in inspect(folder).faults
+    assert "recipe.yaml: it differs from the recipe in bakehouse.json" in inspect(folder).faults

@@ -97,7 +97,7 @@ def killed_when(at: str) -> Interference:
 def child_killed(bench: Bench, task: str, kind: str) -> None:
     done = bench.killed_at("child").doit(task)
     assert done.returncode == 1
-    assert "the child process was killed from outside (it held " in done.stdout
+    assert "The child process was killed from outside (it held " in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -106,7 +106,7 @@ def child_killed_from_here(bench: Bench, task: str, kind: str) -> None:
     wait_for(lambda: doit.children(), doit)
     doit.children()[0].kill()
     assert doit.wait(60) == 1
-    assert "the child process was killed from outside (it held " in bench.said
+    assert "The child process was killed from outside (it held " in bench.said
     assert "Traceback" not in bench.said
 
 

@@ -59,9 +59,11 @@ def test_a_step_that_leads_only_to_what_this_machine_cannot_make_is_refused(tmp_
     with pytest.raises(Failure) as caught:
         here.check(["convert:tiny-int8"])
     assert str(caught.value) == snapshot(
-        "this machine cannot make every requested build\n"
-        "    tiny-int8: nncf not installed\n"
-        "  what to do: install what is named, or leave those builds out"
+        """\
+This machine cannot make every requested build.
+    tiny-int8: nncf not installed
+  what to do: Install what is named, or leave those builds out.\
+"""
     )
     here.check(["download:tiny"])
     assert (verb(plan, "convert"), verb(plan, "download")) == (["convert:tiny-int8"], ["download:tiny"])
@@ -87,9 +89,11 @@ def test_chats_without_a_template_are_refused_as_soon_as_the_checkpoint_is_here(
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
     assert str(caught.value) == snapshot(
-        "the recipe does not fit the model\n"
-        "    tiny-int8: its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats\n"
-        "  what to do: change these options in the recipe, or take another source"
+        """\
+The recipe does not fit the model.
+    tiny-int8: its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats
+  what to do: Change these options in the recipe, or take another source.\
+"""
     )
 
 
@@ -109,7 +113,9 @@ def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         here.session.made(build.checkpoint)
     assert str(caught.value) == snapshot(
-        "the recipe does not fit the model\n"
-        "    tiny-odd: no export of models of type bert for text generation has been shown to work with optimum-intel 2.1\n"
-        "  what to do: change these options in the recipe, or take another source"
+        """\
+The recipe does not fit the model.
+    tiny-odd: no export of models of type bert for text generation has been shown to work with optimum-intel 2.1
+  what to do: Change these options in the recipe, or take another source.\
+"""
     )

@@ -65,7 +65,10 @@ def test_what_cannot_both_count_is_refused() -> None:
     command = release_commands.Matrix()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(["--against", "release.json", "--base", "HEAD"]))
-    assert str(caught.value) == snapshot("--against and --base both say what is known already\n  what to do: leave one of them out")
+    assert str(caught.value) == snapshot("""\
+--against and --base both say what is known already.
+  what to do: Leave one of them out.\
+""")
 
 
 def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
@@ -75,9 +78,9 @@ def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         matrix.keys_at(commit, tmp_path, tmp_path / "recipes", tmp_path / "scratch")
     assert str(caught.value).splitlines() == [
-        f"git cannot tell what there was at {commit}",
+        f"git cannot tell what there was at {commit}.",
         f"    fatal: bad revision '{commit}'",
-        "  what to do: name a commit that git knows here; a shallow clone knows only the last",
+        "  what to do: Name a commit that git knows here; a shallow clone knows only the last.",
     ]
     assert not (tmp_path / "written").exists()
 
@@ -87,5 +90,8 @@ def test_a_machine_without_git_is_told_so(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Failure) as caught:
         matrix.keys_at("HEAD", tmp_path, tmp_path, tmp_path / "scratch")
     assert str(caught.value) == snapshot(
-        "git is not installed, and it alone knows what there was at a commit\n  what to do: install git, or leave out --base"
+        """\
+git is not installed, and it alone knows what there was at a commit.
+  what to do: Install git, or leave out --base.\
+"""
     )

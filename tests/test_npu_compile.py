@@ -239,7 +239,7 @@ def test_a_damaged_blob_is_refused(bench: Bench, tmp_path: Path) -> None:
     for broken, said in {
         data[:40]: "has only 40 bytes",
         b"RIFF" + data[4:]: "does not begin as the compiled language model that NPUW writes",
-        data[: end - 1000] + data[end - 900 :]: "no ELF image of the right size belongs to the trailer",
+        data[: end - 1000] + data[end - 900 :]: "no ELF image has the size that fits the trailer",
         data[: len(data) // 2]: "breaks off",
         data[:-1]: "breaks off",
     }.items():

@@ -45,7 +45,7 @@ def refusal(path: Path) -> str:
 def test_a_pickle_that_would_run_a_command_is_refused_and_does_not_run_it(tmp_path: Path) -> None:
     harmed = tmp_path / "harmed"
     path = archive(tmp_path, _Calls(os.mkdir, str(harmed)))
-    assert refusal(path) == f"it refers to {os.mkdir.__module__}.mkdir, which a compiled Phi-3 has no use for"
+    assert refusal(path) == f"it refers to {os.mkdir.__module__}.mkdir, which a compiled Phi-3 does not need"
     assert not harmed.exists()
 
 
@@ -65,14 +65,14 @@ def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, OrderedDict(a=1))
     path.write_bytes(path.read_bytes()[:40])
-    assert refusal(path).startswith("it is not whole: ")
+    assert refusal(path).startswith("it is not complete: ")
 
 
 def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, OrderedDict(a=1))
     with zipfile.ZipFile(path, "a") as opened:
         opened.writestr("model/more.pkl", b"")
-    assert refusal(path) == snapshot("there are 2 pickles in it, should be one")
+    assert refusal(path) == snapshot("it holds 2 pickles and should hold one")
 
 
 def program(folder: Path, code: bytes) -> Path:
@@ -86,15 +86,15 @@ def program(folder: Path, code: bytes) -> Path:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (b"cbuiltins\nset\nK\x01\x85R.", "its pickle makes no sense: 'int' object is not iterable"),
-        (b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "its pickle makes no sense: _tensor() missing 3 required positional arguments"),
+        (b"cbuiltins\nset\nK\x01\x85R.", "its pickle is damaged: 'int' object is not iterable"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "its pickle is damaged: _tensor() missing 3 required positional arguments"),
         (b"ctorch._utils\n_rebuild_tensor_v2\nK\x01K\x02K\x03\x87R.", "it makes a tensor of 1 and 3"),
         (b"ctorch._utils\n_rebuild_parameter\nK\x01\x85R.", "it makes a parameter of 1, which is not a tensor"),
-        (b"X\x01\0\0\0\xff.", "its pickle makes no sense: 'utf-8' codec can't decode"),
+        (b"X\x01\0\0\0\xff.", "its pickle is damaged: 'utf-8' codec can't decode"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it asks for (1, 2, 3, 4, 5), which is not the storage of a tensor"),
         (b"NQ.", "it asks for None, which is not the storage of a tensor"),
-        (b"h\x05.", "it is not whole: Memo value not found at index 5"),
-        (b"X\x01\0\0\0a0.", "it is not whole: "),
+        (b"h\x05.", "it is not complete: Memo value not found at index 5"),
+        (b"X\x01\0\0\0a0.", "it is not complete: "),
     ],
 )
 def test_a_program_that_makes_no_sense_is_refused(tmp_path: Path, code: bytes, reason: str) -> None:

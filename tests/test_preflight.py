@@ -50,9 +50,11 @@ def refusal(build: Build, session: Session) -> str:
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Session) -> None:
     build = replace(build_of(tmp_path), cannot="nncf not installed: run `pip install -e .`")
     assert refusal(build, session) == snapshot(
-        "this machine cannot make every requested build\n"
-        "    tiny-int4: nncf not installed: run `pip install -e .`\n"
-        "  what to do: install what is named, or leave those builds out"
+        """\
+This machine cannot make every requested build.
+    tiny-int4: nncf not installed: run `pip install -e .`
+  what to do: Install what is named, or leave those builds out.\
+"""
     )
 
 
@@ -60,9 +62,11 @@ def test_a_group_size_that_does_not_divide_is_refused_with_the_channels_and_what
     build = build_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}})
     surveyed(build, session)
     assert refusal(build, session) == snapshot(
-        "the recipe does not fit the model\n"
-        "    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all\n"
-        "  what to do: change these options in the recipe, or take another source"
+        """\
+The recipe does not fit the model.
+    tiny-int4: a group size of 96 does not divide every channel: 640 in model.layers.0.q_proj.weight and 5 more; 128 divides all
+  what to do: Change these options in the recipe, or take another source.\
+"""
     )
 
 
@@ -72,10 +76,11 @@ def test_an_answer_that_cannot_fit_into_the_context_is_refused_with_both_numbers
     assert build.survey
     put(build.survey, session.store, survey_json=survey(640, max_position_embeddings=512).model_dump_json())
     assert refusal(build, session) == snapshot(
-        "the recipe does not fit the model\n"
-        "    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, "
-        "those of the prompt among them\n"
-        "  what to do: change these options in the recipe, or take another source"
+        """\
+The recipe does not fit the model.
+    tiny-int4: golden prompt 2 lets its answer have 512 tokens (max_new_tokens), and the model takes 512, those of the prompt among them
+  what to do: Change these options in the recipe, or take another source.\
+"""
     )
 
 
@@ -95,7 +100,7 @@ def test_too_little_disk_is_refused_with_both_numbers(session: Session) -> None:
         preflight.check_room(Forecast(0, 10**17, 0), session.store)
     assert re.fullmatch(
         rf"{re.escape(str(session.store.root))}: about 100000000\.0 GB of disk are needed and \d+\.\d GB are free\n"
-        r"  what to do: free space \(`doit prune` drops what no recipe reaches\) or point PIPELINE_ARTIFACTS at a larger disk",
+        r"  what to do: Free space \(`doit prune` drops what no recipe reaches\) or point PIPELINE_ARTIFACTS at a larger disk.",
         str(caught.value),
     )
 
@@ -104,8 +109,8 @@ def test_too_little_memory_is_refused_with_both_numbers(session: Session) -> Non
     with pytest.raises(Failure) as caught:
         preflight.check_room(Forecast(0, 0, 10**17), session.store)
     assert str(caught.value) == (
-        f"about 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB\n"
-        "  what to do: make it on a machine with more memory, and carry the artifacts folder over"
+        f"about 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB.\n"
+        "  what to do: Make it on a machine with more memory, and carry the artifacts folder over."
     )
 
 

@@ -77,25 +77,25 @@ def test_everything_that_the_child_prints_is_in_the_log(tmp_path: Path) -> None:
 def test_a_child_that_exits_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run("import sys\nfor n in range(40): print('line', n)\nsys.exit(7)", tmp_path)
-    assert caught.value.what == snapshot("the child process ended with exit code 7")
+    assert caught.value.what == snapshot("The child process ended with exit code 7.")
     assert caught.value.details[-2:] == ("line 39", f"log: {tmp_path / 'log.txt'}")
     assert "line 34" not in caught.value.details
 
 
 def test_a_crash_in_native_code_is_a_failure_that_names_the_signal(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="the child process died of SIGSEGV"):
+    with pytest.raises(Failure, match="The child process died of SIGSEGV"):
         _run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="the child process died of signal 40"):
+    with pytest.raises(Failure, match="The child process died of signal 40"):
         _run("import os; os.kill(os.getpid(), 40)", tmp_path)
 
 
 def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run('import os; os.write(1, b\'\\n@bakehouse {"event": "resu\'); os.kill(os.getpid(), 15)', tmp_path)
-    assert caught.value.what == snapshot("the child process died of SIGTERM")
+    assert caught.value.what == snapshot("The child process died of SIGTERM.")
     assert caught.value.details[0] == snapshot('@bakehouse {"event": "resu')
 
 
@@ -108,14 +108,18 @@ def test_a_killed_child_is_said_to_lack_memory_only_if_it_held_much_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, what: str
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=memory_bytes))
-    with pytest.raises(Failure, match=rf"the child process {what} \(it held \d\.\d GB\)"):
+    with pytest.raises(Failure, match=rf"The child process {what} \(it held \d\.\d GB\)"):
         _run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
 
 
 def test_a_refusal_is_passed_on_in_the_workers_own_words(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run(_EVENTS + "events.refuse('the moon is full', 'wait a day', ['it shines'])", tmp_path)
-    assert str(caught.value) == snapshot("the moon is full\n    it shines\n  what to do: wait a day")
+    assert str(caught.value) == snapshot("""\
+The moon is full.
+    it shines
+  what to do: Wait a day.\
+""")
 
 
 OF_THE_HUB = {"HF_TOKEN": "secret-1", "HUGGING_FACE_HUB_TOKEN": "secret-2"}
@@ -213,7 +217,7 @@ def test_stopping_ends_a_child_with_all_its_descendants(tmp_path: Path) -> None:
     family = psutil.Process().children(recursive=True)
     children.stop()
     thread.join(10)
-    assert failures == ["interrupted"]
+    assert failures == ["Interrupted."]
     assert len(family) >= 2
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
@@ -222,7 +226,7 @@ def test_stopping_ends_a_child_with_all_its_descendants(tmp_path: Path) -> None:
 def test_a_child_that_starts_after_the_stop_is_ended_too(tmp_path: Path) -> None:
     children = Children()
     children.stop()
-    with pytest.raises(Failure, match="interrupted"):
+    with pytest.raises(Failure, match="Interrupted"):
         _run("import time; time.sleep(600)", tmp_path, children=children)
 
 

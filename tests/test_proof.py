@@ -239,7 +239,7 @@ def _of_the_acceleration_library() -> PackageManifest:
 def test_the_tools_of_another_environment_made_the_model_and_the_references_are_called_the_references(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())
     definition = _read(tmp_path / "provenance.json")["predicate"]["buildDefinition"]
-    own, reference = ({"part": part} for part in ("in an environment of its own", "for the reference's answers only"))
+    own, reference = ({"part": part} for part in ("in a separate environment", "for the reference's answers only"))
     assert [one for one in definition["resolvedDependencies"] if one["name"] not in ("config.json", "bakehouse")] == [
         {"name": "torch", "uri": "pkg:pypi/torch@2.13.0", "digest": {"record-sha256": "70" * 32}},
         {
@@ -260,7 +260,7 @@ def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     told = {one["bom-ref"]: one for one in json.loads(text)["components"]}
     made, compared = told["tool:transformers@4.46.3"], told["tool:transformers@5.5.4"]
-    assert (made["description"], made["hashes"]) == ("used in an environment of its own", [{"alg": "SHA-256", "content": "a1" * 32}])
+    assert (made["description"], made["hashes"]) == ("used in a separate environment", [{"alg": "SHA-256", "content": "a1" * 32}])
     assert compared["description"] == snapshot("used for the reference's answers only")
     assert "description" not in told["tool:torch"]
 
@@ -271,7 +271,7 @@ def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installe
     told = provenance.tools(manifest("phi3", "int4-npu", tools={"openvino": "2026.4.1"}, packages=(windows,), wheels=(installed,)))
     assert [(one.part, one.sha256, one.record_sha256) for one in told] == [
         ("", "", "0e" * 32),
-        ("in an environment of its own", "bf" * 32, ""),
+        ("in a separate environment", "bf" * 32, ""),
     ]
 
 
@@ -289,4 +289,4 @@ def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, lin
     with pytest.raises(Failure) as caught:
         proof.read_checksums(tmp_path / "SHA256SUMS")
     number = len(line.splitlines())
-    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path\n  what to do: get the package anew")
+    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path.\n  what to do: Get the package again.")

@@ -111,8 +111,8 @@ def test_a_receipt_that_cannot_be_read_is_named(workshop: Workshop, bench: Bench
     with pytest.raises(Failure) as caught:
         receipts.of(Store(bench.artifacts), "tiny-int4")
     assert str(caught.value) == (
-        f"tiny-int4: there are receipts that cannot be read\n    {path}\n"
-        "  what to do: move them away: `doit publish:tiny-int4` writes that of the newest commit anew"
+        f"tiny-int4: Some receipts cannot be read.\n    {path}\n"
+        "  what to do: Move them away; `doit publish:tiny-int4` writes the receipt of the newest commit again."
     )
 
 
@@ -130,7 +130,7 @@ def test_a_second_time_nothing_is_sent(workshop: Workshop, bench: Bench) -> None
     assert second.receipt and first.receipt and second.receipt.commit == first.receipt.commit
     assert not second.receipt.committed
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == (first.receipt,)
-    assert publication.text(second).splitlines()[0] == f"tiny-int4: nothing to do, {first.receipt.url} has this very package"
+    assert publication.text(second).splitlines()[0] == f"tiny-int4: nothing to do, {first.receipt.url} has exactly this package"
 
 
 def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Workshop, bench: Bench) -> None:
@@ -199,7 +199,7 @@ def test_a_pull_request_is_opened_once_and_main_stays_as_it_was(workshop: Worksh
     second = run(bench)
     assert asked(workshop) == []
     assert second.receipt and (second.receipt.url, second.receipt.committed) == (first.receipt.url, False)
-    assert "pull request 1 has this very package" in publication.text(run(bench, dry_run=True))
+    assert "pull request 1 has exactly this package" in publication.text(run(bench, dry_run=True))
 
 
 def test_a_pull_request_that_was_closed_is_opened_again_and_a_merged_one_is_not(workshop: Workshop, tmp_path: Path) -> None:
@@ -252,9 +252,9 @@ def test_a_tag_of_another_content_is_refused_before_anything_is_sent(workshop: W
     published.package(bench, SMALLER)
     workshop.forget()
     assert refusal(bench) == (
-        f"publishing tiny-int4: The tag v1 of bakers/tiny-int4 names another content already (commit {tagged[:12]}), "
-        "and a tag is not moved.\n"
-        "  what to do: Choose another publish.tag, or delete that one on the hub."
+        f"publishing tiny-int4: The tag v1 of bakers/tiny-int4 already names another content (commit {tagged[:12]}), "
+        "and tags are never moved.\n"
+        "  what to do: Choose another publish.tag, or delete the tag on the hub."
     )
     assert asked(workshop) == []
     assert workshop.made[REPO].tags == {"v1": tagged}
@@ -274,7 +274,7 @@ def test_a_dry_run_of_a_first_publication_sends_nothing_and_says_all(workshop: W
         publication.text(outcome)
         == f"""\
 tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
-  the repository would be made
+  the repository would be created
   + new     LICENSE
   + new     README.md
   + new     bakehouse.json
@@ -283,7 +283,7 @@ tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
   + new     openvino_model.xml
   + new     openvino_tokenizer.bin
   not signed, as PIPELINE_SIGN is not set
-  {size / 1000:.0f} kB differ from what is there; the hub says what of it must be sent
+  {size / 1000:.0f} kB differ from what the hub has; the hub decides which of it must be sent
   the commit's message:
     tiny-int4, package {key[:12]}
 
@@ -295,7 +295,7 @@ tiny-int4 to {workshop.endpoint}/bakers/tiny-int4 (private), branch main
     +++ in the package
     @@ -0,0 +1,9 @@
 {card}
-nothing was uploaded: this was a dry run"""
+Nothing was uploaded: this was a dry run."""
     )
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
 
@@ -327,12 +327,12 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
         "  not signed yet: PIPELINE_SIGN is set, so `doit publish:tiny-int4` would sign it first" in publication.text(outcome).splitlines()
     )
     signed = replace(outcome, plan={**outcome.plan, "new": [*outcome.plan["new"], "model.sig"]})
-    assert "  signed: model.sig goes with it" in publication.text(signed).splitlines()
+    assert "  signed: model.sig is part of it" in publication.text(signed).splitlines()
 
 
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:
     run(bench)
-    assert publication.text(run(bench, dry_run=True)).splitlines()[-1] == snapshot("  nothing to do: the hub has this very package")
+    assert publication.text(run(bench, dry_run=True)).splitlines()[-1] == snapshot("  nothing to do: the hub has exactly this package")
 
 
 def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,8 +341,10 @@ def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp
     monkeypatch.delenv("HF_TOKEN")
     assert len(run(bench, dry_run=True).plan["new"]) == 7
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: There is no token for the hub.\n"
-        "  what to do: Give one that may write to bakers/tiny-int4, with `hf auth login` or HF_TOKEN."
+        """\
+publishing tiny-int4: No token for the hub is set.
+  what to do: Set one that may write to bakers/tiny-int4, with `hf auth login` or HF_TOKEN.\
+"""
     )
     assert asked(workshop) == []
 
@@ -353,11 +355,14 @@ def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp
 def test_a_package_that_is_not_built_as_its_recipe_is_now_is_not_published(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: it is not built as its recipe is now\n  what to do: `doit build:tiny-int4` makes it"
+        """\
+publishing tiny-int4: The package is not built from its present recipe.
+  what to do: Build it with `doit build:tiny-int4`.\
+"""
     )
     published.package(bench)
     bench = published.bench(tmp_path / "bench", golden=[{"prompt": "Hi", "contains": ["Hi"]}])
-    assert "it is not built as its recipe is now" in refusal(bench)
+    assert "The package is not built from its present recipe." in refusal(bench)
     assert workshop.requests == []
 
 
@@ -365,9 +370,11 @@ def test_a_package_whose_validation_failed_is_not_published_however_it_came_into
     bench = published.bench(tmp_path / "bench")
     published.package(bench, passed=False)
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: the package is not one that was proven\n"
-        "    'What is the capital of France?' was not answered as expected\n"
-        "  what to do: `doit clean package:tiny-int4` and build it again"
+        """\
+publishing tiny-int4: The package did not pass validation, or has changed since.
+    'What is the capital of France?' was not answered as expected
+  what to do: Run `doit clean package:tiny-int4`, and build it again.\
+"""
     )
     assert workshop.requests == []
 
@@ -383,7 +390,7 @@ def test_one_changed_byte_is_found_right_before_the_upload(workshop: Workshop, b
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
     now = hashlib.sha256(path.read_bytes()).hexdigest()
     assert refusal(bench) == (
-        "publishing tiny-int4: The package has changed since it was proven, so it is not published.\n"
+        "publishing tiny-int4: The package has changed since it was validated, so it is not published.\n"
         f"    openvino_model.bin: sha256 {now}, should be {hashlib.sha256(MODEL['openvino_model.bin']).hexdigest()}\n"
         "  what to do: Build it again."
     )
@@ -393,9 +400,11 @@ def test_one_changed_byte_is_found_right_before_the_upload(workshop: Workshop, b
 def test_a_pickle_is_published_only_if_the_recipe_allows_it(workshop: Workshop, tmp_path: Path) -> None:
     contents = {**MODEL, "pytorch_npu_model.pt": b"PK\x03\x04"}
     assert refusal(publishing(tmp_path / "not", contents)) == snapshot(
-        "publishing tiny-int4: the package has files that can run any code when they are loaded (pickles)\n"
-        "    pytorch_npu_model.pt\n"
-        "  what to do: take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
+        """\
+publishing tiny-int4: The package has files that can run any code when they are loaded (pickles).
+    pytorch_npu_model.pt
+  what to do: Use another build, or set publish.allow_pickle: true if those who load the package can trust you that far.\
+"""
     )
     assert workshop.requests == []
     run(publishing(tmp_path / "allowed", contents, allow_pickle=True))
@@ -406,8 +415,10 @@ def test_a_licence_of_its_owners_own_is_not_published_without_its_text(workshop:
     bench = published.bench(tmp_path / "bench", source={**published.SOURCE, "license": "LicenseRef-Llama-3"})
     published.package(bench, {name: body for name, body in MODEL.items() if name != "LICENSE"})
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: the licence LicenseRef-Llama-3 is its owner's own, and its text is not in the package\n"
-        "  what to do: take a source that brings its licence as a file (LICENSE)"
+        """\
+publishing tiny-int4: The licence LicenseRef-Llama-3 is not on the SPDX list, and its text is not in the package.
+  what to do: Use a source that includes its licence as a file (LICENSE).\
+"""
     )
     published.package(bench)
     run(bench)
@@ -428,7 +439,7 @@ def test_a_repository_that_others_see_against_the_recipes_word_is_refused(worksh
 def test_somebody_elses_work_is_not_removed_but_may_be_asked_for_in_a_pull_request(workshop: Workshop, tmp_path: Path, name: str) -> None:
     workshop.make(REPO, files={"model.safetensors": b"theirs", name: json.dumps({"manifest_version": 3}).encode()})
     assert refusal(publishing(tmp_path / "commit")) == (
-        "publishing tiny-int4: bakers/tiny-int4 holds files that no package put there, and they would be removed.\n"
+        "publishing tiny-int4: bakers/tiny-int4 holds files that are not from a package, and publishing would remove them.\n"
         f"{''.join(f'    {one}' + chr(10) for one in sorted((name, 'model.safetensors')))}"
         "  what to do: Choose another repository, empty this one, or open a pull request (`publish.pull_request: true`), "
         "where a person decides."

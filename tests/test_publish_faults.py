@@ -75,7 +75,7 @@ def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(workshop: Works
     outcome = run(bench)
     assert len(workshop.made[REPO].pulls) == 1
     assert outcome.receipt and outcome.receipt.url == f"{workshop.endpoint}/{REPO}/discussions/1"
-    assert "the commit is there, only its answer was lost" in log(bench)
+    assert "the commit exists, only its answer was lost" in log(bench)
 
 
 def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
@@ -88,8 +88,8 @@ def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
     server.server_close()  # the port is known, and nobody listens
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     said = refusal(bench)
-    assert said.startswith(f"publishing tiny-int4: The hub at {hub.endpoint} cannot be reached, or does not answer: ")
-    assert "run the same command again: what is uploaded already is not sent a second time" in said
+    assert said.startswith(f"publishing tiny-int4: The hub at {hub.endpoint} cannot be reached or does not answer: ")
+    assert "run the same command again; files that are uploaded already are not sent again" in said
 
 
 # --- what does not pass ---------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
 def test_an_interrupted_upload_goes_on_with_what_is_missing(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("403", "complete"))  # the larger file, of which the parts are sent by then
     said = refusal(bench)
-    assert "next of bakers/tiny-int4 is as it was: commit" in said
+    assert "next of bakers/tiny-int4 is unchanged: commit" in said
     assert TOKENIZER in workshop.put
     workshop.put.clear()
     run(bench)
@@ -128,21 +128,21 @@ def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_
 
 SENTENCES = {
     "401": (
-        "The hub does not take the token (401): there is none, or it is wrong or expired.",
-        "Make a token that may write to bakers/tiny-int4 at {hub}/settings/tokens, and give it with `hf auth login` or HF_TOKEN.",
+        "The hub does not take the token (401): it is missing, wrong or expired.",
+        "Create a token that may write to bakers/tiny-int4 at {hub}/settings/tokens, and set it with `hf auth login` or HF_TOKEN.",
     ),
     "403": (
         "The token may not do this to bakers/tiny-int4 (403).",
-        "Give a token that may write to the repositories of bakers (`hf auth login` or HF_TOKEN); or let the recipe open a pull "
-        "request (`publish.pull_request: true`); or, if the hub speaks of storage, make room there.",
+        "Set a token that may write to the repositories of bakers (`hf auth login` or HF_TOKEN); or let the recipe open a pull "
+        "request (`publish.pull_request: true`); or, if the hub's answer is about storage, free some of it.",
     ),
     "404": (
-        "The hub has no bakers/tiny-int4 for this token (404): it or its owner bakers is not there, or is hidden from it.",
+        "The hub shows no bakers/tiny-int4 to this token (404): it or its owner bakers does not exist or is hidden.",
         "Check publish.repo in the recipe; bakers must be an account or an organization that the token may write to.",
     ),
     "413": (
         "The hub refuses this as too large (413).",
-        "One file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
+        "A file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
     ),
 }
 REFUSALS = [*(("403", step) for step in ("create", "preupload", "commit", "tag")), ("401", "commit"), ("404", "create"), ("413", "commit")]
@@ -156,12 +156,12 @@ def test_each_refusal_has_its_own_sentence_with_the_remedy_and_says_what_the_rep
     workshop.misbehave(fault(kind, step, times=-1))
     said = refusal(bench).splitlines()
     assert said[0] == f"publishing tiny-int4: {what}"
-    assert said[-1] == f"  what to do: {remedy.format(hub=workshop.endpoint)}"
+    assert said[-1] == f"  what to do: {remedy.format(hub=workshop.endpoint)}."
     held = {
-        "create": "next of bakers/tiny-int4 is not there; nothing was made",
-        "tag": f"next of bakers/tiny-int4 holds the whole package at commit {_branch(workshop)}; only the tag is missing",
+        "create": "next of bakers/tiny-int4 does not exist; nothing was created",
+        "tag": f"next of bakers/tiny-int4 holds the complete package at commit {_branch(workshop)}; only the tag is missing",
     }
-    assert held.get(step, f"next of bakers/tiny-int4 is as it was: commit {_branch(workshop)[:12]}") in "\n".join(said[1:-1])
+    assert held.get(step, f"next of bakers/tiny-int4 is unchanged: commit {_branch(workshop)[:12]}") in "\n".join(said[1:-1])
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
 
 
@@ -172,8 +172,8 @@ def _branch(workshop: Workshop) -> str:
 def test_a_conflict_has_its_own_sentence(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("409", "commit"))
     assert refusal(bench).splitlines()[0::3] == [
-        "publishing tiny-int4: The hub is at odds with another change to bakers/tiny-int4 (409).",
-        f"  what to do: See at {workshop.endpoint}/bakers/tiny-int4 who else works on it, wait until that is done, and run the same "
+        "publishing tiny-int4: Another change to bakers/tiny-int4 (409).",
+        f"  what to do: See at {workshop.endpoint}/bakers/tiny-int4 for the other change, wait until it is done, and run the same ."
         "command again: what is uploaded already is not sent a second time.",
     ]
 
@@ -182,7 +182,7 @@ def test_nothing_is_committed_over_what_somebody_else_committed_meanwhile(worksh
     workshop.misbehave(fault("moved", "commit"))
     said = refusal(bench)
     assert said.startswith(
-        "publishing tiny-int4: bakers/tiny-int4 has got another commit since it was looked at (412), so nothing was committed over it.\n"
+        "publishing tiny-int4: bakers/tiny-int4 has a newer commit than the one that was read (412), so nothing was committed over it.\n"
     )
     assert "next of bakers/tiny-int4 has moved from commit" in said
     assert set(workshop.holds(REPO, "next")) == {"theirs.txt"}
@@ -207,7 +207,7 @@ def test_a_hash_that_the_hub_reports_wrong_after_the_commit_is_found_and_there_i
     workshop.misbehave(fault("wrong", "report", times=-1))
     said = refusal(bench)
     commit = workshop.made[REPO].branches["next"]
-    assert f"bakers/tiny-int4 does not hold at commit {commit[:12]} what the package is." in said
+    assert f"bakers/tiny-int4 differs from the package at commit {commit[:12]}." in said
     assert f"openvino_model.bin: the hub reports 76800 bytes, sha256 {'0' * 64}; the package has 76800 bytes, sha256 {WEIGHTS}" in said
     assert f"next of bakers/tiny-int4 holds commit {commit}" in said
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
@@ -232,8 +232,10 @@ def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_commit
 def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert refusal(bench) == snapshot(
-        "publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is set to stay offline.\n"
-        "  what to do: Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
+        """\
+publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is configured to stay offline.
+  what to do: Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE.\
+"""
     )
 
 
@@ -293,14 +295,14 @@ def test_a_hub_that_says_nothing_any_more_is_given_up_on() -> None:
 
 
 def test_a_hub_that_stays_busy_or_broken_has_its_own_sentences() -> None:
-    again = "then run the same command again: what is uploaded already is not sent a second time."
+    again = "then run the same command again; files that are uploaded already are not sent again."
     busy, broken = (publish_errors.in_words(_answer(status), REPO) for status in (429, 503))
     assert busy and (busy.what, busy.remedy) == (
-        "The hub takes no more requests from here for now (429), also after some waiting.",
+        "The hub takes no more requests from here for now (429), even after some waiting.",
         f"Wait some minutes, {again}",
     )
     assert broken and (broken.what, broken.remedy) == (
-        "The hub fails with an error of its own (503), also after some tries.",
+        "The hub fails with a server error (503), even after some tries.",
         f"Wait until it is well, {again}",
     )
 

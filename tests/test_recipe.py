@@ -327,10 +327,10 @@ def test_spdx_identifiers_are_taken(licence: str) -> None:
 @pytest.mark.parametrize(
     ("licence", "reason"),
     [
-        ("Foo-9", "`Foo-9` is not on the SPDX licence list"),
-        ("llama3", "`llama3` is not on the SPDX licence list"),
-        ("MIT OR mitt", "`mitt` is not on the SPDX licence list"),
-        ("other", "`other` alone names no licence"),
+        ("Foo-9", "`Foo-9` is not on the SPDX licence list."),
+        ("llama3", "`llama3` is not on the SPDX licence list."),
+        ("MIT OR mitt", "`mitt` is not on the SPDX licence list."),
+        ("other", "`other` alone does not name a licence."),
     ],
 )
 def test_licences_that_are_on_no_list_are_refused(licence: str, reason: str) -> None:
@@ -350,12 +350,12 @@ def test_a_licence_with_a_name_and_a_link_is_taken_as_the_hub_has_it() -> None:
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://a b", "../LICENSE", "https://a)b"])
 def test_what_is_no_link_to_a_licence_is_refused(link: str) -> None:
-    with pytest.raises(ValidationError, match="is not a link"):
+    with pytest.raises(ValidationError, match="is not a valid link"):
         _pypi(license="other", license_name="own", license_link=link)
 
 
 def test_a_name_for_a_licence_that_has_an_identifier_is_refused() -> None:
-    with pytest.raises(ValidationError, match="only `license: other` has a license_name"):
+    with pytest.raises(ValidationError, match="Only `license: other` has a license_name"):
         _pypi(license_name="mine")
 
 

@@ -144,22 +144,22 @@ def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(package:
         (target / name).mkdir()
     before = _sums(target)
     assert _refused(package, target=target) == (
-        f"{target}: the folder holds files that are not part of a release\n"
+        f"{target}: The folder holds files that are not part of a release.\n"
         "    phi3-int4-openvino\n"
         "    thesis.odt\n"
-        "  what to do: name another folder, or move these files away"
+        "  what to do: Name another folder, or move these files away."
     )
     assert _sums(target) == before and (target / "thesis.odt").is_dir()
-    assert "not part of a release\n    LICENSE\n" in _refused(package, target=package)
+    assert "not part of a release.\n    LICENSE\n" in _refused(package, target=package)
 
 
 def test_a_file_is_no_place_for_a_release_nor_is_what_cannot_be_written_to(package: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    assert _refused(package, target=file) == f"{file}: this is a file\n  what to do: name a folder, it may be a new one"
+    assert _refused(package, target=file) == f"{file}: The target is a file.\n  what to do: Name a folder, which need not exist."
     assert _refused(package, target=file / "v1") == (
-        f"{file / 'v1'}: the release cannot be written: [Errno 20] Not a directory: '{file / '.v1.bakehouse-release'}'\n"
-        "  what to do: name a folder that you may write to, on a disk with room"
+        f"{file / 'v1'}: The release cannot be written: [Errno 20] Not a directory: '{file / '.v1.bakehouse-release'}'.\n"
+        "  what to do: Name a folder that you may write to, on a disk with enough space."
     )
 
 
@@ -168,7 +168,7 @@ def test_a_release_that_fails_leaves_the_earlier_one_as_it_was(package: Path, tm
     release.make([package], target, None)
     before = _sums(target)
     (package / "bom.json").unlink()
-    assert f"the release cannot be written: [Errno 2] No such file or directory: '{package / 'bom.json'}'" in _refused(
+    assert f"The release cannot be written: [Errno 2] No such file or directory: '{package / 'bom.json'}'" in _refused(
         package, target=target
     )
     assert _sums(target) == before
@@ -178,24 +178,27 @@ def test_a_release_that_fails_leaves_the_earlier_one_as_it_was(package: Path, tm
 def test_two_packages_of_one_name_are_refused(package: Path, tmp_path: Path) -> None:
     other = pack(tmp_path / "other")
     assert _refused(package, other, target=tmp_path / "out") == (
-        f"{package} and {other} are both phi3-int4-openvino\n  what to do: leave one of them out"
+        f"{package} and {other} are both called phi3-int4-openvino.\n  what to do: Leave one of them out."
     )
 
 
 @pytest.mark.parametrize("size", [0, -1, 1024 * 1024 - 1, 2 * 1024**3])
 def test_parts_that_no_release_host_takes_are_refused(size: int) -> None:
     assert _told(f"--part-size={size}") == (
-        f"--part-size: parts of {size:,} bytes are of no use\n"
-        "  what to do: choose from 1,048,576 (1 MiB) to 2,147,483,647 bytes: release hosts take files below 2 GiB"
+        f"--part-size: Parts of {size:,} bytes are too small or too large.\n"
+        "  what to do: Choose from 1,048,576 (1 MiB) to 2,147,483,647 bytes; release hosts take files below 2 GiB."
     )
 
 
 def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
     assert _told(f"--from={tmp_path}", "phi3-int4-openvino") == snapshot(
-        "--from takes all packages of a folder, and not phi3-int4-openvino\n  what to do: leave out the names, or --from"
+        """\
+--from takes all packages of a folder, and not phi3-int4-openvino.
+  what to do: Leave out the names, or --from.\
+"""
     )
     assert _told(f"--from={tmp_path / 'no'}") == (
-        f"{tmp_path / 'no'}: there is no such folder\n  what to do: name the folder that holds a folder for each package"
+        f"{tmp_path / 'no'}: There is no such folder.\n  what to do: Name the folder that holds a folder for each package."
     )
 
 
@@ -211,7 +214,7 @@ def test_a_file_that_is_no_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         release.read(tmp_path / "release.json")
     assert str(caught.value) == (
-        f"{tmp_path / 'release.json'}: no release.json that can be read\n  what to do: name the release.json of an earlier release"
+        f"{tmp_path / 'release.json'}: It is not a valid release.json.\n  what to do: Name the release.json of an earlier release."
     )
 
 
@@ -233,10 +236,10 @@ def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None
     assert rebuild.compare(package, again).differs == snapshot(
         (
             "LICENSE: not made again",
-            "extra.txt: is new",
+            "extra.txt: new",
             "below/config.json: 4 bytes, was 3",
             "openvino_model.bin: 2 of 7 bytes differ, the first at 3",
-            "bakehouse.json: what was measured is not the same",
+            "bakehouse.json: what was measured differs",
         )
     )
 
@@ -247,7 +250,7 @@ def test_a_compiled_blob_may_differ_in_few_bytes_and_no_more(package: Path, tmp_
     (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 10 + bytes(986))
     found = rebuild.compare(package, again)
     assert found.differs == ()
-    assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; of a compiled blob up to 1% may" in found.exempt
+    assert "openvino_model.blob: 10 of 1,000 bytes differ, the first at 4; a compiled blob may differ in up to 1%" in found.exempt
     (again / "openvino_model.blob").write_bytes(b"ELF " + b"x" * 11 + bytes(985))
     assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 11 of 1,000 bytes differ, the first at 4",))
     (again / "openvino_model.blob").write_bytes(b"x" * 1000)
@@ -265,7 +268,7 @@ def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: P
     found = rebuild.compare(package, again)
     assert found.differs == ()
     said = "npu/openvino_model.json: 2 of 39 bytes differ, the first at 35"
-    assert f"{said}; only the blob's sha256 does" in found.exempt
+    assert f"{said}; they are in the blob's sha256" in found.exempt
     (again / "npu" / "openvino_model.json").write_text(json.dumps({"platform": 5010, "blob_sha256": "cd"}))
     assert rebuild.compare(package, again).differs == snapshot(("npu/openvino_model.json: 4 of 39 bytes differ, the first at 13",))
     (package / "npu" / "openvino_model.json").write_text("[" * 5000)
@@ -303,10 +306,10 @@ def _again(package: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("../../evil", "`../../evil` cannot be a name"),
-        ("/etc/evil", "`/etc/evil` cannot be a name"),
-        ("nul", "`nul` is a device on Windows and cannot be a folder"),
-        ("a\n", "`a\\n` cannot be a name"),
+        ("../../evil", "`../../evil` cannot be a name."),
+        ("/etc/evil", "`/etc/evil` cannot be a name."),
+        ("nul", "`nul` is a device on Windows and cannot be a folder."),
+        ("a\n", "`a\\n` cannot be a name."),
     ],
 )
 def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path, tmp_path: Path, name: str, why: str) -> None:
@@ -317,7 +320,7 @@ def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path
     with pytest.raises(Failure) as caught:
         _again(package, tmp_path)
     head, first, *_ = str(caught.value).splitlines()
-    assert head == f"{package}: the package is not what its own lists say, so nothing in it is used"
+    assert head == f"{package}: The package differs from its own lists, so nothing in it is used."
     assert first == f"    bakehouse.json: cannot be read: build.recipe: {why}"
     assert _sums(tmp_path) == before
 
@@ -327,7 +330,7 @@ def test_a_package_that_is_not_there_is_not_built_again() -> None:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "ERROR: there is no package nonsense\n  what to do: name a build that is built, or a folder with a package\n",
+        "ERROR: There is no package nonsense.\n  what to do: Name a build that is built, or a folder with a package.\n",
     )
 
 
@@ -337,8 +340,8 @@ def test_a_package_that_is_not_what_its_lists_say_is_not_built_again(package: Pa
     with pytest.raises(Failure) as caught:
         _again(package, tmp_path)
     assert str(caught.value) == (
-        f"{package}: the package is not what its own lists say, so nothing in it is used\n"
+        f"{package}: The package differs from its own lists, so nothing in it is used.\n"
         "    recipe.yaml: missing; listed in bakehouse.json, provenance.json and SHA256SUMS\n"
-        "  what to do: get it anew"
+        "  what to do: Get the package again."
     )
     assert _sums(tmp_path) == before

@@ -102,7 +102,7 @@ def test_the_commands_of_ci_plan_build_sign_and_release(built: Bench, key: tuple
         [sys.executable, "-m", "doit", "release", "--from", "packages"], cwd=built.folder, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
-    assert "not every package is whole" in refused.stderr and "tiny-int8: openvino_model.bin: content changed" in refused.stderr
+    assert "Not every package is whole" in refused.stderr and "tiny-int8: openvino_model.bin: content changed" in refused.stderr
 
 
 def test_a_second_signature_of_the_same_package_is_not_made(built: Bench, key: tuple[Path, Path]) -> None:

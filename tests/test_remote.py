@@ -117,7 +117,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     with pytest.raises(Failure) as caught:
         second.supply(one)
     said = "is missing, although a record names it" if body is None else f"has other bytes ({len(body):,} bytes with the sha256 "
-    assert str(caught.value).startswith(f"the remote is corrupt: {name} {said}")
+    assert str(caught.value).startswith(f"The remote is corrupt: {name} {said}")
     assert str(caught.value).endswith("\n  what to do: Delete that object there, and find out who wrote it.")
     assert not second.store.has(one)
 
@@ -144,7 +144,7 @@ def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, chang
     _edit(environ, one.key, change(json.loads(record.model_dump_json())))  # type: ignore[operator]
     with pytest.raises(Failure) as caught:
         second.supply(one)
-    assert str(caught.value).startswith(f"the remote is corrupt: the record of compress/{one.key} {said}")
+    assert str(caught.value).startswith(f"The remote is corrupt: the record of compress/{one.key} {said}")
     assert not second.store.has(one)
     assert not list(tmp_path.rglob("evil"))
 
@@ -195,16 +195,16 @@ def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> Non
     [
         (
             {"PIPELINE_REMOTE_MODE": "readonly"},
-            "PIPELINE_REMOTE_MODE: 'readonly' is not a mode\n  what to do: set it to read or write, or leave it out for write",
+            "PIPELINE_REMOTE_MODE: 'readonly' is not a mode.\n  what to do: Set it to read or write, or leave it out for write.",
         ),
         (
             {"PIPELINE_REMOTE": "shared/store"},
-            "PIPELINE_REMOTE: it is neither a URL nor an absolute path\n"
-            "  what to do: write it as file:///shared/store, s3://bucket/store or another URL that fsspec knows",
+            "PIPELINE_REMOTE: It is neither a URL nor an absolute path.\n"
+            "  what to do: Write it as file:///shared/store, s3://bucket/store or another URL that fsspec knows.",
         ),
         (
             {"PIPELINE_REMOTE_TIMEOUT_S": "soon"},
-            "PIPELINE_REMOTE_TIMEOUT_S: 'soon' is not a number of seconds\n  what to do: leave it out for 20",
+            "PIPELINE_REMOTE_TIMEOUT_S: 'soon' is not a number of seconds.\n  what to do: Leave it out for 20.",
         ),
     ],
 )
@@ -220,12 +220,12 @@ def test_a_setting_that_means_nothing_is_refused_before_anything_runs(tmp_path: 
     [
         (
             "s4://me:very-secret@what/ever",
-            "PIPELINE_REMOTE: Protocol not known: s4\n"
+            "PIPELINE_REMOTE: Protocol not known: s4.\n"
             "  what to do: Write a URL that fsspec knows, as file:///shared/store or s3://bucket/store.",
         ),
         pytest.param(
             "gs://what/ever",
-            "PIPELINE_REMOTE: gcsfs is not installed (Please install gcsfs to access Google Storage)\n"
+            "PIPELINE_REMOTE: gcsfs is not installed (Please install gcsfs to access Google Storage).\n"
             "  what to do: `pip install gcsfs` here, or unset PIPELINE_REMOTE.",
             marks=pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the driver is here"),
         ),
@@ -245,13 +245,13 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
             machine.supply(step(bits=4))
         machine.make(step(bits=4))
         machine.make(step(bits=8))
-    assert caught.value.what == snapshot("the remote refuses: PermissionError: Forbidden")
+    assert caught.value.what == snapshot("The remote refuses: PermissionError: Forbidden.")
     assert caught.value.remedy == snapshot(
-        "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
+        "Give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE."
     )
     (warning,) = machine.said
     assert warning.startswith(
-        "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: the remote refuses: "
+        "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: The remote refuses: "
     )
 
 
@@ -290,11 +290,11 @@ def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
     [
         (
             "NotImplementedError()",
-            "this kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
+            "This kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
         ),
         (
             "OSError(28, 'No space left on device')",
-            "there is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
+            "There is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
         ),
     ],
 )
@@ -430,7 +430,9 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
     done = shared.with_env(PIPELINE_REMOTE_MODE="readonly").doit("build")
     assert done.returncode == 3
-    assert "PIPELINE_REMOTE_MODE: 'readonly' is not a mode\n  what to do: set it to read or write, or leave it out for write" in done.stderr
+    assert (
+        "PIPELINE_REMOTE_MODE: 'readonly' is not a mode.\n  what to do: Set it to read or write, or leave it out for write." in done.stderr
+    )
     assert not shared.artifacts.exists()
 
 
@@ -489,6 +491,6 @@ def test_an_address_that_no_connection_can_be_made_to_is_a_wrong_setting(tmp_pat
     with pytest.raises(Failure) as caught:
         Machine(tmp_path / "a", environ).supply(step(bits=4))
     assert str(caught.value) == (
-        f"the remote's address cannot be used: {said}\n"
+        f"The remote's address cannot be used: {said}.\n"
         "  what to do: Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE."
     )

@@ -129,7 +129,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     foreign = _verify("--package", str(signed), "--key", str(other))
     assert foreign.returncode == 1
-    assert "damaged  model.sig: The signature does not hold: " in foreign.stdout
+    assert "damaged  model.sig: The signature does not match: " in foreign.stdout
     (tmp_path / "forged").mkdir()
     forged = pack(tmp_path / "forged" / "x", manifest(key=package.key), weights=b"malice!")  # every list in it is right
     assert _verify("--package", str(forged)).returncode == 0
@@ -139,14 +139,14 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     taken = _verify("--package", str(forged), "--key", str(public))
     assert taken.returncode == 1
     changed = "SHA256SUMS, bakehouse.json, bom.json, openvino_model.bin, provenance.json"
-    assert f"damaged  model.sig: The signature does not hold: changed since it was signed: {changed}.\n" in taken.stdout
+    assert f"damaged  model.sig: The signature does not match: changed since it was signed: {changed}.\n" in taken.stdout
 
 
 def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere(package: Step, session: Session, tmp_path: Path) -> None:
     private, public = _key(tmp_path, "mine", b"hush-hush")
     with pytest.raises(Failure) as caught:
         signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
-    assert str(caught.value).startswith("signing x: It could not be signed: ")
+    assert str(caught.value).startswith("signing x: The package could not be signed: ")
     environ = {"PIPELINE_SIGN": f"key:{private}", "PIPELINE_SIGN_PASSWORD": "hush-hush"}
     signed = signing.sign(package, "x", session, environ)
     signing.check(signed, {"method": "key", "key": str(public)}, tmp_path / "scratch", session.children)
@@ -188,21 +188,21 @@ def test_a_certificate_signs_and_its_chain_verifies(package: Step, session: Sess
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("", "PIPELINE_SIGN: nothing says how to sign"),
-        ("pgp:x", "PIPELINE_SIGN: /x is not there"),
-        ("pgp", "PIPELINE_SIGN: pgp:… is not a way to sign"),
-        ("key", "PIPELINE_SIGN: key:… is not a way to sign"),
+        ("", "PIPELINE_SIGN: It is not set, so how to sign is unknown."),
+        ("pgp:x", "PIPELINE_SIGN: /x does not exist."),
+        ("pgp", "PIPELINE_SIGN: pgp:… is not a valid way to sign."),
+        ("key", "PIPELINE_SIGN: key:… is not a valid way to sign."),
     ],
 )
 def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: str) -> None:
     with pytest.raises(Failure) as caught:
         signing.method({"PIPELINE_SIGN": asked.replace(":x", ":/x")})
     remedy = (
-        "name the files of the key that signs"
+        "Name the files of the key that signs."
         if "not there" in said
-        else "set it to key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
+        else "Set it to key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
     )
-    assert str(caught.value) == f"{said}\n  what to do: {remedy}"
+    assert str(caught.value) == f"{said}.\n  what to do: {remedy}."
 
 
 def test_a_signed_copy_of_a_build_that_is_no_more_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:

@@ -196,8 +196,8 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are proven'),
-        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; known exactly are'),
+        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are shown'),
+        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; only gpt-2'),
         (b"GGML" + bytes(100), "model.gguf is not a whole GGUF file: it does not begin with GGUF."),
         (gguf()[:90], "model.gguf is not a whole GGUF file: it ends in the middle of its header"),
     ],
@@ -360,7 +360,7 @@ REFUSALS = {
     ),
     "403": f"The token may not read bakers/tiny (403).\nGive a token that may read it, with {LOG_IN}.",
     "404": (
-        "The hub has no repository bakers/tiny.\n"
+        "The hub shows no repository bakers/tiny.\n"
         f"Check source.repo in the recipe; a private repository shows only to a token that may read it ({LOG_IN})."
     ),
     "no-revision": f"bakers/tiny has no commit {COMMIT}.\nTake a full commit from {{hub}}/bakers/tiny/commits/main.",
@@ -368,7 +368,7 @@ REFUSALS = {
         "The hub takes no more requests from here for now (429).\n"
         f"Wait some minutes and run the same command again: {KEPT}. With a token ({LOG_IN}) the hub allows more."
     ),
-    "500": f"The hub fails with an error of its own (500).\nRun the same command again later: {KEPT}.",
+    "500": f"The hub fails with a server error (500).\nRun the same command again later: {KEPT}.",
 }
 
 
@@ -520,4 +520,6 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
         opened.truncate(200_000)
     whole = said.facts["files"]
     size = len(safetensors({"a": 100_000}))
-    assert huggingface.verify(step, {}, files, {"files": whole}).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)
+    assert huggingface.verify(step, {}, files, {"files": whole}).faults == (
+        f"{SHARD} has 200000 bytes, and should have {size} according to its header.",
+    )

@@ -216,9 +216,9 @@ def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(
     with pytest.raises(Failure) as failure:
         survey.read_checkpoint(base / "model")
     assert str(failure.value) == (
-        f"{base}/model: The checkpoint is not whole.\n"
+        f"{base}/model: The checkpoint is not complete.\n"
         "    model.safetensors is not a safetensors file: it does not begin with the length of a header.\n"
-        "  what to do: Put a whole checkpoint there."
+        "  what to do: Put a complete checkpoint in this folder."
     )
 
 
@@ -233,19 +233,24 @@ def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lin
             recipe("two", source={**apart["source"], "path": "gone"}),
         )
     assert str(caught.value).replace(f"{base}/", "") == snapshot(
-        "one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.\n"
-        "  6 |   path: notes.txt\n"
-        "    |         ^^^^^^^^^\n"
-        "help: Write the path of one of them into the recipe.\n\n"
-        "one.yaml:21:15: model is a directory.\n"
-        "  21 |         path: model\n"
-        "     |               ^^^^^\n"
-        "help: Write the path of a text file into the recipe.\n\n"
-        "two.yaml:6:9: gone is not there.\n"
-        "  6 |   path: gone\n"
-        "    |         ^^^^\n"
-        "help: Put it there, or write the right path into the recipe.\n\n"
-        "3 errors in 2 recipes"
+        """\
+one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.
+  6 |   path: notes.txt
+    |         ^^^^^^^^^
+help: Write the path of one of them into the recipe.
+
+one.yaml:21:15: model is a directory.
+  21 |         path: model
+     |               ^^^^^
+help: Write the path of a text file into the recipe.
+
+two.yaml:6:9: gone is not there.
+  6 |   path: gone
+    |         ^^^^
+help: Put it there, or write the right path into the recipe.
+
+3 errors in 2 recipes.\
+"""
     )
 
 

@@ -84,10 +84,10 @@ def test_what_is_found_wanting_is_kept_as_evidence_and_never_committed(session: 
         convert.run(one, FakeMaker(faults=("weights are int8, should be int4",)), session)
     failed = session.store.failed(one)
     assert str(caught.value) == (
-        "compress of fake-int4: the artifact is not what the recipe requests\n"
+        "compress of fake-int4: The artifact is not what the recipe requests\n"
         "    weights are int8, should be int4\n"
-        f"    evidence: {failed}\n"
-        "  what to do: change the recipe, or look at the evidence if you think that the recipe is right"
+        f"    evidence: {failed}.\n"
+        "  what to do: Change the recipe, or look at the evidence if you think that the recipe is right."
     )
     assert (failed / "files" / "made.txt").read_text() == "made"
     assert "weights are int8" in (failed / "verdict.json").read_text()
@@ -224,7 +224,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
     path.chmod(0o644)
     path.write_text("worse")
     files.seal(path.parent)  # as bits that rotted: neither size nor time tells
-    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin is not as it was made\n.*`doit verify fake-int4` says"):
+    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin in the store has changed.\n.*`doit verify fake-int4` says"):
         session.store.expose(one, "fake-int4", lambda: None)
     assert not session.store.package("fake-int4").exists()
     assert _leavings(session.store) == []
@@ -245,10 +245,11 @@ def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and
         argv = [*disk.prefix, sys.executable, "-c", program, str(bench.artifacts)]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert re.sub(r"\d+ MB", "N MB", done.stdout) == snapshot(
-        "packages/fake-int4: the disk is full: N MB were written, N MB are free now\n"
-        "  what to do: free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, "
-        "and run it again\n"
-        "[] True\n"
+        """\
+packages/fake-int4: The disk is full: N MB were written, and N MB are free now.
+  what to do: Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.
+[] True
+"""
     )
 
 
@@ -309,8 +310,8 @@ def test_an_artifacts_folder_that_cannot_be_written_is_a_failure_that_names_the_
     with pytest.raises(Failure) as caught:
         convert.run(step(), FakeMaker(), Session(Store(tmp_path / "file" / "artifacts")))
     assert str(caught.value) == (
-        f"the artifacts folder {tmp_path / 'file' / 'artifacts'} cannot be used: Not a directory\n"
-        "  what to do: set PIPELINE_ARTIFACTS to a folder that can be written"
+        f"The artifacts folder {tmp_path / 'file' / 'artifacts'} cannot be used: Not a directory.\n"
+        "  what to do: Set PIPELINE_ARTIFACTS to a folder that can be written."
     )
 
 

@@ -37,8 +37,8 @@ def test_a_damaged_package_and_a_folder_that_is_none_end_with_1(package: Path, c
     assert capsys.readouterr().out.startswith("damaged  LICENSE: missing; listed in ")
     assert main.main(["verify", str(package / "below")]) == 1
     assert capsys.readouterr().err == (
-        f"ERROR: {package / 'below'}: there is no bakehouse.json, so this is not a package\n"
-        "  what to do: name the folder that holds bakehouse.json\n"
+        f"ERROR: {package / 'below'}: The folder has no bakehouse.json, so it is not a package.\n"
+        "  what to do: Name the folder that holds bakehouse.json.\n"
     )
 
 
@@ -79,16 +79,16 @@ def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"issuer": "https://id.example"}, "--issuer vouches for an identity, and none is named\n  what to do: add --identity"),
-        ({"key": "a", "identity": "b"}, "--key and --identity: a package has one signature, of one kind\n  what to do: give one of them"),
+        ({"issuer": "https://id.example"}, "--issuer vouches for an identity, and none is named.\n  what to do: Add --identity."),
+        ({"key": "a", "identity": "b"}, "--key and --identity: a package has one signature, of one kind.\n  what to do: Give one of them."),
         (
             {"key": "a", "issuer": "https://id.example"},
-            "--issuer vouches for an identity, and none is named\n  what to do: add --identity",
+            "--issuer vouches for an identity, and none is named.\n  what to do: Add --identity.",
         ),
-        ({"key": ""}, "--key is empty, so nothing would be checked\n  what to do: say by whom the package must be signed"),
+        ({"key": ""}, "--key is empty, so nothing would be checked.\n  what to do: Say by whom the package must be signed."),
         (
             {"key": "/nowhere.pem"},
-            "--key: there is no file /nowhere.pem\n  what to do: name the PEM file, from where you trust it",
+            "--key: There is no file /nowhere.pem.\n  what to do: Name the PEM file, from where you trust it.",
         ),
     ],
 )
@@ -103,20 +103,21 @@ def test_an_option_that_would_be_ignored_is_refused(options: dict[str, str], sai
     [
         (
             ["NAME", "--package", "DIR"],
-            "NAME would not be looked at: --package checks one folder\n"
-            "  what to do: `doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store",
+            "NAME would not be looked at: --package checks one folder.\n"
+            "  what to do: `doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store.",
         ),
         (
             ["NAME", "--key", "x.pem"],
-            "--key is about a package from elsewhere, and none is named\n  what to do: `doit verify --package DIR --key ...`",
+            "--key is about a package from elsewhere, and none is named.\n  what to do: `doit verify --package DIR --key ...`.",
         ),
         (
             ["--package="],
-            "--package names no folder\n  what to do: `doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store",
+            "--package names no folder.\n"
+            "  what to do: `doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store.",
         ),
         (
             ["--package", "DIR", "--key="],
-            "--key is empty, so nothing would be checked\n  what to do: say by whom the package must be signed",
+            "--key is empty, so nothing would be checked.\n  what to do: Say by whom the package must be signed.",
         ),
     ],
 )

@@ -244,7 +244,7 @@ def test_a_tokenizer_that_cannot_be_exact_is_refused(tmp_path: Path, changes: di
 def test_what_the_reader_would_leave_out_is_refused(tmp_path: Path, extra: dict[str, Any], line: str) -> None:
     said = convert(gguf_files.write(tmp_path / "model.gguf", gguf_files.tiny_model("llama"), metadata(), **extra), tmp_path / "files")
     assert said.code == 3, said.text
-    assert said.refusal == f"The GGUF says things about the model that its reader leaves out.\n{line}\n{ANOTHER}"
+    assert said.refusal == f"The GGUF describes parts of the model that its reader ignores.\n{line}\n{ANOTHER}"
 
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.close()
     said = convert(tmp_path / "model.gguf", tmp_path / "files")
-    assert said.refusal == f'The GGUF\'s architecture is "rwkv7", and only llama and qwen2 are proven to come out exactly.\n{ANOTHER}'
+    assert said.refusal == f'The GGUF\'s architecture is "rwkv7", and only llama and qwen2 are shown to be read exactly.\n{ANOTHER}'
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_every_key_is_read_and_of_arrays_the_beginning(tmp_path: Path) -> None:
         (without(split__count=2, split__no=0), "The GGUF is part 1 of 2; only a file with the whole model is read.", ()),
         (
             without(llama__rope__scaling__type="linear", llama__rope__scaling__factor=4.0),
-            "The GGUF says things about the model that its reader leaves out.",
+            "The GGUF describes parts of the model that its reader ignores.",
             ("llama.rope.scaling.type = linear", "llama.rope.scaling.factor = 4.0"),
         ),
         (without("tokenizer.ggml.pre"), "The GGUF does not say how its tokenizer splits text (tokenizer.ggml.pre), as files", ()),

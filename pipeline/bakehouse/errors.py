@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 
+from bakehouse.text import sentence
+
 
 class Failure(Exception):
-    """Something the user can mend: says where, what, and what to do, in sentences, without a traceback.
+    """Something the user can fix: it names where, what and what to do, in sentences, and is shown without a traceback.
+
+    `what` and `remedy` become sentences with a capital letter and a full stop here, so that all errors come out in one style.
 
     Args:
         what: what is wrong, one sentence.
@@ -16,11 +20,11 @@ class Failure(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "", details: tuple[str, ...] = ()) -> None:
-        super().__init__(what)
-        self.what = what
+        self.what = sentence(what)
         self.where = where
-        self.remedy = remedy
+        self.remedy = sentence(remedy)
         self.details = details
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
@@ -34,9 +38,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def disk_full(written_bytes: int, free_bytes: int, where: str) -> Failure:
-    """What is said of a disk that became full while `where` was made."""
+    """The failure to raise when the disk becomes full while `where` is made."""
     return Failure(
-        f"the disk is full: {written_bytes / 1e6:,.0f} MB were written, {free_bytes / 1e6:,.0f} MB are free now",
+        f"The disk is full: {written_bytes / 1e6:,.0f} MB were written, and {free_bytes / 1e6:,.0f} MB are free now.",
         where=where,
-        remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again",
+        remedy="Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.",
     )

@@ -1,4 +1,4 @@
-"""What is written down: the record of a step in the store, and the values that records and manifests are made of."""
+"""What is written: the record of a step in the store, and the values that records and manifests consist of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FileRecord(Written):
 
 
 class Ran(Written):
-    """A command as it was run; paths under the artifacts folder are relative to it."""
+    """A command that was run; paths in the artifacts folder are relative to it."""
 
     argv: tuple[str, ...]
     upstream: str = ""
@@ -30,7 +30,7 @@ class Ran(Written):
 
 
 class StepRecord(Written):
-    """The `manifest.json` beside the `files/` of one step in the store; the directory is whole because this exists."""
+    """The `manifest.json` next to the `files/` of one step in the store; if it exists, the directory is complete."""
 
     schema_version: int = 1
     kind: str
@@ -50,11 +50,11 @@ class StepRecord(Written):
 
 
 class Agreement(Written):
-    """How far an answer is the unquantized model's: tokens of the common beginning, and of either answer.
+    """How much of an answer is the same as the unquantized model's: tokens of the common beginning, and of both answers.
 
-    `near_tie` is by how much, in logits, the source prefers its own token where a full-precision build takes its second best, if
-    that is so little that rounding decides. `compared_tokens` is how many could be compared, if the answer goes on beyond a length
-    at which transformers computes all tokens anew and the runtime does not.
+    `near_tie` is set if a full-precision build takes the source's second-best token and the source prefers its best one so little that
+    rounding decides: the difference in logits. `compared_tokens` is how many could be compared, if the answer passes a length at which
+    transformers computes all tokens again and the runtime does not.
     """
 
     common_tokens: int
@@ -65,38 +65,38 @@ class Agreement(Written):
 
 
 class Verdict(Written):
-    """One golden prompt, the answer that the artifact gave in its real runtime, and what is to be said of it."""
+    """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it."""
 
     prompt: str
     answer: str
     tokens: tuple[int, ...]
     ended: bool  # by itself, with an end token
     passed: bool
-    reasons: tuple[str, ...]  # why it did not pass, a sentence each
+    reasons: tuple[str, ...]  # why it did not pass, one sentence each
     agreement: Agreement
     first_token_s: float
     tokens_per_s: float | None  # None for an answer of one token
 
 
 class InUse(Written):
-    """The same prompts answered once more, with what the card's program gives the runtime: the recipe's runtime_options, or nothing."""
+    """The same prompts answered again with the options of the card's program: the recipe's runtime_options, or none."""
 
     runtime_options: dict[str, str]  # empty: the runtime's defaults
-    precision: str = ""  # what the device then computed in: "bf16"; "" for the model's own precision
+    precision: str = ""  # that the device computed in: "bf16"; "" for the model's own precision
     verdicts: tuple[Verdict, ...]
 
 
 class NumericCheck(Written):
-    """How the logits of what was converted, in floating point, compare with the source's in transformers, float32.
+    """How the logits of the converted model, in floating point, compare with the source's in transformers, float32.
 
     Attributes:
-        layers: how many of the first layers were compared at all lengths, `of` how many there are.
+        layers: how many of the first layers were compared at all lengths; `of` is how many the model has.
         lengths: of the inputs, in tokens; `crossed` are the boundaries that config.json names among them.
-        whole_on: the longest input, in tokens, on which all layers were compared; 0 if on none.
-        positions: how many next tokens were compared, in how many the most likely one is the `same`.
+        whole_on: the longest input, in tokens, on which all layers were compared; 0 if that was never done.
+        positions: how many next tokens were compared; `same` is how often the most likely one is equal.
         largest_kld: Kullback-Leibler divergence in nats at the worst position.
-        largest_difference: of the logits there, in standard deviations of the source's; both with what is allowed.
-        not_checked: lengths that were left out, each with the reason.
+        largest_difference: of the logits, in standard deviations of the source's; both with their tolerance.
+        not_checked: lengths that were not compared, each with the reason.
     """
 
     layers: int
@@ -114,7 +114,7 @@ class NumericCheck(Written):
 
 
 class Wheel(Written):
-    """An installed tool; the sha256 is over the paths and hashes that its wheel brought, as the installer recorded them ("" if unknown)."""
+    """An installed tool; the sha256 is over the paths and hashes of its wheel's files, as the installer recorded them ("" if unknown)."""
 
     name: str
     version: str
@@ -122,7 +122,7 @@ class Wheel(Written):
 
 
 class Distribution(Written):
-    """What a step installed for itself alone; the sha256 is that of the wheel or source archive ("" if it was copied from here)."""
+    """A distribution that a step installed for itself; sha256 of its wheel or source archive ("" if it was copied from here)."""
 
     name: str
     version: str
@@ -130,9 +130,9 @@ class Distribution(Written):
 
 
 class Builder(Written):
-    """Who made it: URIs of what ran the build and of that very run ("" where there is none), and by which Bakehouse."""
+    """Who made it: URIs of the builder and of this run ("" if it has none), and which Bakehouse."""
 
     id: str = "urn:bakehouse:builder:local"
     invocation: str = ""
-    version: str = ""  # of Bakehouse; "" if unknown, as in packages of older ones
-    commit: str = ""  # of its clean checkout; "" if it is none
+    version: str = ""  # of Bakehouse; "" if unknown, as in packages made by older versions
+    commit: str = ""  # of its clean checkout; "" if it is not one

@@ -1,6 +1,24 @@
-"""Numbers as people read them: counts, sizes, times."""
+"""Text as people read it: sentences, counts, sizes, times."""
 
 from __future__ import annotations
+
+import re
+
+_LOWER_CASE = ("git", "pip")  # names of programs, which keep their small letter where a sentence starts
+
+
+def sentence(text: str) -> str:
+    """A text of an error as a sentence: a capital letter and a full stop; only its first line, since lists may follow.
+
+    A text that already ends a sentence is left as it is. So is a first word that may be a name: one with a sign, digit or capital in it.
+    """
+    first, end, rest = text.partition("\n")
+    if not first or first.endswith((".", "?", "!", ":", "…")):
+        return text
+    word = re.match(r"[a-z]+(?=[ ,;:']|$)", first)
+    if word and word[0] not in _LOWER_CASE:
+        first = first[0].upper() + first[1:]
+    return f"{first}.{end}{rest}"
 
 
 def count_text(number: int, noun: str) -> str:

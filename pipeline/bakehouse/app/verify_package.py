@@ -79,7 +79,7 @@ def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[s
     found = inspection.inspect(folder)
     unsigned, unknown = _signature(folder, found, by, children) if by else ("", "")
     faults = [*found.faults, *([unsigned] if unsigned else [])]
-    for name in _folded(found.beside):
+    for name in _folded(found.extra):
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
     for fault in faults:
         say(f"damaged  {fault}")

@@ -1,4 +1,4 @@
-"""What a checkpoint is, known from its headers alone: enough to refuse a build before hours of work."""
+"""What a checkpoint's headers alone show: enough to refuse a build before hours of work."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Survey(Written):
 
     Attributes:
         download_bytes: size of all files that a download would fetch.
-        config: config.json, as it is.
+        config: config.json, unchanged.
         tensors: every weight, from the safetensors headers.
-        license: what the model card's front matter names, as the hub tells it ("apache-2.0", "llama3"); "" if it names none.
+        license: of the model card's front matter, as the hub reports it ("apache-2.0", "llama3"); "" if it names none.
     """
 
     download_bytes: int
@@ -50,13 +50,13 @@ class Survey(Written):
 
 
 def context_tokens(config: Mapping[str, Any]) -> int | None:
-    """How many tokens prompt and answer may have together, by a config.json; None where it does not say."""
+    """How many tokens prompt and answer may have together, from a config.json; None if it does not say."""
     context: int | None = config.get("seq_length", config.get("max_position_embeddings"))
     return context
 
 
 def has_chat_template(folder: Path) -> bool:
-    """Whether the tokenizer of a checkpoint that is here can make a prompt of a chat; of several templates it takes the default one."""
+    """Whether the tokenizer of a local checkpoint can make a prompt from a chat; of several templates it uses the default one."""
     if any((folder / name).exists() for name in ("chat_template.jinja", "additional_chat_templates/default.jinja")):
         return True
     settings = folder / "tokenizer_config.json"
@@ -65,7 +65,7 @@ def has_chat_template(folder: Path) -> bool:
 
 
 def read_checkpoint(folder: Path) -> Survey:
-    """The survey of a checkpoint that is here; its download is done, so that is 0 bytes.
+    """The survey of a local checkpoint, whose download_bytes are 0.
 
     Raises:
         Failure: its weights are not safetensors.
@@ -73,15 +73,15 @@ def read_checkpoint(folder: Path) -> Survey:
     return _read(folder, files.stamps(folder))
 
 
-@functools.lru_cache(maxsize=64)  # every build of a checkpoint asks for it
+@functools.lru_cache(maxsize=64)  # every build of a checkpoint needs it
 def _read(folder: Path, stamps: files.Stamps) -> Survey:
     try:
         tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
     except safetensors_files.NotSafetensors as error:
         raise Failure(
-            "The checkpoint is not whole.",
+            "The checkpoint is not complete.",
             where=str(folder),
-            remedy="Put a whole checkpoint there.",
+            remedy="Put a complete checkpoint in this folder.",
             details=safetensors_files.faults(folder),
         ) from error
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself, without the `gguf` package, and what of it cannot be read exactly: asked before any work.
+"""What a GGUF file's header says, read without the `gguf` distribution, and which parts cannot be read exactly: known before any work.
 
 The format is that of ggml's docs/gguf.md (version 2 and 3, little-endian).
 """
@@ -12,8 +12,8 @@ from typing import IO, Any
 
 ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 ARCHITECTURES = ("llama", "qwen2")
-# The keys under the architecture's own name that transformers 5.5 carries over, proven by a test that compares logits.
-# A key that is not here, and not without effect, makes another model: scaled rotary embeddings, experts, ...
+# The keys under the architecture's name that transformers 5.5 reads, shown by a test that compares logits.
+# Any other key that has an effect makes another model: scaled rotary embeddings, experts, ...
 CARRIED = frozenset(
     {
         "context_length",
@@ -28,19 +28,19 @@ CARRIED = frozenset(
         "vocab_size",
     }
 )
-# How a text is cut before the merges (`tokenizer.ggml.pre`): kinds whose rules are public and exactly known.
+# How a text is cut before the merges (`tokenizer.ggml.pre`): kinds whose rules are public and known exactly.
 PRE_TOKENIZERS = ("gpt-2", "llama-bpe", "qwen2", "smollm")
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_KEEP = 64  # elements of an array; of a vocabulary nobody asks here
+_KEEP = 64  # elements of an array; nobody needs a vocabulary here
 
 
 class NotGGUF(Exception):
-    """The file is not a GGUF that can be read, with the reason."""
+    """The file is not a GGUF that can be read; with the reason."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The key-value pairs of the file; of an array no more than its first elements.
+    """The key-value pairs of the file; of an array only its first elements.
 
     Raises:
         NotGGUF: it has another magic number, is cut short, or is of another version.
@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def read_from(file: IO[bytes]) -> dict[str, Any]:
-    """The same of an open file, which may be elsewhere; no more of it is read than its header."""
+    """The same from an open file, which may be remote; only its header is read."""
     try:
         if file.read(4) != b"GGUF":
             raise NotGGUF("it does not begin with GGUF")
@@ -69,15 +69,15 @@ def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     architecture = metadata.get("general.architecture")
     if architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
-        yield f'The GGUF\'s architecture is "{architecture}", and only {known} are proven to come out exactly.', []
+        yield f'The GGUF\'s architecture is "{architecture}", and only {known} are shown to be read exactly.', []
         return
     if lost := not_carried(str(architecture), metadata):
-        yield "The GGUF says things about the model that its reader leaves out.", lost
+        yield "The GGUF describes parts of the model that its reader ignores.", lost
     yield from _tokenizer(metadata)
 
 
 def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
-    """`key = value` of all that would be left out and has an effect."""
+    """`key = value` of all keys that would be ignored and have an effect."""
     own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
     head = own.get("embedding_length", 0) // max(1, own.get("attention.head_count", 1))
     without_effect = {
@@ -101,14 +101,14 @@ def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
 def _tokenizer(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
     if model != "gpt2":
-        kind = f'of the kind "{model}"' if model else "of no named kind"
+        kind = f'of the kind "{model}"' if model else "of an unnamed kind"
         yield f"The GGUF's tokenizer is {kind}, and only gpt2 (byte-level BPE) can be read exactly.", []
     elif pre is None:
         yield "The GGUF does not say how its tokenizer splits text (tokenizer.ggml.pre), as files made before May 2024 do not.", []
     elif pre not in PRE_TOKENIZERS:
-        yield f'The GGUF\'s tokenizer splits text the way "{pre}" does; known exactly are {", ".join(PRE_TOKENIZERS)}.', []
+        yield f'The GGUF\'s tokenizer splits text the way "{pre}" does; only {", ".join(PRE_TOKENIZERS)} are known exactly.', []
     elif metadata.get("tokenizer.ggml.add_space_prefix"):
-        yield "The GGUF's byte-level BPE tokenizer asks for a space before every text, which no known model of this kind does.", []
+        yield "The GGUF's byte-level BPE tokenizer puts a space before every text, which no known model of this kind does.", []
     ends = ("eos_token_id", "eot_token_id", "eom_token_id")
     if not metadata.get("tokenizer.chat_template") and not any(f"tokenizer.ggml.{name}" in metadata for name in ends):
         yield "The GGUF names no token that ends an answer (tokenizer.ggml.eos_token_id), so answers would not end.", []
@@ -133,7 +133,7 @@ def _value(file: IO[bytes], kind: int) -> Any:
 
 
 def _pass(file: IO[bytes], kind: int, count: int) -> None:
-    """Read over so many values."""
+    """Skip `count` values."""
     if kind in _NUMBERS:
         file.seek(struct.calcsize(f"<{_NUMBERS[kind]}") * count, 1)
         return

@@ -1,7 +1,7 @@
-"""Reads where a compiled NPU model keeps its weights: NPUW's bank, the last part of a blob (weights_bank.cpp of OpenVINO's NPU plugin).
+"""Reads where a compiled NPU model has its weights: NPUW's bank, the last part of a blob (weights_bank.cpp of OpenVINO's NPU plugin).
 
-The bank has a name of its own, then tensors by the device that they were put on. A weightless blob ends with the name. A tensor that
-was not there when the blob was written has a place in the list and no bytes; OpenVINO refuses to load such a blob.
+The bank has a name, then tensors by the device that they were allocated on. A weightless blob ends with the name. A tensor that did not
+exist when the blob was written is in the list but has no bytes; OpenVINO refuses to load such a blob.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Bank:
-    """The tensors that are there, and how many are listed and are not."""
+    """The tensors that are present, and how many are listed without bytes."""
 
     tensors: tuple[Tensor, ...]
     empty: int
 
 
 class _BreaksOff(ValueError):
-    """What was read is not a bank, or not all of one."""
+    """What was read is not a complete bank."""
 
 
 def read(data: mmap.mmap, after: int, *, weightless: bool) -> Bank | None:
-    """The bank that ends with the file and begins behind the position; None if there is none."""
+    """The bank that begins after the position and ends with the file, or None."""
     end = len(data)
     if weightless:
         begins = end - _NAME_LENGTH - _NUMBER.size
@@ -60,7 +60,7 @@ def _name(data: mmap.mmap, at: int) -> bool:
 
 
 def _complete(data: mmap.mmap, at: int) -> Bank | None:
-    """The bank whose list of devices begins there, if it ends where the file does."""
+    """The bank whose list of devices begins at the position, if it ends where the file does."""
     reader = _Reader(data, at)
     tensors: list[Tensor] = []
     empty = 0

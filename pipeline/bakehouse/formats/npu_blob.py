@@ -1,6 +1,6 @@
-"""Reads what a compiled NPU model says of itself. What it should say, the backend judges.
+"""Reads what a compiled NPU model says about itself. The backend judges whether that is right.
 
-An LLM's blob is written by OpenVINO's NPUW (LLMCompiledModel::export_model and serialization.hpp of its NPU plugin, held against
+An LLM's blob is written by OpenVINO's NPUW (LLMCompiledModel::export_model and serialization.hpp of its NPU plugin, compared with
 blobs of 2026.4.1): a header, the model's ports, the configuration it was compiled with, one compiled graph after the other, and the
 weights (npu_bank).
 A graph for the NPU is an ELF image with the plugin's metadata, whose end names compiler and platform; a graph for the CPU is a
@@ -52,11 +52,11 @@ class Blob:
         openvino: version that made it.
         format: version of NPUW's format.
         weightless: whether it needs the IR's weights to be loaded.
-        settings: the settings that the whole was compiled with, NPUW_LLM_MAX_PROMPT_LEN and so on.
+        settings: what the blob was compiled with, NPUW_LLM_MAX_PROMPT_LEN and so on.
         devices: what the graphs may run on.
         images: the graphs for the NPU, in order.
         cpu_graphs: number of graphs for the CPU.
-        bank: the weights that it ends with.
+        bank: the weights at its end.
     """
 
     openvino: str
@@ -71,14 +71,14 @@ class Blob:
 
 
 class NotABlob(ValueError):
-    """The file is not what NPUW writes; with a sentence."""
+    """The file is not what NPUW writes; with a sentence that says why."""
 
 
 def read(path: Path) -> Blob:
     """Read a blob; its weights are looked through and not kept.
 
     Raises:
-        NotABlob: it is something else, or not whole.
+        NotABlob: it is something else, or not complete.
     """
     if path.stat().st_size < 64:
         raise NotABlob(f"{path.name} has only {path.stat().st_size} bytes")
@@ -87,7 +87,7 @@ def read(path: Path) -> Blob:
 
 
 def trailers(path: Path) -> tuple[Mapping[str, str], ...]:
-    """What the images in a file say at their ends, whatever wraps them."""
+    """What the images in a file say at their ends, whatever surrounds them."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return tuple(_statements(found) for _, found in _trailers(data))
 
@@ -125,7 +125,7 @@ def _read(data: mmap.mmap, name: str) -> Blob:
 
 
 def _all(data: mmap.mmap, what: bytes) -> Iterator[int]:
-    """Where `what` stands."""
+    """Every position of `what`."""
     found = data.find(what)
     while found != -1:
         yield found
@@ -133,7 +133,7 @@ def _all(data: mmap.mmap, what: bytes) -> Iterator[int]:
 
 
 def _settings(data: mmap.mmap, inside: int) -> Mapping[str, str]:
-    """The settings of the list that the position is in; lists begin and end with bytes that are no text."""
+    """The settings of the list that the position is in; lists begin and end with bytes that are not text."""
     begin = max(0, inside - _SPAN)
     text = data[begin : inside + _SPAN]
     left = max(text.rfind(bytes([other]), 0, inside - begin) for other in range(0x20))
@@ -150,14 +150,14 @@ def _trailers(data: mmap.mmap) -> Iterator[tuple[int, bytes]]:
 
 
 def _images(data: mmap.mmap, name: str) -> Iterator[Image]:
-    """Every image; an ELF header stands at its beginning and, before that, its size, so that nothing can be missing from it."""
+    """Every image; it begins with an ELF header, and its size precedes it, so that a missing part is noticed."""
     after = 0
     for end, text in _trailers(data):
         start = data.find(_ELF, after, end)
         while start != -1 and _SIZE.unpack_from(data, start - _SIZE.size)[0] != end - start:
             start = data.find(_ELF, start + 1, end)
         if start == -1:
-            raise NotABlob(f"{name} is damaged: no ELF image of the right size belongs to the trailer {text.decode()}")
+            raise NotABlob(f"{name} is damaged: no ELF image has the size that fits the trailer {text.decode()}")
         yield Image(end - start, end, _statements(text))
         after = end
 

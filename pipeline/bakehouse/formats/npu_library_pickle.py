@@ -1,4 +1,4 @@
-"""What a pickled model holds, read without running any of it: names stand for classes, and tensors are only dtypes and shapes."""
+"""What a pickled model holds, read without running any of it: classes are only names, and tensors only dtypes and shapes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 _LIBRARY = "intel_npu_acceleration_library.nn"
 _MODEL = "transformers.models.phi3"
-# All that a Phi-3 compiled by the library 1.4.0 refers to (torch 2.13, transformers 4.46). Unpickling calls what it names,
-# so a name more is not a detail: it is a program.
+# All that a Phi-3 compiled by the library 1.4.0 refers to (torch 2.13, transformers 4.46). Unpickling calls what a pickle names,
+# so one more name can be a program.
 CLASSES = frozenset(
     {
         *(f"{_LIBRARY}.{name}" for name in ("linear.Linear", "linear.QuantizedLinear", "autograd.AutogradMatMul")),
@@ -30,7 +30,7 @@ _DTYPES = ("float16", "float32")
 
 
 class Foreign(ValueError):
-    """The pickle refers to something that a compiled model has no use for, or is not laid out like one."""
+    """The pickle refers to something that a compiled model does not need, or has another layout."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tensor:
 
 
 class Thing:
-    """An object of a class that stays a name."""
+    """An object of a class that is only a name."""
 
     name = ""
 
@@ -54,18 +54,18 @@ def read(path: Path) -> Thing:
     """The model in a file that torch.save wrote.
 
     Raises:
-        Foreign: it is no such file, or refers to anything but the parts of a compiled Phi-3.
+        Foreign: torch.save did not write it, or it refers to anything but the parts of a compiled Phi-3.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             programs = [name for name in archive.namelist() if name.endswith(".pkl")]
             if len(programs) != 1:
-                raise Foreign(f"there are {len(programs)} pickles in it, should be one")
+                raise Foreign(f"it holds {len(programs)} pickles and should hold one")
             sizes = {info.filename: info.file_size for info in archive.infolist()}
             with archive.open(programs[0]) as program:
                 model = _load(_Reader(program, programs[0].removesuffix("data.pkl"), sizes))
     except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
-        raise Foreign(f"it is not whole: {error}") from error
+        raise Foreign(f"it is not complete: {error}") from error
     if not isinstance(model, Thing):
         raise Foreign("what it holds is not a model")
     _refuse_other_layouts(model)
@@ -73,7 +73,7 @@ def read(path: Path) -> Thing:
 
 
 def _refuse_other_layouts(module: Thing, *above: Thing) -> None:
-    """Modules hold modules and parameters in mappings by name, and none holds itself."""
+    """Refuse modules that do not hold modules and parameters in mappings by name, or that hold themselves."""
     held = vars(module)
     children = held.get("_modules", {})
     if module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
@@ -92,24 +92,24 @@ def modules(model: Thing, name: str = "") -> Iterator[tuple[str, Thing]]:
 
 
 def parameters(module: Thing) -> Mapping[str, Tensor]:
-    """A module's own tensors by name; a quantized layer's are attributes and not registered."""
+    """A module's own tensors by name; those of a quantized layer are attributes and not registered."""
     registered = vars(module).get("_parameters", {})
     plain = {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
     return plain | {name: value for name, value in registered.items() if isinstance(value, Tensor)}
 
 
 def _load(reader: _Reader) -> Any:
-    """What the reader reads; a program that makes no sense ends in whatever its next instruction cannot do."""
+    """What the reader reads; a damaged program ends with an error of any kind."""
     try:
         return reader.load()
     except Foreign:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise Foreign(f"its pickle makes no sense: {error}") from error
+        raise Foreign(f"its pickle is damaged: {error}") from error
 
 
 class _Reader(pickle.Unpickler):
-    """Python's own reader, that is handed stand-ins for whatever the pickle names."""
+    """Python's own reader, which gets stand-ins for everything that the pickle names."""
 
     def __init__(self, program: Any, prefix: str, sizes: Mapping[str, int]) -> None:
         super().__init__(program, encoding="utf-8")
@@ -126,14 +126,14 @@ class _Reader(pickle.Unpickler):
             return _STORAGES[name]
         if module == "torch" and name in _DTYPES:
             return full
-        raise Foreign(f"it refers to {full}, which a compiled Phi-3 has no use for")
+        raise Foreign(f"it refers to {full}, which a compiled Phi-3 does not need")
 
     def persistent_load(self, pid: Any) -> Tensor:
         match pid:
             case ("storage", str(dtype), str(key), _, int(count)) if dtype in _WIDTHS:
                 pass
             case _:
-                raise Foreign(f"it asks for {pid!r}, which is not the storage of a tensor")
+                raise Foreign(f"it refers to {pid!r}, which is not the storage of a tensor")
         if self.sizes.get(f"{self.prefix}data/{key}") != count * _WIDTHS[dtype]:
             raise Foreign(f"the {count} numbers of tensor {key} are not all in it")
         return Tensor(dtype, (count,))
@@ -154,9 +154,9 @@ def _parameter(data: Any, *rest: Any) -> Tensor:
 
 
 def _attribute(of: Any, name: str) -> str:
-    """The one attribute that the library's layers keep a hold of."""
+    """The one attribute that the library's layers refer to."""
     if getattr(of, "name", "") != f"{_LIBRARY}.autograd.AutogradMatMul" or name != "apply":
-        raise Foreign(f"it asks for the attribute {name} of {getattr(of, 'name', of)}")
+        raise Foreign(f"it refers to the attribute {name} of {getattr(of, 'name', of)}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""Reads out of an OpenVINO model's XML what its weights really are. What they should be, openvino_rules judges."""
+"""Reads from an OpenVINO model's XML what its weights are. The backend judges what they should be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 Role = Literal["embedding", "matmul", "last", "adapter"]
 
 FLOATS = ("f32", "f16", "bf16")
-# What may stand between a stored weight and the operation that uses it: decompression, in the order in which NNCF puts it.
+# Operations that may be between a stored weight and its user: decompression, in the order in which NNCF inserts it.
 _BETWEEN = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
 _USERS = ("MatMul", "Gather")
 
@@ -28,9 +28,9 @@ class Weight:
         type: element type as stored, as OpenVINO spells it ("i4", "u8", "bf16").
         count: number of weights.
         channel: size of the dimension that the user sums over or, in an embedding, of a row.
-        group_size: weights that share a scale, -1 for the whole channel, 0 if there is no scale.
-        symmetric: whether there are no zero points.
-        role: where it stands; "last" is the last MatMul with weights of its own, "adapter" a low-rank correction.
+        group_size: weights that share a scale, -1 for the whole channel, 0 without a scale.
+        symmetric: whether it has no zero points.
+        role: its place in the model; "last" is the last MatMul with weights of its own, "adapter" a low-rank correction.
     """
 
     name: str
@@ -88,7 +88,7 @@ def read(xml: Path) -> Model:
     """Read the model's XML; its weights are not touched.
 
     Raises:
-        xml.etree.ElementTree.ParseError: the file is not whole.
+        xml.etree.ElementTree.ParseError: the file is not complete.
     """
     graph = _parse(xml)
     return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)
@@ -134,7 +134,7 @@ def _add_layer(graph: _Graph, element: ElementTree.Element) -> None:
 
 
 def _nested(element: ElementTree.Element) -> dict[str, object]:
-    """rt_info as names and texts; an entry whose name is no XML name is written `<info name=... value=...>`."""
+    """rt_info as names and texts; an entry whose name is not an XML name is written `<info name=... value=...>`."""
     found: dict[str, object] = {}
     for child in element:
         name = child.attrib.get("name", child.tag)
@@ -143,7 +143,7 @@ def _nested(element: ElementTree.Element) -> dict[str, object]:
 
 
 def _weights(graph: _Graph) -> Iterator[Weight]:
-    """All matrices in the order of their first use; the one that the last of all MatMuls has for itself is marked."""
+    """All matrices in the order of their first use; the one that only the last MatMul uses is marked."""
     found: list[tuple[list[tuple[str, int]], str]] = []
     for identity, layer in graph.layers.items():
         if layer.type == "Const" and sum(size > 1 for size in layer.shape) >= 2:  # others are biases, norms, frequencies
@@ -170,7 +170,7 @@ def _rest_is_constant(graph: _Graph, identity: str) -> bool:
 
 
 def _constant(graph: _Graph, identity: str) -> _Layer | None:
-    """The constant that this is, if need be behind a Convert."""
+    """This constant, or the one before this Convert; else None."""
     layer = graph.layers[identity]
     if layer.type == "Convert":
         return _constant(graph, graph.inputs[identity][0])
@@ -211,7 +211,7 @@ def _role(layer: _Layer, user: _Layer, is_last: bool) -> Role:
 
 
 def _decompression(graph: _Graph, identity: str) -> tuple[_Layer | None, bool, bool]:
-    """Scale, whether there is no zero point, and whether groups are merged into channels again."""
+    """Scale, whether it has no zero point, and whether groups are merged into channels again."""
     scale: _Layer | None = None
     symmetric, merged = True, False
     while following := [user for user, port in graph.users.get(identity, []) if port == 0 and graph.layers[user].type in _BETWEEN]:

@@ -1,4 +1,4 @@
-"""Finds pickles: files that can run any code while they are loaded, whatever they are called."""
+"""Finds pickles, whatever they are called: files that can run any code while they are loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bakehouse.store import files
 
-# torch.save, pickle, joblib; a name alone is enough, since loaders go by it.
+# torch.save, pickle, joblib; the name alone is enough, because loaders use it.
 SUFFIXES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"})
 _PROTOCOL = b"\x80"  # the opcode PROTO, which every pickle since protocol 2 starts with
 _HIGHEST = 5
@@ -18,7 +18,7 @@ _LOOK_BYTES = 1 << 20
 
 
 def found(folder: Path) -> tuple[str, ...]:
-    """Paths below `folder` of all files that are pickles, or are named like one."""
+    """Paths below `folder` of all files that are pickles, or have a name of one."""
     return tuple(path.relative_to(folder).as_posix() for path in files.walk(folder) if is_pickle(path))
 
 
@@ -44,7 +44,7 @@ def _is_program(head: bytes) -> bool:
         for _ in pickletools.genops(head):
             pass
     except ValueError as error:
-        # A program longer than what was looked at breaks off in the middle, after many good opcodes.
+        # A program longer than what was read ends in the middle, after many good opcodes.
         return len(head) == _LOOK_BYTES and ("not enough data" in str(error) or "pickle exhausted" in str(error))
     except Exception:
         return False

@@ -1,4 +1,4 @@
-"""Reads what safetensors files say about themselves, without loading a weight and without the safetensors package.
+"""Reads what safetensors files say about themselves, without loading a weight and without the safetensors distribution.
 
 The format: eight bytes, the length of a JSON header (little endian), the header, the weights
 (https://huggingface.co/docs/safetensors/index#format).
@@ -58,7 +58,7 @@ def shards(listing: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def weight_files(files: Path) -> tuple[str, ...]:
-    """Names of the files that hold a checkpoint's weights: the single one goes before the index, as in transformers."""
+    """Names of the files that hold a checkpoint's weights: a single file has precedence over an index, as in transformers."""
     if (files / SINGLE).exists():
         return (SINGLE,)
     if (files / INDEX).exists():
@@ -72,14 +72,14 @@ def tensors(files: Path) -> tuple[Tensor, ...]:
 
 
 def faults(files: Path) -> tuple[str, ...]:
-    """Sentences on what is wrong with a checkpoint directory, from the names, headers and sizes of its files; empty if nothing is."""
+    """What is wrong with a checkpoint directory, from the names, headers and sizes of its files; a sentence each."""
     wrong = [f"{name} is missing." for name in ("config.json",) if not (files / name).is_file()]
     if not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
         wrong.append("The tokenizer's files are missing.")
     names = weight_files(files)
     if not names:
         return (*wrong, "The weights are missing.")
-    there: set[str] = set()
+    present: set[str] = set()
     for name in names:
         path = files / name
         if not path.is_file():
@@ -90,12 +90,12 @@ def faults(files: Path) -> tuple[str, ...]:
         except NotSafetensors as error:
             wrong.append(f"{name} is not a safetensors file: {error}.")
             continue
-        there.update(tensor.name for tensor in found)
+        present.update(tensor.name for tensor in found)
         if path.stat().st_size != size:
-            wrong.append(f"{name} has {path.stat().st_size} bytes, and its header speaks of {size}.")
+            wrong.append(f"{name} has {path.stat().st_size} bytes, and should have {size} according to its header.")
     if not wrong and names != (SINGLE,):
         listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
-        wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - there)]
+        wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - present)]
     return tuple(wrong)
 
 
@@ -103,7 +103,7 @@ def equal(files: Path, one: str, other: str) -> bool:
     """Whether two tensors of a checkpoint directory have the same type, shape and bytes.
 
     Raises:
-        KeyError: one of them is not there.
+        KeyError: one of them does not exist.
     """
     places = {name: place for name, place in _places(files) if name in (one, other)}
     (first, kind, start, end), (second, other_kind, other_start, other_end) = places[one], places[other]

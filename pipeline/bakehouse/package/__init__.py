@@ -1,1 +1,1 @@
-"""What lies in a package about the model: manifest, card, bill of materials, provenance, signatures; and checking it."""
+"""What a package holds about the model: manifest, card, bill of materials, provenance, signatures; and checking it."""

@@ -1,4 +1,4 @@
-"""The model card of a package, its README.md, from the manifest alone. No text from outside can break out of its place in it."""
+"""The model card of a package, its README.md, from the manifest alone. Text from outside is escaped, so that it stays text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bakehouse.records import Verdict
 
 TEMPLATE = "card.md.jinja"
 _JOINER = "\N{ZERO WIDTH JOINER}"
-# Licences that the hub knows by this name (its model card documentation); every other one is "other" with a name of its own.
+# Licences that the hub knows by this name (its model card documentation); every other one is "other" with license_name.
 _HUB_LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"}
     | {"gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
@@ -65,7 +65,7 @@ def render(manifest: PackageManifest) -> str:
 
 
 def _versions(manifest: PackageManifest) -> dict[str, str]:
-    """The versions that the model was made and run with; of a package that two environments have in two versions, both."""
+    """The versions that the model was made and run with; of a distribution that two environments have in two versions, both."""
     named = [*manifest.tools.items(), *((package.name, package.version) for package in manifest.packages)]
     found = {
         tool: dict.fromkeys(version for name, version in named if name == tool) for tool in CARDS[manifest.build.options.runtime].TOOLS
@@ -92,7 +92,7 @@ def front_matter(manifest: PackageManifest) -> str:
 
 
 def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
-    """The model folders of packages that can be joined: where each lies, what it is made for, precision and size."""
+    """The model folders of packages that can be joined: the path of each, what it is made for, precision and size."""
     return [_folder(folder, manifest) for manifest in manifests if (folder := manifest.build.options.folder())]
 
 
@@ -107,7 +107,7 @@ def _folder(folder: str, manifest: PackageManifest) -> dict[str, Any]:
 
 
 def _member(manifest: PackageManifest) -> dict[str, Any]:
-    """A package of a repository, as its card speaks of it."""
+    """What a bundle's card says about one of its packages."""
     (where,) = folders([manifest])
     measured = dict(_flat(manifest.measured))
     return where | {
@@ -119,14 +119,14 @@ def _member(manifest: PackageManifest) -> dict[str, Any]:
 
 
 def requested(build: ResolvedBuild) -> dict[str, str]:
-    """The options as name and value, the precision first."""
+    """The requested options as name and value, the precision first."""
     left_out = {"runtime", "quantization", "min_agreement", "min_agreement_reason", "runtime_options"}
     options = build.options.model_dump(mode="json", exclude=left_out)
     return {"weights": build.options.quantization.weights, **dict(_flat(options | build.options.quantization.model_dump(mode="json")))}
 
 
 def base_model(build: ResolvedBuild) -> str | None:
-    """The hub repository that the model comes from in the end."""
+    """The hub repository of the original model, or None."""
     match build.source:
         case HuggingFace(repo=repo):
             return repo
@@ -137,7 +137,7 @@ def base_model(build: ResolvedBuild) -> str | None:
 
 
 def text(value: object) -> str:
-    """Any text, as text: on one line, and nothing in it is Markdown, HTML or a table's border."""
+    """Any text on one line, escaped so that nothing in it works as Markdown, HTML or a table's border."""
     lines = [line.strip() for line in str(value).strip().splitlines()]
     return "<br>".join(re.sub(r"([\\`*_\[\]<>&|~#:$!])|(?<=www)\.", lambda found: "\\" + found[0], _printable(line)) for line in lines)
 
@@ -151,7 +151,7 @@ def code(value: object) -> str:
 
 
 def block(value: str, language: str = "") -> str:
-    """Any text as a block of code that only its own fence ends."""
+    """Any text as a block of code; the fence is longer than any in the text."""
     lines = "\n".join(_printable(line) for line in value.splitlines())
     fence = "`" * max(3, _longest_run(lines) + 1)
     return f"{fence}{language}\n{lines}\n{fence}"
@@ -179,7 +179,7 @@ def _literal(value: Any) -> str:
 
 
 def pin(version: str) -> str:
-    """A version as pip takes it behind a name; "" if none or more than one is known."""
+    """A version as pip takes it after a name; "" if it is unknown or if more than one is known."""
     return f"=={version.partition('+')[0]}" if version and "," not in version else ""
 
 
@@ -203,7 +203,7 @@ def _identical(verdict: Verdict) -> bool:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as name and value, names joined by dots; what is not set is left out."""
+    """Nested facts as name and value, names joined by dots; unset values are left out."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{name}.")
@@ -225,9 +225,9 @@ def _shown(value: object) -> str:
 
 @cache
 def _template(name: str) -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # a tenth of what `doit list` would import
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, because `doit list` does not need it
 
-    # The card is Markdown, not HTML: `text`, `code` and `block` escape what is put in.
+    # The card is Markdown and not HTML: `text`, `code` and `block` escape what is inserted.
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "backends"]),
         undefined=StrictUndefined,

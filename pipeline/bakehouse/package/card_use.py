@@ -1,4 +1,4 @@
-"""What a model card says of using a package: how to get the files, the prompt of its program, and the answers that were seen."""
+"""What a model card says about using a package: how to get the files, the prompt of its program, and the answers that it gave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, PyPI, ResolvedBuild, Source
 from bakehouse.records import Verdict
 
-_LONGEST_ANSWER = 600  # characters; the whole answer is in the manifest
+_LONGEST_ANSWER = 600  # characters; the complete answer is in the manifest
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Shown:
     """An answer in the card's table.
 
     Attributes:
-        run: in which of the two runs it was given; "" where there was one.
+        run: which of the two runs gave it; "" if validation had only one.
         text: the answer, cut if it is long.
     """
 
@@ -29,7 +29,7 @@ class Shown:
 
 
 def fetch(build: ResolvedBuild, name: str) -> tuple[str, str]:
-    """The folder that the card's programs name, and the command that downloads it ("" for a package that is published nowhere)."""
+    """The folder that the card's programs name, and the command that downloads it ("" for a package that is not published)."""
     words = build.card
     if words is None or words.repo is None:
         return name, ""
@@ -39,9 +39,9 @@ def fetch(build: ResolvedBuild, name: str) -> tuple[str, str]:
 
 
 def program(golden: tuple[Golden, ...]) -> dict[str, Any]:
-    """The golden prompt that the card's programs give: `prompt`, a text, of a chat with one message; else `chat` or `raw`.
+    """The golden prompt that the card's programs use: `prompt`, a text, if it is a chat with one message; else `chat` or `raw`.
 
-    `chat` is there for every prompt that is not raw, and `max_new_tokens` always.
+    `chat` is set for every prompt that is not raw, and `max_new_tokens` always.
     """
     single = (one for one in golden if one.messages and len(one.messages) == 1)
     shown = next(single, golden[0])
@@ -55,7 +55,7 @@ def program(golden: tuple[Golden, ...]) -> dict[str, Any]:
 
 
 def answers(validation: Validation) -> list[Shown]:
-    """Every answer once: those that both runs gave are one."""
+    """Every answer once: one that both runs gave is listed once."""
     used = validation.in_use.verdicts if validation.in_use and not same_run(validation) else ()
     shown = []
     for position, verdict in enumerate(validation.verdicts):
@@ -67,18 +67,18 @@ def answers(validation: Validation) -> list[Shown]:
 
 
 def same_run(validation: Validation) -> bool:
-    """Whether the card's program gives the runtime the very options that the first run had."""
+    """Whether the card's program gives the runtime exactly the options that the first run had."""
     return validation.in_use is not None and validation.in_use.runtime_options == validation.runtime_options
 
 
 def cut(answer: str, longest: int = _LONGEST_ANSWER) -> str:
-    """An answer, with an ellipsis in place of what is too long to show."""
+    """An answer, cut with an ellipsis if it is too long to show."""
     answer = answer.strip()
     return answer if len(answer) <= longest else f"{answer[:longest].rstrip()}…"
 
 
 def kept(manifest: PackageManifest) -> dict[str, Any]:
-    """The length beyond which the runtime goes on with keys that transformers computes anew; of a repository in which folders that is."""
+    """The length beyond which the runtime keeps keys that transformers computes again; of a bundle, in which folders that happens."""
     found = [(one.build.options, agreement.kept_beyond(one.measured.values())) for one in manifest.members or (manifest,)]
     several = [folder for options, length in found if length and (folder := options.folder())]
     return {

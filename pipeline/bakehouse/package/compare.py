@@ -1,4 +1,4 @@
-"""Packages side by side: size, bits, agreement with the source, answers; as a table for a terminal, or as a page with charts."""
+"""Compare packages: size, bits, agreement with the source, answers; as tables for a terminal, or as a page with charts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bakehouse.records import Verdict
 from bakehouse.text import size_text
 
 TEMPLATE = "compare.html.jinja"
-_LONGEST_ANSWER = 300  # characters, in a terminal; the page has whole answers
+_LONGEST_ANSWER = 300  # characters, in a terminal; the page has complete answers
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Row:
     """What is compared of one package.
 
     Attributes:
-        shares: precision of weights -> share of all weights, largest first; empty if the lane does not count them.
+        shares: precision of weights -> share of all weights, largest first; empty if the backend does not count them.
         common_tokens: leading tokens that the answers share with the source's, over all prompts.
-        source_tokens: all tokens of the latter.
+        source_tokens: all tokens of the source's answers.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def agreement(self) -> float:
-        """Share of the source's answers that is kept, 0 to 1."""
+        """Share of the source's answers that the package gives too, 0 to 1."""
         return self.common_tokens / self.source_tokens if self.source_tokens else 0.0
 
     @property
@@ -50,7 +50,7 @@ class Row:
 
 
 def row(manifest: PackageManifest) -> Row:
-    """The row of one package. Speed is not in it: a validation runs once, cold, with whatever else runs on the machine."""
+    """The row of one package. Speed is not compared: a validation runs once, cold, with whatever else runs on the machine."""
     verdicts, validation = manifest.verdicts, manifest.validation
     stands_in = f" in place of {', '.join(manifest.unproven)}" if validation.stand_in else ""
     return Row(
@@ -77,14 +77,14 @@ def prompts(rows: Iterable[Row]) -> list[str]:
 
 
 def answers(row: Row, prompt: str) -> str:
-    """What a package answered; "-" if it was not asked."""
+    """What a package answered; "-" if it did not get this prompt."""
     return next((verdict.answer.strip() for verdict in row.verdicts if verdict.prompt == prompt), "-")
 
 
 def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
     """A table of numbers and a table of answers, for a terminal."""
     numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("package", "size", "weights", "tokens as the source's", "ran on"):
+    for title in ("package", "size", "weights", "tokens in common with the source", "ran on"):
         numbers.add_column(title, overflow="fold")
     for one in rows:
         kept = f"{one.common_tokens} of {one.source_tokens}"
@@ -102,13 +102,13 @@ def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
 def page(rows: Sequence[Row]) -> str:
     """One self-contained HTML page with bar charts."""
     folder = Path(__file__).parent
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands write no page
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands do not write a page
 
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     charts: tuple[tuple[str, str, list[tuple[str, float, str]]], ...] = (
         ("Size", "smaller is better", [(one.name, one.size_bytes, size_text(one.size_bytes)) for one in rows]),
         (
-            "Leading tokens of the answers that are the source's",
+            "Leading tokens of the answers that are the same as the source's",
             "larger is better",
             [(one.name, one.agreement, f"{one.common_tokens} of {one.source_tokens}") for one in rows],
         ),

@@ -1,4 +1,4 @@
-"""Hold a package that came from elsewhere against what travels with it: checksums, manifest, provenance, recipe. No store is needed."""
+"""Compare a package from elsewhere with the records in it: checksums, manifest, provenance, recipe. No store is needed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from bakehouse.store.package_files import MANIFEST, MANIFESTS, Listed
 
 SIGNATURE = "model.sig"
 RECIPE = "recipe.yaml"
-# Without one of these it cannot be told what the package is, whatever the others say.
+# Without one of these nobody can know what the package is, whatever the others contain.
 _ALWAYS = (CHECKSUMS, PROVENANCE, RECIPE)
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found: how many files of how many bytes, what is wrong with them (a sentence each), and what was left aside.
+    """What was found: how many files of how many bytes, what is wrong with them (a sentence each), and what was not checked (`extra`).
 
     Name, faults and paths are fit for a terminal, whatever the package's files are called.
     """
@@ -43,24 +43,24 @@ class Inspection:
     size_bytes: int
     signed: bool
     faults: tuple[str, ...]
-    beside: tuple[str, ...]
+    extra: tuple[str, ...]
     newer: bool = False
 
 
 def inspect(folder: Path) -> Inspection:
-    """Hash every file of a package and hold it against every list in it, and the lists against each other.
+    """Hash every file of a package, compare it with every list in the package, and compare the lists with each other.
 
-    Nothing in it is trusted: whatever cannot be read is a fault. Whoever changes a file and all lists with it is not noticed here:
-    against that there is the signature.
+    Nothing in the package is trusted: whatever cannot be read is a fault. Someone who changes a file and all lists is not noticed here;
+    the signature protects against that.
 
     Raises:
-        Failure: the folder is no package.
+        Failure: the folder is not a package.
     """
     found = listing.look(folder)
     name = package_files.name_among(found.own)
     if name not in found.own:
         raise Failure(
-            f"there is no {MANIFEST}, so this is not a package", where=str(folder), remedy=f"name the folder that holds {MANIFEST}"
+            f"The folder has no {MANIFEST}, so it is not a package.", where=str(folder), remedy=f"Name the folder that holds {MANIFEST}."
         )
     present, unread = _hashed(folder, found.own)
     manifest, statement, lists, unclear = _lists(folder, name, present)
@@ -79,15 +79,15 @@ def inspect(folder: Path) -> Inspection:
         size_bytes=sum(record.size for record in present.values()),
         signed=SIGNATURE in found.own,
         faults=tuple(map(printable, dict.fromkeys(faults))),
-        beside=tuple(map(printable, found.beside)),
+        extra=tuple(map(printable, found.extra)),
         newer=newer is not None,
     )
 
 
 def _newer(path: Path) -> Listed | None:
-    """The manifest of a package that a later Bakehouse made; None if it is of this version, or wrong in another way.
+    """The manifest of a package that a later Bakehouse made; None if it is of this version, or damaged.
 
-    A later one has a higher schema version or fields that this one does not have, and is otherwise well-formed.
+    A later manifest has a higher schema version or fields that are unknown here, and is otherwise well-formed.
     """
     try:
         PackageManifest.model_validate_json(path.read_bytes())
@@ -118,7 +118,7 @@ def _hashed(folder: Path, names: Collection[str]) -> tuple[dict[str, FileRecord]
 def _lists(
     folder: Path, name: str, present: Collection[str]
 ) -> tuple[PackageManifest | None, Statement | None, dict[str, dict[str, str]], list[str]]:
-    """Manifest, provenance, what each of the package's lists says (list -> path -> sha256), and why one cannot be read."""
+    """Manifest, provenance, what each of the package's lists has (list -> path -> sha256), and why one cannot be read."""
     lists: dict[str, dict[str, str]] = {}
     faults: list[str] = []
     manifest = _document(PackageManifest, folder, name, present, faults)
@@ -136,27 +136,27 @@ def _lists(
 
 
 def _document(kind: type[_Document], folder: Path, name: str, present: Collection[str], faults: list[str]) -> _Document | None:
-    """A JSON document of the package; None if it is not there or, which is added to the faults, is not of its kind."""
+    """A JSON document of the package; None if it is missing, or if it cannot be read, which is added to the faults."""
     try:
         return kind.model_validate_json((folder / name).read_bytes()) if name in present else None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        faults.append(f"{name}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}")
+        faults.append(f"{name}: cannot be read: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}")
         return None
 
 
 def _against(own: Collection[str], present: Mapping[str, FileRecord], lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A sentence for every file that is missing, changed, or in no list; the lists that say so are named."""
+    """A sentence for every file that is missing, changed, or not listed; the lists are named."""
     for path in sorted({*_ALWAYS, *(path for listed in lists.values() for path in listed)}.difference(own)):
         names = [name for name, listed in lists.items() if path in listed]
         yield f"{path}: missing{'; listed in ' * bool(names)}{_and(names)}"
     for path, record in sorted(present.items()):
         digests = {name: listed[path] for name, listed in lists.items() if path in listed}
         if not digests and path not in (CHECKSUMS, SIGNATURE):
-            yield f"{path}: does not belong here; no list of the package has it"
+            yield f"{path}: does not belong here; it is in none of the package's lists"
         for digest in sorted({digest for digest in digests.values() if digest != record.sha256}):
             names = [name for name, listed in digests.items() if listed == digest]
-            yield f"{path}: content changed (sha256 {record.sha256[:12]}…, should be {digest[:12]}… by {_and(names)})"
+            yield f"{path}: content changed (sha256 {record.sha256[:12]}…, should be {digest[:12]}… according to {_and(names)})"
         for name in lists:
             if path not in lists[name] and digests and path not in _outside(name):
                 yield f"{path}: not listed in {name}"
@@ -174,21 +174,21 @@ def _and(names: list[str]) -> str:
 
 
 def _disagreements(name: str, manifest: PackageManifest, statement: Statement) -> Iterator[str]:
-    """Where the provenance is not that of this manifest."""
+    """Where provenance and manifest differ."""
     definition = statement.predicate.build_definition
     external = definition.external_parameters
     if external.build != manifest.build.build or not _same_builds(external.recipe, manifest):
-        yield f"{PROVENANCE}: its recipe is not the one of {name}"
+        yield f"{PROVENANCE}: its recipe differs from {name}"
     if definition.internal_parameters.key != manifest.key:
-        yield f"{PROVENANCE}: its key is not the one of {name}"
+        yield f"{PROVENANCE}: its key differs from {name}"
     if [one for one in provenance.source_files(manifest) if one not in definition.resolved_dependencies]:
-        yield f"{PROVENANCE}: its source files are not those of {name}"
+        yield f"{PROVENANCE}: its source files differ from {name}"
 
 
 def _recipe(name: str, manifest: PackageManifest, path: Path) -> Iterator[str]:
-    """Whether the recipe in the package is that of its manifest, and the names in both are one."""
+    """Where the recipe in the package and its manifest differ."""
     if manifest.name != manifest.build.name:
-        yield f"{name}: its name is not that of its build"
+        yield f"{name}: its name differs from its build's"
     try:
         recipe = loader.load(path)
     except RecipeErrors as errors:
@@ -198,9 +198,9 @@ def _recipe(name: str, manifest: PackageManifest, path: Path) -> Iterator[str]:
         yield f"{RECIPE}: {failure.what}"
     else:
         if not _same_builds(recipe, manifest):
-            yield f"{RECIPE}: not the recipe of {name}"
+            yield f"{RECIPE}: it differs from the recipe in {name}"
 
 
 def _same_builds(recipe: Recipe, manifest: PackageManifest) -> bool:
-    """Whether a recipe comes to the builds of the manifest."""
+    """Whether a recipe gives the builds of the manifest."""
     return [resolve(recipe, short) for short in recipe.builds] == [member.build for member in manifest.members or (manifest,)]

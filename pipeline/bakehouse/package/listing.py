@@ -1,4 +1,4 @@
-"""What lies in the folder of a package: its own files, what a hub's client left beside them, and what is no file at all."""
+"""The files in the folder of a package: its own, those that a hub's client left next to them, and entries that are not files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# What huggingface_hub leaves in a folder that it filled (1.21, _local_folder.py); what it broke off in the middle is not among it.
+# What huggingface_hub leaves in a folder that it filled (1.21, _local_folder.py); a download that it did not finish is not part of it.
 _CLIENTS = re.compile(
     r"\.gitattributes|\.cache/huggingface/(\.gitignore(\.lock)?|CACHEDIR\.TAG|(download|upload)/.*\.(metadata|lock))", re.DOTALL
 )
@@ -20,24 +20,24 @@ class Listing:
 
     Attributes:
         own: its regular files.
-        beside: what a hub's client left; `.git/` stands for all that is in it.
+        extra: what a hub's client left; `.git/` stands for all that is in it.
         faults: what cannot be in a package (a link, a device) or cannot be read, a sentence each.
     """
 
     own: tuple[str, ...]
-    beside: tuple[str, ...]
+    extra: tuple[str, ...]
     faults: tuple[str, ...]
 
 
 def look(folder: Path) -> Listing:
     """Find every file below `folder`, and follow no link.
 
-    Left aside, because no runtime reads it, is at the top: the file `.gitattributes`; below `.cache/huggingface/` the kinds of files that
-    the hub's client writes, none of which is code; and the folder `.git/`, which is not looked into. That one can make *git* run
-    programs (hooks, a configuration): it belongs to a clone that you made, and should be in no package that came any other way.
+    Three things at the top are extra, because no runtime reads them: the file `.gitattributes`; below `.cache/huggingface/` the kinds of
+    files that the hub's client writes, none of which is code; and the folder `.git/`, whose content is not listed. `.git/` can make *git*
+    run programs (hooks, a configuration): it belongs to a clone that you made, and not to a package that arrived in another way.
     """
     own: list[str] = []
-    beside: list[str] = []
+    extra: list[str] = []
     faults: list[str] = []
     unseen = [""]
     while unseen:  # no recursion: folders can be nested deeper than Python's stack
@@ -53,9 +53,9 @@ def look(folder: Path) -> Listing:
             if re.search("[\ud800-\udfff]", entry.name):
                 faults.append(f"{name}: its name is not Unicode")
             elif entry.is_dir(follow_symlinks=False):
-                beside.append(f"{_GIT}/") if name == _GIT else unseen.append(name)
+                extra.append(f"{_GIT}/") if name == _GIT else unseen.append(name)
             elif not entry.is_file(follow_symlinks=False):
                 faults.append(f"{name}: neither a regular file nor a folder")
             else:
-                (beside if _CLIENTS.fullmatch(name) else own).append(name)
-    return Listing(tuple(sorted(own)), tuple(sorted(beside)), tuple(sorted(faults)))
+                (extra if _CLIENTS.fullmatch(name) else own).append(name)
+    return Listing(tuple(sorted(own)), tuple(sorted(extra)), tuple(sorted(faults)))

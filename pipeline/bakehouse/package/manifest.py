@@ -1,4 +1,4 @@
-"""What we write: the record beside every directory of the store, and the manifest inside every package."""
+"""The manifest inside every package, `bakehouse.json`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUM
 class Validation(Written):
     """`files/validation.json` of a validate step: every verdict, and where the model ran.
 
-    Times are of one cold run, with whatever else ran on the machine: they say nothing about how fast the model is.
+    Times are of one cold run, with whatever else ran on the machine: they do not show how fast the model is.
     """
 
-    verdicts: tuple[Verdict, ...]  # in the model's own precision, where the runtime has a mode for that
+    verdicts: tuple[Verdict, ...]  # in the model's own precision, if the runtime has a mode for that
     in_use: InUse | None = None  # of a runtime that computes in another precision by default
-    device: str  # as the runtime calls it: "CPU"
+    device: str  # the runtime's name for it: "CPU"
     device_name: str
     stand_in: bool = False  # whether that device only stands in for the one that the model is made for
     runtime_options: dict[str, str] = Field(
         default_factory=dict
-    )  # what the runtime was told besides its defaults: {"EXECUTION_MODE_HINT": "ACCURACY"}
-    not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",), whose blob is in it
+    )  # what was configured besides the runtime's defaults: {"EXECUTION_MODE_HINT": "ACCURACY"}
+    not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",) if the package has a blob for that one
     load_s: float
     peak_memory_bytes: int
 
@@ -44,7 +44,7 @@ class SourceRecord(Written):
 
 
 class StepRun(Written):
-    """A step that the package was made by, and the commands that it ran."""
+    """A step that took part in making the package, and the commands that it ran."""
 
     kind: str
     key: str
@@ -60,20 +60,20 @@ class PackageManifest(Written):
     key: str  # of the package step
     build: ResolvedBuild
     source: SourceRecord
-    tools: dict[str, str]  # of the steps that made the model and ran it, as their keys name them
-    packages: tuple[Distribution, ...] = ()  # that those steps installed for themselves, beside the pipeline's own environment
-    reference_tools: dict[str, str] = Field(default_factory=dict)  # of the answers that the model's are compared with
+    tools: dict[str, str]  # of the steps that made and ran the model, as in their keys
+    packages: tuple[Distribution, ...] = ()  # installed by those steps for themselves, outside the pipeline's environment
+    reference_tools: dict[str, str] = Field(default_factory=dict)  # those that made the answers which the model's are compared with
     steps: tuple[StepRun, ...]  # in the order in which they depend on each other
-    files: tuple[FileRecord, ...]  # every file of the package but this one and those of `PROOFS`, which are made from it
+    files: tuple[FileRecord, ...]  # every file of the package except this one and `PROOFS`, which are made from it
     measured: dict[str, Any]  # what verify read from the artifact
     validation: Validation
-    targets: tuple[str, ...]  # devices that it is made for
+    targets: tuple[str, ...]  # devices that the package is made for
     made_at: datetime
     made_on: dict[str, str]
-    wheels: tuple[Wheel, ...] = ()  # of all tools, those that are installed in this environment
+    wheels: tuple[Wheel, ...] = ()  # those of all tools that are installed in this environment
     builder: Builder = Builder()
-    numeric: NumericCheck | None = None  # None in packages of older versions, and where a lane has no such check
-    members: tuple[PackageManifest, ...] = ()  # of a repository: the packages in it; `build` and `validation` are the first's
+    numeric: NumericCheck | None = None  # None in packages of older versions, and if a backend has no such check
+    members: tuple[PackageManifest, ...] = ()  # of a bundle: the packages in it; `build` and `validation` are the first's
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -82,12 +82,12 @@ class PackageManifest(Written):
 
     @property
     def in_use_verdicts(self) -> tuple[Verdict, ...]:
-        """The same prompts with the answers that users get, where these were tried by themselves."""
+        """The same prompts with the answers that users get, if these were tried separately."""
         return tuple(verdict for one in self.members or (self,) if one.validation.in_use for verdict in one.validation.in_use.verdicts)
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """The targets on which it has not been run, and where only some of a target's devices were there, the others."""
+        """The targets on which it has not been run; if only some of a target's devices were present, the others."""
         if self.members:
             return tuple(dict.fromkeys(target for member in self.members for target in member.unproven))
         if self.validation.stand_in:
@@ -96,7 +96,7 @@ class PackageManifest(Written):
 
     @property
     def licence_file(self) -> str | None:
-        """Path of the licence's text in the package, if it is there."""
+        """Path of the licence's text in the package, or None."""
         return next((file.path for file in self.files if re.fullmatch(r"(?i)licen[cs]e(\.\w+)?", file.path)), None)
 
     @property
@@ -109,6 +109,6 @@ def read(package: Path) -> PackageManifest:
     """The manifest in the folder of a package.
 
     Raises:
-        OSError, ValidationError: there is none, or it is not one of ours.
+        OSError, ValidationError: it is missing, or Bakehouse did not write it.
     """
     return PackageManifest.model_validate_json(file_in(package).read_bytes())

@@ -1,4 +1,4 @@
-"""What travels with a package beside its manifest, and is made from it: bill of materials, provenance, checksums of everything."""
+"""The files of a package that are made from its manifest: bill of materials, provenance, checksums of everything."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bakehouse.store.package_files import MANIFEST
 
 
 def write(folder: Path, manifest: PackageManifest) -> None:
-    """Add to a package that is otherwise whole, manifest and all, what proves it: each of the three lists all that was there before.
+    """Add the proofs to a package that is otherwise complete, with its manifest: each of the three lists all files written before it.
 
-    The manifest's own hashes are taken as they are: gigabytes that were hashed for it a moment ago are not read again.
+    The manifest's hashes are used as they are: gigabytes that were hashed a moment ago are not read again.
     """
     present = (*manifest.files, *files.records_of(folder, [folder / MANIFEST]))
     files.write(folder / BOM, bom.render(manifest, sorted(present, key=lambda file: file.path)))
@@ -42,6 +42,6 @@ def read_checksums(path: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         digest, gap, name = line[:64], line[64:66], line[66:]
         if gap not in ("  ", " *") or not name or set(digest) - set("0123456789abcdef") or name in found:
-            raise Failure(f"line {number} is not a sha256, two spaces and a path", where=path.name, remedy="get the package anew")
+            raise Failure(f"Line {number} is not a sha256, two spaces and a path.", where=path.name, remedy="Get the package again.")
         found[name] = digest
     return found

@@ -1,4 +1,4 @@
-"""How a package came to be, as an in-toto statement with SLSA provenance, from the manifest alone. Who signs it is not said here."""
+"""How a package was made, as an in-toto statement with SLSA provenance, from the manifest alone. The statement is not signed here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILD_TYPE: Literal["urn:bakehouse:recipe:v1"] = "urn:bakehouse:recipe:v1"
 
 
 class _Part(BaseModel):
-    """A part of a statement that came from elsewhere: what is read of it; whatever else is in it is left alone."""
+    """A part of a statement from elsewhere: the fields that are read; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel, defer_build=True)
 
@@ -41,20 +41,20 @@ class Subject(_Part):
 
 
 class External(_Part):
-    """What was asked: a build or repository, and the recipe that has it."""
+    """What was requested: a build or bundle, and the recipe that has it."""
 
     build: str
     recipe: Recipe
 
 
 class Internal(_Part):
-    """What followed from it."""
+    """What the plan made of it."""
 
     key: str
 
 
 class Definition(_Part):
-    """How it was made, and of what."""
+    """How it was made, and from what."""
 
     build_type: Literal["urn:bakehouse:recipe:v1"]
     external_parameters: External
@@ -63,13 +63,13 @@ class Definition(_Part):
 
 
 class Predicate(_Part):
-    """SLSA provenance, as far as it is compared."""
+    """The part of SLSA provenance that is compared."""
 
     build_definition: Definition
 
 
 class Statement(_Part):
-    """The provenance of a package, read back; a ValidationError if it is not of this form."""
+    """The provenance of a package, read back; a ValidationError if it has another form."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     predicate_type: Literal["https://slsa.dev/provenance/v1"]
@@ -83,7 +83,7 @@ def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
 
 
 def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict[str, Any]:
-    """The statement: what was made (subjects), what of (resolved dependencies), how (the recipe), by whom and when."""
+    """The statement: what was made (subjects), from what (resolved dependencies), how (the recipe), by whom and when."""
     definition = {
         "buildType": BUILD_TYPE,
         "externalParameters": external(manifest),
@@ -107,7 +107,7 @@ def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict
 
 
 def external(manifest: PackageManifest) -> dict[str, Any]:
-    """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
+    """All that was requested: the recipe with every default spelled out, and which build or bundle of it."""
     short = manifest.build.build
     builds = [member.build for member in manifest.members]
     recipe = as_recipe(*builds, bundle=short, words=manifest.build.card) if builds else as_recipe(manifest.build)
@@ -115,7 +115,7 @@ def external(manifest: PackageManifest) -> dict[str, Any]:
 
 
 def source_files(manifest: PackageManifest) -> list[dict[str, Any]]:
-    """The files that the model was made of, each with its sha256 and where it can be had."""
+    """The files that the model was made from, each with its sha256 and address."""
     origin = origin_purl(manifest.build)
     return [
         {"name": file.path, **({"uri": f"{origin}#{file.path}"} if origin else {}), "digest": {"sha256": file.sha256}}
@@ -124,7 +124,7 @@ def source_files(manifest: PackageManifest) -> list[dict[str, Any]]:
 
 
 def origin_purl(build: ResolvedBuild) -> str:
-    """The package URL of the source, pinned; "" for local files, which no one else can fetch."""
+    """The package URL of the source, pinned; "" for local files, which nobody else can fetch."""
     match build.source:
         case HuggingFace(repo=repo, revision=revision):
             return f"pkg:huggingface/{repo}@{revision}"
@@ -138,13 +138,13 @@ def origin_purl(build: ResolvedBuild) -> str:
 
 @dataclass(frozen=True)
 class Tool:
-    """What had a part in making a package.
+    """A tool that took part in making a package.
 
     Attributes:
-        purl: its package URL: of PyPI if it was found installed, or was installed for this alone.
-        part: what part; "" for the tools that made the model and ran it in the pipeline's own environment.
+        purl: its package URL: on PyPI if it is installed here, or was installed for this step alone.
+        part: its role; "" for the tools that made the model and ran it in the pipeline's own environment.
         sha256: of its wheel or source archive; "" if unknown.
-        record_sha256: of what its wheel brought (see wheels.py); "" if unknown.
+        record_sha256: of the files in its wheel (see wheels.py); "" if unknown.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Tool:
 
 
 def tools(manifest: PackageManifest) -> Iterator[Tool]:
-    """All that had a part: the pipeline's own tools, what steps installed for themselves, what only the reference's answers took."""
+    """All tools: the pipeline's own, those that steps installed for themselves, those that only made the reference's answers."""
     records = {(wheel.name, wheel.version): wheel.record_sha256 for wheel in manifest.wheels}
     packages = {(package.name, package.version): package.sha256 for package in manifest.packages}
     for tool in manifest.tools.items():
@@ -164,7 +164,7 @@ def tools(manifest: PackageManifest) -> Iterator[Tool]:
             yield Tool(*tool, _purl(*tool, tool in records), record_sha256=records.get(tool, ""))
     for package, sha256 in packages.items():
         if sha256 or package not in records:  # else it is a copy of the pipeline's own
-            yield Tool(*package, _purl(*package, True), "in an environment of its own", sha256)
+            yield Tool(*package, _purl(*package, True), "in a separate environment", sha256)
     for tool in manifest.reference_tools.items():
         if tool not in manifest.tools.items():
             yield Tool(*tool, _purl(*tool, tool in records), "for the reference's answers only", record_sha256=records.get(tool, ""))

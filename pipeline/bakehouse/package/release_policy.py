@@ -1,4 +1,4 @@
-"""What may leave this machine: a package that was proven, is as it was made, and that its recipe lets go. Whatever sends one asks here."""
+"""What may leave this machine: a package that was validated, is unchanged, and may go by its recipe. Publish, sign and release use it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from bakehouse.steps.step import Step
 from bakehouse.store import files
 
 PICKLES = "files that can run any code when they are loaded (pickles)"
-ALLOW_PICKLES = "take another build; only if those who load it can trust you that far, set publish.allow_pickle: true"
+ALLOW_PICKLES = "Use another build, or set publish.allow_pickle: true if those who load the package can trust you that far."
 
 
 def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest, tuple[FileRecord, ...]]:
-    """The manifest of a package that passed everything and is, at a glance, as it was made, and all its files.
+    """The manifest and all files of a package that passed everything and that is unchanged by size and time.
 
     Raises:
-        Failure: it is not built as its recipe is now, or manifest and files are at odds.
+        Failure: it is not built from its present recipe, or manifest and files do not agree.
     """
     store = session.store
     record, folder = store.record(package), store.package(name)
     if record is None or not store.is_exposed(package, name):
-        raise Failure("it is not built as its recipe is now", remedy=f"`doit build:{name}` makes it")
+        raise Failure("The package is not built from its present recipe.", remedy=f"Build it with `doit build:{name}`.")
     manifest = manifests.read(folder)
     wrong = shortcomings(manifest)
     if manifest.key != package.key:
-        wrong.append("its manifest is of another package")
-    there = {file.path: file for file in record.files}
-    wrong += [f"{file.path}: not as the manifest lists it" for file in manifest.files if there.get(file.path) != file]
+        wrong.append("its manifest belongs to another package")
+    recorded = {file.path: file for file in record.files}
+    wrong += [f"{file.path}: differs from the manifest" for file in manifest.files if recorded.get(file.path) != file]
     if wrong:
         raise Failure(
-            "the package is not one that was proven", details=tuple(wrong), remedy=f"`doit clean package:{name}` and build it again"
+            "The package did not pass validation, or has changed since.",
+            details=tuple(wrong),
+            remedy=f"Run `doit clean package:{name}`, and build it again.",
         )
     return manifest, record.files
 
 
 def shortcomings(manifest: PackageManifest) -> list[str]:
-    """Why a manifest is not that of a package that passed validation, a sentence each."""
+    """Why the package of a manifest did not pass validation, a sentence each."""
     wrong = [
         f"{verdict.prompt!r} was not answered as expected"
         for verdict in (*manifest.verdicts, *manifest.in_use_verdicts)
@@ -52,32 +54,32 @@ def shortcomings(manifest: PackageManifest) -> list[str]:
 
 
 def check_bytes(name: str, folder: Path, parts: tuple[FileRecord, ...]) -> None:
-    """Hash every file in the folder of a package, for what nobody hashes again on its way.
+    """Hash every file in the folder of a package, because nobody hashes it again later.
 
     Raises:
-        Failure: a file is not as it was made.
+        Failure: a file has changed.
     """
     if wrong := files.faults(folder, parts, thorough=True):
-        raise Failure("the package is damaged", details=wrong, remedy=f"`doit clean package:{name}` and build it again")
+        raise Failure("The package is damaged.", details=wrong, remedy=f"Run `doit clean package:{name}`, and build it again.")
 
 
 def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destination | None, *, signed: bool) -> None:
-    """Refuse what may not leave at all, however good it is; `destination` is where the recipe publishes it, or None.
+    """Refuse a package that may not leave, however good it is; `destination` is where the recipe publishes it, or None.
 
     Raises:
-        Failure: it has pickles and the recipe does not allow them, it must be signed and is not, or it has a licence of its own whose
-            text is missing.
+        Failure: it has pickles and the recipe does not allow them; it must be signed and is not; or the text of a licence that is not
+            on the SPDX list is missing.
     """
     if destination and destination.sign and not signed:
         raise Failure(
-            "the recipe publishes signed packages only, and this one is not signed",
-            remedy=f"set PIPELINE_SIGN to what signs it: `doit publish:{manifest.name}` or `doit sign:{manifest.name}` does it then",
+            "The recipe publishes signed packages only, and this one is not signed.",
+            remedy=f"Set PIPELINE_SIGN to the key that signs; `doit publish:{manifest.name}` and `doit sign:{manifest.name}` then sign it.",
         )
     if not (destination and destination.allow_pickle) and (found := pickles.found(folder)):
-        raise Failure(f"the package has {PICKLES}", details=found, remedy=ALLOW_PICKLES)
+        raise Failure(f"The package has {PICKLES}.", details=found, remedy=ALLOW_PICKLES)
     licence = manifest.build.license
     if licence.lower().startswith("licenseref-") and manifest.licence_file is None:
         raise Failure(
-            f"the licence {licence} is its owner's own, and its text is not in the package",
-            remedy="take a source that brings its licence as a file (LICENSE)",
+            f"The licence {licence} is not on the SPDX list, and its text is not in the package.",
+            remedy="Use a source that includes its licence as a file (LICENSE).",
         )

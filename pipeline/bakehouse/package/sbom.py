@@ -1,4 +1,4 @@
-"""What is in a package and what it was made of, as a CycloneDX 1.6 ML-BOM, from the manifest alone."""
+"""What is in a package and what it was made from, as a CycloneDX 1.6 ML-BOM, from the manifest alone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SERIALS = uuid.UUID("0c8c6a52-9d0e-4f0a-8a6d-6b4a3c1f6a10")  # ours: the serial
 def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
     """The bill of materials of a package with the files `subjects`, JSON.
 
-    cyclonedx-python-lib writes all of it but the model card, for which it has no class (CycloneDX/cyclonedx-python-lib#912, seen in
-    11.12.0): that is put into what it wrote, and the suite holds the whole against the library's own copy of the schema.
+    cyclonedx-python-lib has no class for the model card (CycloneDX/cyclonedx-python-lib#912, seen in 11.12.0): the card is added to what
+    the library wrote, and a test compares the result with the library's own copy of the schema.
     """
-    from cyclonedx.output.json import JsonV1Dot6  # here, so that `doit list` need not wait for it
+    from cyclonedx.output.json import JsonV1Dot6  # here, because `doit list` does not need it
 
     written = json.loads(JsonV1Dot6(_bom(manifest, subjects)).output_as_string())
     written["metadata"]["component"]["modelCard"] = model_card(manifest)
@@ -83,13 +83,13 @@ def _model(manifest: PackageManifest) -> Component:
         description=manifest.build.description,
         licenses=[_licence(manifest)],
         pedigree=Pedigree(
-            ancestors=[_base_model(manifest, "ancestor")], notes=f"made by the recipe's options {json.dumps(requested, sort_keys=True)}"
+            ancestors=[_base_model(manifest, "ancestor")], notes=f"made with the recipe's options {json.dumps(requested, sort_keys=True)}"
         ),
     )
 
 
 def _licence(manifest: PackageManifest) -> License:
-    """The licence by its identifier, or by name and link where it has none."""
+    """The licence by its identifier, or by name and link."""
     from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import XsUri
 
@@ -101,7 +101,7 @@ def _licence(manifest: PackageManifest) -> License:
 
 
 def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
-    """What it was made from, with every file that came from there; a model that this in turn was made from is its ancestor."""
+    """The source, with every file of it; the model that the source was made from is its ancestor."""
     from cyclonedx.model.component import Component, ComponentType, Pedigree
     from packageurl import PackageURL
 
@@ -117,7 +117,7 @@ def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
         components=[_file(file, ref) for file in manifest.source.files],
         pedigree=Pedigree(
             ancestors=[Component(name=base, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref=f"{ref}-origin")],
-            notes="as the recipe says; none of its own files were used",
+            notes="named by the recipe; none of its own files were used",
         )
         if base
         else None,
@@ -125,7 +125,7 @@ def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
 
 
 def _origin(build: ResolvedBuild) -> tuple[str, str | None, str | None]:
-    """Name and version of what it was made from, and the model that the recipe says that one was made from, whose version is unknown."""
+    """Name and version of the source, and the model that the recipe names as the source's own, whose version is unknown."""
     match build.source:
         case HuggingFace(repo=repo, revision=revision):
             return repo, revision, None
@@ -144,7 +144,7 @@ def _file(file: FileRecord, group: str) -> Component:
 
 
 def model_card(manifest: PackageManifest) -> dict[str, Any]:
-    """The model card section: what it does, what was measured of it, what it has not been shown to do."""
+    """The model card section: what the model does, what was measured, what was not shown."""
     limits = [f"It has not been run on {target}." for target in manifest.unproven]
     return {
         "bom-ref": "model-card",

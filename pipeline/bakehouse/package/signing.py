@@ -1,4 +1,4 @@
-"""Sign a package, and check the signature of one: how the environment asks for it, and where the signed copy lies."""
+"""Sign a package, and check the signature of one: what the environment requests, and where the signed copy is."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Signed(Written):
 
 
 def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """How to sign, out of PIPELINE_SIGN.
+    """How to sign, from PIPELINE_SIGN.
 
     Raises:
-        Failure: it is not set, of no known form, or names a file that is not there.
+        Failure: it is not set, not in a known form, or names a file that does not exist.
     """
     chosen = environ.get("PIPELINE_SIGN", "")
     kind, _, rest = chosen.partition(":")
     paths = [str(Path(part).absolute()) for part in rest.split(",") if part]
     if missing := [path for path in paths if not Path(path).is_file()]:
-        raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
+        raise Failure(f"{missing[0]} does not exist.", where="PIPELINE_SIGN", remedy="Name the files of the key that signs.")
     match kind, len(paths):
         case "key", 1:
             return {"method": "key", "key": paths[0]}
@@ -52,25 +52,25 @@ def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         case "sigstore", 0:
             return {"method": "sigstore"}
         case _:
-            what = "nothing says how to sign" if not chosen else f"{kind}:… is not a way to sign"
-            raise Failure(what, where="PIPELINE_SIGN", remedy=f"set it to {_FORMS}")
+            what = "It is not set, so how to sign is unknown." if not chosen else f"{kind}:… is not a valid way to sign."
+            raise Failure(what, where="PIPELINE_SIGN", remedy=f"Set it to {_FORMS}.")
 
 
 def wanted(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the environment wants what is published to be signed."""
+    """Whether the environment requests that what is published be signed."""
     return bool(environ.get("PIPELINE_SIGN"))
 
 
 def folder(name: str, session: Session) -> Path:
-    """Where the signed copy of a package is: its files as files of their own, and the signature beside them."""
+    """Where the signed copy of a package is: separate copies of its files, and the signature next to them."""
     return session.store.root / "signed" / name
 
 
 def signature(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> FileRecord | None:
-    """The record of the signature in the signed copy, if that is, at a glance, of the package as it is now; else None.
+    """The record of the signature in the signed copy, if that copy is of the package as it is now (by size and time); else None.
 
     Raises:
-        Failure: PIPELINE_SIGN is set, and wrong. If it is right, a copy that something else signed is none.
+        Failure: PIPELINE_SIGN is set to something invalid. If it is valid, a copy that was signed in another way does not count.
     """
     of_package, kept = session.store.record(package), _kept(name, session)
     if of_package is None or kept is None or kept.key != package.key:
@@ -81,17 +81,17 @@ def signature(package: Step, name: str, session: Session, environ: Mapping[str, 
 
 
 def is_signed(package: Step, name: str, session: Session) -> bool:
-    """Whether there is a signed copy of the package as it is now, signed as the environment wants it."""
+    """Whether a signed copy of the package as it is now exists, signed as the environment requests."""
     return signature(package, name, session) is not None
 
 
 def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] = os.environ) -> Path:
-    """Make the signed copy of a package anew, and return where it is; the store and the package itself stay as they are.
+    """Make the signed copy of a package, replacing an earlier one, and return its folder; store and package do not change.
 
-    Every file is hashed before, and the new signature is on record: one that comes in its place later is noticed.
+    Every file is hashed before, and the new signature is recorded, so that another one in its place is noticed.
 
     Raises:
-        Failure: the package was not proven or is damaged, nothing says how to sign, or the signer refused.
+        Failure: the package did not pass validation or is damaged, PIPELINE_SIGN is not set, or the signer refused.
     """
     chosen = method(environ)
     _, parts = release_policy.proven(name, package, session)
@@ -115,10 +115,10 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
 
 
 def _copy(package: Step, name: str, session: Session, to: Path) -> None:
-    """The files of a package as files of their own: onnx 1.23.2 refuses weights that have two names, and an edit must not reach the store.
+    """Copy the files of a package: onnx 1.23.2 refuses weights that have two names, and an edit must not reach the store.
 
     Raises:
-        Failure: the disk is full, or a file in the store is not as it was made.
+        Failure: the disk is full, or a file in the store has changed.
     """
     record = session.store.record(package)
     try:
@@ -131,7 +131,9 @@ def _copy(package: Step, name: str, session: Session, to: Path) -> None:
         raise disk_full(written, session.store.free_bytes(), f"signed/{name}") from error
     if wrong:
         files.remove(to)
-        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it")
+        raise Failure(
+            f"{wrong} in the store has changed.", where=f"package of {name}", remedy=f"Run `doit verify {name}`, which names the repair."
+        )
 
 
 def _record(name: str, session: Session) -> Path:
@@ -146,13 +148,13 @@ def _kept(name: str, session: Session) -> Signed | None:
 
 
 def _signer(chosen: Mapping[str, Any]) -> str:
-    """What signs, in few words that tell no secret: the method, and the hash of the certificates or of the key's file."""
+    """What signs, in a few words without a secret: the method, and the hash of the certificates or of the key's file."""
     named = chosen.get("certificate") or chosen.get("key")
     return f"{chosen['method']} {files.sha256(Path(named))}" if named else str(chosen["method"])
 
 
 def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the signer alone may know: the key's password, or what a CI job proves its identity with."""
+    """What only the signer may see: the key's password, or the token by which a CI job proves its identity."""
     if kind == "sigstore":
         return {name: value for name, value in environ.items() if name.startswith("ACTIONS_ID_TOKEN_REQUEST_")}
     password = environ.get("PIPELINE_SIGN_PASSWORD")
@@ -160,13 +162,13 @@ def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def check(package: Path, chosen: Mapping[str, Any], scratch: Path, children: Children) -> str:
-    """Hold a package against the signature in it; "" if it holds, else why that could not be found out, and what to do.
+    """Compare a package with the signature in it; "" if they agree, else why that could not be checked, and what to do.
 
     Args:
         chosen: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
 
     Raises:
-        Failure: it does not hold; with the reason that the verifier gives.
+        Failure: they do not agree; with the reason that the verifier gives.
     """
     command = worker("package.workers.model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(chosen))
     command = Command(command.argv, {}, needs_network=chosen["method"] == "sigstore")

@@ -1,1 +1,1 @@
-"""Recipes to builds and steps. Pure."""
+"""From recipes to builds and steps; nothing is read or written here."""

@@ -1,4 +1,4 @@
-"""Recipes in, a plan out: which steps every build needs, each once however many builds share it. Nothing is made or fetched here."""
+"""Makes the plan of recipes: which steps every build needs, each once even if many builds share it. Nothing is made or fetched here."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
-# 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too;
+# 4: after a numeric check; prompts have the source's tokens, full-precision builds agree, OpenVINO also answers with its users' options;
 # 5: the NPU pipeline's graphs compute what the model does
 VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
-# 4: bakehouse.json, with the numeric check and both runs; the card names the repository;
+# 4: bakehouse.json, with the numeric check and both runs; the card names the hub repository;
 # 5: cards of NPU builds say up to which length their graphs were compared
 PACKAGE_FORMAT = 5
 
@@ -41,11 +41,11 @@ class Build:
     Attributes:
         name: recipe and build name joined, `phi3-int4-openvino`.
         resolved: the build with every default spelled out.
-        survey: the step that asks for shapes and sizes before the download, if the source can say.
-        parts: role -> step; with the checkpoint's their files make the model folder.
+        survey: the step that reads shapes and sizes before the download, if the source has them.
+        parts: role -> step; their files and the checkpoint's form the model folder.
         cannot: why this machine cannot make it, in a few words, or None.
         destination: where its package is published, or None.
-        members: of a repository, the builds whose folders it holds; it is then asked for as the first of them.
+        members: of a bundle, the builds whose folders it holds; `resolved` is then the first of them.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Plan:
 
     @cached_property
     def builds_after(self) -> Mapping[str, tuple[Build, ...]]:
-        """The builds whose packages a step may become part of, by the step's key."""
+        """The builds whose packages need a step, by the step's key."""
         found: dict[str, list[Build]] = {}
         for build in self.builds:
             for step in build.package.closure():
@@ -93,7 +93,7 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
     """The plan of these recipes; `fingerprint` gives the content hash of a local source or calibration file.
 
     Raises:
-        RecipeErrors: local sources or calibration files are not there, are not what they should be, or lie outside the recipes folder.
+        RecipeErrors: local sources or calibration files do not exist, are not of the right kind, or are outside the recipes folder.
     """
     loaded, errors = tuple(loaded), list[Diagnostic]()
     prints = [_prints(one, fingerprint, errors.append) for one in loaded]
@@ -103,7 +103,7 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
 
 
 def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
-    """The content hash of everything beside a recipe that it names, by the field that names it."""
+    """The content hash of every local file or folder that a recipe names, by the field that names it."""
     found: dict[Field, str] = {}
     for field, relative, find in _local_files(loaded.recipe):
         try:
@@ -114,7 +114,7 @@ def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable
 
 
 def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
-    """The fields that name something beside the recipe, what they say, and what makes a path of it."""
+    """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
     for name, options in recipe.builds.items():
@@ -149,7 +149,7 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
 
 
 def _samples(resolved: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
-    """The step that brings the texts of a data-aware method."""
+    """The step that provides the texts of a data-aware method."""
     texts = resolved.options.texts()
     return calibration.samples(texts, resolved.name, base=base, fingerprint=fingerprint) if texts else None
 
@@ -157,7 +157,7 @@ def _samples(resolved: ResolvedBuild, base: Path, fingerprint: str | None) -> St
 def _assemble(
     resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
 ) -> Build:
-    """Join the parts of a build with the steps that prove and package it."""
+    """Join the parts of a build with the steps that validate and package it."""
     runtime = resolved.options.runtime
     backend = BACKENDS[runtime]
     pieces = (("checkpoint", checkpoint), *parts.items())
@@ -219,5 +219,5 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def prompts(golden: Iterable[Golden]) -> list[dict[str, Any]]:
-    """What a generating worker is asked: chats or raw texts, each with its token limit."""
+    """The prompts for a generating worker: chats or raw texts, each with its token limit."""
     return [one.model_dump(mode="json", include={"messages", "raw", "max_new_tokens"}, exclude_none=True) for one in golden]

@@ -1,4 +1,4 @@
-"""The receipts of what was published: which package went where, as which commit, and when. They stay when packages go."""
+"""The receipts of what was published: which package went where, as which commit, and when. They stay when a package is removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Receipt(Written):
     url: str  # of the commit, or of the pull request
     pull_request: bool
     tag: str | None
-    committed: bool  # False if the hub held the package already
+    committed: bool  # False if the hub had the package already
     manifest_sha256: str
     files: int  # compared with what the hub reports
     size_bytes: int
@@ -42,7 +42,7 @@ def folder(store: Store, name: str) -> Path:
 
 
 def write(store: Store, receipt: Receipt) -> Path:
-    """Keep a receipt, and return where it is; one that says nothing new (but for a later tag, another branch ...) is there already."""
+    """Keep a receipt, and return its path; if an equal one exists, that one's (a later tag or another branch makes it unequal)."""
     home = folder(store, receipt.name)
     for path in _all(home):
         known = _read(path)
@@ -64,10 +64,10 @@ def of(store: Store, name: str) -> tuple[Receipt, ...]:
     found = {path: _read(path) for path in _all(folder(store, name))}
     if wrong := [str(path) for path, receipt in found.items() if receipt is None]:
         raise Failure(
-            "there are receipts that cannot be read",
+            "Some receipts cannot be read.",
             where=name,
             details=tuple(wrong),
-            remedy=f"move them away: `doit publish:{name}` writes that of the newest commit anew",
+            remedy=f"Move them away; `doit publish:{name}` writes the receipt of the newest commit again.",
         )
     return tuple(sorted((receipt for receipt in found.values() if receipt), key=lambda receipt: receipt.published_at, reverse=True))
 
@@ -84,10 +84,10 @@ def _read(path: Path) -> Receipt | None:
 
 
 def _content(receipt: Receipt) -> dict[str, Any]:
-    """What a receipt says, whenever and by whomever the commit was made."""
+    """What a receipt says, except when the commit was made and whether this run made it."""
     return receipt.model_dump(exclude={"published_at", "committed"})
 
 
 def endpoint() -> str:
-    """The hub that HF_ENDPOINT names, or the hub."""
+    """The hub's address: HF_ENDPOINT, or huggingface.co."""
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")

@@ -1,4 +1,4 @@
-"""Bring a proven package to its repository on the hub, and keep a receipt; or say what that would change."""
+"""Upload a validated package to its repository on the hub, and keep a receipt; or report what that would change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 
-# The client's own HTTP upload and not xet's, for which there is no server to test against; no debug output, which shows headers.
+# The client's HTTP upload and not xet's, for which no test server exists; no debug output, because it shows headers.
 _CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "0", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
 
 
@@ -33,9 +33,9 @@ class Outcome:
     """What a publication would change or changed.
 
     Attributes:
-        plan: paths by `new`, `changed`, `same` and `gone`; `card`, a diff; `upload_bytes`; whether `repository` and `branch` are there.
+        plan: paths by `new`, `changed`, `same` and `gone`; `card`, a diff; `upload_bytes`; whether `repository` and `branch` exist.
         title, description: the commit's message.
-        receipt: what was done; None for a dry run.
+        receipt: what was changed; None for a dry run.
     """
 
     name: str
@@ -56,14 +56,14 @@ def run(
     dry_run: bool,
     tell: Callable[[Progress], None],
 ) -> Outcome:
-    """Publish the package of `name`, or plan it; a second time does nothing.
+    """Publish the package of `name`, or plan that; a second time changes nothing.
 
     Args:
-        signed: where the same package lies with a signature, and that signature's record, if it is signed.
+        signed: the folder of the signed copy and the signature's record, if the package is signed.
 
     Raises:
-        Failure: the package is not there, not proven or not whole, it may not be published, or the hub did not take it; then with
-            what the repository holds now.
+        Failure: the package does not exist, did not pass validation or is damaged; it may not be published; or the hub did not take
+            it, and then the details say what the repository holds now.
     """
     try:
         manifest, parts = release_policy.proven(name, package, session)
@@ -83,10 +83,10 @@ def run(
 
 
 def check_token(name: str, destination: Destination, session: Session) -> None:
-    """Ask the hub whether it knows the token, before a build that is to be published is made.
+    """Check that the hub takes the token, before a build that will be published is made.
 
     Raises:
-        Failure: there is no token, the hub does not take it, or it cannot be reached.
+        Failure: no token is set, the hub does not take it, or the hub cannot be reached.
     """
     scratch = session.store.root / ".staging" / f"token-{name}"
     command = replace(
@@ -119,11 +119,11 @@ def _request(folder: Path, destination: Destination, parts: tuple[FileRecord, ..
 def _carried_out(
     name: str, request: dict[str, Any], session: Session, *, dry_run: bool, tell: Callable[[Progress], None]
 ) -> Mapping[str, Any]:
-    """Have the worker do it; its log is beside the receipts."""
+    """Run the worker; its log is next to the receipts."""
     folder = receipts.folder(session.store, name)
     scratch = session.store.root / ".staging" / f"publish-{name}"
     log = folder / ("plan.txt" if dry_run else "log.txt")
-    with session.store.lock(f"publish-{name}", lambda: tell(Progress("waiting for another run that publishes this"))):
+    with session.store.lock(f"publish-{name}", lambda: tell(Progress("waiting for another run that publishes this build"))):
         folder.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         path = scratch / "request.json"

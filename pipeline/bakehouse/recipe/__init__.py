@@ -1,1 +1,1 @@
-"""What people write: a recipe's fields, reading it, and errors with line and column."""
+"""Recipes: their fields, how they are read, and errors with line and column."""

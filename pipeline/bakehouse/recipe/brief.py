@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bakehouse.recipe.recipe import BuildOptions
 
-# What tells builds of a model apart, in the order in which people say it; the rest is in `recipe.yaml` and the plan.
+# The options by which people distinguish builds of a model, in the usual order; the rest is in `recipe.yaml` and the plan.
 _DISTINGUISHING = (
     "weights", "symmetric", "group_size", "block_size", "ratio", "algorithm", "all_layers", "awq", "scale_estimation", "gptq",
     "lora_correction", "execution_provider", "platforms",
 )  # fmt: skip
-# Told only where they are not what a recipe leaves out gives.
+# Shown only if they differ from the default.
 _CHANGED = ("torch_dtype", "max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
 _WORDS = {"symmetric": ("asym", "sym"), "all_layers": ("", "all layers"), "lora_correction": ("", "lora")}
 _SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": "prompt ", "min_response_len": "answer "}

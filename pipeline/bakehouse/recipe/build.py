@@ -1,4 +1,4 @@
-"""What the options of a build can be asked, whatever its runtime."""
+"""What the options of every build have in common, for any runtime."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from bakehouse.recipe.model import Model
 
 
 class RuntimeBuild(Model):
-    """The options of a build for one runtime; each backend has its own. What a runtime does not have is None."""
+    """The options of a build for one runtime; each backend has its own class. What a runtime does not have is None."""
 
     def normal(self) -> Self:
-        """The same with what is left open spelled out, so that equals are equal."""
+        """The same options with every default spelled out, so that equal builds are equal."""
         return self
 
     def folder(self) -> str | None:
-        """The folder of a package that holds the model and nothing else, so that packages can be joined; None if it lies at the top."""
+        """The folder of a package that holds only the model, so that packages can be bundled; None if the model is at the top."""
         return None
 
     def room(self) -> int | None:
-        """Tokens that a prompt and its answer may have together, where the artifact itself sets a limit."""
+        """Tokens that a prompt and its answer may have together, if the artifact itself sets a limit."""
         return None
 
     def texts(self) -> Calibration | None:

@@ -11,12 +11,12 @@ from bakehouse.recipe.types import Commit, RelativePath, Repo
 
 
 class CalibrationFile(Model):
-    """Calibration texts from a file beside the recipe."""
+    """Calibration texts from a file next to the recipe."""
 
     type: Literal["file"] = Field(description="Texts from a file next to the recipe.")
     path: RelativePath = Field(description="Text file, one sample a line, relative to the recipe.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 
 
 class CalibrationHub(Model):
@@ -24,10 +24,10 @@ class CalibrationHub(Model):
 
     type: Literal["huggingface"] = Field(description="Texts from a data set on the Hugging Face hub.")
     repo: Repo = Field(description="Data set repository on the hub, owner/name.")
-    revision: Commit = Field(description="Full 40-digit commit of the data set; a branch or tag moves and is refused.")
+    revision: Commit = Field(description="Full 40-digit commit of the data set; a branch or tag can move and is refused.")
     file: RelativePath = Field(description="A text file of the data set, one sample a line.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
-    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to so many tokens.")
+    max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 
 
 Calibration = Annotated[CalibrationFile | CalibrationHub, Field(discriminator="type")]

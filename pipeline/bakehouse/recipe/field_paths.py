@@ -1,4 +1,4 @@
-"""The fields of a recipe as data: where an error's location lies among the models, and what may stand there."""
+"""The fields of a recipe as data: the place among the models that an error's location means, and what may be written there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a recipe something stands.
+    """A place in a recipe.
 
     Attributes:
         path: keys and indices, from the top.
         owner: the model that the last named field belongs to.
         field: that field's name, or of an unknown one ("" for the recipe itself).
-        models: the models that may stand here, if any.
-        is_key: whether it is the last key of the path itself that is meant, not its value.
+        models: the models that are allowed here, if any.
+        is_key: whether the last key of the path is meant, and not its value.
     """
 
     path: Location
@@ -35,7 +35,7 @@ class Place:
 
     @property
     def info(self) -> FieldInfo | None:
-        """The field, if there is one of that name."""
+        """The field, if one has that name."""
         return self.owner.model_fields.get(self.field)
 
     @property
@@ -60,7 +60,7 @@ def models(annotation: Any) -> tuple[type[Model], ...]:
 
 
 def tags(model: type[Model]) -> tuple[str, ...]:
-    """The values of the required literal that tells this model from its siblings."""
+    """The values of the required literal that distinguishes this model from its siblings."""
     literals = (info for info in model.model_fields.values() if info.is_required() and get_origin(info.annotation) is Literal)
     return next((get_args(info.annotation) for info in literals), ())
 

@@ -1,4 +1,4 @@
-"""How an error in a file is shown: `file:line:column`, the source line, a caret, help. Finding errors is for others."""
+"""How an error in a file is shown: `file:line:column`, the source line, a caret, help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WINDOW = 110  # columns of a source line that are shown around the caret
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """Where something stands: line and column from 0, and the column after its last character (or the first line's end)."""
+    """A place in a text: line and column from 0, and the column after its last character (or the first line's end)."""
 
     line: int
     column: int

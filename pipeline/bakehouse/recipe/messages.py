@@ -1,4 +1,4 @@
-"""What a validation error says to a person: where to look, what is wrong, what to do. How it is shown is the diagnostics'."""
+"""Explains a validation error: where to look, what is wrong, what to do. `locations` shows it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WANTED = {
 
 
 class Target(NamedTuple):
-    """What an error is about: its value, the key it stands under (None in a list and at the top), and whether it is already reported."""
+    """What an error is about: its value, the value's key (None in a list and at the top), and whether it is already reported."""
 
     node: Node
     key: Span | None
@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
     @property
     def span(self) -> Span:
-        """The value; for one that spreads over lines its key, or its first."""
+        """The value; if it has several lines, its key or its first entry."""
         if self.key is not None and (self.node.block or self.node.value is None):
             return self.key
         first = next(iter(self.node.value.values()), None) if self.node.block and isinstance(self.node.value, dict) else None
@@ -49,7 +49,7 @@ class Target(NamedTuple):
 
 
 def explain(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
-    """Where, what and help for an error of a Recipe whose tree is `root`; None if the tree's own errors already say it."""
+    """Where, what and help for an error of a Recipe whose tree is `root`; None if the tree's own errors already report it."""
     at = place(details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind in ("missing", "union_tag_not_found"):
@@ -67,7 +67,7 @@ def explain(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
 
 
 def find(at: Place, root: Node) -> Target:
-    """Walk down the tree to a place; as far as there is something."""
+    """Walk down the tree to a place, as far as the tree goes."""
     target = Target(root, None, False)
     for item in at.path:
         node = target.node
@@ -84,7 +84,7 @@ def find(at: Place, root: Node) -> Target:
 
 
 def _discriminator(at: Place, context: dict[str, Any]) -> Place:
-    """The field of a union that tells its members apart."""
+    """The field of a union that distinguishes its members."""
     field = context["discriminator"].strip("'")
     return Place((*at.path, field), at.models[0], field, at.models)
 
@@ -93,8 +93,9 @@ def _missing(at: Place, root: Node) -> tuple[Span, str, str] | None:
     parent = find(Place(at.path[:-1], at.owner, at.field, ()), root)
     if parent.reported or (isinstance(parent.node.value, dict) and at.field in parent.node.value):
         return None
-    whole = at.path[-2] if len(at.path) > 1 else "the recipe"
-    what = f"{quoted(at.field)} is missing from {'this entry' if isinstance(whole, int) else whole if len(at.path) == 1 else quoted(whole)}"
+    parent_name = at.path[-2] if len(at.path) > 1 else "the recipe"
+    owner = "this entry" if isinstance(parent_name, int) else parent_name if len(at.path) == 1 else quoted(parent_name)
+    what = f"{quoted(at.field)} is missing from {owner}"
     allowed = [tag for model in at.models for tag in tags(model)]
     return parent.key or parent.span, what, _one_of(allowed) if allowed else at.description
 
@@ -111,7 +112,9 @@ def _unknown(at: Place) -> tuple[str, str]:
         else "an entry"
     )
     near = get_close_matches(at.field, known, 1, cutoff=0.55)
-    help_ = f"Did you mean `{near[0]}`? {at.owner.model_fields[near[0]].description}" if near else f"It has {_listed(known, 'and')}."
+    help_ = (
+        f"Did you mean `{near[0]}`? {at.owner.model_fields[near[0]].description}" if near else f"Its fields are {_listed(known, 'and')}."
+    )
     return f"{quoted(at.field)} is not a field of {where}", help_
 
 
@@ -163,7 +166,7 @@ def _kind(node: Node) -> str:
 
 
 def _instead(kind: str, node: Node) -> str:
-    """What to write, where it can be told from the value."""
+    """What to write, if the value shows it."""
     shown = quoted(node.text)[1:-1]
     if kind == "string_type" and shown:
         return f'If text is meant, put it in quotes, "{shown}". '
@@ -173,7 +176,7 @@ def _instead(kind: str, node: Node) -> str:
 
 
 def _one_of(values: list[str]) -> str:
-    return f"It is {_listed(values, 'or')}."
+    return f"Write {_listed(values, 'or')}."
 
 
 def _listed(values: list[str], last: str) -> str:

@@ -1,4 +1,4 @@
-"""What every part of a recipe is built on: frozen, strict, nothing unknown, and rules whose errors point at the field they are about."""
+"""The base of every part of a recipe: frozen, strict, without unknown fields, and with rules whose errors point at their field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bakehouse.recipe.types import refusal
 
 
 class Fault(NamedTuple):
-    """A combination that cannot work: the field it is about (below the model), why, and what to do ("" for the field's description)."""
+    """A combination that cannot work: its field (below the model), why, and what to do ("" for the field's description)."""
 
     loc: tuple[str | int, ...]
     reason: str
@@ -20,7 +20,7 @@ class Fault(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A row of a table of rules: the field an error points at, when it is broken, why, and what to do as in Fault."""
+    """A row of a table of rules: the field that an error points at, when the rule is broken, why, and what to do as in Fault."""
 
     field: str
     broken: Callable[[Any], bool]
@@ -41,7 +41,7 @@ class Model(BaseModel):
     elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def remark(self) -> str:
-        """What whoever writes such a part ought to know, said by `doit lint`; "" for nothing."""
+        """What the author of such a part should know, printed by `doit lint`; "" for nothing."""
         return ""
 
     def faults(self) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""What a recipe says about publishing: where each of its builds goes on the hub, and what their cards say. Uploading is a stage's."""
+"""What a recipe says about publishing: where each of its builds goes on the hub, and what their cards say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bakehouse.recipe.model import Fault, Model, Rule
 from bakehouse.recipe.types import NAME_PATTERN, CardTag, Licence, Line, Name, Organization, Ref, Repo, RepoPattern, is_repository, quoted
 
 MAIN = "main"
-# Of no meaning where nothing is published from this recipe: only its card's words are left then.
+# Without effect if this recipe publishes nothing: only the words for the card have one then.
 _WHERE = ("org", "visibility", "branch", "pull_request", "tag", "sign", "allow_pickle")
 
 
@@ -27,39 +27,39 @@ class Publish(Model):
     )
     repos: dict[Name, RepoPattern] = Field(
         default_factory=dict,
-        description="Repositories of single builds, by the build's name, in place of `repo`.",
+        description="Repositories of single builds, by the build's name, instead of `repo`.",
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
     visibility: Literal["private", "public"] = Field("private", description="Who may see the repositories.")
-    license: Licence | None = Field(None, description="SPDX identifier of the licence on the card, where it is not the source's.")
-    license_reason: Line | None = Field(None, description="Why that licence is right although the source's is another one; for the card.")
+    license: Licence | None = Field(None, description="SPDX identifier of the licence on the card, if it differs from the source's.")
+    license_reason: Line | None = Field(None, description="Why that licence is right although the source has another one; for the card.")
     tags: tuple[CardTag, ...] = Field((), description="Further tags for the model card.")
-    branch: Ref = Field(MAIN, description="Branch that is committed to; made from main if it is not there.")
-    pull_request: bool = Field(False, description="Whether to open a pull request against main in place of a commit to it.")
+    branch: Ref = Field(MAIN, description="Branch to commit to; it is created from main if it does not exist.")
+    pull_request: bool = Field(False, description="Whether to open a pull request against main instead of committing to it.")
     tag: Ref | None = Field(None, description="Git tag to give the commit; a tag that names another content is never moved.")
-    sign: bool = Field(False, description="Whether the package must be signed before; PIPELINE_SIGN says by what.")
+    sign: bool = Field(False, description="Whether the package must be signed first; PIPELINE_SIGN names the key.")
     allow_pickle: bool = Field(False, description="Whether files that can run code when they are loaded (pickles) may be published.")
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "branch",
             lambda p: p.pull_request and p.branch != MAIN,
-            "a pull request is opened against main, so another branch would change nothing",
+            "A pull request is opened against main, so another branch would have no effect.",
             "Leave out branch or pull_request.",
         ),
         Rule(
             "tag",
             lambda p: p.pull_request and p.tag,
-            "a tag would name the commit of a pull request that may never be merged",
+            "A tag would name the commit of a pull request that may never be merged.",
             "Leave it out, and tag the commit once it is merged.",
         ),
         Rule(
             "tag",
             lambda p: p.tag in (p.branch, MAIN),
-            "the hub could not tell this tag from the branch of that name",
+            "The hub could not distinguish this tag from the branch of the same name.",
             "Give the tag another name.",
         ),
-        Rule("license_reason", lambda p: p.license_reason and not p.license, "there is no publish licence that it could be the reason for"),
+        Rule("license_reason", lambda p: p.license_reason and not p.license, "Without publish.license a reason has no effect."),
     )
 
     def faults(self) -> Iterator[Fault]:
@@ -71,23 +71,23 @@ class Publish(Model):
             return
         for loc, pattern in given.items():
             if "{org}" in pattern and not self.org:
-                yield Fault(loc, "`{org}` stands for nothing without org", "Add org, or write the owner's name.")
+                yield Fault(loc, "`{org}` has no value without org.", "Add org, or write the owner's name.")
         if self.org and not any("{org}" in pattern for pattern in given.values()):
-            yield Fault(("org",), "no repository has `{org}` in its name, so org would change nothing", "Leave it out.")
+            yield Fault(("org",), "No repository has `{org}` in its name, so org would have no effect.", "Leave it out.")
 
     def _nowhere(self) -> Iterator[Fault]:
-        """Without a repository only the card's words mean something: so it is with the recipe inside a package."""
+        """Without a repository only the words for the card have an effect, as in the recipe inside a package."""
         for name in _WHERE:
             if getattr(self, name) != type(self).model_fields[name].get_default():
-                yield Fault((name,), "without repo or repos nothing is published, so this would change nothing", "Add repo or repos.")
+                yield Fault((name,), "Without repo or repos nothing is published, so this would have no effect.", "Add repo or repos.")
         if not (self.license or self.tags):
-            yield Fault((), "no place to publish to is named", "Add repo or repos.")
+            yield Fault((), "No repository to publish to is named.", "Add repo or repos.")
 
 
 class CardWords(Model):
     """What a recipe wants a model card to say beyond the build's own facts, and where its readers get the files."""
 
-    license: Licence | None = Field(None, description="Licence in place of the source's.")
+    license: Licence | None = Field(None, description="Licence instead of the source's.")
     license_reason: Line | None = Field(None, description="Why.")
     tags: tuple[CardTag, ...] = Field((), description="Further tags.")
     repo: Repo | None = Field(None, description="Repository on the hub that it is published to.", exclude_if=lambda repo: repo is None)
@@ -100,7 +100,7 @@ class Destination:
 
     Attributes:
         repo: owner/name on the hub.
-        branch: what is committed to, or the base of the pull request.
+        branch: the branch to commit to, or the base of the pull request.
         tag: git tag that the commit gets.
         sign: whether only a signed package may go there.
         allow_pickle: whether files that can run code when they are loaded may go there.
@@ -116,7 +116,7 @@ class Destination:
 
 
 def card_words(publish: Publish | None, source_license: str, home: Destination | None) -> CardWords | None:
-    """What the card of a package that goes to `home` says; None if that is nothing, so that other packages do not depend on it."""
+    """What the card of a package that goes to `home` says; None if it says nothing, so that other packages do not depend on it."""
     if publish is None:
         return None
     other = publish.license if publish.license and publish.license.lower() != source_license.lower() else None
@@ -133,7 +133,7 @@ def card_words(publish: Publish | None, source_license: str, home: Destination |
 
 
 def publish_of(cards: Mapping[str, CardWords | None]) -> Publish | None:
-    """The part of a recipe that comes to these words, by build or repository: for the recipe inside a package."""
+    """The part of a recipe that gives these words, by build or bundle: for the recipe inside a package."""
     words = {name: card for name, card in cards.items() if card}
     if not words:
         return None
@@ -146,7 +146,7 @@ def publish_of(cards: Mapping[str, CardWords | None]) -> Publish | None:
 
 
 def destination(publish: Publish | None, recipe: str, name: str, *, listed_only: bool = False) -> Destination | None:
-    """Where the build `name` of `recipe` goes; None if it is not published. With `listed_only` the pattern for all does not count."""
+    """Where the build `name` of `recipe` goes; None if it is not published. With `listed_only`, only `repos` counts."""
     pattern = publish and (publish.repos.get(name) or (None if listed_only else publish.repo))
     if publish is None or not pattern:
         return None
@@ -171,13 +171,13 @@ def _filled(pattern: str, org: str | None, recipe: str, name: str) -> str:
 def misfits(publish: Publish, recipe: str, names: Mapping[str, bool], source_license: str) -> Iterator[Fault]:
     """What is wrong with it for this recipe, below `publish`.
 
-    `names` are the recipe's builds and repositories; True for a build that lies in a repository and so does not go by itself
-    unless `repos` has it.
+    `names` are the recipe's builds and bundles; True for a build that is in a bundle, and so is not published separately unless
+    `repos` has it.
     """
     yield from _licence_faults(publish, source_license)
     for name in publish.repos:
         if name not in names:
-            yield Fault(("repos", name, "[key]"), f"there is no build called {quoted(name)}", f"The builds are {', '.join(names)}.")
+            yield Fault(("repos", name, "[key]"), f"No build is called {quoted(name)}.", f"The builds are {', '.join(names)}.")
     yield from _repository_faults(publish, recipe, [name for name, inside in names.items() if name in publish.repos or not inside])
 
 
@@ -188,15 +188,15 @@ def _licence_faults(publish: Publish, source: str) -> Iterator[Fault]:
         if publish.license_reason is None:
             yield Fault(
                 ("license",),
-                f"the source's licence is {quoted(source)}, and this is another one",
-                "Write the source's licence or none, or say in license_reason why this one is right.",
+                f"The source's licence is {quoted(source)}, and this is another one.",
+                "Write the source's licence or none, or explain in license_reason why this one is right.",
             )
     elif publish.license_reason is not None:
-        yield Fault(("license_reason",), "the licence is the source's own, so there is nothing to give a reason for", "Leave it out.")
+        yield Fault(("license_reason",), "The licence is the source's own, so no reason is needed.", "Leave it out.")
 
 
 def _repository_faults(publish: Publish, recipe: str, names: Iterable[str]) -> Iterator[Fault]:
-    """Every build goes to a repository that the hub takes, and no two to the same (the hub tells no capitals from small letters)."""
+    """Every build goes to a repository that the hub takes, and no two to the same (the hub ignores case)."""
     taken: dict[str, str] = {}
     for name in names:
         home = destination(publish, recipe, name)
@@ -206,13 +206,13 @@ def _repository_faults(publish: Publish, recipe: str, names: Iterable[str]) -> I
         if not is_repository(home.repo):
             yield Fault(
                 loc,
-                f"for the build {quoted(name)} this is {quoted(home.repo, 110)}, which the hub does not take",
+                f"For the build {quoted(name)} this is {quoted(home.repo, 110)}, which the hub does not take.",
                 "Write a shorter or simpler one.",
             )
         if home.repo.lower() in taken:
             yield Fault(
                 loc,
-                f"{quoted(taken[home.repo.lower()])} and {quoted(name)} would both go to {quoted(home.repo)}",
+                f"{quoted(taken[home.repo.lower()])} and {quoted(name)} would both go to {quoted(home.repo)}.",
                 "Put `{build}` into the name, or name a repository for each in repos.",
             )
         taken.setdefault(home.repo.lower(), name)

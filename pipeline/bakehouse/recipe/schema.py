@@ -13,12 +13,12 @@ from bakehouse.recipe.field_paths import members, models, tags, walk
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.recipe import Recipe
 
-NAME = "recipe.schema.json"  # beside the recipes, which name it in their first line
+NAME = "recipe.schema.json"  # next to the recipes, which name it in their first line
 TABLE = "FIELDS.md"
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of a recipe. What it cannot say (combinations of options) the loader says."""
+    """JSON Schema 2020-12 of a recipe. It cannot express combinations of options; the loader checks these."""
     schema: dict[str, Any] = _without_null(Recipe.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -29,7 +29,7 @@ def text() -> str:
 
 
 def write(folder: Path) -> tuple[Path, ...]:
-    """Write schema and table beside the recipes of `folder`; where they are."""
+    """Write schema and table next to the recipes of `folder`; returns their paths."""
     written = {folder / NAME: text(), folder / TABLE: table()}
     for path, content in written.items():
         path.write_text(content, encoding="utf-8", newline="\n")
@@ -37,7 +37,7 @@ def write(folder: Path) -> tuple[Path, ...]:
 
 
 def _without_null(schema: Any) -> Any:
-    """In a file a field is left out, never null; nor is a title that only repeats the name any help."""
+    """Remove null, because a file leaves a field out, and titles, because they only repeat the name."""
     if isinstance(schema, list):
         return [_without_null(part) for part in schema]
     if not isinstance(schema, dict):
@@ -70,7 +70,7 @@ def field_table() -> str:
 
 
 def _table(path: str, rows: list[tuple[type[Model], str, FieldInfo]]) -> str:
-    """One part; where it is one of several models, a column says which of them have the field."""
+    """One part; where it is one of several models, a column shows which of them have the field."""
     kinds = list(dict.fromkeys(model for model, _, _ in rows))
     fields: dict[tuple[str, str], list[tuple[type[Model], FieldInfo]]] = {}
     for model, name, info in sorted(rows, key=lambda row: not row[2].is_required()):

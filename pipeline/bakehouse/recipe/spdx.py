@@ -1,4 +1,4 @@
-"""Licence identifiers: the SPDX list, as cyclonedx-python-lib brings it, and what stands for a licence that is not on it."""
+"""Licence identifiers: the SPDX list, as cyclonedx-python-lib brings it, and the form of identifiers that are not on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_expression(value: str) -> bool:
 def unknown(value: str) -> list[str]:
     """The identifiers in an expression that are neither on the SPDX list nor of the form LicenseRef-NAME; case does not count.
 
-    Nothing is unknown where the list is not installed: whoever only checks a package does not judge its licence.
+    Nothing is unknown if the list is not installed: a program that only checks a package does not judge its licence.
     """
     known = _identifiers()
     words = re.split(r" (?:AND|OR|WITH) ", value)
@@ -30,7 +30,7 @@ def unknown(value: str) -> list[str]:
 
 
 def nearest(value: str) -> str | None:
-    """The identifier on the list that is most like `value`, if one is: "Apache-2.0" for "Apache2"."""
+    """The identifier on the list that is most similar to `value`, or None: "Apache-2.0" for "Apache2"."""
     known = _identifiers()
     squeezed = {re.sub(r"[^a-z0-9]", "", low).removesuffix("0"): name for low, name in known.items()}
     if same := squeezed.get(re.sub(r"[^a-z0-9]", "", value.lower()).removesuffix("0")):
@@ -41,7 +41,7 @@ def nearest(value: str) -> str | None:
 
 @cache
 def _identifiers() -> dict[str, str]:
-    """Every identifier by its form in small letters; empty where cyclonedx is not installed."""
+    """Every identifier by its form in small letters; empty if cyclonedx is not installed."""
     spec = util.find_spec("cyclonedx")  # a top-level name: nothing is imported
     if spec is None or not spec.submodule_search_locations:
         return {}

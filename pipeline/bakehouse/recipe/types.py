@@ -1,4 +1,4 @@
-"""The kinds of text that a recipe may hold (a commit, a path, a name), each refused in words. How they are put together is the recipe's."""
+"""The kinds of text in a recipe (a commit, a path, a name), each with an error in a sentence."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic_core import PydanticCustomError
 
 from bakehouse.recipe import spdx
 
-OTHER_LICENCE = "other"  # the hub's word for a licence that has a name and a link in place of an identifier
-LONGEST_NAME = 80  # of a build's full name: it is a folder, a doit task and the head of file names
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$"  # for editors; devices of Windows aside
+OTHER_LICENCE = "other"  # the hub's word for a licence that has a name and a link instead of an identifier
+LONGEST_NAME = 80  # of a build's full name, which is a folder, a doit task and the beginning of file names
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$"  # for editors; it allows names of Windows devices
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
 
 
 def refusal(reason: str, remedy: str = "") -> PydanticCustomError:
-    """An error of a recipe in our own words: what is wrong, and what to do (the field's description if empty)."""
+    """An error of a recipe: what is wrong, and what to do (the field's description if empty)."""
     return PydanticCustomError("refused", "{reason}", {"reason": reason, "remedy": remedy})
 
 
@@ -40,22 +40,20 @@ def device_name(name: str) -> bool:
 
 def _text(value: str) -> str:
     if not value.strip():
-        raise refusal("an empty text says nothing")
+        raise refusal("The text is empty.")
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", value):
-        raise refusal(f"the text {quoted(value)} has a control character", "Leave it out: it can change what a terminal shows.")
+        raise refusal(f"The text {quoted(value)} has a control character.", "Leave it out: it can change what a terminal shows.")
     return value
 
 
 def _line(value: str) -> str:
     if "\n" in _text(value):
-        raise refusal(
-            "this is one sentence on one line", "Write it without line breaks; a block that starts with `>-` is joined to one line."
-        )
+        raise refusal("The text must be one line.", "Write it without line breaks; a block that starts with `>-` is joined to one line.")
     return value
 
 
 def may_be_named(value: str) -> bool:
-    """Whether a recipe or a build may be called so."""
+    """Whether a recipe or a build may have this name."""
     try:
         return bool(_name(value))
     except PydanticCustomError:
@@ -65,19 +63,19 @@ def may_be_named(value: str) -> bool:
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
         raise refusal(
-            f"{quoted(value)} cannot be a name",
+            f"{quoted(value)} cannot be a name.",
             "Use lower-case letters, digits, `.`, `_` and `-`, starting with a letter or a digit: it becomes a task and a folder.",
         )
     if value.endswith("."):
-        raise refusal(f"{quoted(value)} ends with a dot, and Windows drops a folder's last dot", "Leave the dot out.")
+        raise refusal(f"{quoted(value)} ends with a dot, and Windows removes a folder's last dot.", "Leave the dot out.")
     if device_name(value):
-        raise refusal(f"{quoted(value)} is a device on Windows and cannot be a folder", "Choose another name.")
+        raise refusal(f"{quoted(value)} is a device on Windows and cannot be a folder.", "Choose another name.")
     return value
 
 
 def _repo(value: str) -> str:
     if not is_repository(value):
-        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
+        raise refusal(f"{quoted(value)} is not a valid repository name.", "Write owner/name, as in microsoft/Phi-3-mini-4k-instruct.")
     return value
 
 
@@ -85,7 +83,7 @@ PLACEHOLDERS = ("org", "recipe", "build", "name")
 
 
 def is_repository(value: str) -> bool:
-    """Whether the hub takes it for a repository, owner/name."""
+    """Whether the hub takes it as the name of a repository, owner/name."""
     # The hub's own rules, huggingface_hub/utils/_validators.py, validate_repo_id.
     part = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
     good = re.fullmatch(f"{part}/{part}", value) and "--" not in value and ".." not in value
@@ -96,17 +94,17 @@ def _repo_pattern(value: str) -> str:
     for found in re.findall(r"\{[^{}]*\}", value):
         if found[1:-1] not in PLACEHOLDERS:
             raise refusal(
-                f"{quoted(found)} stands for nothing here",
-                "Only `{org}`, `{recipe}`, `{build}` and `{name}` (recipe-build) are filled in; nothing else is expanded.",
+                f"{quoted(found)} is not a valid placeholder.",
+                "Use `{org}`, `{recipe}`, `{build}` or `{name}` (recipe-build); nothing else is expanded.",
             )
     if not is_repository(re.sub(r"\{[^{}]*\}", "x", value)):
-        raise refusal(f"{quoted(value)} is not a repository on the hub", "Write owner/name, as in owner/tiny-{build}.")
+        raise refusal(f"{quoted(value)} is not a valid repository name.", "Write owner/name, as in owner/tiny-{build}.")
     return value
 
 
 def _organization(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", value) or "--" in value:
-        raise refusal(f"{quoted(value)} is not an account or an organization on the hub", "Write the first part of its address.")
+        raise refusal(f"{quoted(value)} is not a valid account or organization name.", "Write the first part of its address.")
     return value
 
 
@@ -114,13 +112,13 @@ def _ref(value: str) -> str:
     # git's own rules (git check-ref-format) are wider; a name within these is a good branch, tag and address.
     good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", value)
     if not good or ".." in value or value.endswith((".", ".lock")) or value.startswith("refs/") or re.fullmatch(r"[0-9a-f]{40}", value):
-        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag", "Write one as in main, v1.0 or nightly/int4.")
+        raise refusal(f"{quoted(value)} cannot be the name of a branch or a tag.", "Write one as in main, v1.0 or nightly/int4.")
     return value
 
 
 def _card_tag(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*", value) or value != value.strip():
-        raise refusal(f"{quoted(value)} cannot be a tag of a model card", "Write one as in conversational or low-memory.")
+        raise refusal(f"{quoted(value)} cannot be a tag of a model card.", "Write one as in conversational or low-memory.")
     return value
 
 
@@ -129,29 +127,32 @@ def _commit(value: str) -> str:
     if re.fullmatch(r"[0-9a-f]{40}", value):
         return value
     if re.fullmatch(r"[0-9A-Fa-f]{40}", value):
-        raise refusal("a commit is written in lower-case", f"Write {value.lower()}.")
+        raise refusal("A commit must be in lower-case.", f"Write {value.lower()}.")
     if re.fullmatch(r"[0-9A-Fa-f]{5,}", value):
         size = len(value)
-        kind = "a short commit, which may come to mean two" if size < 40 else "too long for a commit"
-        raise refusal(f"{quoted(value)} has {size} digits: it is {kind}", remedy)
-    raise refusal(f"{quoted(value)} is the name of a branch or a tag, which can come to mean another commit", remedy)
+        kind = "a short commit, which can become ambiguous" if size < 40 else "too long for a commit"
+        raise refusal(f"{quoted(value)} has {size} digits: it is {kind}.", remedy)
+    raise refusal(f"{quoted(value)} is the name of a branch or a tag, which can move to another commit.", remedy)
 
 
 def _sha256(value: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise refusal(f"{quoted(value)} is not a sha256", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them.")
+        raise refusal(
+            f"{quoted(value)} is not a valid sha256.", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them."
+        )
     return value
 
 
 def _licence(value: str) -> str:
     if not spdx.is_expression(value):
         raise refusal(
-            f"{quoted(value)} is not an SPDX identifier", "Write one as in MIT, Apache-2.0, or LicenseRef-NAME for a licence of its own."
+            f"{quoted(value)} is not a valid SPDX identifier.",
+            "Write one as in MIT or Apache-2.0, or LicenseRef-NAME for a licence that is not on the list.",
         )
     if wrong := spdx.unknown(value):
         near = spdx.nearest(wrong[0])
-        own = f"One that is not on the list is LicenseRef-{wrong[0]}; a source may also have `other` with license_name and license_link."
-        raise refusal(f"{quoted(wrong[0])} is not on the SPDX licence list", f"Did you mean {near}? {own}" if near else own)
+        own = f"For one that is not on the list write LicenseRef-{wrong[0]}, or for a source `other` with license_name and license_link."
+        raise refusal(f"{quoted(wrong[0])} is not on the SPDX licence list.", f"Did you mean {near}? {own}" if near else own)
     return value
 
 
@@ -162,17 +163,17 @@ def _source_licence(value: str) -> str:
 def _link(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s<>\"'`()\[\]]+|[A-Za-z0-9][A-Za-z0-9._-]*", value):
         raise refusal(
-            f"{quoted(value)} is not a link", "Write an address with https://, or the name of a file of the source such as LICENSE."
+            f"{quoted(value)} is not a valid link.", "Write an address with https://, or the name of a file of the source such as LICENSE."
         )
     return value
 
 
 def _distribution(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", value):
-        raise refusal(f"{quoted(value)} cannot be a package's name", "Write the name alone: no version, no extra, no address.")
+        raise refusal(f"{quoted(value)} cannot be the name of a distribution.", "Write the name alone: no version, no extra, no address.")
     normal = re.sub(r"[-_.]+", "-", value).lower()
     if value != normal:
-        raise refusal(f"{quoted(value)} is not the package's normal name", f"Write {normal}.")
+        raise refusal(f"{quoted(value)} is not the distribution's normal name.", f"Write {normal}.")
     return value
 
 
@@ -180,7 +181,7 @@ def _version(value: str) -> str:
     # The normal forms of PEP 440, without ranges.
     if not re.fullmatch(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", value):
         raise refusal(
-            f"{quoted(value)} is not one exact version", "Write one release, as in 0.1.2: a range would choose another one some day."
+            f"{quoted(value)} is not one exact version.", "Write one release, as in 0.1.2: a range could choose another one later."
         )
     return value
 
@@ -201,7 +202,7 @@ def _path(value: str) -> str:
     }
     for what, found in faults.items():
         if found:
-            raise refusal(f"the path {quoted(value)} {what}", remedy)
+            raise refusal(f"The path {quoted(value)} {what}.", remedy)
     return value
 
 
@@ -210,7 +211,7 @@ def ends_with(suffix: str, reason: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if not value.endswith(suffix):
-            raise refusal(f"{quoted(value)} does not end with {suffix}", reason)
+            raise refusal(f"{quoted(value)} does not end with {suffix}.", reason)
         return value
 
     return AfterValidator(check)
@@ -220,7 +221,7 @@ def _expression(value: str) -> str:
     try:
         re.compile(_text(value))
     except (re.error, OverflowError, RecursionError) as error:
-        raise refusal(f"the regular expression does not compile: {error}") from None
+        raise refusal(f"The regular expression does not compile: {error}.") from None
     return value
 
 
@@ -244,6 +245,6 @@ LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
 DistributionName = Annotated[str, *_kind(_distribution, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
-GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files are imported from there.")]
-PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files run as remote code.")]
+GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files can be imported from there.")]
+PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files can run as remote code.")]
 Expression = Annotated[str, *_kind(_expression, r"\S")]

@@ -1,4 +1,4 @@
-"""YAML text as a tree in which everything knows its place, without the parts of YAML that surprise. What the tree means is the loader's."""
+"""YAML text as a tree in which every value has its place, without the parts of YAML that surprise. `loader` reads the tree."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEEPEST = 24  # levels; a recipe has at most seven
 
 @dataclass
 class Node:
-    """A value and where it stands. `bad` if it is already reported, so that nothing more is said about it."""
+    """A value and its place. `bad` if an error was reported for it, so that no other is."""
 
     span: Span
     value: Any = None  # a str, int, float, bool or None; dict[str, Entry]; list[Node]
-    text: str = ""  # a scalar as it is written
-    block: bool = False  # a mapping or list over several lines, which its key stands for better
+    text: str = ""  # a scalar as written
+    block: bool = False  # a mapping or list over several lines, for which errors point at its key
     bad: bool = False
 
     @property
@@ -51,15 +51,15 @@ class _Key(NamedTuple):
 
 @dataclass
 class _Open:
-    """A mapping or a list whose end has not come yet."""
+    """A mapping or a list whose end has not been read yet."""
 
     node: Node
-    reported: int  # how many problems there were when it began
+    reported: int  # number of problems when it began
     key: _Key | None = None  # the key that waits for its value
 
 
 def read(raw: bytes) -> tuple[Node | None, str, list[Problem]]:
-    """The tree (None if there is none), the text, and everything that is wrong with the text."""
+    """The tree (None if the text has none), the text, and everything that is wrong with it."""
     text, problems = decoded(raw)
     if problems:
         return None, text, problems
@@ -73,11 +73,11 @@ def read(raw: bytes) -> tuple[Node | None, str, list[Problem]]:
 
 
 def _parsed(text: str) -> _Builder:
-    """The tree by libyaml, ten times faster, where it takes the text; by PyYAML's own parser, whose complaints we know, where it does not.
+    """The tree from libyaml, which is ten times faster, if it takes the text; else from PyYAML's own parser, whose errors we know.
 
-    The two agree on a text without tabs, but for a `?` within a word of a flow list, which only libyaml takes, as YAML 1.2 does.
+    The two agree on a text without tabs, except for a `?` within a word of a flow list, which only libyaml takes, as YAML 1.2 does.
     """
-    fast = getattr(yaml, "CSafeLoader", None)  # PyYAML built without libyaml has none
+    fast = getattr(yaml, "CSafeLoader", None)  # missing in PyYAML built without libyaml
     if fast is not None and "\t" not in text:
         with suppress(yaml.YAMLError):
             return _Builder(text).filled(fast)
@@ -87,11 +87,11 @@ def _parsed(text: str) -> _Builder:
 class _TooDeep(Exception):
     def __init__(self, span: Span) -> None:
         super().__init__()
-        self.problem = Problem(span, f"this is nested more than {DEEPEST} levels deep", "A recipe has at most seven.")
+        self.problem = Problem(span, f"This is nested more than {DEEPEST} levels deep.", "A recipe has at most seven.")
 
 
 class _Builder:
-    """Takes the parser's events, one after the other, and makes the tree of them."""
+    """Makes the tree from the parser's events, one after the other."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -102,7 +102,7 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def filled(self, loader: Any) -> _Builder:
-        """The same with every event of the text taken, as `loader` reads it."""
+        """Take every event of the text, as `loader` reads it; returns itself."""
         for event in yaml.parse(self.text, Loader=loader):
             self.take(event)
         return self
@@ -111,10 +111,10 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents == 2:
-                self.refuse(self.span(event), "a second document starts here", "A file holds one recipe.")
+                self.refuse(self.span(event), "A second document starts here.", "Write one recipe in a file.")
                 self.root = None  # it may have ended too early
         elif self.documents != 1:
-            return  # the stream's own start and end, and what follows a second document's start
+            return  # the stream's start and end, and what follows a second document's start
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             if len(self.open) == DEEPEST:
                 raise _TooDeep(self.span(event))
@@ -127,17 +127,17 @@ class _Builder:
         elif isinstance(event, yaml.ScalarEvent):
             self.add(self.checked(event, Node(self.span(event), event.value, event.value)), event)
         elif isinstance(event, yaml.AliasEvent):
-            self.refuse(self.span(event), "aliases are not part of a recipe", "Write the value out where it is needed.")
+            self.refuse(self.span(event), "Aliases are not allowed in a recipe.", "Write the value out where it is needed.")
             self.add(Node(self.span(event), bad=True), event)
 
     def add(self, node: Node, event: Any, reported: int = 0) -> None:
-        """Put a finished node where it belongs: the root, an entry of a list, a key or a value."""
+        """Put a finished node in its place: the root, an entry of a list, a key or a value."""
         if not self.open:
-            self.root = self.valued(node, event, "the file")
+            self.root = self.valued(node, event, "The file")
             return
         parent = self.open[-1]
         if isinstance(parent.node.value, list):
-            parent.node.value.append(self.valued(node, event, "this entry"))
+            parent.node.value.append(self.valued(node, event, "This entry"))
         elif parent.key is None:
             parent.key = self.key(parent.node, node, event, reported)
         else:
@@ -148,47 +148,47 @@ class _Builder:
                 parent.node.value[key.name] = Entry(key.span, value)
 
     def key(self, mapping: Node, node: Node, event: Any, reported: int) -> _Key:
-        """A key; with no name if nothing can be said about its value, bad if enough is said."""
+        """A key; without a name if its value cannot be judged, bad if an error was reported."""
         if not isinstance(event, yaml.ScalarEvent):
             mapping.bad = True
             if not isinstance(event, yaml.AliasEvent):
-                del self.problems[reported:]  # one error for all that is in it
-                self.refuse(node.span, "a key is one word", "In a recipe nothing is filled in: there are no templates such as `{{ x }}`.")
+                del self.problems[reported:]  # one error for everything in it
+                self.refuse(node.span, "A key must be one word.", "Write the value itself: a recipe has no templates such as `{{ x }}`.")
             return _Key(None, node.span, True)
         name, bad = str(event.value), node.bad
         if name in mapping.value:
-            self.refuse(node.span, f"{quoted(name)} is given twice", f"Keep one; the first is on line {mapping.value[name].key.line + 1}.")
+            self.refuse(node.span, f"{quoted(name)} is given twice.", f"Keep one; the first is on line {mapping.value[name].key.line + 1}.")
             return _Key(None, node.span, True)
         if not event.style and name == "<<":
-            self.refuse(node.span, "merge keys are not part of a recipe", "Write the fields out where they are needed.")
+            self.refuse(node.span, "Merge keys are not allowed in a recipe.", "Write the fields out where they are needed.")
             bad = True
         elif not event.style and not name:
-            mapping.bad = True  # only a `?` has an empty key, and it was meant as text
+            mapping.bad = True  # only a `?` makes an empty key, and it was meant as text
             before = self.lines[node.span.line][: node.span.column].rstrip()
             self.refuse(Span(node.span.line, len(before) - 1, len(before)) if before.endswith("?") else node.span, *QUESTION)
             return _Key(None, node.span, True)
         elif not event.style and (kind := _reads_as(name)):
-            self.refuse(node.span, f"the key {quoted(name)} is {kind} to YAML", f'Put it in quotes, "{name}", or choose another.')
+            self.refuse(node.span, f"The key {quoted(name)} means {kind} in YAML.", f'Put it in quotes, "{name}", or choose another.')
             bad = True
         return _Key(name, node.span, bad)
 
     def valued(self, node: Node, event: Any, what: str, span: Span | None = None) -> Node:
-        """A node with its plain scalar read: numbers, true and false; the rest of YAML 1.1's readings refused."""
+        """A node with its plain scalar read: numbers, true and false; other special meanings of YAML 1.1 are refused."""
         if node.bad or not isinstance(event, yaml.ScalarEvent):
             return node
         text: str = event.value
         if re.search("[\ud800-\udfff]", text):
-            self.refuse(node.span, "the text has half a surrogate pair", "Write the character itself, or `\\U` and eight digits.")
+            self.refuse(node.span, "The text has half a surrogate pair.", "Write the character itself, or `\\U` and eight digits.")
             return Node(node.span, text.encode(errors="replace").decode(), bad=True)
         if event.style:
             return node
         kind = _reads_as(text)
         if kind == "nothing":
-            self.refuse(span or node.span, f"{what} has no value", "Give it one or leave it out." if span else "Write something here.")
+            self.refuse(span or node.span, f"{what} has no value.", "Write one, or leave it out." if span else "Write something here.")
             return Node(span or node.span, None, bad=True)
         value = _plain(text) if kind else text
         if kind and value is None:
-            what = f"{quoted(text)} is {kind} to YAML 1.1 and text to others"
+            what = f"{quoted(text)} means {kind} in YAML 1.1, and text in other versions."
             self.refuse(node.span, what, f'{_INSTEAD[kind]} If text is meant, put it in quotes: "{text}".'.lstrip())
             return Node(node.span, text, text, bad=True)
         return Node(node.span, value, text)
@@ -199,11 +199,11 @@ class _Builder:
         if event.anchor is not None:
             node.bad = True
             anchor = quoted(f"&{event.anchor}")
-            self.refuse(sign, f"anchors such as {anchor} are not part of a recipe", "Write the value out where it is needed.")
+            self.refuse(sign, f"Anchors such as {anchor} are not allowed in a recipe.", "Write the value out where it is needed.")
         if event.tag is not None:
             node.bad = True
             tag = quoted(event.tag.replace("tag:yaml.org,2002:", "!!"))
-            self.refuse(sign, f"tags such as {tag} are not part of a recipe", "Leave it out: fields have their types from the schema.")
+            self.refuse(sign, f"Tags such as {tag} are not allowed in a recipe.", "Leave it out: the schema has the types of fields.")
         return node
 
     def refuse(self, span: Span, what: str, help_: str) -> None:
@@ -221,7 +221,7 @@ def _resolver() -> Any:
 
 
 def _reads_as(text: str) -> str:
-    """What YAML 1.1 takes a plain scalar for, if not for text."""
+    """What a plain scalar means in YAML 1.1, if not text."""
     tag = _resolver().resolve(yaml.ScalarNode, text, (True, False))
     kinds = {
         "null": "nothing",
@@ -238,13 +238,13 @@ def _reads_as(text: str) -> str:
 _INSTEAD = {
     "true or false": "Write true or false.",
     "a number": "Write a plain decimal number.",
-    "a date": "Nothing here is a date.",
+    "a date": "A recipe has no dates.",
     "a sign": "",
 }
 
 
 def _plain(text: str) -> bool | int | float | None:
-    """A scalar that everyone reads alike, or None."""
+    """The value of a scalar that every version of YAML reads in the same way, or None."""
     if text in ("true", "false"):
         return text == "true"
     if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", text):

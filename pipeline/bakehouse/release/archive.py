@@ -17,7 +17,7 @@ _SMALLEST_PART, _LARGEST_PART = 1024 * 1024, 2 * 1024**3 - 1
 
 
 class Archive(Written):
-    """One archive: its name and sha256 when put together, and its parts in order."""
+    """One archive: its name and sha256 when its parts are joined, and the parts in order."""
 
     name: str
     size: int
@@ -26,16 +26,16 @@ class Archive(Written):
 
 
 def part_size(part_bytes: int) -> int:
-    """The size of parts that someone asked for, in bytes.
+    """The requested size of parts in bytes, if it is possible.
 
     Raises:
-        Failure: it is so small that a release would be thousands of files, or more than release hosts take.
+        Failure: a release would have thousands of files, or parts that are larger than release hosts take.
     """
     if not _SMALLEST_PART <= part_bytes <= _LARGEST_PART:
         raise Failure(
-            f"parts of {part_bytes:,} bytes are of no use",
+            f"Parts of {part_bytes:,} bytes are too small or too large.",
             where="--part-size",
-            remedy=f"choose from {_SMALLEST_PART:,} (1 MiB) to {_LARGEST_PART:,} bytes: release hosts take files below 2 GiB",
+            remedy=f"Choose from {_SMALLEST_PART:,} (1 MiB) to {_LARGEST_PART:,} bytes; release hosts take files below 2 GiB.",
         )
     return part_bytes
 
@@ -43,8 +43,8 @@ def part_size(part_bytes: int) -> int:
 def write(folder: Path, name: str, target: Path, part_bytes: int = PART_BYTES) -> Archive:
     """Write `NAME.tar`, or `NAME.tar.001` and so on, into the new folder `target`; a part never has more than `part_bytes`.
 
-    Not compressed: quantized weights hardly shrink, a compressor's next version would give other bytes, and every system opens a tar.
-    Sorted, with one time, one owner and one mode for all files.
+    It is not compressed: quantized weights hardly shrink, another version of a compressor would give other bytes, and every system opens a
+    tar. Files are sorted and all have one time, one owner and one mode.
     """
     parts = _Parts(target, f"{name}.tar", part_bytes)
     with parts, tarfile.open(fileobj=parts, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
@@ -57,7 +57,7 @@ def write(folder: Path, name: str, target: Path, part_bytes: int = PART_BYTES) -
 
 
 class _Parts:
-    """A file to write to, which lies in several files of at most a given size."""
+    """A file to write to, split into several files of at most a given size."""
 
     def __init__(self, target: Path, name: str, part_bytes: int) -> None:
         self._target, self._name, self._part_bytes = target, name, part_bytes
@@ -75,7 +75,7 @@ class _Parts:
             self._open.close()
 
     def write(self, body: bytes) -> int:
-        """Append; a new part begins where the last one is full."""
+        """Append; a new part begins when the last one is full."""
         rest = memoryview(body)
         while rest:
             if self._room == 0:

@@ -1,4 +1,4 @@
-"""Build a package again from the recipe inside it, in a store of its own, and compare every file."""
+"""Build a package again from the recipe inside it, in a separate store, and compare every file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from bakehouse.store import files, package_files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Store
 
-# At the top of a package, be it of one build or of several: they tell when, where and how fast it was made, and what else is in them
-# is compared through the manifest. A file of the same name in a folder is one like any other.
+# At the top of a package of one build or of several: they record when, where and how fast it was made; what else they hold
+# is compared through the manifest. A file of the same name in a folder is compared like any other.
 _RECORDS = (MANIFEST, CARD, BOM, PROVENANCE, CHECKSUMS)
-# Two runs of the NPU compiler on one model differ in some 100 bytes (OpenVINO 2026.4.1); a share of them that no other model would keep to.
+# Two runs of the NPU compiler on one model differ in some 100 bytes (OpenVINO 2026.4.1); another model exceeds this share.
 _BLOB_SHARE = 0.01
 _JSON = TypeAdapter(dict[str, Any])
 _BLOCK_BYTES = 1 << 20
@@ -39,12 +39,12 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a package and the one made again differ; sentences.
+    """How a package and its rebuild differ; sentences.
 
     Attributes:
         same: paths with the same bytes.
-        differs: what should be the same and is not.
-        exempt: what cannot be the same, and how far it could be compared.
+        differs: what should be the same and differs.
+        exempt: what cannot be the same, and why.
     """
 
     same: tuple[str, ...]
@@ -54,7 +54,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the bytes of two files differ: their sizes, in how many bytes (of files of one size), and where first."""
+    """How the bytes of two files differ: their sizes; if these are equal, in how many bytes, and the first of them."""
 
     old_size: int
     new_size: int
@@ -68,23 +68,23 @@ class Difference:
 
 
 def read(package: Path) -> PackageManifest:
-    """The manifest of a package that was made here or was found to be whole."""
+    """The manifest of a package that was made here or was checked."""
     return manifests.read(package)
 
 
 def build_again(
     package: Path, recipes: Path, own: Store, folder: Path, children: Children, say: Callable[[str], None]
 ) -> tuple[Path, Comparison]:
-    """Build the package again below `folder`; where the new one is, and how it compares.
+    """Build the package again below `folder`; return the new one's folder, and how the two compare.
 
-    A source that `own`, this machine's store, holds is taken from there and hashed; local files are looked for in `recipes`.
+    A source in `own`, this machine's store, is hashed and used; local files come from `recipes`.
 
     Raises:
-        Failure: the package is not what its own lists say, it cannot be built here, or a step failed.
+        Failure: the package differs from its own lists, it cannot be built here, or a step failed.
     """
     if faults := inspect.inspect(package).faults:
-        what = "the package is not what its own lists say, so nothing in it is used"
-        raise Failure(what, where=str(package), details=faults, remedy="get it anew")
+        what = "The package differs from its own lists, so nothing in it is used."
+        raise Failure(what, where=str(package), details=faults, remedy="Get the package again.")
     manifest = read(package)
     build = _planned(package, manifest, recipes, folder)
     for line in other_versions(manifest, build):
@@ -93,7 +93,7 @@ def build_again(
     for step in build.package.closure():
         if step.kind == "download" and own.has(step) and not own.damage(step, thorough=True):
             shutil.copytree(own.folder(step), fresh.store.folder(step), copy_function=_link)
-            say(f"source   {step.label}: taken from this machine's store, every file hashed")
+            say(f"source   {step.label}: taken from this machine's store after hashing every file")
     preflight.check([build], fresh)
     for step in build.package.closure():
         if not fresh.store.has(step):
@@ -104,7 +104,7 @@ def build_again(
 
 
 def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Path) -> Build:
-    """The build of the package's own recipe, planned from a folder that holds nothing else."""
+    """The build of the package's own recipe, planned from a folder with nothing else in it."""
     recipe = loader.load(package / RECIPE)
     own = folder / "recipes"
     own.mkdir(parents=True)
@@ -117,12 +117,12 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     planned = plan.make(loader.load_all(own), partial(local.fingerprint, cache=folder / "fingerprints.json"))
     build = planned.build(manifest.name)
     if build is None:
-        raise Failure(f"{RECIPE} does not make {manifest.name}", where=str(package), remedy="get the package anew")
+        raise Failure(f"{RECIPE} has no build {manifest.name}.", where=str(package), remedy="Get the package again.")
     return build
 
 
 def _local_files(recipe: Any) -> Iterator[str]:
-    """The local paths that a recipe names, wherever in it."""
+    """The local paths that a recipe names anywhere."""
     if isinstance(recipe, dict):
         if recipe.get("type") in ("local", "file") and isinstance(recipe.get("path"), str):
             yield recipe["path"]
@@ -136,23 +136,23 @@ def _link(source: str, target: str) -> str:
 
 
 def other_versions(manifest: PackageManifest, build: Build) -> list[str]:
-    """A line for each tool that is here in another version than the manifest names."""
+    """A line for each tool whose version here differs from the manifest's."""
     here = {name: version for step in build.package.closure() for name, version in step.tools.items()}
     return [
-        f"version  {name} {here.get(name, 'is not here')}, the package was made with {version}"
+        f"version  {name} {here.get(name, 'is not installed')}, the package was made with {version}"
         for name, version in sorted((manifest.tools | manifest.reference_tools).items())
         if here.get(name) != version
     ]
 
 
 def compare(old: Path, new: Path) -> Comparison:
-    """Compare every file of two packages, the records of when and how fast by what else they say."""
-    there, again = _own(old) - {SIGNATURE}, _own(new)
-    differs = [f"{path}: not made again" for path in sorted(there - again)] + [f"{path}: is new" for path in sorted(again - there)]
+    """Compare every file of two packages; records of times and speeds are compared through the manifest."""
+    first, again = _own(old) - {SIGNATURE}, _own(new)
+    differs = [f"{path}: not made again" for path in sorted(first - again)] + [f"{path}: new" for path in sorted(again - first)]
     same, exempt = [], []
-    for path in sorted(there & again):
+    for path in sorted(first & again):
         if path in _RECORDS:  # before their bytes are compared: the manifest of the older one may have its older name
-            exempt.append(f"{path}: made anew, with times and measurements of its own")
+            exempt.append(f"{path}: written again, with new times and measurements")
         elif difference := different_bytes(old / path, new / path):
             allowed = _compiled(path, difference) or _describes_blob(old / path, new / path)
             (exempt if allowed else differs).append(f"{path}: {difference}{allowed}")
@@ -168,20 +168,20 @@ def _own(package: Path) -> set[str]:
 
 
 def _compiled(path: str, difference: Difference) -> str:
-    """Why the blob of a compiler may differ like that; "" if it may not, or is none. Platform and compiler are `measured`: see below."""
+    """Why a compiled blob may differ like that; "" if it may not, or is not a blob. Platform and compiler are `measured`: see below."""
     few = difference.old_size == difference.new_size and difference.count <= _BLOB_SHARE * difference.old_size
-    return f"; of a compiled blob up to {_BLOB_SHARE:.0%} may" if path.endswith(".blob") and few else ""
+    return f"; a compiled blob may differ in up to {_BLOB_SHARE:.0%}" if path.endswith(".blob") and few else ""
 
 
 def _describes_blob(old: Path, new: Path) -> str:
-    """Why the description beside a blob may differ: because the blob's sha256 is in it; "" if it is none, or differs in more than that."""
+    """Why the description of a blob may differ: the blob's sha256 is in it; "" if it is not a description, or differs in more."""
     if old.suffix != ".json" or not (old.with_suffix(".blob").is_file() and new.with_suffix(".blob").is_file()):
         return ""
     try:
         one, other = (_JSON.validate_json(path.read_bytes()) for path in (old, new))
     except ValidationError:
         return ""
-    return "; only the blob's sha256 does" if {**one, "blob_sha256": ""} == {**other, "blob_sha256": ""} else ""
+    return "; they are in the blob's sha256" if {**one, "blob_sha256": ""} == {**other, "blob_sha256": ""} else ""
 
 
 def different_bytes(one: Path, other: Path) -> Difference | None:
@@ -202,7 +202,7 @@ def different_bytes(one: Path, other: Path) -> Difference | None:
 
 
 def _manifest_differences(old: PackageManifest, new: PackageManifest) -> Iterator[str]:
-    """What the two manifests say otherwise of the same thing; times and speeds aside."""
+    """Where the two manifests differ, times and speeds aside."""
     for what, one, other in (
         ("the build", old.build, new.build),
         ("the source's files", old.source.files, new.source.files),
@@ -210,11 +210,11 @@ def _manifest_differences(old: PackageManifest, new: PackageManifest) -> Iterato
         ("the answers", [verdict.tokens for verdict in old.verdicts], [verdict.tokens for verdict in new.verdicts]),
     ):
         if one != other:
-            yield f"{MANIFEST}: {what} is not the same" if not what.endswith("s") else f"{MANIFEST}: {what} are not the same"
+            yield f"{MANIFEST}: {what} differs" if not what.endswith("s") else f"{MANIFEST}: {what} differ"
 
 
 def place(store: Store) -> Path:
-    """An empty folder for a rebuild, on the disk of the store; what the last one left there is gone."""
+    """An empty folder for a rebuild, on the disk of the store; what the last rebuild left is removed."""
     folder = store.root / ".rebuild"
     files.remove(folder)
     folder.mkdir(parents=True)

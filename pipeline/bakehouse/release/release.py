@@ -1,4 +1,4 @@
-"""A release: an archive for each package, what proves them, and notes of what changed since the last one."""
+"""A release: an archive for each package, their proofs, and notes on what changed since the last release."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from bakehouse.text import size_text
 
 RECORD = "release.json"
 NOTES = "NOTES.md"
-_MOST_NAMED = 10  # files that a refusal names
-# Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
+_MOST_NAMED = 10  # files in an error
+# Works for an archive of one part, which has the archive's name, and of many: parts are joined only if the archive does not exist.
 JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
 # What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
 _VERIFIER = (
-    "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
+    "Bakehouse, which made these packages, has the command `bakehouse`. In a checkout, with Python 3.11 or later, this is enough to check:",
     "",
     "```sh",
     "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML psutil rich filelock",
     "```",
     "",
-    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse verify --help` has the options.",
+    "To check a signature, install `model-signing` and `pyOpenSSL` as well; `bakehouse verify --help` lists the options.",
     "",
-    "Without it `sha256sum --check SHA256SUMS` in the folder of a package checks its files, though not what else lies there.",
+    "Without Bakehouse, `sha256sum --check SHA256SUMS` in the folder of a package checks its files, but does not find added files.",
 )
 
 
@@ -71,21 +71,21 @@ def read(path: Path) -> Release:
     """A release's `release.json`.
 
     Raises:
-        Failure: it is not there or not one of ours.
+        Failure: it does not exist, or Bakehouse did not write it.
     """
     try:
         return Release.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise Failure("no release.json that can be read", where=str(path), remedy=f"name the {RECORD} of an earlier release") from error
+        raise Failure(f"It is not a valid {RECORD}.", where=str(path), remedy=f"Name the {RECORD} of an earlier release.") from error
 
 
 def make(packages: Iterable[Path], target: Path, last: Release | None, part_bytes: int = archive.PART_BYTES) -> Release:
     """Write archives, proofs, notes and checksums of these packages; the same packages give the same bytes.
 
-    They come into a folder beside `target`, which takes its place when it is whole: of an earlier release nothing is left.
+    They are written into a folder next to `target`, which replaces `target` when it is complete: nothing of an earlier release is left.
 
     Raises:
-        Failure: `target` holds something else, which is left as it is; two packages have one name; or it cannot be written.
+        Failure: `target` holds something else, which is not changed; two packages have one name; or it cannot be written.
     """
     manifests_of = {folder: manifests.read(folder) for folder in packages}
     _refuse_names(manifests_of)
@@ -97,35 +97,35 @@ def make(packages: Iterable[Path], target: Path, last: Release | None, part_byte
         release = _write(manifests_of, staged, last, part_bytes)
         files.exchange(staged, target) if target.exists() else files.move(staged, target)
     except OSError as error:
-        remedy = "name a folder that you may write to, on a disk with room"
-        raise Failure(f"the release cannot be written: {error}", where=str(target), remedy=remedy) from error
+        remedy = "Name a folder that you may write to, on a disk with enough space."
+        raise Failure(f"The release cannot be written: {error}.", where=str(target), remedy=remedy) from error
     finally:
         files.remove(staged)
     return release
 
 
 def _refuse_names(manifests_of: Mapping[Path, PackageManifest]) -> None:
-    """A package's name is that of its files here: each needs one of its own."""
+    """Files of a release are named after their package, so each package needs its own name."""
     taken: dict[str, Path] = {}
     for folder, manifest in manifests_of.items():
         if manifest.name in taken:
-            raise Failure(f"{taken[manifest.name]} and {folder} are both {manifest.name}", remedy="leave one of them out")
+            raise Failure(f"{taken[manifest.name]} and {folder} are both called {manifest.name}.", remedy="Leave one of them out.")
         taken[manifest.name] = folder
 
 
 def _refuse_foreign(target: Path) -> None:
     """Only an earlier release may be replaced, or an empty folder."""
     if target.exists() and not target.is_dir():
-        raise Failure("this is a file", where=str(target), remedy="name a folder, it may be a new one")
+        raise Failure("The target is a file.", where=str(target), remedy="Name a folder, which need not exist.")
     present = {path.name for path in target.iterdir()} if target.exists() else set()
     if {RECORD, CHECKSUMS} <= present:
         present -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
     if present:
         raise Failure(
-            "the folder holds files that are not part of a release",
+            "The folder holds files that are not part of a release.",
             where=str(target),
             details=tuple(sorted(present)[:_MOST_NAMED]),
-            remedy="name another folder, or move these files away",
+            remedy="Name another folder, or move these files away.",
         )
 
 
@@ -166,7 +166,7 @@ def _released(manifest: PackageManifest, packed: Archive, signed: bool) -> Relea
 
 
 def notes(release: Release, last: Release | None) -> str:
-    """What is in a release and what changed since the last one, Markdown; text from outside cannot break out of its place."""
+    """What is in a release and what changed since the last one, as Markdown; text from outside is escaped."""
     before = {one.name: one for one in last.packages} if last else {}
     lines = ["| package | size | prompts as expected | tokens in common with the source | signed |", "|---|---|---|---|---|"]
     lines += [
@@ -210,7 +210,7 @@ def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, ob
 
 
 def _how_to(release: Release) -> list[str]:
-    lines = ["## Putting together and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
+    lines = ["## Joining and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
     for one in release.packages:
         lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse verify {one.name}")
-    return [*lines, "```", "", *_VERIFIER, "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]
+    return [*lines, "```", "", *_VERIFIER, "", "On Windows, `copy /b` joins the parts, and 7-Zip opens the first part directly."]

@@ -22,6 +22,6 @@ def refuse_code(steps: Iterable[Step], environ: Mapping[str, str] = os.environ) 
         return
     if told := list(dict.fromkeys(step.label for step in steps if step.options.get("remote_code") is True)):
         raise Failure(
-            f"{', '.join(told)} would run Python files of the model's own repository on this machine",
+            f"Building {', '.join(told)} would run Python files of the model's own repository on this machine",
             remedy=f"read them at the pinned commit (they are in source.remote_code); if you trust them, set {VARIABLE}={RUNS}",
         )

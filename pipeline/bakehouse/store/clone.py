@@ -1,4 +1,4 @@
-"""Copies of files for those who refuse a file with two names: they share blocks where the file system can, else the bytes are copied."""
+"""Copies of files, for programs that refuse a file with two names: they share blocks if the file system can, else bytes are copied."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TRIAL_BYTES = 64 * 1024  # whole blocks everywhere
 
 
 def copy(source: Path, target: Path) -> str | None:
-    """Make the new file `target` one with the bytes of `source`; what was copied as sha256 in hex, None where it shares the blocks.
+    """Make the new file `target` with the bytes of `source`; returns the sha256 of copied bytes in hex, None if blocks are shared.
 
-    Neither its time nor its mode is the source's, and nothing is synced.
+    It does not get the source's time and mode, and nothing is synced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if shared(source, target):
@@ -39,7 +39,7 @@ def tree(source: Path, target: Path, made: tuple[FileRecord, ...]) -> str:
     """Copy all files of a folder into the new folder `target`, sealed but writable.
 
     Returns:
-        The path of the first file that was read on the way and is not as it was made; "" if there is none.
+        The path of the first file that was read and has changed; "" if none has.
     """
     digests = {file.path: file.sha256 for file in made}
     for path in files.walk(source):
@@ -52,7 +52,7 @@ def tree(source: Path, target: Path, made: tuple[FileRecord, ...]) -> str:
 
 
 def shared(source: Path, target: Path) -> bool:
-    """Whether the file system could make the new file `target` one that shares the blocks of `source`; if not, there is no such file."""
+    """Whether the file system could make the new file `target` one that shares the blocks of `source`; if not, `target` does not exist."""
     if sys.platform == "linux":  # btrfs, XFS, bcachefs, ZFS 2.2 and later
         import fcntl
 
@@ -60,19 +60,19 @@ def shared(source: Path, target: Path) -> bool:
             try:
                 fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
                 return True
-            except OSError:  # another kind for each reason that it cannot: EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, EPERM in some containers
+            except OSError:  # a different one for each reason: EOPNOTSUPP, ENOTTY, EXDEV, EINVAL, EPERM in some containers
                 pass
         target.unlink()
     elif sys.platform == "darwin":  # APFS
         call = getattr(ctypes.CDLL(None), "clonefile", None)
         if call is not None and call(os.fsencode(source), os.fsencode(target), ctypes.c_uint32(0)) == 0:
-            os.utime(target)  # it has the source's time, by which it would be taken for one that is synced
+            os.utime(target)  # it has the source's time, which would make it look synced
             return True
     return False
 
 
 def can_share(folder: Path) -> bool:
-    """Whether files in `folder` can share blocks, tried with one of 64 KiB; False where none can be written."""
+    """Whether files in `folder` can share blocks, tried with one of 64 KiB; False if none can be written."""
     source, target = (folder / f".{uuid.uuid4().hex[:8]}.trial" for _ in range(2))
     try:
         source.write_bytes(bytes(_TRIAL_BYTES))

@@ -1,4 +1,4 @@
-"""What is done to files: hash, sync, seal, link, replace, remove. Where files lie is the store's business."""
+"""Operations on files: hash, sync, seal, link, replace, remove. The store decides where files are."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from bakehouse.records import FileRecord
 
-# Sealed files all carry this time (2020-01-01 UTC): any later write shows at a glance, without hashing.
+# All sealed files have this time (2020-01-01 UTC): any later write shows without hashing.
 SEALED_AT_NS = 1_577_836_800 * 10**9
 _BLOCK_BYTES = 4 * 1024 * 1024
-ASIDE = ".aside"  # ends the name that a folder has for an instant while two are exchanged
+ASIDE = ".aside"  # the end of the name that a folder has for a moment while two are exchanged
 # winerror.h: access denied, sharing violation, directory not empty (what was removed in it is still open somewhere)
 _HELD = (5, 32, 145)
 _PATIENCE_S, _PAUSE_S = 5.0, 0.05
@@ -36,7 +36,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All that is below `folder` and no folder, sorted, with its mode; no link is followed."""
+    """Everything below `folder` except folders, sorted, with its mode; links are not followed."""
     for entry in sorted(folder.iterdir()):
         mode = entry.lstat().st_mode
         if stat.S_ISDIR(mode):
@@ -50,7 +50,7 @@ Stamps = tuple[Stamp, ...]
 
 
 def stamp(path: Path) -> Stamp:
-    """What is another once a file is replaced or written anew: its name, inode, size in bytes and time in ns."""
+    """What changes when a file is replaced or written again: its name, inode, size in bytes and time in ns."""
     seen = path.stat()
     return path.name, seen.st_ino, seen.st_size, seen.st_mtime_ns
 
@@ -61,7 +61,7 @@ def stamps(folder: Path) -> Stamps:
 
 
 def sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """sha256 of a file in hex; `on_bytes` is told the size in bytes of each block as it is read."""
+    """sha256 of a file in hex; `on_bytes` gets the size in bytes of each block as it is read."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK_BYTES):
@@ -88,11 +88,11 @@ def records_of(folder: Path, paths: Iterable[Path]) -> tuple[FileRecord, ...]:
 
 
 def seal(folder: Path, *, read_only: bool = True) -> None:
-    """Push all that is below `folder` to the disk and give every file the sealing time; make it read-only if asked, but on Windows.
+    """Sync everything below `folder` and give every file the sealing time; make files read-only if requested, except on Windows.
 
-    A file that has that time already is a link to one that was sealed before.
+    A file that already has that time is a link to one that was sealed before.
     """
-    # On Windows a read-only file can be neither synced nor removed, and who makes one of its names writable has done so to all of them.
+    # On Windows a read-only file can be neither synced nor removed, and making one of its names writable does so to all of them.
     sealed = 0o444 if read_only and sys.platform != "win32" else 0o644
     for path in walk(folder):
         if path.stat().st_mtime_ns != SEALED_AT_NS:
@@ -105,7 +105,7 @@ def seal(folder: Path, *, read_only: bool = True) -> None:
 
 
 def unseal(folder: Path) -> None:
-    """Make every file below `folder` writable again, for a download to go on with what a killed run had already sealed."""
+    """Make every file below `folder` writable again, so that a download can continue with what a killed run had sealed."""
     for path in walk(folder):
         path.chmod(0o644)
 
@@ -122,9 +122,9 @@ def sync(path: Path) -> None:
 
 
 def faults(folder: Path, expected: tuple[FileRecord, ...], *, thorough: bool = False) -> tuple[str, ...]:
-    """How the files below `folder` differ from `expected`, a sentence each; by size and time, or thoroughly by sha256.
+    """How the files below `folder` differ from `expected`, a sentence each; by size and time, or (thorough) by sha256.
 
-    A file whose time is not the sealing time was written to after it was made, or copied: it is hashed in either case.
+    A file that does not have the sealing time was written later, or copied: it is always hashed.
     """
     below = {path.relative_to(folder).as_posix(): (path, mode) for path, mode in _below(folder)} if folder.is_dir() else {}
     found = {name: path for name, (path, mode) in below.items() if stat.S_ISREG(mode)}
@@ -143,7 +143,7 @@ def faults(folder: Path, expected: tuple[FileRecord, ...], *, thorough: bool = F
 
 
 def link(source: Path, target: Path) -> None:
-    """Give `source` a second name; a copy where the file system has no hard links or the two lie on different ones."""
+    """Give `source` a second name; a copy if the file system has no hard links or the two are on different ones."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -156,7 +156,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, UTF-8 with plain line feeds."""
+    """Write a text file completely or not at all, UTF-8 with plain line feeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -170,7 +170,7 @@ def write(path: Path, text: str) -> None:
 
 
 def patiently(work: Callable[[], object], patience_s: float = _PATIENCE_S) -> None:
-    """Do what Windows refuses while another program, such as a virus scanner, has a file open: try for some seconds, then let it fail."""
+    """Repeat for some seconds what Windows refuses while another program, such as a virus scanner, has a file open; then let it fail."""
     until = time.monotonic() + patience_s
     while True:
         try:
@@ -191,7 +191,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def exchange(new: Path, old: Path) -> None:
-    """Let two folders change names, durably; in one instant where the system can (Linux), else in three."""
+    """Exchange the names of two folders, durably; in one operation if the system can (Linux), else in three."""
     aside = new.with_name(f"{new.name}{ASIDE}")
     remove(aside)
     if not _exchanged(new, old):
@@ -203,14 +203,14 @@ def exchange(new: Path, old: Path) -> None:
 
 
 def put_back(new: Path, old: Path) -> None:
-    """Give `old` its name again, if an exchange of the two was killed right after it had taken it away."""
+    """Give `old` its name again, if an exchange was killed after it had renamed `old`."""
     aside = new.with_name(f"{new.name}{ASIDE}")
     if aside.exists() and not old.exists():
         move(aside, old)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Whether the system call that exchanges two names is there (Linux 3.15, glibc 2.28) and the file system knows it."""
+    """Whether two names were exchanged in one system call (Linux 3.15, glibc 2.28), which the file system must support."""
     if sys.platform != "linux":
         return False
     call = getattr(ctypes.CDLL(None), "renameat2", None)
@@ -219,11 +219,13 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder with all that is in it, read-only files too, or a file or a link; nothing to do if it is not there."""
+    """Remove a folder with everything in it, read-only files too, or a file or a link; nothing if it does not exist."""
     if path.is_symlink() or path.is_file():
         patiently(path.unlink)
     elif path.exists():
-        if sys.platform == "win32":  # where no read-only file can be removed; a tool may leave one, a sealed file is none
+        if (
+            sys.platform == "win32"
+        ):  # where read-only files cannot be removed; a tool may leave one, although sealed files are not read-only
             for file, mode in _below(path):
                 if stat.S_ISREG(mode):
                     file.chmod(0o644)
@@ -231,6 +233,6 @@ def remove(path: Path) -> None:
 
 
 def size_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`; links, as a scratch folder may hold them, are not followed."""
+    """Bytes of all files below `folder`; links, which a scratch folder may hold, are not followed."""
     found = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
     return sum(path.lstat().st_size for path in found)

@@ -1,4 +1,4 @@
-"""What a package's own manifest is called, and whether a folder is a package: of any version, past or future."""
+"""What a package's manifest is called, and whether a folder is a package of any version, past or future."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 # onnxruntime-genai 0.18.0 takes a folder with a `manifest.json` and no `genai_config.json` for an ORT model package
-# (src/models/model_package.cpp), so a package's own manifest has a name of its own. Packages made before have the old one.
+# (src/models/model_package.cpp), so a package's manifest is called otherwise. Older packages have the old name.
 MANIFEST, OLD_MANIFEST = MANIFESTS = ("bakehouse.json", "manifest.json")
 
 
@@ -21,7 +21,7 @@ class ListedFile(BaseModel):
 
 
 class Listed(BaseModel):
-    """What the manifest of every version has; whatever else is in it is not read."""
+    """The fields that a manifest of every version has; others are not read."""
 
     schema_version: int
     name: str
@@ -30,12 +30,12 @@ class Listed(BaseModel):
 
 
 def name_among(names: Collection[str]) -> str:
-    """What the manifest of a package is called that has files of these names at its top: as today, or as in packages made before."""
+    """The name of a package's manifest, given the names at the package's top: today's, or that of older packages."""
     return OLD_MANIFEST if MANIFEST not in names and OLD_MANIFEST in names else MANIFEST
 
 
 def file_in(package: Path) -> Path:
-    """The manifest's file in the folder of a package, whichever name it has; the path of today's name if there is none."""
+    """The manifest's path in the folder of a package, by either name; that of today's name if it has none."""
     return package / name_among([name for name in MANIFESTS if (package / name).is_file()])
 
 

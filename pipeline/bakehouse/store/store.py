@@ -1,4 +1,4 @@
-"""Where a step's directory lies: is it there and whole, make it under a lock, commit it, take it away. What is in it the stages know."""
+"""The store: whether a step's directory exists and is complete; make it under a lock, commit it, remove it. Stages know what is in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bakehous
 
 @dataclass(frozen=True)
 class Staging:
-    """A directory in the making: `files` becomes the artifact, `scratch` is thrown away, `log` is kept."""
+    """A directory in the making: `files` becomes the artifact, `scratch` is removed, `log` is kept."""
 
     folder: Path
 
@@ -44,20 +44,20 @@ class Staging:
 class Store:
     """The artifacts folder: `store/<kind>/<key>/`, `packages/<build>/`, `failed/<kind>/<key>/`.
 
-    A directory under `store/` is whole because it is there: it is filled in `.staging/`, synced, and renamed into place.
+    If a directory under `store/` exists, it is complete: it is filled in `.staging/`, synced, and renamed into place.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._shares_blocks: bool | None = None
 
-    # --- what is there ---
+    # --- what exists ---
 
     def refuse_unreadable(self) -> None:
-        """See whether one may look into the folder, if it is there.
+        """Check that the folder can be read, if it exists.
 
         Raises:
-            Failure: one may not.
+            Failure: it cannot.
         """
         try:
             list(self.root.iterdir())
@@ -65,8 +65,8 @@ class Store:
             return
         except OSError as error:
             raise Failure(
-                f"the artifacts folder {self.root} cannot be read: {error.strerror}",
-                remedy="set PIPELINE_ARTIFACTS to a folder of your own",
+                f"The artifacts folder {self.root} cannot be read: {error.strerror}.",
+                remedy="Set PIPELINE_ARTIFACTS to a folder of your own.",
             ) from error
 
     def folder(self, step: Step) -> Path:
@@ -82,17 +82,17 @@ class Store:
         return self.folder(step) / "log.txt"
 
     def record(self, step: Step) -> StepRecord | None:
-        """What is written beside the step's files; None if it was never made, or if that cannot be read."""
+        """The record next to the step's files; None if the step was never made, or if the record cannot be read."""
         return read_record(self.folder(step))
 
     def damage(self, step: Step, *, thorough: bool = False) -> tuple[str, ...]:
-        """What is wrong with a step's record and files, by size and time or thoroughly by sha256; () also if it was never made."""
+        """What is wrong with a step's record and files, by size and time or (thorough) by sha256; () also if it was never made."""
         if record := self.record(step):
             return files.faults(self.files(step), record.files, thorough=thorough)
         return (f"{RECORD} cannot be read",) if self.folder(step).exists() else ()
 
     def has(self, step: Step) -> bool:
-        """Whether the step is made and, at a glance, whole."""
+        """Whether the step is made and, by size and time, complete."""
         return self.record(step) is not None and not self.damage(step)
 
     def all_records(self) -> Iterator[tuple[Path, StepRecord | None]]:
@@ -104,10 +104,10 @@ class Store:
 
     @contextmanager
     def making(self, step: Step, on_wait: Callable[[], None]) -> Iterator[Staging | None]:
-        """Hold the step's lock; yields where to make it, or None if it is there by now.
+        """Hold the step's lock; yields the directory to make it in, or None if it exists by now.
 
-        `on_wait` is called once if another process is at the same step. What a killed run left in the
-        staged directory is still there: a download goes on from it, all others clear it.
+        `on_wait` is called once if another process makes the same step. What a killed run left in the
+        staged directory is kept: a download continues from it, other steps remove it.
         """
         self._prepare()
         with self.lock(f"{step.kind}-{step.key}", on_wait):
@@ -123,7 +123,7 @@ class Store:
 
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold a lock of this store; the system lets go of it when its holder dies."""
+        """Hold a lock of this store; the system releases it when its holder ends."""
         path = self.root / ".locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, mode=0o666)
@@ -138,7 +138,7 @@ class Store:
             lock.release()
 
     def commit(self, step: Step, staging: Staging, record: StepRecord) -> None:
-        """Put a finished directory under its final name. A damaged one that stands there goes to `failed/`."""
+        """Move a finished directory to its final name. A damaged one that has this name goes to `failed/`."""
         files.remove(staging.scratch)
         files.seal(staging.files)
         files.write(staging.folder / RECORD, record.model_dump_json(indent=2) + "\n")
@@ -148,7 +148,7 @@ class Store:
         files.move(staging.folder, final)
 
     def fail(self, step: Step, staging: Staging, *, keep_files: bool) -> Path:
-        """Move the log and, if asked, the files of a failed step to `failed/`; returns where."""
+        """Move the log and, if requested, the files of a failed step to `failed/`; returns the new folder."""
         files.remove(staging.scratch)
         if not keep_files:
             files.remove(staging.files)
@@ -157,7 +157,7 @@ class Store:
         return target
 
     def failed(self, step: Step) -> Path:
-        """Where the leavings of the step's last failure are."""
+        """The folder with what the step's last failure left."""
         return self.root / "failed" / step.kind / step.key
 
     def drop(self, step: Step) -> None:
@@ -167,16 +167,16 @@ class Store:
     # --- packages ---
 
     def package(self, name: str) -> Path:
-        """Where the newest good package of a build is."""
+        """The folder of the newest good package of a build."""
         return self.root / "packages" / name
 
     def expose(self, step: Step, name: str, on_wait: Callable[[], None]) -> None:
-        """Make `packages/<name>` the files of a package step: the new one whole, or the old one.
+        """Make `packages/<name>` the files of a package step; if that fails, the old package stays.
 
-        They are files of their own: onnx 1.23.2 refuses weights that have two names, and whoever edits a package must not edit the store.
+        They are copies: onnx 1.23.2 refuses weights that have two names, and an edit of a package must not reach the store.
 
         Raises:
-            Failure: the disk is full, or a file in the store is not as it was made.
+            Failure: the disk is full, or a file in the store has changed.
         """
         self._prepare()
         with self.lock(f"package-name-{name}", on_wait):
@@ -196,7 +196,9 @@ class Store:
             if wrong:
                 files.remove(new)
                 raise Failure(
-                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it"
+                    f"{wrong} in the store has changed.",
+                    where=f"package of {name}",
+                    remedy=f"Run `doit verify {name}`, which names the repair.",
                 )
             if final.exists():
                 files.exchange(new, final)
@@ -205,39 +207,40 @@ class Store:
                 files.move(new, final)
 
     def is_exposed(self, step: Step, name: str) -> bool:
-        """Whether `packages/<name>` is, at a glance, exactly what the package step made, and that is whole in the store too."""
+        """Whether `packages/<name>` is, by size and time, exactly what the package step made, and the store has that completely."""
         record = self.record(step)
         if record is None or not self.is_copy(record, name):
             return False
         return not any(files.faults(folder, record.files) for folder in (self.files(step), self.package(name)))
 
     def is_copy(self, record: StepRecord, name: str) -> bool:
-        """Whether `packages/<name>` is a copy, whole or not, of what is in the store, and not of what was there under the same key before.
+        """Whether `packages/<name>` is a copy, complete or not, of what the store has now, and not of what it had under this key before.
 
-        Files made again may have the same size and time: the manifest, which is always read, tells when the package was made.
+        Files that are made again may have the same size and time: the manifest, which is always read, has the time of the package.
         """
-        told = [(self.package(name) / file.path, file.sha256) for file in record.files if file.path in package_files.MANIFESTS]
-        return all(path.is_file() and files.sha256(path) == digest for path, digest in told)
+        manifests = [(self.package(name) / file.path, file.sha256) for file in record.files if file.path in package_files.MANIFESTS]
+        return all(path.is_file() and files.sha256(path) == digest for path, digest in manifests)
 
     def shares_blocks(self) -> bool:
         """Whether the file system lets a package share the blocks of the store; tried once."""
         if self._shares_blocks is None:
-            with suppress(Failure):  # whoever needs the room hears of it
+            with suppress(Failure):  # whoever needs the space gets the error
                 self._prepare()
             self._shares_blocks = clone.can_share(self.root)
         return self._shares_blocks
 
     def withdraw(self, name: str) -> None:
-        """Take a package away; the store keeps what it is made of."""
+        """Remove a package; the store keeps what it is made from."""
         files.remove(self.package(name))
 
-    # --- taking away ---
+    # --- removing ---
 
     def prunable(self, keep: Collection[str], packages: Iterable[str], evidence: Collection[str] = ()) -> list[Path]:
-        """What no recipe reaches: steps by `kind/key`, packages and signed copies by name, and the leavings of failures and kills.
+        """What no recipe uses: steps by `kind/key`, packages and signed copies by name, and what failures and kills left.
 
         `evidence` are the steps whose failures are kept.
-        Whether it is ours tells `is_ours`. A package that a killed exchange has left aside is not among it: the next build puts it back.
+        `is_ours` decides whether Bakehouse made it. A package that a killed exchange left under another name is not in the list: the next
+        build gives it its name again.
         """
         kept = {self.root / "store" / step for step in keep}
         names = set(packages)
@@ -250,7 +253,7 @@ class Store:
         return [*store, *stale, *failed, *staged]
 
     def is_ours(self, folder: Path) -> bool:
-        """Whether something prunable was made here, as far as its place and its manifest tell: an artifacts folder may be another's too."""
+        """Whether Bakehouse made something prunable, by its place and its manifest: others may use an artifacts folder too."""
         place = folder.relative_to(self.root).parts
         match place[0]:
             case ".staging":
@@ -273,8 +276,8 @@ class Store:
                     files.write(self.root / name, text)
         except OSError as error:
             raise Failure(
-                f"the artifacts folder {self.root} cannot be used: {error.strerror}",
-                remedy="set PIPELINE_ARTIFACTS to a folder that can be written",
+                f"The artifacts folder {self.root} cannot be used: {error.strerror}.",
+                remedy="Set PIPELINE_ARTIFACTS to a folder that can be written.",
             ) from error
 
     def _set_aside(self, folder: Path, target: Path) -> None:
@@ -283,7 +286,7 @@ class Store:
 
 
 def read_record(folder: Path) -> StepRecord | None:
-    """The record in a directory of the store; None if there is none or it is not one of ours."""
+    """The record in a directory of the store; None if it is missing, or if Bakehouse did not write it."""
     try:
         return StepRecord.model_validate_json((folder / RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):

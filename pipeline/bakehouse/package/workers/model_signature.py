@@ -22,7 +22,7 @@ SIGNATURE = "model.sig"
 
 
 def main() -> None:
-    """Sign or verify; a signature that does not hold is refused in words."""
+    """Sign or verify; a signature that does not match is refused with a sentence."""
     leash.hold()
     verb, folder, signature, chosen = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
     try:
@@ -34,16 +34,16 @@ def main() -> None:
     events.progress("signing" if verb == "sign" else "checking the signature")
     try:
         (_sign if verb == "sign" else _verify)(folder, signature, chosen)
-    # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise kinds of their own; all of them mean no.
+    # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise their own exceptions; all of them mean no.
     except Exception as error:
         if verb == "verify" and (isinstance(error, OSError) or type(error).__name__ == "TUFError"):  # sigstore's roots come by the network
-            _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Look at what stops it, and check again.")
+            _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Remove the cause, and check again.")
         _refuse(verb, error)
     events.result(method=chosen["method"])
 
 
 def _unable(verb: str, what: str, remedy: str) -> NoReturn:
-    """End without a verdict: of a signature that is there, that is not the same as one that does not hold."""
+    """End without a verdict: a signature that could not be checked is not the same as one that does not match."""
     if verb == "sign":
         events.refuse(what, remedy)
     events.result(not_checked=f"{what} {remedy}")
@@ -59,8 +59,8 @@ def _refuse(verb: str, error: Exception) -> None:
     if changed := re.findall(r"Hash mismatch for \\?'(.+?)\\?': Expected", why):
         why = f"changed since it was signed: {', '.join(changed)}"
     if verb == "sign":
-        events.refuse(f"It could not be signed: {why[:400]}.", "Look at the key and at PIPELINE_SIGN.")
-    events.refuse(f"The signature does not hold: {why[:400]}.", "Get the package anew, and the public key from where you trust it.")
+        events.refuse(f"The package could not be signed: {why[:400]}.", "Check the key and PIPELINE_SIGN.")
+    events.refuse(f"The signature does not match: {why[:400]}.", "Get the package again, and the public key from a place that you trust.")
 
 
 def _hashing(ignored: list[str]) -> Any:

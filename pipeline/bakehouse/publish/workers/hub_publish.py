@@ -1,11 +1,10 @@
-"""Brings a package to a repository on the hub, or says what that would change.
+"""Uploads a package to a repository on the hub, or reports what that would change.
 
     python -m bakehouse.publish.workers.hub_publish --request FILE [--dry-run]
     python -m bakehouse.publish.workers.hub_publish --check-token REPO
 
 FILE is JSON: folder, repo, private, branch, pull_request, tag (or null), title, description, and files (path, size, sha256),
-all of the package. `--check-token` only finds out whether the hub takes the token, which comes from the environment or from a login, as the
-hub's client finds it.
+all of the package. `--check-token` only checks that the hub takes the token, which the hub's client finds in the environment or in a login.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bakehouse.publish.workers.publish_plan import MAIN, Found, Request, check_r
 
 
 def main() -> None:
-    """Publish, or plan, or ask."""
+    """Publish, plan, or check the token."""
     leash.hold()
     redact.install(events.progress)
     parser = argparse.ArgumentParser()
@@ -43,7 +42,7 @@ def main() -> None:
         token = get_token()
         redact.keep(token)
         if token is None and not arguments.dry_run:
-            raise Refused("There is no token for the hub.", f"Give one that may write to {repo}, with {LOG_IN}.")
+            raise Refused("No token for the hub is set.", f"Set one that may write to {repo}, with {LOG_IN}.")
         if request is None:
             hub_remote.exists(repo)
             return
@@ -70,7 +69,7 @@ def refuse(error: Exception, repo: str) -> NoReturn:
 
 
 def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> None:
-    """Make what is missing, send, commit once, and look whether the hub has it; report what came of it."""
+    """Create what is missing, send, commit once, and compare what the hub has; report the result."""
     if found.comparison.nothing_to_do and found.on_branch and found.held:
         finish(request, api, package, found.held.commit, None, committed=False)
         return
@@ -99,7 +98,7 @@ def prepared(request: Request, api: HfApi, found: Found, package: dict[str, Loca
         hub_upload.make_repository(api, request.repo, request.private)
         held = hub_remote.read(request.repo, MAIN)
         if held is None:
-            raise Refused(f"{request.repo} was made, and has no main branch.", "Look at it on the hub, and run the same command again.")
+            raise Refused(f"{request.repo} was created, but has no main branch.", "Look at it on the hub, and run the same command again.")
         check_repository(request, held)
     if request.branch != MAIN and not found.on_branch:
         hub_upload.make_branch(api, request.repo, request.branch, held.commit)
@@ -130,23 +129,23 @@ def send(request: Request, api: HfApi, held: Held, comparison: Comparison, packa
 
 
 def pull_request_url(request: Request, number: int) -> str:
-    """Where a pull request is discussed."""
+    """The address of a pull request."""
     return f"{constants.ENDPOINT}/{request.repo}/discussions/{number}"
 
 
 def standing(request: Request, before: Held | None) -> str:
-    """What the branch holds after a failure, as far as that can be found out."""
+    """What the branch holds after a failure, if that can be read."""
     was = f"commit {before.commit[:12]}" if before else "nothing"
     try:
         now = hub_remote.read(request.repo, request.branch) if hub_remote.exists(request.repo) else None
     except Exception:
         return f"what {request.where} holds now could not be read; before this it held {was}"
     if now is None:
-        return f"{request.where} is not there; nothing was made"
+        return f"{request.where} does not exist; nothing was created"
     if before is None:
-        return f"{request.repo} was made, and holds no file of the package yet"
+        return f"{request.repo} was created, and holds no file of the package yet"
     if now.commit == before.commit:
-        return f"{request.where} is as it was: {was}"
+        return f"{request.where} is unchanged: {was}"
     return f"{request.where} has moved from {was} to commit {now.commit[:12]}"
 
 
@@ -154,13 +153,13 @@ def standing(request: Request, before: Held | None) -> str:
 
 
 def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str, url: str | None, *, committed: bool) -> None:
-    """Hold what the hub reports at the commit against the package, and the manifest byte for byte; then tag, and report."""
-    events.progress("looking whether the hub has it all")
+    """Compare what the hub reports at the commit with the package, and the manifest byte for byte; then tag, and report."""
+    events.progress("checking what the hub has")
     at = f"refs/pr/{url.rsplit('/', 1)[-1]}" if url else commit
     try:
         held = hub_remote.read(request.repo, at)
         if held is None or held.commit != commit:
-            raise Refused(f"{request.repo} does not show commit {commit}, which the hub said it had made.", "Run the same command again.")
+            raise Refused(f"{request.repo} does not show commit {commit}, which the hub reported as made.", "Run the same command again.")
         check(request, held, at, package)
     except Exception as error:
         error.add_note(f"{request.where if url is None else url} holds commit {commit}")
@@ -169,23 +168,23 @@ def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str,
         try:
             hub_upload.tag(api, request.repo, request.tag, commit, lambda other: has_content(request, package, other))
         except Exception as error:
-            error.add_note(f"{request.where} holds the whole package at commit {commit}; only the tag is missing")
+            error.add_note(f"{request.where} holds the complete package at commit {commit}; only the tag is missing")
             raise
     events.result(commit=commit, url=url, committed=committed, compared=len(package))
 
 
 def check(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
-    """Refuse if the hub reports another content for any file, or the manifest comes back changed."""
+    """Refuse if the hub reports another content for any file, or returns a changed manifest."""
     wrong = [package[name].difference(held.files[name]) or "" for name in sorted(package.keys() & held.files.keys())]
     wrong = [line for line in wrong if line]
-    wrong += [f"{name}: not there" for name in sorted(package.keys() - held.files.keys())]
-    wrong += [f"{name}: not of the package" for name in sorted(held.files.keys() - package.keys() - hub_remote.OF_THE_HUB)]
+    wrong += [f"{name}: missing" for name in sorted(package.keys() - held.files.keys())]
+    wrong += [f"{name}: not part of the package" for name in sorted(held.files.keys() - package.keys() - hub_remote.OF_THE_HUB)]
     if not wrong and hub_remote.content(request.repo, at, MANIFEST) != (request.folder / MANIFEST).read_bytes():
-        wrong.append(f"{MANIFEST}: other bytes came back than were sent")
+        wrong.append(f"{MANIFEST}: the hub returns other bytes than were sent")
     if wrong:
         raise Refused(
-            f"{request.repo} does not hold at commit {held.commit[:12]} what the package is.",
-            "Run the same command again, which commits what differs; until then do not use that commit.",
+            f"{request.repo} differs from the package at commit {held.commit[:12]}.",
+            "Run the same command again, which commits the differences; do not use that commit.",
             tuple(wrong),
         )
 

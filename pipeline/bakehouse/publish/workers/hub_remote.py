@@ -18,9 +18,9 @@ from bakehouse.sources.workers.hub_files import Remote
 
 # The hub makes these with a repository and keeps its LFS rules there: they belong to it and not to a package.
 OF_THE_HUB = frozenset({".gitattributes"})
-# What a person may have put there when the repository was made by hand.
+# What a person may have added when the repository was created by hand.
 HARMLESS = OF_THE_HUB | {"README.md", "LICENSE", ".gitignore"}
-MANIFEST, OLD_MANIFEST = "bakehouse.json", "manifest.json"  # a package's manifest, and what it is called in packages made before
+MANIFEST, OLD_MANIFEST = "bakehouse.json", "manifest.json"  # a package's manifest, and its name in older packages
 CARD = "README.md"
 CHUNK = 1 << 20
 
@@ -44,7 +44,7 @@ class Local:
     git_sha1: str
 
     def is_in(self, files: Mapping[str, Remote]) -> bool:
-        """Whether the hub has this very content under this name."""
+        """Whether the hub has exactly this content under this name."""
         remote = files.get(self.path)
         return remote is not None and self.difference(remote) is None
 
@@ -75,7 +75,7 @@ def read(repo: str, revision: str) -> Held | None:
     """The repository at a branch, commit or other ref; None if it has no such ref.
 
     Raises:
-        RepositoryNotFoundError: there is no such repository, or it is not shown to this token.
+        RepositoryNotFoundError: the repository does not exist, or this token may not see it.
         HfHubHTTPError, httpx.TransportError: any other answer, or none, after some tries.
     """
     url = f"{constants.ENDPOINT}/api/models/{repo}/revision/{quote(revision, safe='')}"
@@ -88,7 +88,7 @@ def read(repo: str, revision: str) -> Held | None:
 
 
 def exists(repo: str) -> bool:
-    """Whether there is such a repository that this token may see; an answer that leaves that open is raised."""
+    """Whether the repository exists and this token may see it; an answer that leaves that open is raised."""
     try:
         _json(f"{constants.ENDPOINT}/api/models/{repo}", {})
     except GatedRepoError:
@@ -126,7 +126,7 @@ def content(repo: str, revision: str, name: str) -> bytes:
 
 
 def compare(package: Mapping[str, Local], files: Mapping[str, Remote]) -> Comparison:
-    """Hold the package against what a repository holds."""
+    """Compare the package with what a repository holds."""
     present = {name for name in files if name not in OF_THE_HUB or name in package}
     return Comparison(
         new=tuple(sorted(package.keys() - present)),
@@ -137,7 +137,7 @@ def compare(package: Mapping[str, Local], files: Mapping[str, Remote]) -> Compar
 
 
 def foreign(repo: str, held: Held) -> tuple[str, ...]:
-    """The files of a repository that holds something else than a package of ours; () if it is ours, or as good as empty."""
+    """The files of a repository that holds something other than a package; () if it holds a package, or nothing of value."""
     others = tuple(sorted(held.files.keys() - HARMLESS))
     manifests = [name for name in (MANIFEST, OLD_MANIFEST) if name in held.files]
     if not others or any(_is_manifest(content(repo, held.commit, name)) for name in manifests):
@@ -154,7 +154,7 @@ def _is_manifest(body: bytes) -> bool:
 
 
 def hashed(path: Path, name: str, arrived: Any) -> Local:
-    """A file of the package as it is on disk now; `arrived` is told the bytes of each block."""
+    """A file of the package as it is on disk now; `arrived` gets the number of bytes of each block."""
     size, sha256 = path.stat().st_size, hashlib.sha256()
     git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as opened:

@@ -1,7 +1,7 @@
-"""Brings a package into a repository with the hub's client: make it, send the weights, commit once, tag; each tried again if that can help.
+"""Uploads a package with the hub's client: create the repository, send the weights, commit once, tag; each is repeated if that can help.
 
-The client's plain HTTP upload is used and not the xet protocol, which it takes when `hf-xet` is installed: the command that
-starts this sets HF_HUB_DISABLE_XET, so that what the tests show is what happens.
+The client's plain HTTP upload is used and not the xet protocol, which it uses if `hf-xet` is installed: the command that
+starts this sets HF_HUB_DISABLE_XET, so that the tests show what happens.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 
 def patient_client() -> httpx.Client:
-    """The client's own session, which gives up on a hub that says nothing any more."""
+    """The client's own session, with a timeout for a hub that stops answering."""
     client: httpx.Client = default_client_factory()
     client.timeout = PATIENCE
     return client
 
 
 def insist(doing: str, action: Callable[[], T], *, client_tries: bool = False) -> T:
-    """The result of `action`, tried again when the hub is busy (429: as long as it says), fails (5xx) or cannot be reached.
+    """The result of `action`, repeated if the hub is busy (429: for as long as it requests), fails (5xx) or cannot be reached.
 
     Only for what may be done twice. With `client_tries` the client itself has tried again after an answer, and that is enough.
     """
@@ -61,12 +61,12 @@ def may_pass(error: Exception) -> bool:
 
 
 def pause(doing: str, error: Exception, wait: float) -> None:
-    """Wait before the next try, as long as the hub asks if it does, with a new connection."""
+    """Wait before the next try, as long as the hub requests, and with a new connection."""
     response = answered(error)
     if response is not None and response.status_code == 429:
         limit, after = parse_ratelimit_headers(response.headers), response.headers.get("Retry-After", "")
-        asked = float(after) if after.isdigit() else limit.reset_in_seconds + 1 if limit else wait
-        wait = min(max(asked, wait), LONGEST_WAIT_S)
+        requested = float(after) if after.isdigit() else limit.reset_in_seconds + 1 if limit else wait
+        wait = min(max(requested, wait), LONGEST_WAIT_S)
     why = f"the hub answered {response.status_code}" if response is not None else "the connection broke off"
     events.progress(f"{doing}: {why}; trying again in {wait:.0f} s")
     close_session()
@@ -74,7 +74,7 @@ def pause(doing: str, error: Exception, wait: float) -> None:
 
 
 class Sent:
-    """How many bytes of the large files are sent; says so now and then."""
+    """How many bytes of the large files are sent; reports that from time to time."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -123,23 +123,23 @@ def additions(folder: Path, package: dict[str, Local], comparison: Comparison) -
 
 
 def make_repository(api: HfApi, repo: str, private: bool) -> None:
-    """Make the repository; one that is there by now is fine."""
-    events.progress(f"making {repo}")
-    insist("making the repository", lambda: api.create_repo(repo, private=private, exist_ok=True))
+    """Create the repository, if it does not exist."""
+    events.progress(f"creating {repo}")
+    insist("creating the repository", lambda: api.create_repo(repo, private=private, exist_ok=True))
 
 
 def make_branch(api: HfApi, repo: str, branch: str, start: str) -> None:
-    """Make the branch at the commit `start`; one that is there by now is fine."""
-    events.progress(f"making the branch {branch}")
-    insist("making the branch", lambda: api.create_branch(repo, branch=branch, revision=start, exist_ok=True))
+    """Create the branch at the commit `start`, if it does not exist."""
+    events.progress(f"creating the branch {branch}")
+    insist("creating the branch", lambda: api.create_branch(repo, branch=branch, revision=start, exist_ok=True))
 
 
 def send_weights(api: HfApi, repo: str, branch: str, files: list[Addition], *, pull_request: bool) -> None:
-    """Send the content of all large files that the hub does not have; nothing of it shows in the repository before the commit."""
-    events.progress("asking the hub what must be uploaded")
+    """Send the content of all large files that the hub does not have; nothing appears in the repository before the commit."""
+    events.progress("reading from the hub what must be uploaded")
     insist(
         "uploading",
-        # An empty .gitignore: the repository's own shall not leave out a file of the package.
+        # An empty .gitignore, so that the repository's own does not leave out a file of the package.
         lambda: api.preupload_lfs_files(
             repo, files, revision=branch, create_pr=pull_request, free_memory=False, gitignore_content="", num_threads=4
         ),
@@ -171,7 +171,7 @@ def commit(
 ) -> tuple[str, str | None]:
     """One commit of everything, never twice; its id, and the pull request's address.
 
-    `happened` looks whether a commit is there whose answer never came, and returns the same of it.
+    `happened` looks for a commit whose answer was lost, and returns the same for it.
     """
     events.progress("committing")
     for wait in (*WAITS_S, None):
@@ -188,10 +188,10 @@ def commit(
             return str(info.oid), info.pr_url
         except Exception as error:
             response = answered(error)
-            # 412: the parent is not the newest any more, which may be our own doing.
+            # 412: the parent is not the newest any more, possibly because of this commit.
             in_doubt = unanswered(error) if response is None else response.status_code in PASSING | {412}
             if in_doubt and (found := insist("looking for the commit", happened)):
-                events.progress("the commit is there, only its answer was lost")
+                events.progress("the commit exists, only its answer was lost")
                 return found
             if wait is None or not may_pass(error):
                 raise
@@ -200,7 +200,7 @@ def commit(
 
 
 def tag(api: HfApi, repo: str, name: str, commit_id: str, has_content: Callable[[str], bool]) -> None:
-    """Give the commit a tag. A tag that names the same content is fine, any other is left alone and refused."""
+    """Give the commit a tag. A tag that names the same content may stay; any other is not changed, and is refused."""
     for wait in (*WAITS_S, None):
         found = hub_remote.tags(repo).get(name)
         if found is not None and (found == commit_id or has_content(found)):
@@ -220,6 +220,6 @@ def tag(api: HfApi, repo: str, name: str, commit_id: str, has_content: Callable[
 def tag_taken(repo: str, name: str, commit_id: str) -> Refused:
     """The tag names another content."""
     return Refused(
-        f"The tag {name} of {repo} names another content already (commit {commit_id[:12]}), and a tag is not moved.",
-        "Choose another publish.tag, or delete that one on the hub.",
+        f"The tag {name} of {repo} already names another content (commit {commit_id[:12]}), and tags are never moved.",
+        "Choose another publish.tag, or delete the tag on the hub.",
     )

@@ -1,4 +1,4 @@
-"""Puts what goes wrong while publishing into sentences: what is wrong, what the repository holds now, and what to do about it."""
+"""Describes what goes wrong while publishing: what is wrong, what the repository holds now, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from bakehouse.child.redact import clean
 
 LOG_IN = "`hf auth login` or HF_TOKEN"
-AGAIN = "run the same command again: what is uploaded already is not sent a second time"
+AGAIN = "run the same command again; files that are uploaded already are not sent again"
 PASSING = {408, 429, 500, 502, 503, 504}
 _CLOSED = "client has been closed"
 
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from; the client wraps what goes wrong in an upload."""
+    """The error and its causes; the client wraps errors of an upload."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -44,11 +44,11 @@ def answered(error: BaseException) -> httpx.Response | None:
 
 
 def unanswered(error: BaseException) -> bool:
-    """Whether it is about a connection that failed or broke off, so that nobody knows what the hub did."""
+    """Whether the connection failed or broke off, so that what the hub did is unknown."""
     if answered(error) is not None:
         return False
-    # The client goes on with a session that it has closed itself (huggingface_hub 1.21, `_http_backoff_base`), and reads
-    # a proxy's page as JSON.
+    # The client continues with a session that it has closed (huggingface_hub 1.21, `_http_backoff_base`), and reads a proxy's page
+    # as JSON.
     return any(
         isinstance(one, httpx.TransportError | json.JSONDecodeError) or (isinstance(one, RuntimeError) and _CLOSED in str(one))
         for one in chain(error)
@@ -56,12 +56,12 @@ def unanswered(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException, repo: str) -> Refused | None:
-    """What an error means; None if it is none of the hub's or the network's, but a bug."""
+    """What an error means; None if it is a bug, and not an error of the hub or the network."""
     if isinstance(error, Refused):
         return error
     if any(isinstance(one, OfflineModeIsEnabled) for one in chain(error)):
         return Refused(
-            f"{repo} is on the hub, and the hub's client is set to stay offline.", "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
+            f"{repo} is on the hub, and the hub's client is configured to stay offline.", "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
         )
     if isinstance(error, ValueError) and "Invalid metadata in README.md" in str(error):
         return Refused(
@@ -70,7 +70,7 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
     if isinstance(error, ValueError) and str(error).startswith("LFS batch API returned errors"):
         return Refused(
             f"The hub does not take a large file for {repo}.",
-            "Its answer says what to change: a file may have 50 GB, and an account has limits of its own.",
+            "Change what its answer says; a file may have 50 GB, and each account has its own limits.",
             tuple(clean(line) for line in str(error).split("\n")[1:]),
         )
     response = answered(error)
@@ -81,7 +81,7 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
     if unanswered(error):
         reason = next((clean(str(one)) for one in chain(error) if isinstance(one, httpx.TransportError)), "it closed the connection")
         return Refused(
-            f"The hub at {constants.ENDPOINT} cannot be reached, or does not answer: {reason}.",
+            f"The hub at {constants.ENDPOINT} cannot be reached or does not answer: {reason}.",
             f"Check the network, and HF_ENDPOINT and HTTPS_PROXY if they are set, and {AGAIN}.",
         )
     return None
@@ -90,42 +90,42 @@ def in_words(error: BaseException, repo: str) -> Refused | None:
 def _status(response: httpx.Response, repo: str) -> tuple[str, str]:
     owner, status = repo.split("/")[0], response.status_code
     sentences = {
-        400: ("The hub does not take what it was sent (400).", "Its answer says what to change; nothing was committed."),
+        400: ("The hub does not take what it was sent (400), and nothing was committed.", "Change what its answer says."),
         401: (
-            "The hub does not take the token (401): there is none, or it is wrong or expired.",
-            f"Make a token that may write to {repo} at {constants.ENDPOINT}/settings/tokens, and give it with {LOG_IN}.",
+            "The hub does not take the token (401): it is missing, wrong or expired.",
+            f"Create a token that may write to {repo} at {constants.ENDPOINT}/settings/tokens, and set it with {LOG_IN}.",
         ),
         403: (
             f"The token may not do this to {repo} (403).",
-            f"Give a token that may write to the repositories of {owner} ({LOG_IN}); or let the recipe open a pull request "
-            "(`publish.pull_request: true`); or, if the hub speaks of storage, make room there.",
+            f"Set a token that may write to the repositories of {owner} ({LOG_IN}); or let the recipe open a pull request "
+            "(`publish.pull_request: true`); or, if the hub's answer is about storage, free some of it.",
         ),
         404: (
-            f"The hub has no {repo} for this token (404): it or its owner {owner} is not there, or is hidden from it.",
+            f"The hub shows no {repo} to this token (404): it or its owner {owner} does not exist or is hidden.",
             f"Check publish.repo in the recipe; {owner} must be an account or an organization that the token may write to.",
         ),
         409: (
-            f"The hub is at odds with another change to {repo} (409).",
-            f"See at {constants.ENDPOINT}/{repo} who else works on it, wait until that is done, and {AGAIN}.",
+            f"Another change to {repo} conflicts with this one (409).",
+            f"Look at {constants.ENDPOINT}/{repo} for the other change, wait until it is done, and {AGAIN}.",
         ),
         412: (
-            f"{repo} has got another commit since it was looked at (412), so nothing was committed over it.",
+            f"{repo} has a newer commit than the one that was read (412), so nothing was committed over it.",
             f"Look at {constants.ENDPOINT}/{repo}/commits, then {AGAIN}.",
         ),
         413: (
             "The hub refuses this as too large (413).",
-            "One file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
+            "A file may have 50 GB: make a build with fewer bits, or let the runtime's exporter split the weights.",
         ),
         429: (
-            "The hub takes no more requests from here for now (429), also after some waiting.",
+            "The hub takes no more requests from here for now (429), even after some waiting.",
             f"Wait some minutes, then {AGAIN}.",
         ),
     }
     if status >= 500:
-        return f"The hub fails with an error of its own ({status}), also after some tries.", f"Wait until it is well, then {AGAIN}."
+        return f"The hub fails with a server error ({status}), even after some tries.", f"Wait until the hub works again, then {AGAIN}."
     return sentences.get(
         status,
-        (f"The hub answered {status} while {repo} was being published.", f"If its answer says what to change, change it and {AGAIN}."),
+        (f"The hub answered {status} while {repo} was being published.", f"Change what its answer says, and {AGAIN}."),
     )
 
 

@@ -1,4 +1,4 @@
-"""What publishing would change: the package as it is on disk now, held against what the repository holds; and what forbids it."""
+"""What publishing would change: the package as it is on disk now, compared with the repository; and what forbids it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_DIFF = 400  # lines
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked; see the module."""
+    """What is requested; see `hub_publish`."""
 
     folder: Path
     repo: str
@@ -40,10 +40,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Found:
-    """What is there before anything is done: the branch's commit (or that of main, which it starts from), and how the package differs.
+    """What exists before anything is done: the branch's commit (or main's, from which it starts), and how the package differs.
 
     Attributes:
-        held: None if there is no such repository, or nothing in it.
+        held: None if the repository does not exist or is empty.
         on_branch: whether `held` is the branch itself.
         pull_request: number of an open pull request that has the package's content already.
     """
@@ -56,7 +56,7 @@ class Found:
 
 def look(request: Request) -> tuple[Found, dict[str, Local]]:
     """What the repository holds, and the package's files as they are on disk now."""
-    events.progress(f"asking the hub for {request.repo}")
+    events.progress(f"reading {request.repo} on the hub")
     held, on_branch = None, False
     if hub_remote.exists(request.repo):
         held = hub_remote.read(request.repo, request.branch)
@@ -76,7 +76,7 @@ def look(request: Request) -> tuple[Found, dict[str, Local]]:
 
 
 def check_repository(request: Request, held: Held) -> None:
-    """Refuse a repository that others see or do not see against the recipe's word, and one that holds somebody else's work."""
+    """Refuse a repository whose visibility differs from the recipe's, and one that holds other people's work."""
     if held.private != request.private:
         is_, requested = ("private", "public") if held.private else ("public", "private")
         raise Refused(
@@ -85,14 +85,14 @@ def check_repository(request: Request, held: Held) -> None:
         )
     if not request.pull_request and (others := hub_remote.foreign(request.repo, held)):
         raise Refused(
-            f"{request.repo} holds files that no package put there, and they would be removed.",
+            f"{request.repo} holds files that are not from a package, and publishing would remove them.",
             "Choose another repository, empty this one, or open a pull request (`publish.pull_request: true`), where a person decides.",
             others[:20],
         )
 
 
 def read_package(request: Request) -> dict[str, Local]:
-    """The package's files, hashed now and held against what was proven."""
+    """The package's files, hashed now and compared with what was validated."""
     total = sum(file["size"] for file in request.files)
     done, reported, package = 0, 0.0, {}
 
@@ -110,12 +110,12 @@ def read_package(request: Request) -> dict[str, Local]:
         if (local.sha256, local.size) != (file["sha256"], file["size"]):
             wrong.append(f"{local.path}: sha256 {local.sha256}, should be {file['sha256']}")
     if wrong:
-        raise Refused("The package has changed since it was proven, so it is not published.", "Build it again.", tuple(wrong))
+        raise Refused("The package has changed since it was validated, so it is not published.", "Build it again.", tuple(wrong))
     return package
 
 
 def same_pull_request(request: Request, package: dict[str, Local]) -> int | None:
-    """The number of an open pull request of ours that has this very content."""
+    """The number of an open pull request of this title with exactly this content."""
     for number in hub_remote.open_pull_requests(request.repo, request.title):
         held = hub_remote.read(request.repo, f"refs/pr/{number}")
         if held is not None and hub_remote.compare(package, held.files).nothing_to_do:
@@ -133,13 +133,13 @@ def check_tag(request: Request, package: dict[str, Local], held: Held, compariso
 
 
 def has_content(request: Request, package: dict[str, Local], commit: str) -> bool:
-    """Whether the repository is this very package at a commit."""
+    """Whether the repository is exactly this package at a commit."""
     held = hub_remote.read(request.repo, commit)
     return held is not None and hub_remote.compare(package, held.files).nothing_to_do
 
 
 def plan(request: Request, found: Found) -> dict[str, Any]:
-    """What would be done, as facts."""
+    """What would be changed, as facts."""
     held, comparison = found.held, found.comparison
     sizes = {file["path"]: file["size"] for file in request.files}
     return {
