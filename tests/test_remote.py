@@ -290,11 +290,11 @@ def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
     [
         (
             "NotImplementedError()",
-            "This kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
+            "this kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
         ),
         (
             "OSError(28, 'No space left on device')",
-            "There is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
+            "there is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
         ),
     ],
 )

@@ -199,10 +199,10 @@ def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: s
         signing.method({"PIPELINE_SIGN": asked.replace(":x", ":/x")})
     remedy = (
         "Name the files of the key that signs."
-        if "not there" in said
-        else "Set it to key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore"
+        if "not exist" in said
+        else "Set it to key:FILE, certificate:KEY,CERTIFICATE[,CHAIN...] or sigstore."
     )
-    assert str(caught.value) == f"{said}.\n  what to do: {remedy}."
+    assert str(caught.value) == f"{said}\n  what to do: {remedy}"
 
 
 def test_a_signed_copy_of_a_build_that_is_no_more_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:

@@ -360,7 +360,7 @@ REFUSALS = {
     ),
     "403": f"The token may not read bakers/tiny (403).\nGive a token that may read it, with {LOG_IN}.",
     "404": (
-        "The hub shows no repository bakers/tiny.\n"
+        "The hub has no repository bakers/tiny.\n"
         f"Check source.repo in the recipe; a private repository shows only to a token that may read it ({LOG_IN})."
     ),
     "no-revision": f"bakers/tiny has no commit {COMMIT}.\nTake a full commit from {{hub}}/bakers/tiny/commits/main.",
@@ -368,7 +368,7 @@ REFUSALS = {
         "The hub takes no more requests from here for now (429).\n"
         f"Wait some minutes and run the same command again: {KEPT}. With a token ({LOG_IN}) the hub allows more."
     ),
-    "500": f"The hub fails with a server error (500).\nRun the same command again later: {KEPT}.",
+    "500": f"The hub fails with an error of its own (500).\nRun the same command again later: {KEPT}.",
 }
 
 
