@@ -64,7 +64,7 @@ def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
         (commands.Compare, ["A", "--html=f", "B"], ["--html", "f", "A", "B"]),
         (commands.Run, ["build:a", "-n", "2", "build:b", "--continue"], ["-n", "2", "--continue", "build:a", "build:b"]),
         (commands.Run, ["build:a", "-n2", "--dry-run"], ["-n", "2", "--dry-run", "build:a"]),
-        (release_commands.Verify, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
+        (release_commands.Check, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
     ],
 )
 def test_options_count_wherever_they_stand(command: type[commands.Run | cli.Ours], words: list[str], first: list[str]) -> None:
@@ -119,6 +119,11 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
             ["strace", "build:tiny-int4"],
             "tracing doit would not show the work, which is done in child processes\n"
             "  what to do: log.txt in a step's folder of the store begins with its command: trace that",
+        ),
+        (
+            ["verify", "--package", "DIR", "tiny-int4"],
+            "The command is now called `doit check`.\n"
+            "  what to do: Type `doit check tiny-int4`, or `doit check --package DIR` for a package from elsewhere.",
         ),
         (
             ["-a", "download:tiny"],

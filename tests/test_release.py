@@ -56,7 +56,7 @@ def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_tog
     lines = notes.split("```sh\n")[1].split("\n```")[0].splitlines()
     name = "phi3-int4-openvino.tar"
     assert lines[1].startswith(f"[ -f {name} ] || cat {name}.[0-9]* > {name} && sha256sum --check")
-    assert lines[1].endswith(" && bakehouse verify phi3-int4-openvino")
+    assert lines[1].endswith(" && bakehouse check phi3-int4-openvino")
     env = {**os.environ, "PATH": f"{_bakehouse(tmp_path)}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "pipeline")}
     done = subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path / "out", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

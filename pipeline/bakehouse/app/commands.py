@@ -1,4 +1,4 @@
-"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, verify, prune, compare.
+"""doit commands of our own: run (asks first, and ends its children), list, plan, lint, schema, check, prune, compare.
 
 Options of doit that would do nothing here, because truth is in the store, are refused.
 """
@@ -177,15 +177,15 @@ class Schema(Ours):
         return 0
 
 
-class Verify(Ours):
-    """`doit verify [NAME...]`"""
+class Check(Ours):
+    """`doit check [NAME...]`"""
 
     doc_purpose = "hash everything in the store and the packages again"
     doc_usage = "[NAME ...]"
 
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
-        report = housekeeping.verify(selection.builds_named(args, kitchen.workspace.plan), kitchen.workspace.store, kitchen.names, print)
+        report = housekeeping.check(selection.builds_named(args, kitchen.workspace.plan), kitchen.workspace.store, kitchen.names, print)
         print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
         return 1 if report.faults else 0
 

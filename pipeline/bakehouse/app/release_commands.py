@@ -1,4 +1,4 @@
-"""doit commands for what leaves the machine and what comes from elsewhere: verify a package, rebuild, release, matrix."""
+"""doit commands for what leaves the machine and what comes from elsewhere: check a package, rebuild, release, matrix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bakehouse.app import commands, matrix, selection, verify_package
+from bakehouse.app import check_package, commands, matrix, selection
 from bakehouse.app.cli import Ours, open_kitchen
 from bakehouse.app.tasks import Kitchen
 from bakehouse.app.workspace import artifacts_folder, recipes_folder
@@ -31,30 +31,30 @@ def _option(name: str, text: str, kind: type = str, default: Any = "") -> dict[s
     return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
 
 
-class Verify(commands.Verify):
-    """`doit verify [NAME...]`, and `doit verify --package DIR` for a package that came from elsewhere."""
+class Check(commands.Check):
+    """`doit check [NAME...]`, and `doit check --package DIR` for a package that came from elsewhere."""
 
     doc_purpose = "hash everything in the store and the packages again, or check a package from elsewhere"
     doc_usage = "[NAME ...] | --package DIR [--key PEM | --certificate PEM[,PEM] | --identity ID [--issuer URL]]"
     cmd_options = (
         _option("package", "a folder with a package; needs no store and no recipes", default=None),
-        *(_option(name, text, default=None) for name, text in verify_package.OPTIONS.items()),
+        *(_option(name, text, default=None) for name, text in check_package.OPTIONS.items()),
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
         if params["package"] is None:
-            if given := [name for name in verify_package.OPTIONS if params[name] is not None]:
+            if given := [name for name in check_package.OPTIONS if params[name] is not None]:
                 raise Failure(
                     f"--{given[0]} is about a package from elsewhere, and none is named",
-                    remedy=f"`doit verify --package DIR --{given[0]} ...`",
+                    remedy=f"`doit check --package DIR --{given[0]} ...`",
                 )
             return super()._do(params, args)
         if args or not params["package"]:
             what = f"{' '.join(args)} would not be looked at: --package checks one folder" if args else "--package names no folder"
-            raise Failure(what, remedy="`doit verify --package DIR` checks a folder, `doit verify NAME` what is in the store")
+            raise Failure(what, remedy="`doit check --package DIR` checks a folder, `doit check NAME` what is in the store")
         children = Children()
         try:
-            return verify_package.verify(Path(params["package"]), verify_package.signer(params), children, print)
+            return check_package.check(Path(params["package"]), check_package.signer(params), children, print)
         finally:
             children.stop()
 

@@ -27,7 +27,7 @@ NOTES = "NOTES.md"
 _TOLD = 10  # files that a refusal names
 # Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
 JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
-# What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
+# What `bakehouse check` imports, and no more: checking a package takes none of the tools that made it.
 _VERIFIER = (
     "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
     "",
@@ -35,7 +35,7 @@ _VERIFIER = (
     "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML psutil rich filelock",
     "```",
     "",
-    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse verify --help` has the options.",
+    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse check --help` has the options.",
     "",
     "Without it `sha256sum --check SHA256SUMS` in the folder of a package checks its files, though not what else lies there.",
 )
@@ -212,5 +212,5 @@ def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, ob
 def _how_to(release: Release) -> list[str]:
     lines = ["## Putting together and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
     for one in release.packages:
-        lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse verify {one.name}")
+        lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse check {one.name}")
     return [*lines, "```", "", *_VERIFIER, "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]

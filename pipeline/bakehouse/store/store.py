@@ -196,7 +196,7 @@ class Store:
             if wrong:
                 files.remove(new)
                 raise Failure(
-                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it"
+                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit check {name}` says how to repair it"
                 )
             if final.exists():
                 files.exchange(new, final)

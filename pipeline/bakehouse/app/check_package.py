@@ -1,4 +1,4 @@
-"""Check a package that came from elsewhere and say what was found: what `doit verify --package` and `bakehouse verify` have in common."""
+"""Check a package that came from elsewhere and say what was found: what `doit check --package` and `bakehouse check` have in common."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _file(option: str, path: str) -> str:
     return str(Path(path).absolute())
 
 
-def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> int:
+def check(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> int:
     """Hold a package against everything that travels with it and, if asked, against its signature.
 
     Returns:
