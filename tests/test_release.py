@@ -15,7 +15,7 @@ from inline_snapshot import snapshot
 from bakehouse.app import release_commands
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
-from bakehouse.package import proofs as proof
+from bakehouse.package import checksums
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Agreement
 from bakehouse.release import rebuild, release
@@ -80,7 +80,7 @@ def test_a_release_lists_every_file_of_it_and_carries_the_proofs(package: Path, 
     names = {path.name for path in (tmp_path / "out").iterdir()}
     proofs = {f"phi3-int4-openvino.{name}" for name in ("tar", "tar.sha256", "provenance.json", "bom.json")}
     assert names == {"NOTES.md", "SHA256SUMS", "release.json", *proofs}
-    assert proof.read_checksums(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
+    assert checksums.read(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
 
 
 def test_a_damaged_part_is_caught(package: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,16 +128,3 @@ def test_doit_takes_options_wherever_they_stand_and_ignores_none(words: list[str
     argv = [sys.executable, "-m", "doit", "check", *words]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, f"ERROR: {said}\n")
-
-
-def test_checking_takes_no_more_than_the_packages_that_the_release_notes_name(package: Path) -> None:
-    program = (
-        "import sys; before = {*sys.modules}; from bakehouse.app import main; code = main.main(sys.argv[1:])\n"
-        "print(*sorted({name.split('.')[0] for name in {*sys.modules} - before}))"
-    )
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
-    argv = [sys.executable, "-c", program, "check", str(package)]
-    done = subprocess.run(argv, cwd=package, env=env, capture_output=True, text=True, check=True)
-    brought = {name for name in done.stdout.splitlines()[-1].split() if not name.startswith("_")} - sys.stdlib_module_names
-    own = {"bakehouse", "yaml", "cython_runtime", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
-    assert brought <= own | {"psutil", "rich", "filelock", "pygments", "markdown_it", "mdurl"}

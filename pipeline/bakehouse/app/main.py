@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bakehouse.app import check_package
 from bakehouse.errors import Failure
-from bakehouse.executor.process import Children
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -23,18 +22,14 @@ def main(words: Sequence[str] | None = None) -> int:
         print("ERROR: The command is now called `bakehouse check DIR`.", file=sys.stderr)
         return 2
     asked = _parser().parse_args(given)
-    children = Children()
     try:
-        by = check_package.signer(vars(asked))
-        return check_package.check(asked.package, by, children, print)
+        return check_package.check(asked.package, check_package.signer(vars(asked)), print)
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    finally:
-        children.stop()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -52,11 +52,7 @@ class Check(commands.Check):
         if args or not params["package"]:
             what = f"{' '.join(args)} would not be looked at: --package checks one folder" if args else "--package names no folder"
             raise Failure(what, remedy="`doit check --package DIR` checks a folder, `doit check NAME` what is in the store")
-        children = Children()
-        try:
-            return check_package.check(Path(params["package"]), check_package.signer(params), children, print)
-        finally:
-            children.stop()
+        return check_package.check(Path(params["package"]), check_package.signer(params), print)
 
 
 class Rebuild(Ours):

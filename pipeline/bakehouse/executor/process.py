@@ -18,13 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bakehouse.child import credentials
 from bakehouse.child.events import MARK
 from bakehouse.child.own_memory import PEAK
 from bakehouse.errors import Failure
-from bakehouse.executor import crash, windows_job
+from bakehouse.executor import crash, memory, windows_job
 from bakehouse.steps.maker import Command
 
 _LAST_LINES = 15
@@ -247,7 +245,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _killed(peak: int) -> tuple[str, str]:
     """What a kill is said to come from, and what to do; `peak` is the most memory that the child held, in bytes."""
     held = f"it held {peak / 1e9:.1f} GB"
-    if peak > _LARGE * psutil.virtual_memory().total:
+    if peak > _LARGE * memory.total_bytes():
         what = f"the child process was killed by the system, most likely for want of memory ({held})"
         return what, "close other programs, use a machine with more memory, or run without -n"
     what = f"the child process was killed from outside ({held})"

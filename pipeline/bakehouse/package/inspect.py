@@ -12,8 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import contents, provenance
-from bakehouse.package import proofs as proof
+from bakehouse.package import checksums, contents, provenance
 from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
@@ -129,7 +128,7 @@ def _lists(
         lists[PROVENANCE] = {one.name: one.digest.sha256 for one in statement.subject}
     if CHECKSUMS in there:
         try:
-            lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
+            lists[CHECKSUMS] = checksums.read(folder / CHECKSUMS)
         except Failure as failure:
             faults.append(f"{failure.where}: {failure.what}")
     return manifest, statement, lists, faults

@@ -11,9 +11,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import card
+from bakehouse.package import card, checksums
 from bakehouse.package import manifest as manifests
-from bakehouse.package import proofs as proof
 from bakehouse.package.inspect import SIGNATURE
 from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
 from bakehouse.records import Written
@@ -27,12 +26,12 @@ NOTES = "NOTES.md"
 _TOLD = 10  # files that a refusal names
 # Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
 JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
-# What `bakehouse check` imports, and no more: checking a package takes none of the tools that made it.
+# What `bakehouse check` imports: a check needs none of the tools that made the package.
 _VERIFIER = (
     "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
     "",
     "```sh",
-    "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML psutil rich filelock",
+    "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML",
     "```",
     "",
     "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse check --help` has the options.",
@@ -119,7 +118,7 @@ def _refuse_foreign(target: Path) -> None:
         raise Failure("this is a file", where=str(target), remedy="name a folder, it may be a new one")
     there = {path.name for path in target.iterdir()} if target.exists() else set()
     if {RECORD, CHECKSUMS} <= there:
-        there -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
+        there -= {CHECKSUMS, *checksums.read(target / CHECKSUMS)}
     if there:
         raise Failure(
             "the folder holds files that are not part of a release",
@@ -141,7 +140,7 @@ def _write(told: Mapping[Path, PackageManifest], target: Path, last: Release | N
     release = Release(packages=tuple(released))
     files.write(target / RECORD, release.model_dump_json(indent=2) + "\n")
     files.write(target / NOTES, notes(release, last))
-    files.write(target / CHECKSUMS, proof.checksums(files.records(target)))
+    files.write(target / CHECKSUMS, checksums.text(files.records(target)))
     return release
 
 
