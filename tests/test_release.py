@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.app import release_commands
+from bakehouse.app.commands.release import Release
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.package import checksums
@@ -201,7 +201,7 @@ def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_pa
 
 def _told(*words: str) -> str:
     """What `doit release` is refused with."""
-    command = release_commands.Release()
+    command = Release()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(list(words)))
     return str(caught.value)

@@ -46,6 +46,16 @@ def options_first(parser: CmdParse, words: list[str]) -> list[str]:
     return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
 
 
+def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
+    """An option of a command, as doit takes it; its parameter has `_` for `-`."""
+    return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
+
+
+def warn(text: str) -> None:
+    """Print a line where it does not get into what a script reads."""
+    print(text, file=sys.stderr)
+
+
 class Options:
     """Options of a command count wherever they stand: doit alone would take those after a name for names."""
 

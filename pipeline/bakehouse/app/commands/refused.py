@@ -10,8 +10,8 @@ from doit.cmd_info import Info as DoitInfo
 from doit.cmd_resetdep import ResetDep as DoitResetDep
 from doit.cmd_strace import Strace as DoitStrace
 
-from bakehouse.app import release_commands
 from bakehouse.app.cli import Ours
+from bakehouse.app.commands.check import Check
 from bakehouse.errors import Failure
 
 
@@ -91,6 +91,6 @@ class Verify(Refused):
 
     doc_purpose = "refused: it is called `doit check`"
     doc_usage = "[NAME ...]"
-    cmd_options = release_commands.Check.cmd_options
+    cmd_options = Check.cmd_options
     what = "The command is now called `doit check`."
     remedy = "Type `doit check {names}`, or `doit check --package DIR` for a package from elsewhere."
