@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.app import main, overview
+from bakehouse.app import main, results_table
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest
 from bakehouse.release import rebuild, release
@@ -55,7 +55,7 @@ def test_an_old_package_is_released_listed_and_known_as_ours(old: Path, tmp_path
     assert [one.name for one in release.make([old], tmp_path / "release", None).packages] == ["phi3-int4-openvino"]
     store = Store(tmp_path / "artifacts")
     shutil.copytree(old, store.package("mine"))
-    assert overview.read_manifest("mine", store) == manifest.read(old)
+    assert results_table.read_manifest("mine", store) == manifest.read(old)
     assert store.is_ours(store.package("mine"))
 
 

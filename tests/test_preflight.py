@@ -15,7 +15,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor import memory
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
-from bakehouse.stages import dispatch, preflight
+from bakehouse.stages import estimates, preflight
 from bakehouse.stages.preflight import Forecast
 from bakehouse.store import clone
 from bakehouse.store.store import Store
@@ -153,7 +153,7 @@ def test_the_copy_that_a_package_is_takes_room_unless_the_disk_shares_blocks(
     build = build_of(tmp_path)
     surveyed(build, session)
     before = preflight.forecast([build], session, ask=False)
-    parts = sum(dispatch.estimate(part, survey(640, 2)).disk_bytes for part in build.parts.values())
+    parts = sum(estimates.of(part, survey(640, 2)).disk_bytes for part in build.parts.values())
     assert before.copy_bytes == (0 if shares else parts)
     put(build.package, session.store, weights_bin="x" * 1000)
     assert preflight.check([build], session) == (Forecast(0, 0, 0) if shares else Forecast(0, 1000, 0, 1000))

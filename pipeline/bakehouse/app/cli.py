@@ -13,19 +13,7 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParse
 
-from bakehouse.app.tasks import Kitchen
-from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
-
-
-def open_kitchen() -> Kitchen:
-    """The kitchen that dodo.py serves from.
-
-    Raises:
-        Failure: the recipes cannot be read.
-    """
-    escape_what_cannot_be_shown()
-    return Kitchen(open_workspace(), sys.stdout)
 
 
 def escape_what_cannot_be_shown() -> None:

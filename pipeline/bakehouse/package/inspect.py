@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
 from bakehouse.package import checksums, contents, provenance
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, SIGNATURE, PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
@@ -23,7 +23,6 @@ from bakehouse.records import FileRecord
 from bakehouse.store import files, package_files
 from bakehouse.store.package_files import MANIFEST, MANIFESTS, Listed
 
-SIGNATURE = "model.sig"
 RECIPE = "recipe.yaml"
 # Without one of these it cannot be told what the package is, whatever the others say.
 _ALWAYS = (CHECKSUMS, PROVENANCE, RECIPE)

@@ -15,6 +15,7 @@ from bakehouse.records import Builder, FileRecord, InUse, NumericCheck, Package,
 from bakehouse.store.package_files import file_in
 
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
+SIGNATURE = "model.sig"
 
 
 class Validation(Written):

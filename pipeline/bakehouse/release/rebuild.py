@@ -17,8 +17,8 @@ from bakehouse.executor.session import Session
 from bakehouse.package import contents
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest as manifests
-from bakehouse.package.inspect import RECIPE, SIGNATURE
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.inspect import RECIPE
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, SIGNATURE, PackageManifest
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe import loader

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from bakehouse.errors import Failure
 from bakehouse.package import card, checksums
 from bakehouse.package import manifest as manifests
-from bakehouse.package.inspect import SIGNATURE
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, SIGNATURE, PackageManifest
 from bakehouse.records import Written
 from bakehouse.release import archive
 from bakehouse.release.archive import Archive

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.app import check_package, maintenance, selection
-from bakehouse.app.cli import Ours, open_kitchen, option
+from bakehouse.app.cli import Ours, option
+from bakehouse.app.tasks import open_kitchen
 from bakehouse.errors import Failure
 from bakehouse.text import count_text, size_text
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bakehouse.app import overview, selection
-from bakehouse.app.cli import Ours, open_kitchen, option
-from bakehouse.app.tasks import Kitchen
+from bakehouse.app import results_table, selection
+from bakehouse.app.cli import Ours, option
+from bakehouse.app.tasks import Kitchen, open_kitchen
 from bakehouse.errors import Failure
 from bakehouse.package import compare
 from bakehouse.package.manifest import PackageManifest
@@ -50,7 +50,7 @@ def _built(build: Build, kitchen: Kitchen) -> PackageManifest:
     Raises:
         Failure: it is not built, or what is there was made from another recipe.
     """
-    manifest = overview.read_manifest(build.name, kitchen.workspace.store)
+    manifest = results_table.read_manifest(build.name, kitchen.workspace.store)
     if manifest is None or not _is_built(build, kitchen):
         raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
     return manifest

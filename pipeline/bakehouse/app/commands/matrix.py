@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.app import matrix, selection
-from bakehouse.app.cli import Ours, open_kitchen, option, warn
+from bakehouse.app.cli import Ours, option, warn
+from bakehouse.app.tasks import open_kitchen
 from bakehouse.app.workspace import recipes_folder
 from bakehouse.errors import Failure
 from bakehouse.release import release

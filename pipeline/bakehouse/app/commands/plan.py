@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bakehouse.app import overview, selection
-from bakehouse.app.cli import Ours, open_kitchen
+from bakehouse.app import plan_table, selection
+from bakehouse.app.cli import Ours
+from bakehouse.app.tasks import open_kitchen
 from bakehouse.errors import Failure
 from bakehouse.stages import preflight
 
@@ -19,7 +20,7 @@ class Plan(Ours):
     def _do(self, params: Any, args: list[str]) -> int:
         kitchen = open_kitchen()
         builds = selection.builds_named(args, kitchen.workspace.plan)
-        print(text := overview.plan_text(builds, kitchen.session, kitchen.names))
+        print(text := plan_table.plan_text(builds, kitchen.session, kitchen.names))
         try:
             preflight.check([build for build in builds if args or build.cannot is None], kitchen.session)
         except Failure as failure:

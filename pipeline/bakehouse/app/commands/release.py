@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.app import matrix, selection
-from bakehouse.app.cli import Ours, open_kitchen, option, warn
-from bakehouse.app.tasks import Kitchen
+from bakehouse.app.cli import Ours, option, warn
+from bakehouse.app.tasks import Kitchen, open_kitchen
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
