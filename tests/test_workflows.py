@@ -14,8 +14,8 @@ import pytest
 import yaml
 from inline_snapshot import snapshot
 
-from tests.bench import ROOT
-from tests.test_release_doit import RUN
+from tests.release.test_doit import RUN
+from tests.support.bench import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 INSTALL = re.compile(
@@ -187,7 +187,7 @@ def test_a_signature_must_be_of_the_workflow_that_has_just_made_it() -> None:
 
 def _guards() -> set[str]:
     """The variables that tell tests that something is installed, so that they fail where they would be skipped."""
-    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*_making.py"))
+    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "support").glob("*_making.py"))
     return set(re.findall(r"BAKEHOUSE_TESTS_HAVE_\w+", "".join(tests)))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bakehouse.store.store import Store
-from tests.bench import ROOT, recipe
-from tests.fakes import HUB, planned, put
-from tests.packed import pack
-from tests.test_card import manifest
+from tests.package.test_card import manifest
+from tests.support.bench import ROOT, recipe
+from tests.support.fakes import HUB, planned, put
+from tests.support.packed import pack
 
 # pydantic with all that it brings, and the one reader of YAML: what a check needs, and what the release notes tell its users to install.
 TO_CHECK = {"annotated_types", "bakehouse", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "yaml"}

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bakehouse.executor import memory, version
-from bakehouse.executor.process import Children, Progress
+from bakehouse.executor.listen import Progress
+from bakehouse.executor.process import Children
 from bakehouse.records import Builder
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store

@@ -2,7 +2,7 @@
 
 Known from config.json before the work. What the builder reads is in its builders/base.py and the module of each architecture; what
 is right is transformers 5.5's modeling code. Every rule was measured: float32 logits of the model against transformers' on tiny
-checkpoints with random weights (tests/test_ort_positions.py repeats that).
+checkpoints with random weights (tests/backends/onnxruntime_genai/test_positions.py repeats that).
 """
 
 from __future__ import annotations
