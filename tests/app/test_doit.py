@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.package.manifest import PROOFS
+from bakehouse.package.file_names import PROOFS
 from tests.support import lanes
 from tests.support.bench import GOLDEN, INT4, ROOT, Bench, ran, recipe
 

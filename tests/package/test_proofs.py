@@ -23,7 +23,8 @@ from bakehouse.executor import version
 from bakehouse.executor.session import builder
 from bakehouse.package import checksums, provenance, wheels
 from bakehouse.package import proofs as proof
-from bakehouse.package.manifest import PROOFS, PackageManifest, StepRun
+from bakehouse.package.file_names import PROOFS
+from bakehouse.package.manifest import PackageManifest, StepRun
 from bakehouse.records import Builder, Package, Wheel
 from bakehouse.store import files
 from tests.package.test_card import manifest

@@ -9,7 +9,7 @@ from typing import Any
 
 from bakehouse.errors import Failure
 from bakehouse.package import inspect as inspection
-from bakehouse.package.manifest import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.recipe.types import printable
 from bakehouse.text import count_text, size_text
 

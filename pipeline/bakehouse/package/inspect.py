@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
 from bakehouse.package import checksums, contents, provenance
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, SIGNATURE, PackageManifest
+from bakehouse.package.file_names import CHECKSUMS, PROOFS, PROVENANCE, RECIPE, SIGNATURE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
@@ -23,7 +24,6 @@ from bakehouse.records import FileRecord
 from bakehouse.store import files, package_files
 from bakehouse.store.package_files import MANIFEST, MANIFESTS, Listed
 
-RECIPE = "recipe.yaml"
 # Without one of these it cannot be told what the package is, whatever the others say.
 _ALWAYS = (CHECKSUMS, PROVENANCE, RECIPE)
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -163,7 +163,7 @@ def _against(own: Collection[str], there: Mapping[str, FileRecord], lists: Mappi
 def _outside(name: str) -> tuple[str, ...]:
     """The files that a list cannot have, because they are made from it."""
     if name in MANIFESTS:
-        return (name, BOM, PROVENANCE, CHECKSUMS)
+        return (name, *PROOFS)
     return {PROVENANCE: (PROVENANCE, CHECKSUMS), CHECKSUMS: (CHECKSUMS,)}[name]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bakehouse.package import checksums, provenance
 from bakehouse.package import sbom as bom
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.file_names import BOM, CHECKSUMS, PROVENANCE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 

@@ -16,7 +16,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy as gate
-from bakehouse.package.manifest import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.records import FileRecord, Written
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step

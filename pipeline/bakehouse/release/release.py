@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from bakehouse.errors import Failure
 from bakehouse.package import card, checksums
 from bakehouse.package import manifest as manifests
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, SIGNATURE, PackageManifest
+from bakehouse.package.file_names import BOM, CHECKSUMS, PROVENANCE, SIGNATURE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Written
 from bakehouse.release import archive
 from bakehouse.release.archive import Archive
