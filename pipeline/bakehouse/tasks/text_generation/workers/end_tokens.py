@@ -51,17 +51,6 @@ def complete(checkpoint: Path, files: Path, ends: list[int]) -> bool:
     return True
 
 
-def remarks(tokenizer: Mapping[str, Any], ends: list[int]) -> dict[str, Any]:
-    """What is noteworthy of a tokenizer, from a worker's facts: how it was read, and which of its own ends are not end tokens.
-
-    A base model may have a chat template that ends answers with a token which it never learned to stop at: that is a fault only where
-    chats are asked (see `stages.judging`).
-    """
-    kept = {name: tokenizer[name] for name in ("tokenizer_corrected", "conversion_corrected") if name in tokenizer}
-    told = {"tokenizer_end_unnamed": tokenizer.get("eos_token_id"), "turn_end_unnamed": tokenizer.get("turn_end_id")}
-    return kept | {name: token for name, token in told.items() if token is not None and token not in ends}
-
-
 def _of_tokenizer(folder: Path) -> list[int]:
     """The id of the end token that the tokenizer's settings name by its text."""
     named = next((told for name in _SETTINGS if (told := _json(folder / name).get("eos_token"))), None)
