@@ -31,7 +31,7 @@ class DifferentPrompt:
 
     chat: tuple[dict[str, str], ...]
     expected_prompt: str
-    prompt: str | None
+    prompt: str | None = None
 
 
 Difference = DifferentIds | DifferentText | DifferentPrompt
