@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
+from bakehouse.formats.config_json import Config
 from bakehouse.plan.plan import Build, prompts
 from bakehouse.recipe.recipe import Golden
 from bakehouse.steps.maker import worker
@@ -22,7 +22,7 @@ _FILE = "tokenizer.json"
 _AROUND, _AROUND_MESSAGE = 64, 16  # a system message by default, and the tokens that begin and end a message
 
 
-def beyond(build: Build, folder: Path, config: Mapping[str, Any], children: Children) -> Iterator[str]:
+def beyond(build: Build, folder: Path, config: Config, children: Children) -> Iterator[str]:
     """Sentences, one for each golden prompt that the runtime has no room for; `folder` is the checkpoint's.
 
     A child with the checkpoint's tokenizer counts, which takes seconds: only where a prompt may be too long. What that child cannot

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -55,7 +56,7 @@ def verify(files: Path, report: Report) -> Verification:
 
 def estimate(survey: Survey) -> Estimate:
     """The logits on disk; in memory the layers that are compared, in float32, and what they were read from."""
-    vocabulary = survey.config.get("vocab_size") or 0
+    vocabulary = fields.integer(survey.config, "vocab_size") or 0
     return Estimate(150 * 4 * vocabulary, 6 * compared_weights(survey) + _BASE_BYTES)
 
 

@@ -7,11 +7,13 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, hermetic, start
-from bakehouse.formats import safetensors_files
+from bakehouse.formats import fields, safetensors_files
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.seams import Checked, CheckedGroup, LogitsRequest, LogitsResult
 from bakehouse.tasks.text_generation.workers import layer_prefix, loading, positions_to_check, tokenizers_loading
 from bakehouse.tasks.text_generation.workers.logits_compare import CHECK, LOGITS
@@ -43,7 +45,7 @@ def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) 
         encode = _encoder(checkpoint, remote_code)
         ids = encode(" ".join(_TEXT[:3]), True)
         pieces = [encode(f" {text}", False) for text in _TEXT]
-    except Exception as error:  # the tokenizer is judged elsewhere
+    except Exception as error:  # the step that makes the runtime's tokenizer judges it
         events.progress(f"the tokenizer gives no tokens ({type(error).__name__}), so fixed numbers are taken")
         ids, pieces = [], []
     if not ids or max(max(piece, default=0) for piece in (ids, *pieces)) >= vocabulary or min(map(len, pieces)) == 0:
@@ -158,23 +160,21 @@ def _stack(rows: list[Any]) -> Any:
     return np.stack(rows)
 
 
-def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
+def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, Config]:
     """What to compare, and the configuration as transformers completes it."""
     from transformers import AutoConfig
 
-    told = {"local_files_only": True, "trust_remote_code": remote_code}
-    config: dict[str, Any] = AutoConfig.from_pretrained(checkpoint, **told).to_dict()
+    read = partial(AutoConfig.from_pretrained, local_files_only=True, trust_remote_code=remote_code)
+    config: Config = read(checkpoint).to_dict()
     shapes = {tensor.name: tensor.shape for tensor in safetensors_files.tensors(checkpoint)}
     wanted = positions_to_check.check(config, shapes)
     if wanted.layers < wanted.of:
-        raw = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
         with tempfile.TemporaryDirectory() as folder:
-            cut = layer_prefix.cut_config(raw, wanted.layers, wanted.of)
-            (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8", newline="\n")
+            layer_prefix.write_config(checkpoint, Path(folder), wanted.layers, wanted.of)
             for code in checkpoint.glob("*.py"):
                 layer_prefix.place(code, Path(folder) / code.name)
             try:
-                AutoConfig.from_pretrained(folder, **told)
+                read(folder)
             except Exception:  # a list for each layer that is not known to be one
                 wanted = positions_to_check.check(config, shapes, divisible=False)
     return wanted, config
@@ -196,19 +196,19 @@ def compute(checkpoint: Path, files: Path, remote_code: bool) -> LogitsResult:
     wanted, config = plan(checkpoint, remote_code)
     groups = [(wanted.layers, wanted.runs), *([(wanted.deeper_layers, wanted.deeper)] if wanted.deeper else [])]
     count = max(run.tokens for _, runs in groups for run in runs)
-    arrays: dict[str, Any] = {}
+    arrays: list[tuple[str, Any]] = []
     ids: list[int] = []
     for number, (layers, runs) in enumerate(groups):
         events.progress("loading the checkpoint")
         with first_layers(checkpoint, layers, wanted.of, linked=True) as folder, torch.inference_mode():
             model = _loaded(folder, layers, wanted.of, remote_code)
             rows = model.get_input_embeddings().weight.shape[0]
-            ids = ids or token_ids(checkpoint, count, min(rows, config.get("vocab_size") or rows), remote_code)
+            ids = ids or token_ids(checkpoint, count, min(rows, fields.integer(config, "vocab_size") or rows), remote_code)
             events.progress("computing logits")
             found = logits(model, ids, runs, wanted.joined)
-            arrays |= {f"{number}-{place}": array for place, array in enumerate(found)}
+            arrays += [(f"{number}-{place}", array) for place, array in enumerate(found)]
             del model
-    np.savez(files / LOGITS, **arrays)
+    np.savez(files / LOGITS, **dict(arrays))
     checked = Checked(
         of=wanted.of,
         joined=wanted.joined,
