@@ -67,7 +67,7 @@ def read(reference: Path) -> tuple[list[Group], list[Left]]:
 def compare(group: Group, evaluate: Evaluate, precision: Precision, limit: int | None = None) -> Compared:
     """The figures of every run of a group, and the runs that are longer than the artifact's context, `limit`, and why they are left out.
 
-    Inputs that are given at once are joined where that says the same, and taken one by one when the joined one goes wrong: the
+    Inputs that are given at once are joined where that gives the same, and taken one by one when the joined one goes wrong: the
     shortest that is wrong is what a person wants to know.
     """
     fits = [index for index, run in enumerate(group.runs) if limit is None or run.tokens <= limit]
@@ -121,7 +121,7 @@ def _joined(group: Group, indexes: list[int], longest: int, evaluate: Evaluate) 
 def _one(group: Group, index: int, evaluate: Evaluate, run: Run) -> Figures | Failed:
     try:
         return _figures(group, index, evaluate(group.ids[: run.tokens], run.prefill, run.scored))
-    except RuntimeError as error:  # the only type that either runtime raises; a user of the artifact would get it too
+    except RuntimeError as error:  # the only type that any runtime raises; a user of the artifact would get it too
         return _failed(group, index, error)
 
 
