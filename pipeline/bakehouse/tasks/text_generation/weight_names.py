@@ -41,7 +41,7 @@ _NO_FINAL_NORM = ("olmo",)  # its norms have no weights
 # Whose configuration may ask for biases; others have such a field and do not heed it, or do not have it.
 _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen3", "smollm3")
 _MLP_BIAS = ("granite", "llama", "smollm3")
-# Left over from older releases, and computed from config.json now; transformers leaves them out as well.
+# NotChecked over from older releases, and computed from config.json now; transformers leaves them out as well.
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
-from bakehouse.tasks.text_generation.seams import Checked, Failed, Figures, Left, Numeric, NumericResult, Precision
+from bakehouse.tasks.text_generation.seams import Checked, Failed, Figures, NotChecked, Numeric, NumericResult, Precision
 from bakehouse.tasks.text_generation.workers.logits_tolerance import is_wrong, limits
 from bakehouse.tasks.text_generation.workers.positions_to_check import Run
 
@@ -19,7 +19,7 @@ NUMERIC = "numeric.json"
 _CHUNK = 8  # from so many tokens on, those that are not compared may come together
 # Runs `ids`, the first `prefill` at once and the others one by one; a row of logits for (at least some of) the wanted positions.
 Evaluate = Callable[[list[int], int, Sequence[int]], Mapping[int, Any]]
-Compared = tuple[list[Figures | Failed], list[Left]]  # the figures of runs, and what was left out
+Compared = tuple[list[Figures | Failed], list[NotChecked]]  # the figures of runs, and what was left out
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Group:
         return self.layers == self.of
 
 
-def read(reference: Path) -> tuple[list[Group], list[Left]]:
+def read(reference: Path) -> tuple[list[Group], list[NotChecked]]:
     """The groups of a reference_logits step, and what it leaves out: name and reason."""
     import numpy as np
 
@@ -182,7 +182,7 @@ def _log_softmax(logits: Any) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
 
 
-def write(files: Path, runs: Sequence[Figures | Failed], not_checked: Sequence[Left], precision: Precision) -> NumericResult:
+def write(files: Path, runs: Sequence[Figures | Failed], not_checked: Sequence[NotChecked], precision: Precision) -> NumericResult:
     """Write numeric.json; the same is the worker's result."""
     found = Numeric(runs=tuple(runs), not_checked=tuple(not_checked), precision=precision)
     (files / NUMERIC).write_text(json.dumps(found.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8", newline="\n")
