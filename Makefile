@@ -20,7 +20,7 @@ test: .venv/.bakehouse-test lint
 
 # every small checkpoint behind a public bug report, through the whole pipeline: about half an hour
 conformance: .venv/.bakehouse-test
-	$(BIN)/python -m tests.conformance
+	$(BIN)/python -m tests.support.conformance
 
 lint: .venv/.bakehouse-test
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests import standin
+from tests.support import standin
 
 PHI3_MINI = {
     "architectures": ["Phi3ForCausalLM"],

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub as hubs
-from tests import hub_write, lanes, standin
-from tests.bench import Bench
+from tests.support import hub as hubs
+from tests.support import hub_write, lanes, standin
+from tests.support.bench import Bench
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

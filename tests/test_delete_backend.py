@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bench import ROOT
+from tests.support.bench import ROOT
 
 # What is compiled for an NPU is what the OpenVINO backend converts, so the one goes with the other.
 GOES = {

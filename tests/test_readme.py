@@ -15,7 +15,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.release import archive
 from bakehouse.store import files
-from tests.bench import ROOT, Bench
+from tests.support.bench import ROOT, Bench
 
 
 class Block(NamedTuple):

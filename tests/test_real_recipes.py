@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bakehouse.recipe import loader
-from tests import hub as hubs
-from tests import standin
-from tests.bench import ROOT, Bench, ran
+from tests.support import hub as hubs
+from tests.support import standin
+from tests.support.bench import ROOT, Bench, ran
 
 pytestmark = pytest.mark.model
 

@@ -10,7 +10,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.formats import safetensors_files
-from tests import standin
+from tests.support import standin
 
 
 def answer(checkpoint: Path, question: str) -> str:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from inline_snapshot import snapshot
 
-from tests.bench import ROOT
-from tests.test_release_doit import RUN
+from tests.release.test_doit import RUN
+from tests.support.bench import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 INSTALL = re.compile(
@@ -56,7 +56,7 @@ def test_there_is_a_workflow_for_every_change_and_one_for_a_tag_which_by_hand_on
     assert [step.get("run", step.get("uses", "").split("@")[0]) for step in of_a_tag] == snapshot(
         [
             'python -m doit "sign:$NAME"',
-            'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+            'python -m doit check --package "artifacts/signed/$NAME" "$SIGNED_BY"',
             "actions/upload-artifact",
         ]
     )
@@ -181,13 +181,13 @@ def test_the_release_runs_on_the_machines_that_the_matrix_names() -> None:
 
 def test_a_signature_must_be_of_the_workflow_that_has_just_made_it() -> None:
     steps = _read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["build"]["steps"]
-    (verify,) = [step for step in steps if "doit verify" in step.get("run", "")]
-    assert verify["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
+    (check,) = [step for step in steps if "doit check" in step.get("run", "")]
+    assert check["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
 
 
 def _guards() -> set[str]:
     """The variables that tell tests that something is installed, so that they fail where they would be skipped."""
-    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*_making.py"))
+    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "support").glob("*_making.py"))
     return set(re.findall(r"BAKEHOUSE_TESTS_HAVE_\w+", "".join(tests)))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
-from bakehouse.formats import safetensors_files
+from bakehouse.formats import config_json, fields, safetensors_files
+from bakehouse.formats.config_json import Config
 from bakehouse.records import Written
 from bakehouse.store import files
 
@@ -33,7 +32,7 @@ class Survey(Written):
     """
 
     download_bytes: int
-    config: dict[str, Any]
+    config: Config
     tensors: tuple[Tensor, ...]
     license: str = ""
 
@@ -49,10 +48,9 @@ class Survey(Written):
         return total
 
 
-def context_tokens(config: Mapping[str, Any]) -> int | None:
-    """How many tokens prompt and answer may have together, from a config.json; None if it does not say."""
-    context: int | None = config.get("seq_length", config.get("max_position_embeddings"))
-    return context
+def context_tokens(config: Config) -> int | None:
+    """How many tokens prompt and answer may have together, from a config.json; None if it does not name it."""
+    return fields.first(config, "seq_length", "max_position_embeddings")
 
 
 def has_chat_template(folder: Path) -> bool:
@@ -84,5 +82,4 @@ def _read(folder: Path, stamps: files.Stamps) -> Survey:
             remedy="Put a complete checkpoint in this folder.",
             details=safetensors_files.faults(folder),
         ) from error
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return Survey(download_bytes=0, config=config, tensors=tensors)
+    return Survey(download_bytes=0, config=config_json.read(folder), tensors=tensors)

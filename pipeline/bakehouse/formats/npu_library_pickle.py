@@ -160,7 +160,7 @@ def _attribute(of: Any, name: str) -> str:
     return name
 
 
-_CALLS: Mapping[str, Any] = {
+_CALLS: Mapping[str, object] = {
     "collections.OrderedDict": OrderedDict,
     "builtins.set": set,
     "builtins.getattr": _attribute,

@@ -16,7 +16,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy
-from bakehouse.package.inspect import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.records import FileRecord, Written
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step
@@ -132,7 +132,7 @@ def _copy(package: Step, name: str, session: Session, to: Path) -> None:
     if wrong:
         files.remove(to)
         raise Failure(
-            f"{wrong} in the store has changed.", where=f"package of {name}", remedy=f"Run `doit verify {name}`, which names the repair."
+            f"{wrong} in the store has changed.", where=f"package of {name}", remedy=f"Run `doit check {name}`, which names the repair."
         )
 
 
@@ -178,6 +178,8 @@ def check(package: Path, chosen: Mapping[str, Any], scratch: Path, children: Chi
 def _run(command: Command, folder: Path, children: Children, where: str) -> Mapping[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None).facts
+        return process.run(
+            command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None
+        ).report.values
     except Failure as failure:
         raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

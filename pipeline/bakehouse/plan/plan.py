@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
@@ -18,8 +17,10 @@ from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.workers.answers import Prompt
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
 # 4: after a numeric check; prompts have the source's tokens, full-precision builds agree, OpenVINO also answers with its users' options;
@@ -166,13 +167,13 @@ def _assemble(
         kind="validate",
         maker=runtime,
         label=resolved.name,
-        options={"golden": dump["golden"], "options": dump["options"]},
+        spec=Loose(golden=dump["golden"], options=dump["options"]),
         needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
-    package = Step(kind="package", maker=runtime, label=resolved.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
+    package = Step(kind="package", maker=runtime, label=resolved.name, spec=Loose(build=dump), needs=needs, format=PACKAGE_FORMAT)
     return Build(
         resolved.name,
         resolved,
@@ -193,7 +194,7 @@ def _bundle(name: str, short: str, members: list[Build], words: CardWords | None
         kind="package",
         maker=first.package.maker,
         label=name,
-        options={"repository": short, "builds": [member.resolved.model_dump(mode="json") for member in members], **card},
+        spec=Loose(**{"repository": short, "builds": [member.resolved.model_dump(mode="json") for member in members], **card}),
         needs=tuple((member.resolved.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )
@@ -218,6 +219,13 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(seen.values())
 
 
-def prompts(golden: Iterable[Golden]) -> list[dict[str, Any]]:
+def prompts(golden: Iterable[Golden]) -> tuple[Prompt, ...]:
     """The prompts for a generating worker: chats or raw texts, each with its token limit."""
-    return [one.model_dump(mode="json", include={"messages", "raw", "max_new_tokens"}, exclude_none=True) for one in golden]
+    return tuple(
+        Prompt(
+            messages=tuple(message.model_dump(mode="json") for message in one.messages) if one.messages else None,
+            raw=one.raw,
+            max_new_tokens=one.max_new_tokens,
+        )
+        for one in golden
+    )

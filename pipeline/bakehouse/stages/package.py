@@ -15,19 +15,19 @@ from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, builder, machine
 from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
+from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import Distribution, NumericCheck, StepRecord
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
 
-CARD = "README.md"
-RECIPE = "recipe.yaml"
 _REFERENCES = ("reference", "reference_logits")
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
@@ -112,7 +112,7 @@ def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
 def _packages(step: Step, backend: Backend, store: Store) -> tuple[Distribution, ...]:
     """What the backend's steps installed for themselves, by name."""
     own = [needed for needed in step.closure() if needed.kind == "setup"]
-    found = {package for needed in own for package in backend.packages(needed, _record(needed, store).facts)}
+    found = {package for needed in own for package in backend.packages(needed, Report(_record(needed, store).facts))}
     return tuple(sorted(found, key=lambda package: (package.name, package.version)))
 
 

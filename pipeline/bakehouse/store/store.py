@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from bakehouse.errors import FULL, Failure, disk_full
@@ -124,6 +123,8 @@ class Store:
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Hold a lock of this store; the system releases it when its holder ends."""
+        from filelock import FileLock, Timeout  # here, so that a command that makes nothing need not wait for it
+
         path = self.root / ".locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, mode=0o666)
@@ -198,7 +199,7 @@ class Store:
                 raise Failure(
                     f"{wrong} in the store has changed.",
                     where=f"package of {name}",
-                    remedy=f"Run `doit verify {name}`, which names the repair.",
+                    remedy=f"Run `doit check {name}`, which names the repair.",
                 )
             if final.exists():
                 files.exchange(new, final)

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 MAKER = "intel-npu-acceleration-library"
 MODEL, LOADER = "pytorch_npu_model.pt", "load.py"
@@ -58,7 +61,7 @@ def steps(
         kind="compress",
         maker=MAKER,
         label=label,
-        options=options,
+        spec=Loose(**options),
         needs=(("checkpoint", checkpoint), ("environment", setup)),
         tools=_VERSIONS,
         format=2,  # 2: of a model whose weights are exactly the checkpoint's
@@ -71,7 +74,7 @@ def environment_step() -> Step:
     locks = {name: file_tools.sha256(_ENVIRONMENTS / name) for name in _LOCKS.get(sys.platform, ())}
     machine = {"system": sys.platform, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     # Format 2: the record names every package, and the compiler.
-    return Step(kind="setup", maker=MAKER, label="npulib", options={"locks": locks, **machine}, tools=installed("torch"), format=2)
+    return Step(kind="setup", maker=MAKER, label="npulib", spec=Loose(**{"locks": locks, **machine}), tools=installed("torch"), format=2)
 
 
 def generate_tools() -> dict[str, str]:
@@ -118,9 +121,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     )
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts with the library: on the NPU if there is one, else on the CPU."""
-    return _inside(parts["environment"], "backends.npu_library.workers.generate", str(model_folder), str(request), str(answers))
+    return replace(_inside(parts["environment"], "backends.npu_library.workers.generate"), request=request)
 
 
 def _inside(files: Path, name: str, *arguments: str) -> Command:
@@ -158,9 +161,9 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Distribution, ...]:
+def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
     """Everything in the environment."""
-    return tuple(Distribution.model_validate(package) for package in facts["packages"])
+    return tuple(Distribution.model_validate(package) for package in report.values["packages"])
 
 
 def has_pickles(build: BuildOptions) -> bool:
@@ -171,14 +174,14 @@ def has_pickles(build: BuildOptions) -> bool:
 # --- what was made --------------------------------------------------------------------------------------------------------------
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold what was made against what was asked; the pickle is read without running it."""
     if step.kind == "setup":
-        versions = facts["versions"]
+        versions = report.values["versions"]
         wrong = [
             f"{name} has version {versions[name]}, should be {wanted}" for name, wanted in _VERSIONS.items() if versions[name] != wanted
         ]
-        return Verification({"packages": versions, "compiler": facts["compiler"]}, tuple(wrong))
+        return Verification({"packages": versions, "compiler": report.values["compiler"]}, tuple(wrong))
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)
@@ -188,7 +191,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         return Verification(faults=(f"{MODEL}: {foreign}",))
     source = {name: shape for name, _, shape in safetensors_files.tensors(inputs["checkpoint"])}
     faults = (*_judge(model, source, step.options), *_loader(files))
-    return Verification(_measure(model, step.options, facts["relative_errors"]), faults)
+    return Verification(_measure(model, step.options, report.values["relative_errors"]), faults)
 
 
 def _layers(model: Thing) -> dict[str, Thing]:

@@ -2,7 +2,7 @@
 
 Known from config.json before the work. What the builder reads is in its builders/base.py and the module of each architecture; what
 is right is transformers 5.5's modeling code. Every rule was measured: float32 logits of the model against transformers' on tiny
-checkpoints with random weights (tests/test_ort_positions.py repeats that).
+checkpoints with random weights (tests/backends/onnxruntime_genai/test_positions.py repeats that).
 """
 
 from __future__ import annotations
@@ -30,6 +30,22 @@ _NORMS = {
     "olmo": "with layer norms in place of RMS norms, epsilon 1e-5",
     "phi": "with the source's layer_norm_eps",
 }
+
+# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
+SEARCH = (
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "length_penalty",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "num_return_sequences",
+    "repetition_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
+)
 
 
 @dataclass(frozen=True)

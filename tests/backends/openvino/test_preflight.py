@@ -1,0 +1,155 @@
+"""What is refused, and what is estimated, from config and shapes alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import model_types as openvino_types
+from bakehouse.backends.openvino import preflight as openvino_fit
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.tasks.text_generation import reference
+from tests.support.openvino_making import CHECKPOINT, build, steps
+
+
+def survey(hidden: int = 576, layers: int = 2, dtype: str = "BF16", **config: Any) -> Survey:
+    """A Llama's weights: embedding, head, four square ones and one of 1536 channels a layer."""
+    tensors = [Tensor(name=f"{name}.weight", dtype=dtype, shape=(1024, hidden)) for name in ("model.embed_tokens", "lm_head")]
+    for number in range(layers):
+        for name, shape in {"q": (hidden, hidden), "k": (192, hidden), "up": (1536, hidden), "down": (hidden, 1536)}.items():
+            tensors.append(Tensor(name=f"model.layers.{number}.{name}_proj.weight", dtype=dtype, shape=shape))
+        tensors.append(Tensor(name=f"model.layers.{number}.norm.weight", dtype=dtype, shape=(hidden,)))
+    return Survey(download_bytes=1, config={"model_type": "llama"} | config, tensors=tuple(tensors))
+
+
+@pytest.mark.parametrize(
+    "quantization",
+    [
+        {"weights": "int4", "group_size": 64},
+        {"weights": "int4", "group_size": -1},
+        {"weights": "int4", "group_size": 128, "group_size_fallback": "adjust"},
+        {"weights": "int4", "group_size": 128, "ignored_scope": {"patterns": (".*",)}},
+        {"weights": "int4", "group_size": 128, "ratio": 0.2},
+        {"weights": "mxfp4"},
+        {"weights": "int8"},
+        {"weights": "fp16"},
+    ],
+)
+def test_what_can_work_is_not_refused(quantization: dict[str, Any]) -> None:
+    assert openvino.preflight(build(**quantization), survey()) == ()
+
+
+def test_a_group_size_that_does_not_divide_is_refused_with_the_channel_and_one_that_does() -> None:
+    assert openvino.preflight(build(weights="int4", group_size=128), survey()) == snapshot(
+        ("a group size of 128 does not divide every channel: 576 in model.layers.0.q_proj.weight and 5 more; 64 divides all",)
+    )
+
+
+def test_a_group_size_is_refused_below_ratio_one_when_too_many_layers_do_not_fit() -> None:
+    asked = build(weights="int4", group_size=128, ratio=0.9)
+    assert len(openvino.preflight(asked, survey(layers=20))) == 1
+
+
+def test_a_ratio_that_the_smallest_matrix_exceeds_is_refused() -> None:
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=1e-9), survey()) == snapshot(
+        ("with ratio 1e-09 no weight would get 4 bits: the smallest matrix is 0.02 of all",)
+    )
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=0.03), survey()) == ()
+
+
+def test_mxfp4_is_refused_when_32_does_not_divide() -> None:
+    assert openvino.preflight(build(weights="mxfp4"), survey(hidden=560)) == snapshot(
+        ("a group size of 32 does not divide every channel: 560 in model.layers.0.q_proj.weight and 5 more",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (
+            {"model_type": "rwkv"},
+            "no export of models of type rwkv for text generation has been shown to work with optimum-intel 2.1",
+        ),
+        (
+            {"model_type": "gemma2"},
+            "optimum-intel 2.1 exports models of type gemma2 with transformers 4.57 to 5.0 only, and this toolchain has 5.5; "
+            "take the onnxruntime-genai runtime if it makes this model",
+        ),
+        (
+            {"torch_dtype": "float64"},
+            "config.json says that the weights are float64; bfloat16, float16, float32 can be exported",
+        ),
+        ({"dtype": "F8_E4M3"}, "the checkpoint has weights in F8_E4M3; F32, F16 and BF16 can be exported"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_exported_is_refused(changed: dict[str, Any], reason: str) -> None:
+    assert openvino.preflight(build(weights="int8"), survey(**changed)) == (reason,)
+
+
+@pytest.mark.model
+def test_the_exporter_knows_every_type_that_is_let_through() -> None:
+    program = """
+import optimum.exporters.openvino, transformers
+from optimum.exporters.tasks import TasksManager
+from packaging.version import Version
+here = Version(transformers.__version__)
+for name, backends in TasksManager._SUPPORTED_MODEL_TYPE.items():
+    config = backends.get("openvino", {}).get("text-generation-with-past")
+    least, most = (getattr(getattr(config, "func", config), f"{end}_TRANSFORMERS_VERSION", None) for end in ("MIN", "MAX"))
+    if config and (not least or here >= Version(str(least))) and (not most or here <= Version(str(most))):
+        print(name)
+    elif config:
+        print(name, least, most)
+"""
+    told = [
+        line.split()
+        for line in subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.splitlines()
+    ]
+    assert {line[0] for line in told if len(line) == 1} >= openvino_fit.EXPORTABLE
+    bounds = {name: (least, most) for name, least, most in (line for line in told if len(line) == 3)}
+    assert bounds.items() >= openvino_types.BOUNDS.items()
+
+
+PHI3 = Survey(
+    download_bytes=7_643_000_000,
+    config={"model_type": "phi3"},
+    tensors=(
+        *(Tensor(name=f"{name}.weight", dtype="BF16", shape=(32064, 3072)) for name in ("model.embed_tokens", "lm_head")),
+        *(
+            Tensor(name=f"model.layers.{number}.{name}.weight", dtype="BF16", shape=shape)
+            for number in range(32)
+            for name, shape in {"qkv": (9216, 3072), "o": (3072, 3072), "gate_up": (16384, 3072), "down": (3072, 8192)}.items()
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "quantization", "measured"),
+    [
+        ("config", {"weights": "int8"}, 8_400_000_000),
+        ("model", {"weights": "int4", "symmetric": True, "ratio": 0.6}, 10_600_000_000),
+    ],
+)
+def test_memory_is_estimated_to_within_a_tenth_of_what_was_measured_on_phi3(role: str, quantization: dict[str, Any], measured: int) -> None:
+    assert openvino.estimate(steps(**quantization)[role], PHI3).memory_bytes == pytest.approx(measured, rel=0.1)
+
+
+def test_disk_is_estimated_from_the_precision() -> None:
+    disk = {
+        weights: openvino.estimate(steps(weights=weights)["model"], PHI3).disk_bytes / PHI3.parameters
+        for weights in ("fp32", "fp16", "int8", "int4")
+    }
+    assert disk == {"fp32": 4, "fp16": 2, "int8": 1, "int4": pytest.approx(0.54, abs=0.03)}
+
+
+def test_a_reference_takes_more_memory_in_float32() -> None:
+    step = reference.step("a", CHECKPOINT, [])
+    small = survey()
+    assert reference.estimate(step, small).memory_bytes == 800_000_000 + 6 * small.parameters
+    assert reference.estimate(step, PHI3).memory_bytes == 800_000_000 + 2 * PHI3.parameters

@@ -1,0 +1,50 @@
+"""How workers begin: before any heavy import they are bound to their parent, offline, and know their command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import json, os, sys
+from bakehouse.child import start
+given = start.parser("what it does", "model", "files").parse_args()
+with start.own_modules():
+    inside = os.path.isdir(os.environ["HF_MODULES_CACHE"])
+left = os.path.isdir(os.environ["HF_MODULES_CACHE"])
+heavy = sorted({"torch", "numpy", "transformers", "openvino", "huggingface_hub"} & sys.modules.keys())
+offline = os.environ["HF_HUB_OFFLINE"]
+print("SEEN", json.dumps([str(given.model), given.options, inside, left, heavy, offline]))
+"""
+
+
+def test_a_worker_begins_offline_with_its_arguments_and_without_a_heavy_import() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    words = (sys.executable, "-c", PROGRAM, "in", "out", '{"bits": 4}')
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environ)
+    seen = next(line for line in done.stdout.splitlines() if line.startswith("SEEN "))
+    assert json.loads(seen.removeprefix("SEEN ")) == ["in", {"bits": 4}, True, False, [], "1"]
+
+
+PLAIN = """
+from dataclasses import dataclass
+from bakehouse.child import start
+@dataclass(frozen=True)
+class Request:
+    numbers: list[int]
+@dataclass(frozen=True)
+class Result:
+    sum: int
+    absent: str | None = None
+start.run_plain(lambda request: Result(sum(request.numbers)), Request)
+"""
+
+
+def test_a_worker_without_models_reads_a_request_and_leaves_a_result(tmp_path: Path) -> None:
+    request, result = tmp_path / "request.json", tmp_path / "result.json"
+    request.write_text('{"numbers": [1, 2]}', encoding="utf-8")
+    subprocess.run((sys.executable, "-c", PLAIN, str(request), str(result)), check=True)
+    assert json.loads(result.read_text(encoding="utf-8")) == {"sum": 3}

@@ -1,0 +1,103 @@
+"""What builds share is one step, and every step has a name of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.app import selection
+from bakehouse.errors import Failure
+from tests.support.bench import INT4, recipe
+from tests.support.fakes import HUB, planned
+
+OPENVINO: dict[str, Any] = {
+    "int4": {"runtime": "openvino", "quantization": INT4},
+    "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
+}
+SHARED = [
+    *("download:tiny", "export:tiny", "export:tiny-tokenizer"),
+    *("validate:tiny-reference", "validate:tiny-logits", "validate:tiny-numeric"),
+]
+
+
+def of_hub(**changes: Any) -> dict[str, Any]:
+    """A recipe over a repository of the hub."""
+    return recipe(**{"source": HUB, "builds": OPENVINO} | changes)
+
+
+def test_what_two_builds_need_alike_is_one_step(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub())
+    names = list(selection.names(plan).values())
+    own = [f"{group}:tiny-{build}" for build in OPENVINO for group in ("convert", "validate", "package")]
+    assert sorted(names) == sorted([*SHARED, *own])
+
+
+def test_every_step_comes_after_what_it_needs(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for step in planned(tmp_path, of_hub()).steps:
+        assert {needed.key for _, needed in step.needs} <= seen
+        seen.add(step.key)
+
+
+def test_two_recipes_of_one_model_share_its_download_and_export_under_the_first_name(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub(name="one", builds={"int4": OPENVINO["int4"]}), of_hub(name="two", builds={"int8": OPENVINO["int8"]}))
+    names = list(selection.names(plan).values())
+    assert [name for name in names if name.startswith(("download:", "export:"))] == ["download:one", "export:one", "export:one-tokenizer"]
+    assert {"convert:one-int4", "convert:two-int8"} <= set(names)
+
+
+def test_two_builds_of_the_same_options_share_all_but_their_package(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub(builds={"a": OPENVINO["int4"], "b": OPENVINO["int4"]}))
+    a, b = plan.builds
+    assert a.parts["model"].key == b.parts["model"].key
+    assert a.validate.key == b.validate.key
+    assert a.package.key != b.package.key
+
+
+def test_another_commit_is_another_everything(tmp_path: Path) -> None:
+    before = planned(tmp_path / "a", of_hub())
+    after = planned(tmp_path / "b", of_hub(source={**HUB, "revision": "1" * 40}))
+    assert not {step.key for step in before.steps} & {step.key for step in after.steps}
+
+
+def test_another_licence_word_makes_only_the_packages_again(tmp_path: Path) -> None:
+    before = planned(tmp_path / "a", of_hub())
+    after = planned(tmp_path / "b", of_hub(source={**HUB, "license": "Apache-2.0"}))
+    changed = {step.kind for step in before.steps} - {step.kind for step in before.steps if step.key in {one.key for one in after.steps}}
+    assert changed == {"package"}
+
+
+def test_a_package_reads_the_records_of_all_before_it_and_any_other_step_what_it_needs(tmp_path: Path) -> None:
+    (build,) = planned(tmp_path, of_hub(builds={"int4": OPENVINO["int4"]})).builds
+    checks = {"reference", "reference_logits", "numeric_check", "validate"}
+    assert {step.kind for step in build.package.reads} == {"download", "export", "tokenizer", "compress", *checks}
+    assert [step.kind for step in build.parts["model"].reads] == ["export"]
+
+
+def test_a_build_is_found_by_its_full_name_only(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub())
+    assert plan.build("tiny-int4") is plan.builds[0]
+    assert plan.build("int4") is None
+
+
+def test_a_local_source_that_is_not_there_stops_the_plan(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        planned(tmp_path, recipe())
+    assert str(caught.value).startswith(f"{tmp_path}/tiny.yaml:6:9: model is not there.\n  6 |   path: model\n")
+
+
+def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"}))  # all that is imported late is imported now
+    monkeypatch.setattr(sys, "path", [])
+    (build,) = planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"})).builds
+    assert build.cannot == snapshot("gguf, transformers, torch, safetensors, tokenizers, numpy not installed: run `pip install -e .`")
+
+
+def test_a_plan_knows_the_builds_after_each_step(tmp_path: Path) -> None:
+    plan = planned(tmp_path, of_hub())
+    for step in plan.steps:
+        assert plan.builds_after[step.key] == tuple(build for build in plan.builds if step in build.package.closure())

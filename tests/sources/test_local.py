@@ -1,0 +1,307 @@
+"""A checkpoint beside the recipe: known by its content, copied whole, never from outside the recipe's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.errors import Failure
+from bakehouse.formats import checkpoint as survey
+from bakehouse.recipe.loader import RecipeErrors
+from bakehouse.recipe.recipe import Local
+from bakehouse.sources import local
+from bakehouse.sources import table as sources
+from bakehouse.sources.workers import model_type
+from tests.sources.test_huggingface import safetensors
+from tests.support import worker
+from tests.support.bench import recipe
+from tests.support.fakes import planned
+
+CHECKPOINT = {"config.json", "tokenizer.json", "model.safetensors", "LICENSE"}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A recipe's folder with a checkpoint in `model` and a GGUF file beside it."""
+    folder = tmp_path / "recipes"
+    (folder / "model").mkdir(parents=True)
+    for name in (*CHECKPOINT, "README.md", "pytorch_model.bin", "run.py"):
+        (folder / "model" / name).write_text("{}", encoding="utf-8")
+    (folder / "model" / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (folder / "model" / "model.safetensors").write_bytes(safetensors({"a": 100}))
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    (folder / "LICENSE").write_text("licence\n", encoding="utf-8")
+    return folder
+
+
+def source(path: str) -> Local:
+    return Local(type="local", path=path, license="MIT")
+
+
+def fingerprint(path: Path) -> str:
+    return local.fingerprint(path, path.parent.parent / "cache" / "fingerprints.json")
+
+
+def copied(base: Path, path: str, files: Path) -> tuple[worker.Said, tuple[str, ...]]:
+    files.mkdir()
+    step = sources.checkpoint(source(path), "tiny", base=base, fingerprint=fingerprint(base / path))
+    step = dict(step.needs).get("download", step)
+    said = worker.run(local.command(step, {}, files))
+    return said, local.verify(step, {}, files, said.report).faults
+
+
+def test_only_what_belongs_to_a_checkpoint_is_copied(base: Path, tmp_path: Path) -> None:
+    said, faults = copied(base, "model", tmp_path / "files")
+    assert (said.code, faults) == (0, ()), said.text
+    assert {path.name for path in (tmp_path / "files").iterdir()} == CHECKPOINT
+    for name in CHECKPOINT:
+        assert (tmp_path / "files" / name).read_bytes() == (base / "model" / name).read_bytes()
+
+
+def test_a_gguf_file_is_copied_with_the_licence_beside_it(base: Path, tmp_path: Path) -> None:
+    said, faults = copied(base, "model.gguf", tmp_path / "files")
+    assert (said.code, faults) == (0, ()), said.text
+    assert {path.name for path in (tmp_path / "files").iterdir()} == {"model.gguf", "LICENSE"}
+
+
+def test_shards_are_copied_by_the_index(base: Path, tmp_path: Path) -> None:
+    model = base / "model"
+    (model / "model.safetensors").rename(model / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    said, faults = copied(base, "model", tmp_path / "files")
+    assert (said.code, faults) == (0, ()), said.text
+    assert (tmp_path / "files" / "model-00001-of-00001.safetensors").exists()
+
+
+def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
+    step = sources.checkpoint(source("model"), "tiny", base=base, fingerprint=fingerprint(base / "model"))
+    (base / "model" / "tokenizer.json").write_text("{ }", encoding="utf-8")
+    files = tmp_path / "files"
+    files.mkdir()
+    said = worker.run(local.command(step, {}, files))
+    assert local.verify(step, {}, files, said.report).faults == snapshot(
+        ("The source's files changed while they were being read: run the same command again.",)
+    )
+
+
+def test_the_fingerprint_is_of_the_content_alone(base: Path, tmp_path: Path) -> None:
+    before = fingerprint(base / "model")
+    (base / "model").rename(base / "moved")
+    for path in (base / "moved").iterdir():
+        os.utime(path, (1, 1))
+    (base / "moved" / "README.md").write_text("another", encoding="utf-8")
+    assert fingerprint(base / "moved") == before
+    (base / "moved" / "tokenizer.json").write_text("{ }", encoding="utf-8")
+    assert fingerprint(base / "moved") != before
+
+
+def test_a_file_that_did_not_change_is_not_read_again(base: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.json"
+    weights = base / "model.gguf"
+    os.utime(weights, (1, 1))
+    # A file whose times are older than the clock's tick is remembered; its change time cannot be set, so put it there.
+    before = local.fingerprint(weights, cache)
+    stat = weights.stat()
+    entry = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, "0" * 64]
+    cache.write_text(json.dumps({str(weights): entry}), encoding="utf-8")
+    assert local.fingerprint(weights, cache) != before
+    weights.write_bytes(b"FUGG")
+    after = local.fingerprint(weights, cache)
+    cache.unlink()
+    assert local.fingerprint(weights, cache) == after
+
+
+def test_a_damaged_memory_of_fingerprints_is_made_anew(base: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.json"
+    before = local.fingerprint(base / "model", cache)
+    cache.write_text("{", encoding="utf-8")
+    assert local.fingerprint(base / "model", cache) == before
+
+
+def test_the_key_holds_the_content_and_not_the_place(base: Path) -> None:
+    one = sources.checkpoint(source("model"), "tiny", base=base, fingerprint="0" * 64)
+    (base / "model").rename(base / "moved")
+    other = sources.checkpoint(source("moved"), "tiny", base=base, fingerprint="0" * 64)
+    assert one.key == other.key
+    assert one.notes != other.notes
+
+
+def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "model.gguf").write_bytes(b"GGUF")
+    (base / "link.gguf").symlink_to(tmp_path / "secret" / "model.gguf")
+    for path in ("../secret/model.gguf", "link.gguf"):
+        with pytest.raises(Failure) as failure:
+            local.resolve(base, path)
+        assert failure.value.what == f"{path} lies outside the recipe's folder."
+        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
+
+
+def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(safetensors({"a": 1}))
+    (base / "model" / "model.safetensors").unlink()
+    (base / "model" / "model.safetensors").symlink_to(tmp_path / "weights")
+    with pytest.raises(Failure) as failure:
+        local.resolve(base, "model")
+    assert str(failure.value) == (
+        f"{base}: model lies outside the recipe's folder.\n"
+        f"    {base}/model/model.safetensors is {tmp_path}/weights\n"
+        "  what to do: Put the files themselves, not links to them, next to the recipe."
+    )
+
+
+def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
+    with pytest.raises(Failure) as failure:
+        local.resolve(base, "none")
+    assert str(failure.value) == f"{base}: none is not there.\n  what to do: Put it there, or write the right path into the recipe."
+
+
+def test_pickles_are_refused(base: Path) -> None:
+    (base / "model" / "model.safetensors").unlink()
+    with pytest.raises(Failure) as failure:
+        fingerprint(base / "model")
+    assert str(failure.value) == (
+        f"{base}/model: The weights are pickles, which can run any code while they are read, and there are no safetensors.\n"
+        "    pytorch_model.bin\n"
+        "  what to do: Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
+    )
+
+
+def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Path) -> None:
+    config = {"model_type": "novel", "auto_map": {"AutoConfig": "run.Config"}}
+    (base / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    said, _ = copied(base, "model", tmp_path / "files")
+    assert said.refusal.splitlines() == [
+        'The model type "novel" is not part of transformers 5.5.4: it needs Python code of the repository.',
+        "run.py",
+        model_type.LOCAL,
+    ]
+
+
+def test_a_gguf_source_is_two_steps(base: Path) -> None:
+    step = sources.checkpoint(source("model.gguf"), "tiny", base=base, fingerprint="0" * 64)
+    assert (step.kind, step.maker, step.options["file"]) == ("checkpoint", "gguf", "model.gguf")
+    assert (step.need("download").kind, step.need("download").maker) == ("download", "local")
+    assert sources.survey(source("model.gguf"), "tiny") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "{", "config.json is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."),
+        ("config.json", "[]", "config.json is not a JSON object."),
+        (
+            "model.safetensors.index.json",
+            "{}",
+            "model.safetensors.index.json is not an index of weights: it has no `weight_map` of weights and files.",
+        ),
+    ],
+)
+def test_a_checkpoint_whose_json_is_nonsense_is_refused(file: str, content: str, said: str, base: Path) -> None:
+    if file.startswith("model"):
+        (base / "model" / "model.safetensors").unlink()
+    (base / "model" / file).write_text(content, encoding="utf-8")
+    with pytest.raises(Failure) as failure:
+        fingerprint(base / "model")
+    assert str(failure.value) == f"{base}/model: {said}\n  what to do: Take a whole checkpoint, as the model's author published it."
+
+
+def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(base: Path) -> None:
+    (base / "model" / "model.safetensors").write_bytes(b"garbage")
+    with pytest.raises(Failure) as failure:
+        survey.read_checkpoint(base / "model")
+    assert str(failure.value) == (
+        f"{base}/model: The checkpoint is not complete.\n"
+        "    model.safetensors is not a safetensors file: it does not begin with the length of a header.\n"
+        "  what to do: Put a complete checkpoint in this folder."
+    )
+
+
+def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lines(base: Path) -> None:
+    (base / "notes.txt").write_text("notes", encoding="utf-8")
+    calibrated = {"weights": "int4", "awq": True, "calibration": {"type": "file", "path": "model"}}
+    apart = {"source": {"type": "local", "path": "notes.txt", "license": "MIT"}}
+    with pytest.raises(RecipeErrors) as caught:
+        planned(
+            base,
+            recipe("one", builds={"a": {"runtime": "openvino", "quantization": calibrated}}, **apart),
+            recipe("two", source={**apart["source"], "path": "gone"}),
+        )
+    assert str(caught.value).replace(f"{base}/", "") == snapshot(
+        """\
+one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.
+  6 |   path: notes.txt
+    |         ^^^^^^^^^
+help: Write the path of one of them into the recipe.
+
+one.yaml:21:15: model is a directory.
+  21 |         path: model
+     |               ^^^^^
+help: Write the path of a text file into the recipe.
+
+two.yaml:6:9: gone is not there.
+  6 |   path: gone
+    |         ^^^^
+help: Put it there, or write the right path into the recipe.
+
+3 errors in 2 recipes.\
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ((), "There is no tokenizer.json, so texts cannot be turned into tokens."),
+        (("tokenizer.model",), "There is no tokenizer.json, only tokenizer.model: a SentencePiece model alone is not read."),
+        (
+            ("tekken.json",),
+            "There is no tokenizer.json, only tekken.json, which no runtime here reads: it is the tokenizer of Mistral's own tools.",
+        ),
+    ],
+    ids=["none", "SentencePiece", "tekken"],
+)
+def test_a_checkpoint_without_a_tokenizer_is_refused_before_it_is_copied(base: Path, files: tuple[str, ...], what: str) -> None:
+    (base / "model" / "tokenizer.json").unlink()
+    for name in files:
+        (base / "model" / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(Failure) as refused:
+        fingerprint(base / "model")
+    assert refused.value.what == what
+
+
+def test_vocabulary_and_merges_are_a_tokenizer(base: Path) -> None:
+    (base / "model" / "tokenizer.json").rename(base / "model" / "vocab.json")
+    (base / "model" / "merges.txt").write_text("", encoding="utf-8")
+    assert {"vocab.json", "merges.txt"} <= set(local.files_of(base / "model"))
+
+
+def test_the_other_chat_templates_belong_to_a_checkpoint(base: Path, tmp_path: Path) -> None:
+    more = base / "model" / "additional_chat_templates"
+    more.mkdir()
+    (more / "tool_use.jinja").write_text("{{ messages }}", encoding="utf-8")
+    before = fingerprint(base / "model")
+    said, faults = copied(base, "model", tmp_path / "files")
+    assert (said.code, faults) == (0, ()), said.text
+    assert (tmp_path / "files" / "additional_chat_templates" / "tool_use.jinja").read_text(encoding="utf-8") == "{{ messages }}"
+    (more / "tool_use.jinja").write_text("{{ tools }}", encoding="utf-8")
+    assert fingerprint(base / "model") != before
+
+
+@pytest.mark.parametrize(("names", "chats"), [(("default", "tool_use"), True), (("tool_use",), False)], ids=["default", "none"])
+def test_of_several_templates_a_chat_takes_the_default_one(base: Path, names: tuple[str, ...], chats: bool) -> None:
+    told = {"chat_template": [{"name": name, "template": "{{ messages }}"} for name in names]}
+    (base / "model" / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    assert survey.has_chat_template(base / "model") == chats
+
+
+def test_the_headers_of_a_checkpoint_are_read_again_only_once_they_changed(base: Path) -> None:
+    before = survey.read_checkpoint(base / "model")
+    assert survey.read_checkpoint(base / "model") is before
+    (base / "model" / "model.safetensors").write_bytes(safetensors({"other": 100}))
+    assert [tensor.name for tensor in survey.read_checkpoint(base / "model").tensors] == ["other"]

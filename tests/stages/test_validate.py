@@ -1,0 +1,60 @@
+"""Validation of a model that its users run otherwise than in its own precision: what fails the build, and what to do then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.backends.openvino.workers.generate import REMEDY
+from bakehouse.errors import Failure
+from bakehouse.executor.making import Made, make
+from bakehouse.executor.session import Session
+from bakehouse.package.release_policy import shortcomings
+from bakehouse.records import InUse, Verdict
+from bakehouse.stages.validate import verification
+from bakehouse.steps.seam import Loose
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
+from tests.package.test_card import manifest, verdict
+
+GOOD = verdict()
+LOOP = verdict(answer="Paris, Paris, Paris", passed=False, reasons=("the answer goes round in circles",))
+STEP = Step(kind="validate", maker="openvino", label="tiny-int4", spec=Loose())
+
+
+def in_use(*verdicts: Verdict, **options: str) -> InUse:
+    return InUse(runtime_options=options, precision="bf16", verdicts=verdicts)
+
+
+def test_an_answer_that_is_right_in_both_runs_passes() -> None:
+    assert verification((GOOD,), in_use(GOOD), REMEDY).faults == ()
+
+
+def test_an_answer_that_users_do_not_get_fails_the_build_and_the_remedy_names_runtime_options(tmp_path: Path) -> None:
+    def fill(staging: object) -> Made:
+        return Made(verification((GOOD,), in_use(LOOP), REMEDY))
+
+    with pytest.raises(Failure) as caught:
+        make(STEP, Session(Store(tmp_path)), fill)
+    assert caught.value.details[0] == snapshot(
+        "'What is the capital of France?' was answered 'Paris, Paris, Paris' with the runtime's defaults (computed in bf16), "
+        "as the card's program runs it: the answer goes round in circles"
+    )
+    assert caught.value.remedy.startswith("Give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`")
+
+
+def test_the_options_of_the_failed_run_are_named() -> None:
+    (fault,) = verification((GOOD,), in_use(LOOP, KV_CACHE_PRECISION="u4"), REMEDY).faults
+    assert "with KV_CACHE_PRECISION=u4 (computed in bf16)" in fault
+
+
+def test_a_model_that_is_wrong_in_its_own_precision_is_not_mended_by_options() -> None:
+    found = verification((LOOP,), in_use(LOOP), REMEDY)
+    assert (len(found.faults), found.remedy) == (1, "")
+
+
+def test_a_package_whose_users_get_another_answer_does_not_leave_the_machine() -> None:
+    changed = manifest().validation.model_copy(update={"in_use": in_use(LOOP)})
+    assert shortcomings(manifest(validation=changed)) == snapshot(["'What is the capital of France?' was not answered as expected"])
