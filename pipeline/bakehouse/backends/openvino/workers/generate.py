@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.options import given
+from bakehouse.backends.openvino.seams import GenerateRequest
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import answers, chats
 
+Options = Mapping[str, str | int]  # of the runtime, in its own names
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
 REMEDY = (
     "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`: the card's program then has it too, and computes in the model's "
@@ -56,8 +61,16 @@ def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
     )
 
 
-def answer_all(folder: Path, device: str, options: dict[str, Any], asked: list[answers.Prompt], path: Path) -> dict[str, Any]:
-    """Load the model with these options, and answer all prompts; facts about the run.
+@dataclass(frozen=True)
+class Loaded:
+    """How long it took to load the model, and the ids of the tokens that end its answers."""
+
+    load_s: float
+    end_tokens: list[int]
+
+
+def answer_all(folder: Path, device: str, options: Options, prompts: list[answers.Prompt], path: Path) -> Loaded:
+    """Load the model with these options, and answer all prompts into the file `path`.
 
     The pipeline is gone from memory when this returns.
     """
@@ -67,12 +80,12 @@ def answer_all(folder: Path, device: str, options: dict[str, Any], asked: list[a
     started = time.monotonic()
     pipe = openvino_genai.LLMPipeline(folder, device, **options)
     load_s = time.monotonic() - started
-    answers.write(path, asked, partial(answer, pipe))
+    answers.write(path, prompts, partial(answer, pipe))
     config = pipe.get_generation_config()
-    return {"load_s": load_s, "end_tokens": sorted({*config.stop_token_ids, config.eos_token_id})}
+    return Loaded(load_s, sorted({*config.stop_token_ids, config.eos_token_id}))
 
 
-def precision(core: Any, device: str, options: dict[str, Any]) -> str:
+def precision(core: Any, device: str, options: Options) -> str:
     """What the device computes in with these options, as "bf16"; "" for the model's own precision."""
     known = core.get_property(device, "SUPPORTED_PROPERTIES")
     core.set_property(device, {name: value for name, value in options.items() if name in known})
@@ -80,29 +93,26 @@ def precision(core: Any, device: str, options: dict[str, Any]) -> str:
     return "" if name == "dynamic" else name
 
 
-def main() -> None:
-    """`MODEL_FOLDER REQUEST ANSWERS IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
-    parser = start.parser(__doc__, "model", "request", "answers", "in_use")
-    parser.add_argument("--device", default="CPU")
-    told = parser.parse_args()
+def run(request: GenerateRequest) -> None:
+    """Answer the prompts in the model's own precision, and with the recipe's options."""
     import openvino as ov
 
-    core, asked = ov.Core(), answers.prompts(told.request)
-    facts = answer_all(told.model, told.device, ACCURATE, asked, told.answers)
-    if told.options == ACCURATE:  # the same run again would give the same answers
-        shutil.copyfile(told.answers, told.in_use)
+    core, prompts, options = ov.Core(), answers.prompts(request.prompts), given(request.runtime_options)
+    loaded = answer_all(request.model, request.device, ACCURATE, prompts, request.answers)
+    if options == ACCURATE:  # the same run again would give the same answers
+        shutil.copyfile(request.answers, request.in_use)
     else:
-        answer_all(told.model, told.device, told.options, asked, told.in_use)
-    in_use = {"runtime_options": {name: str(value) for name, value in told.options.items()}, "remedy": REMEDY}
+        answer_all(request.model, request.device, options, prompts, request.in_use)
+    in_use = {"runtime_options": {name: str(value) for name, value in options.items()}, "remedy": REMEDY}
     answers.report(
-        told.device,
-        str(core.get_property(told.device, "FULL_DEVICE_NAME")).strip(),
-        facts["load_s"],
-        end_tokens=facts["end_tokens"],
+        request.device,
+        str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
+        loaded.load_s,
+        end_tokens=loaded.end_tokens,
         runtime_options=ACCURATE,
-        in_use=in_use | {"precision": precision(core, told.device, told.options)},
+        in_use=in_use | {"precision": precision(core, request.device, options)},
     )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GenerateRequest)

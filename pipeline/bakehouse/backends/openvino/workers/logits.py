@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.seams import LogitsRequest
 from bakehouse.backends.openvino.workers import cut as openvino_cut
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import logits_compare
@@ -33,7 +34,7 @@ class Runner:
     sound where logits at a position do not depend on later tokens. What comes out wrong so has to be tried without.
 
     Raises:
-        UnknownLayers: if it cannot be told which nodes are the first layers'.
+        UnknownLayers: if the nodes of the first layers cannot be recognized.
     """
 
     def __init__(self, folder: Path, quick: bool = False, reuse: bool = False, layers: int | None = None, of: int = 0) -> None:
@@ -95,7 +96,7 @@ class Runner:
 
 
 def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> tuple[list[dict[str, Any]], list[list[str]]]:
-    """The figures of a group: of the export's own first layers, or where these are wrong or not to be told of an export of these alone.
+    """The figures of a group: of the export's own first layers, or where these are wrong or not recognized of an export of these alone.
 
     A model may scale something by how many layers it has.
     """
@@ -131,18 +132,17 @@ def _exported(group: Group, export: Path, checkpoint: Path, remote_code: bool) -
         yield Path(folder)
 
 
-def main() -> None:
-    """`EXPORT CHECKPOINT REFERENCE FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    told = start.parser(__doc__, "export", "checkpoint", "reference", "files").parse_args()
-    groups, not_checked = logits_compare.read(told.reference)
+def run(request: LogitsRequest) -> None:
+    """Compare every group of runs, and write the figures."""
+    groups, not_checked = logits_compare.read(request.reference)
     runs: list[dict[str, Any]] = []
     with start.own_modules():
         for group in groups:
-            found, beyond = compared(group, told.export, told.checkpoint, told.options["remote_code"])
+            found, beyond = compared(group, request.export, request.checkpoint, request.remote_code)
             runs += found
             not_checked += beyond
-    logits_compare.write(told.files, runs, not_checked, "float32")
+    logits_compare.write(request.files, runs, not_checked, "float32")
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, LogitsRequest)

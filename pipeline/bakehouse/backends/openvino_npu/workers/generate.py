@@ -1,21 +1,21 @@
-"""Answers prompts greedily in openvino_genai's NPU pipeline: on the NPU where there is one, importing the blob; else its graphs on the CPU.
-
-    python -m bakehouse.backends.openvino_npu.workers.generate MODEL_FOLDER REQUEST ANSWERS '{"settings": {...}, "platforms": [...]}'
+"""Answers prompts greedily in openvino_genai's NPU pipeline: on the machine's NPU, importing the blob; without one its graphs on the CPU.
 
 The pipeline has graphs of fixed shape, one for prompts and one for answers. NPUW can run the same graphs on the CPU: that shows the
-weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO lane does.
+weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO backend does.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.workers.generate import ACCURATE, answer, encode
+from bakehouse.backends.openvino_npu.seams import GenerateRequest, GenerateResult
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import answers
@@ -29,25 +29,25 @@ TEXT = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What the pipeline is told besides its settings, the files it is pointed at, the device in words, and platforms whose blob ran not."""
+    """Further settings of the pipeline, the files that it opens, the device in words, and the platforms whose blobs do not run."""
 
-    told: dict[str, str]
+    settings: dict[str, str]
     files: dict[str, str]
     name: str
-    not_run: list[int]
+    not_run: tuple[int, ...]
     stand_in: bool = False
 
 
-def choose(core: Any, folder: Path, platforms: list[int]) -> Choice:
+def choose(core: Any, folder: Path, platforms: Sequence[int]) -> Choice:
     """The NPU with its blob if it has one here, the NPU without, or the CPU in its place."""
     if "NPU" not in core.available_devices:
         compiled = "; blobs were compiled and not executed" if platforms else ""
         name = f"{_full_name(core, 'CPU')}, running the NPU pipeline's graphs{compiled}"
-        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, platforms, stand_in=True)
+        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, tuple(platforms), stand_in=True)
     platform = str(core.get_property("NPU", "DEVICE_ARCHITECTURE")).strip()
     name = f"{_full_name(core, 'NPU')}, platform {platform}"
-    others = [one for one in platforms if str(one) != platform]
-    if others == platforms:
+    others = tuple(one for one in platforms if str(one) != platform)
+    if len(others) == len(platforms):
         return Choice({}, {}, f"{name}, compiled here", others)
     blob = folder / "npu" / platform / "openvino_model.blob"
     described = json.loads(blob.with_suffix(".json").read_text(encoding="utf-8"))
@@ -59,7 +59,7 @@ def _full_name(core: Any, device: str) -> str:
     return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
 
 
-def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, room: int) -> None:
+def check_lengths(sizes: list[int], prompts: list[answers.Prompt], longest: int, room: int) -> None:
     """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
 
     Args:
@@ -76,7 +76,7 @@ def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, r
         )
     wide = [
         f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
-        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in asked), strict=True), 1)
+        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in prompts), strict=True), 1)
         if size + new > room
     ]
     if wide:
@@ -87,19 +87,18 @@ def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, r
         )
 
 
-def main() -> None:
+def run(request: GenerateRequest) -> GenerateResult:
     """Write the answers, and on what they were made."""
-    told = start.parser(__doc__, "model", "request", "answers", documents=("told",)).parse_args()
     events.progress("loading the model")
     import openvino as ov
     import openvino_genai
 
-    chosen = choose(ov.Core(), told.model, told.told["platforms"])
-    settings = {**told.told["settings"], **chosen.told}
+    chosen = choose(ov.Core(), request.model, request.platforms)
+    settings = {**request.settings, **chosen.settings}
     numbers = {key: int(settings[key]) for key in ("MAX_PROMPT_LEN", "MIN_RESPONSE_LEN")}
     started = time.monotonic()
     try:
-        pipe = openvino_genai.LLMPipeline(told.model, "NPU", **{**settings, **chosen.files, **numbers})
+        pipe = openvino_genai.LLMPipeline(request.model, "NPU", **{**settings, **chosen.files, **numbers})
     except RuntimeError as error:
         events.refuse(
             "The NPU pipeline cannot load this model with its graphs of fixed shape.",
@@ -107,15 +106,15 @@ def main() -> None:
             [str(error).strip().splitlines()[-1][:500]],
         )
     load_s = time.monotonic() - started
-    asked = answers.prompts(told.request)
-    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
-    check_lengths(sizes, asked, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
-    answers.write(told.answers, asked, partial(answer, pipe))
-    config = pipe.get_generation_config()
+    prompts = answers.prompts(request.prompts)
+    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in prompts]
+    check_lengths(sizes, prompts, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
+    answers.write(request.answers, prompts, partial(answer, pipe))
+    config, graphs = pipe.get_generation_config(), None
     if chosen.stand_in:
         text = [int(token) for token in pipe.get_tokenizer().encode(TEXT, add_special_tokens=True).input_ids.data[0]]
         del pipe  # the graphs are compiled once more, since the pipeline shows no logits
-        events.result(graphs=npu_logits.check(told.model, text, numbers, settings))
+        graphs = npu_logits.check(request.model, text, numbers, settings)
     answers.report(
         "CPU" if chosen.stand_in else "NPU",
         chosen.name,
@@ -125,7 +124,8 @@ def main() -> None:
         runtime_options=settings,
         not_run=[f"NPU {platform}" for platform in chosen.not_run],
     )
+    return GenerateResult(graphs=graphs)
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GenerateRequest)

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino_npu.seams import Graphs
 from bakehouse.child import events
 from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check
 from bakehouse.tasks.text_generation.workers.logits_compare import Group
 from bakehouse.tasks.text_generation.workers.logits_tolerance import TOLERANCES
+from bakehouse.tasks.text_generation.workers.positions import Config
 
 MODEL = "openvino_model.xml"
 _SHORT, _STEPS, _MOST = 24, 8, 2048  # tokens; _MOST has two of NPUW's chunks
@@ -61,7 +63,7 @@ class Runner:
         return self.request.get_tensor("logits").data[0][-1].copy()
 
 
-def prompts_of(config: Mapping[str, Any], longest: int, large: bool = False) -> tuple[int, ...]:
+def prompts_of(config: Config, longest: int, large: bool = False) -> tuple[int, ...]:
     """The lengths of the prompts that are compared: short, beyond each boundary of the model that the graphs hold, nearly the longest.
 
     Each costs as much as the longest, so with a large model the short one is left to the golden prompts.
@@ -71,7 +73,7 @@ def prompts_of(config: Mapping[str, Any], longest: int, large: bool = False) -> 
     return tuple(sorted({*short, *(tokens for tokens in beyond if tokens <= longest), min(longest, _MOST) - _STEPS}))
 
 
-def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, Any]:
+def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Mapping[str, str]) -> Graphs:
     """Refuse graphs that do not compute what the model does, else how near they come.
 
     Args:
@@ -102,7 +104,7 @@ def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Ma
             "Build this model for the runtime openvino, or try another prefill_hint or max_prompt_len.",
             wrong,
         )
-    return {"prompts": list(sizes), "largest_kld": max(max(run["kld"]) for run in found)}
+    return Graphs(prompts=sizes, largest_kld=max(max(run["kld"]) for run in found))
 
 
 def faults(runs: Sequence[Mapping[str, Any]], experts: bool) -> Iterator[str]:
