@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import artifacts
 from bakehouse.backends.openvino import preflight as openvino_fit
 from bakehouse.backends.openvino.seams import ExportResult
 from bakehouse.formats.checkpoint import Survey, Tensor
@@ -24,7 +24,7 @@ def weight(name: str, kind: str) -> Weight:
 def faults(tmp_path: Path, *weights: Weight, exact_f32: tuple[str, ...] = ()) -> tuple[tuple[str, ...], Any]:
     for name, content in (("config.json", {"dtype": "bfloat16"}), ("generation_config.json", {"eos_token_id": 2})):
         (tmp_path / name).write_text(json.dumps(content))
-    found = openvino._verify_export(
+    found = artifacts._verify_export(
         Model(weights, 0, {}), tmp_path, tmp_path, ExportResult(parameters=1, dtype="bfloat16", exact_f32=exact_f32)
     )
     return found.faults, found.measured.get("exported_as_f32")

@@ -17,12 +17,12 @@ from bakehouse.child import events, start
 XML = "openvino_model.xml"
 
 
-def arguments(spec: Int8Spec | FourBitSpec) -> dict[str, Any]:
+def arguments(spec: Int8Spec | FourBitSpec) -> dict[str, object]:
     """Every argument of `nncf.compress_weights` but the model and the data set; the 8-bit modes take no other than these."""
     import nncf
 
     scope = spec.ignored_scope.model_dump(mode="json") if spec.ignored_scope else None
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "mode": nncf.CompressWeightsMode(primary(spec)),
         "ratio": spec.ratio if isinstance(spec, FourBitSpec) else 1.0,
         "group_size": spec.group_size if isinstance(spec, FourBitSpec) else -1,
@@ -61,7 +61,8 @@ def quantize(
 
     from bakehouse.backends.openvino.workers import progress as openvino_progress
 
-    data: dict[str, Any] = {}
+    data: dict[str, object] = {}
+    samples = None
     if calibration is not None and tokenizer is not None and isinstance(spec, FourBitSpec) and spec.calibration is not None:
         from bakehouse.backends.openvino.workers import calibration as openvino_calibration
 
@@ -78,7 +79,7 @@ def quantize(
     except nncf.ValidationError as error:
         events.refuse("NNCF refuses the options.", "Correct the quantization in the recipe.", str(error).splitlines())
     mark(made, nncf.__version__)
-    return made, CompressResult(calibration_samples=data.get("subset_size"), skipped=tuple(skips.messages))
+    return made, CompressResult(calibration_samples=None if samples is None else len(samples), skipped=tuple(skips.messages))
 
 
 def mark(model: Any, version: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -33,8 +32,8 @@ def _set_frequencies(config: Any) -> Any:
     factor, base = rope["factor"], rope["rope_theta"]
     powers = torch.arange(0, size, 2, dtype=torch.int64).float() / size
 
-    def hook(module: Any, args: tuple[Any, ...], words: Mapping[str, Any]) -> None:
-        positions = words["position_ids"] if "position_ids" in words else args[1]
+    def hook(module: Any, args: tuple[Any, ...], named: Any) -> None:
+        positions = named["position_ids"] if "position_ids" in named else args[1]
         length = torch.clamp(positions.max().float() + 1, min=context)
         grown = base * (factor * length / context - (factor - 1)) ** (size / (size - 2))
         module.inv_freq = 1.0 / grown**powers
