@@ -14,7 +14,6 @@ from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
 from bakehouse.backends.openvino.seams import (
     CalibrationUse,
-    Comparison,
     CompressRequest,
     CompressResult,
     ExportRequest,
@@ -31,6 +30,10 @@ from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation import seams as text_generation
+from bakehouse.tasks.text_generation.seams import ReferenceResult, TokenizerComparison
+from bakehouse.tasks.text_generation.workers import answers as worker_answers
+from bakehouse.tasks.text_generation.workers.answers import AnswerRow, Prompt
 from tests.support.openvino_making import CHECKPOINT, Drawing, build, report, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
@@ -181,7 +184,9 @@ def test_exports_tokenizers_and_checks_get_their_folders() -> None:
 
 def test_answers_are_given_with_the_recipes_runtime_options() -> None:
     chosen = {"runtime": "openvino", "quantization": {"weights": "int8"}, "runtime_options": {"EXECUTION_MODE_HINT": "ACCURACY"}}
-    request = openvino.generate(OpenVINO.model_validate(chosen), {}, Path("model"), Path("p.json"), Path("answers.jsonl")).request
+    prompts = (Prompt(raw="Once", max_new_tokens=4),)
+    plain = text_generation.GenerateRequest(model=Path("model"), prompts=prompts, answers=Path("answers.jsonl"))
+    request = openvino.generate(OpenVINO.model_validate(chosen), {}, plain).request
     assert isinstance(request, GenerateRequest)
     assert request.in_use == Path("answers-in-use.jsonl")
     assert GenerateRequest.model_validate_json(request.model_dump_json()).runtime_options == RuntimeOptions(EXECUTION_MODE_HINT="ACCURACY")
@@ -200,23 +205,27 @@ def test_what_optimum_cli_has_no_words_for_is_left_unsaid() -> None:
 
 
 def test_a_reference_is_shared_by_all_builds_with_the_same_prompts() -> None:
-    prompts = [{"raw": "Once", "max_new_tokens": 4}]
-    assert reference.step("a", CHECKPOINT, prompts).key == reference.step("b", CHECKPOINT, prompts).key
-    assert reference.step("a", CHECKPOINT, prompts).key != reference.step("a", CHECKPOINT, [{"raw": "Twice", "max_new_tokens": 4}]).key
+    once, twice = (Prompt(raw=text, max_new_tokens=4) for text in ("Once", "Twice"))
+    assert reference.step("a", CHECKPOINT, [once]).key == reference.step("b", CHECKPOINT, [once]).key
+    assert reference.step("a", CHECKPOINT, [once]).key != reference.step("a", CHECKPOINT, [twice]).key
 
 
 @pytest.mark.parametrize(
-    ("lines", "faults"),
+    ("answers", "faults"),
     [
-        ([{"index": 0, "tokens": [7]}], ()),
-        ([], ("there are 0 answers to 1 prompts",)),
-        ([{"index": 0, "tokens": []}], ("the unquantized model answers prompt 1 with nothing",)),
+        ([(7,)], ()),
+        ([], ("the reference has 0 answers to 1 prompts",)),
+        ([()], ("the unquantized model answers prompt 1 with nothing",)),
     ],
 )
-def test_a_reference_has_an_answer_to_every_prompt(lines: list[dict[str, Any]], faults: tuple[str, ...], tmp_path: Path) -> None:
-    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    step = reference.step("a", CHECKPOINT, [{"raw": "Once", "max_new_tokens": 4}])
-    assert reference.verify(step, {}, tmp_path, Report({"dtype": "float32"})).faults == faults
+def test_a_reference_has_an_answer_to_every_prompt(answers: list[tuple[int, ...]], faults: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").touch()
+    for index, tokens in enumerate(answers):
+        answer = {"prompt_ids": (1,), "prompt_tokens": 1, "text": "x", "ended": True, "first_token_s": 0.1, "tokens_per_s": None}
+        worker_answers.add(tmp_path / "answers.jsonl", AnswerRow(index=index, tokens=tokens, **answer))
+    step = reference.step("a", CHECKPOINT, [Prompt(raw="Once", max_new_tokens=4)])
+    result = ReferenceResult(device="CPU", device_name="x", load_s=1.0, dtype="float32", end_tokens=(2,))
+    assert reference.verify(step, {}, tmp_path, Report(result.model_dump(mode="json"))).faults == faults
 
 
 # --- the package ----------------------------------------------------------------------------------
@@ -484,7 +493,7 @@ def tokenizer(folder: Path, eos: int = 2) -> Path:
     return made
 
 
-RESULT = TokenizerResult(eos_token_id=2, turn_end_id=2, vocabulary=512, comparison=Comparison(texts=40, chats=3, differences=()))
+RESULT = TokenizerResult(eos_token_id=2, turn_end_id=2, vocabulary=512, comparison=TokenizerComparison(texts=40, chats=3, differences=()))
 
 
 @pytest.mark.parametrize(
@@ -495,7 +504,7 @@ RESULT = TokenizerResult(eos_token_id=2, turn_end_id=2, vocabulary=512, comparis
         ({"turn_end_id": 7}, ()),  # a remark: of interest where chats are asked
         ({"eos_token_id": 5}, ("openvino_tokenizer.xml says that the end token is 2, the tokenizer 5",)),
         (
-            {"comparison": Comparison(texts=1, chats=0, differences=({"text": "é", "expected_ids": [1], "ids": [2]},))},
+            {"comparison": TokenizerComparison(texts=1, chats=0, differences=({"text": "é", "expected_ids": [1], "ids": [2]},))},
             (
                 "the tokenizer of OpenVINO GenAI differs from transformers' in 1 of 1 texts: "
                 '"é" has the ids [2] in place of [1] from token 0 on. '
@@ -516,7 +525,7 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens(
 
 def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
-    limited = Comparison(texts=1, chats=0, differences=({"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"},))
+    limited = TokenizerComparison(texts=1, chats=0, differences=({"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"},))
     changes = {"turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}
     found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, report(RESULT.model_copy(update=changes)))
     assert found.faults == ()
@@ -531,7 +540,7 @@ def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_
 
 def test_a_template_that_refuses_a_chat_is_a_difference_without_a_prompt(tmp_path: Path) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
-    refused = Comparison(texts=1, chats=1, differences=({"chat": [], "expected_prompt": "Hi", "prompt": None},))
+    refused = TokenizerComparison(texts=1, chats=1, differences=({"chat": [], "expected_prompt": "Hi", "prompt": None},))
     result = report(RESULT.model_copy(update={"comparison": refused}))
     (fault,) = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, result).faults
     assert 'the prompt null in place of "Hi"' in fault

@@ -20,6 +20,7 @@ from bakehouse.steps.seam import Report
 from tests.support import openvino_making
 from tests.support.bench import Bench, recipe
 from tests.support.npu_making import SHORT, build, steps
+from tests.support.worker import to_generate
 
 PLAIN = {"weights": "int4", "symmetric": True, "ratio": 1.0, "backup_precision": "int8_sym"}
 
@@ -115,7 +116,7 @@ def test_the_workers_get_requests_that_they_read_as_they_were(tmp_path: Path) ->
     blob = steps(build())["blob-4000"]
     compiling = openvino_npu.command(blob, {"model": tmp_path, "compiler": tmp_path}, tmp_path).request
     setting_up = openvino_npu.command(npu_compiler.setup("openvino-npu"), {}, tmp_path).request
-    answering = openvino_npu.generate(build(), {}, tmp_path, tmp_path, tmp_path).request
+    answering = openvino_npu.generate(build(), {}, to_generate(tmp_path, [{"raw": "Once", "max_new_tokens": 4}], tmp_path)).request
     for request, kind in ((compiling, CompileRequest), (setting_up, SetupRequest), (answering, GenerateRequest)):
         assert isinstance(request, kind)
         assert kind.model_validate_json(request.model_dump_json()) == request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino.seams import ExportRequest, TokenizerRequest
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
-from bakehouse.backends.openvino_npu.seams import GenerateRequest, Graphs
+from bakehouse.backends.openvino_npu.seams import GenerateRequest
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.steps.maker import worker as command
+from bakehouse.tasks.text_generation.seams import Failed, Figures, GenerateResult
 from tests.support import standin, worker
 from tests.support.cases import making
 from tests.support.npu_making import build
@@ -90,8 +90,11 @@ def test_prompts_beyond_each_boundary_that_the_graphs_hold_are_compared() -> Non
     assert npu_logits.prompts_of(config, 4032, large=True) == (2040, 2110)
 
 
-def _run(prefill: int, *kld: float) -> dict[str, Any]:
-    return {"prefill": prefill, "kld": kld, "relative": [0.0] * len(kld)}
+OF: dict[str, Any] = {"name": "prompt", "tokens": 64, "layers": 1, "of": 1}
+
+
+def _run(prefill: int, *kld: float) -> Figures:
+    return Figures(**OF, prefill=prefill, kld=kld, relative=(0.0,) * len(kld), same=0, positions=len(kld))
 
 
 def test_a_prompt_whose_last_token_is_off_is_a_fault_and_what_rounding_does_is_none() -> None:
@@ -101,7 +104,9 @@ def test_a_prompt_whose_last_token_is_off_is_a_fault_and_what_rounding_does_is_n
     assert fault == snapshot("after a prompt of 56 tokens the logits differ: KLD 0.08, a difference of up to 0 standard deviations")
     assert list(npu_logits.faults([right, wrong], experts=True)) == []
     assert len(list(npu_logits.faults([right, wrong, wrong], experts=True))) == 2
-    assert list(npu_logits.faults([{"prefill": 24, "error": "no"}], experts=True)) == snapshot(["a prompt of 24 tokens does not run: no"])
+    assert list(npu_logits.faults([Failed(**OF, prefill=24, error="no")], experts=True)) == snapshot(
+        ["a prompt of 24 tokens does not run: no"]
+    )
 
 
 def _exported(kind: str, **config: Any) -> Path:
@@ -119,15 +124,9 @@ def _exported(kind: str, **config: Any) -> Path:
 
 
 def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
-    (folder / "request.json").write_text(json.dumps({"prompts": [{"raw": "The quick brown fox", "max_new_tokens": 4}]}), encoding="utf-8")
     usual = {"MAX_PROMPT_LEN": "128", "MIN_RESPONSE_LEN": "64", "PREFILL_HINT": "DYNAMIC", "GENERATE_HINT": "FAST_COMPILE"}
-    request = GenerateRequest(
-        model=model,
-        prompts=folder / "request.json",
-        answers=folder / "answers.jsonl",
-        settings=usual | settings,
-        platforms=(),
-    )
+    plain = worker.to_generate(model, [{"raw": "The quick brown fox", "max_new_tokens": 4}], folder)
+    request = GenerateRequest(**dict(plain), settings=usual | settings, platforms=())
     return worker.run(command("backends.openvino_npu.workers.generate", request=request))
 
 
@@ -136,8 +135,8 @@ def test_graphs_that_are_not_the_model_are_refused_and_those_that_are_pass(tmp_p
     mixed = _exported("qwen3", head_dim=16, use_sliding_window=True, max_window_layers=1)
     right = _answered(mixed, tmp_path)
     assert right.code == 0, right.text
-    graphs = Graphs.model_validate(right.report.values["graphs"])
-    assert graphs.prompts == (24, 56, 120) and graphs.largest_kld < 1e-3
+    graphs = right.report.read(GenerateResult).graphs
+    assert graphs is not None and graphs.prompts == (24, 56, 120) and graphs.largest_kld < 1e-3
     chunks = _answered(mixed, tmp_path, NPUW_LLM_PREFILL_CHUNK_SIZE="64")
     assert chunks.refusal.startswith("The NPU pipeline's graphs of fixed shape do not compute what the model computes.\n")
     assert "\nafter a prompt of 120 tokens the logits differ: KLD 0." in chunks.refusal

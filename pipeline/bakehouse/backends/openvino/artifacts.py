@@ -17,12 +17,13 @@ from bakehouse.backends.openvino.seams import (
     TokenizerResult,
     compression,
 )
-from bakehouse.formats import openvino_ir
+from bakehouse.formats import config_json, openvino_ir
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import numeric_check as numeric
-from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts, positions
+from bakehouse.tasks.text_generation import tokenizer_findings
+from bakehouse.tasks.text_generation.workers import end_tokens, positions
 
 MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
@@ -64,7 +65,7 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: R
 
 
 def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, result: ExportResult) -> Verification:
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    config = config_json.read(checkpoint)
     dtype = DTYPES[named_dtype(config) or result.dtype]
     other = [weight for weight in model.weights if weight.type != dtype]
     # Stored in 32 bits, and every number is one of 16: these are the checkpoint's values.
@@ -94,16 +95,15 @@ def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verifica
     if absent:
         return Verification(faults=absent)
     result = report.read(TokenizerResult)
-    compared = result.comparison.model_dump()
-    faults = hard_texts.faults("OpenVINO GenAI", compared)
+    faults = tokenizer_findings.faults("OpenVINO GenAI", result.comparison)
     eos = result.eos_token_id
     ends = end_tokens.of(checkpoint) or end_tokens.listed(eos)
     written = openvino_ir.info(files / "openvino_tokenizer.xml").get("eos_token_id")
     if eos is not None and written != str(eos):
         faults.append(f"openvino_tokenizer.xml says that the end token is {written}, the tokenizer {eos}")
-    measured = {"tokenizer_texts_compared": result.comparison.texts, "end_tokens": ends}
-    measured |= hard_texts.limits(compared) | end_tokens.remarks(result.model_dump(exclude_none=True), ends)
-    return Verification(MeasuredTokenizer.model_validate(measured).model_dump(mode="json"), tuple(faults))
+    measured = MeasuredTokenizer(tokenizer_texts_compared=result.comparison.texts, end_tokens=tuple(ends))
+    found = tokenizer_findings.findings(result.comparison, result, ends)
+    return Verification(measured.model_dump(mode="json") | found.model_dump(mode="json"), tuple(faults))
 
 
 def _absent(files: Path, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
+from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check",
@@ -114,11 +115,15 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("CPU", "GPU")
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_generation.GenerateRequest) -> Command:
     """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
     assert isinstance(build, OpenVINO)
     wanted = GenerateRequest(
-        model=model_folder, prompts=request, answers=answers, in_use=in_use(answers), runtime_options=build.runtime_options
+        model=request.model,
+        prompts=request.prompts,
+        answers=request.answers,
+        in_use=in_use(request.answers),
+        runtime_options=build.runtime_options,
     )
     return worker("backends.openvino.workers.generate", request=wanted)
 
@@ -129,7 +134,7 @@ def numeric_check(
     """One for an export: what it computes is what every build of it was compressed from."""
     export = parts["config"]
     needs = (("checkpoint", checkpoint), ("export", export), ("logits", logits))
-    return numeric.step("openvino", source_label, export.options, needs, installed(*_NUMERIC_TOOLS))
+    return numeric.step("openvino", source_label, export.spec, needs, installed(*_NUMERIC_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -156,7 +161,7 @@ def _request(step: Step, inputs: Mapping[str, Path], files: Path) -> Request:
                 checkpoint=inputs["checkpoint"],
                 reference=inputs["logits"],
                 files=files,
-                remote_code=bool(step.options["remote_code"]),
+                remote_code=step.spec_as(CheckpointSpec).remote_code,
             )
         case _:
             raise ValueError(f"openvino makes no {step.kind}")

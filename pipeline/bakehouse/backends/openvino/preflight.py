@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 # Decoder-only model types that optimum-intel 2.1.0 exports with transformers 5.5 (its TasksManager, held by a test).
 EXPORTABLE = frozenset(
@@ -69,7 +70,7 @@ _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
-    kind = survey.config.get("model_type", "")
+    kind = fields.text(survey.config, "model_type")
     reasons = []
     if kind not in EXPORTABLE:
         reasons.append(openvino_types.why_not(kind))
@@ -84,7 +85,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
 
 def named_dtype(config: Config) -> str | None:
     """The precision that a checkpoint's config.json names: "bfloat16"; None if it leaves that to the weights."""
-    return config.get("dtype") or config.get("torch_dtype")
+    return fields.text(config, "dtype") or fields.text(config, "torch_dtype") or None
 
 
 def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from bakehouse.backends.openvino.options import RuntimeOptions
 from bakehouse.backends.openvino.quantization import Fallback, IgnoredScope, Metric
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import seams as text_generation
+from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
 
 
 def _is_none(value: object) -> bool:
@@ -99,35 +101,17 @@ class ExportResult(Result):
     parameters: int
     dtype: Literal["float32", "float16", "bfloat16"]
     exact_f32: tuple[str, ...] | None = None
-    tokenizer_corrected: str | None = None
 
 
 class TokenizerRequest(ExportRequest):
     """Convert the tokenizer of the checkpoint in `checkpoint` into the empty folder `files`."""
 
 
-class Comparison(BaseModel):
-    """How many texts and chats two tokenizers were compared on, and where they differ (see hard_texts.differences, chats.compare)."""
+class TokenizerResult(TokenizerRead):
+    """Also how many tokens the tokenizer knows, and how OpenVINO's differs from it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    texts: int
-    chats: int
-    differences: tuple[dict[str, JsonValue], ...]
-
-
-class TokenizerResult(Result):
-    """The tokenizer's own end token, the one that ends an answer by its chat template, how many tokens it knows, and the comparison.
-
-    `tokenizer_corrected` and `conversion_corrected` say what had to be done for the tokenizer to be that of the checkpoint's file.
-    """
-
-    eos_token_id: int | None = None
-    turn_end_id: int | None = None
     vocabulary: int
-    comparison: Comparison
-    tokenizer_corrected: str | None = None
-    conversion_corrected: str | None = None
+    comparison: TokenizerComparison
 
 
 class CompressRequest(Request):
@@ -145,7 +129,6 @@ class CompressResult(Result):
 
     calibration_samples: int | None = None
     skipped: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
-    tokenizer_corrected: str | None = None
 
 
 class LogitsRequest(Request):
@@ -158,15 +141,9 @@ class LogitsRequest(Request):
     remote_code: bool
 
 
-class GenerateRequest(Request):
-    """Answer the prompts of the file `prompts` with the model in `model`.
+class GenerateRequest(text_generation.GenerateRequest):
+    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`."""
 
-    The answers in the model's own precision go into the file `answers`, those with the recipe's `runtime_options` into `in_use`.
-    """
-
-    model: Path
-    prompts: Path
-    answers: Path
     in_use: Path
     runtime_options: RuntimeOptions | None
     device: str = "CPU"
@@ -195,15 +172,10 @@ class MeasuredExport(Measured):
 
 
 class MeasuredTokenizer(Measured):
-    """Of a tokenizer: on how many texts it was compared, its end tokens, and what hard_texts.limits and end_tokens.remarks say of it."""
+    """Of a tokenizer: on how many texts it was compared, and its end tokens; `tokenizer_findings.Findings` are next to them."""
 
     tokenizer_texts_compared: int
     end_tokens: tuple[int, ...]
-    tokenizer_limits: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
-    tokenizer_corrected: str | None = Field(default=None, exclude_if=_is_none)
-    conversion_corrected: str | None = Field(default=None, exclude_if=_is_none)
-    tokenizer_end_unnamed: int | None = Field(default=None, exclude_if=_is_none)
-    turn_end_unnamed: int | None = Field(default=None, exclude_if=_is_none)
 
 
 class MeasuredModel(Measured):

@@ -23,6 +23,7 @@ from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, Ge
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.formats.npu_blob import NotABlob
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
@@ -30,8 +31,8 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 MAKER = "openvino-npu"
 _PREFIX_BYTES = 700_000_000  # what Wine puts into its folder; gone when the step is done
@@ -96,10 +97,12 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("NPU",)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_generation.GenerateRequest) -> Command:
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
     own = _ours(build)
-    wanted = GenerateRequest(model=model_folder, prompts=request, answers=answers, settings=settings(own), platforms=own.platforms)
+    wanted = GenerateRequest(
+        model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms
+    )
     return worker("backends.openvino_npu.workers.generate", request=wanted)
 
 

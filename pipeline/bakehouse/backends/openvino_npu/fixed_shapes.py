@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.formats import fields
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
-from bakehouse.tasks.text_generation.workers.positions import FULL, SLIDING, Config
+from bakehouse.tasks.text_generation.workers.positions import FULL, SLIDING
 
 CHUNK = 1024  # tokens: the default of NPUW_LLM_PREFILL_CHUNK_SIZE
 # Whose prompt graph does not compile in one piece: the shapes of the rewritten mask do not fit. With phi3, qwen3 and cohere2 they do.
@@ -55,12 +57,12 @@ def reasons(config: Config, build: OpenVINONpu) -> Iterator[str]:
 def layers(config: Config) -> tuple[tuple[str, ...], int]:
     """The kinds of layers, SLIDING and FULL, and the window in tokens; a window that the context never fills is in the graph as well."""
     kind, named = str(config.get("model_type")), config.get("layer_types")
-    window = config.get("sliding_window", _WINDOWS.get(kind, 4096))
+    window = fields.integer(config, "sliding_window") if "sliding_window" in config else _WINDOWS.get(kind, 4096)
     unused = kind in _ON_REQUEST and not config.get("use_sliding_window", False)
     if not window or unused or (kind in _ALL_LAYERS and "sliding_window" not in config):
         return (FULL,), 0
     if kind in _ALL_LAYERS:
-        return (SLIDING,), int(window)
+        return (SLIDING,), window
     if kind not in _WINDOWS:
-        return tuple(dict.fromkeys(positions.layer_types(config))), int(window)
-    return tuple(dict.fromkeys(named)) if isinstance(named, list) else (SLIDING, FULL), int(window)
+        return tuple(dict.fromkeys(positions.layer_types(config))), window
+    return tuple(dict.fromkeys(named)) if isinstance(named, list) else (SLIDING, FULL), window

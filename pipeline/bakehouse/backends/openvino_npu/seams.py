@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bakehouse.backends.openvino.seams import Measured
 from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.tasks.text_generation import seams as text_generation
 
 Driver = Literal["native", "wine", "driver"]  # which compiler: OpenVINO's own library, the one for Windows under Wine, or the NPU driver's
 
@@ -119,32 +120,11 @@ class CompileResult(Result):
     driver: Driver
 
 
-class GenerateRequest(Request):
-    """Answer the prompts of the file `prompts` with the model in `model`; the answers go into the file `answers`.
+class GenerateRequest(text_generation.GenerateRequest):
+    """`settings` are those of openvino_genai.LLMPipeline, in its own names; `platforms` those that the package has a blob for."""
 
-    `settings` are those of openvino_genai.LLMPipeline, in its own names; `platforms` those that the package has a blob for.
-    """
-
-    model: Path
-    prompts: Path
-    answers: Path
     settings: Mapping[str, str]
     platforms: tuple[int, ...]
-
-
-class Graphs(BaseModel):
-    """How near the graphs of fixed shape come to the model: the prompts that were compared, in tokens, and the largest KLD, in nats."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prompts: tuple[int, ...]
-    largest_kld: float
-
-
-class GenerateResult(Result):
-    """The comparison of the graphs with the model, where the CPU ran them; what all generators report is `answers.report`'s."""
-
-    graphs: Graphs | None = None
 
 
 # --- measured -------------------------------------------------------------------------------------------------------

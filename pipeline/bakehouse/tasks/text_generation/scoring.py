@@ -20,7 +20,7 @@ _MATCHING_S = 5.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said: token ids with the end token, text without special tokens, and how fast (seconds, tokens a second)."""
+    """What a model answered: token ids with the end token, text without special tokens, and how fast (seconds, tokens a second)."""
 
     tokens: tuple[int, ...]
     text: str

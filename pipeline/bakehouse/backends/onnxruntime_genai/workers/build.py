@@ -43,12 +43,12 @@ class _Tokenizers:
 
     @staticmethod
     @functools.cache
-    def load(folder: Path, remote_code: bool) -> Any:
-        return tokenizers_loading.load(folder, remote_code)
+    def load(folder: Path, remote_code: bool) -> tokenizers_loading.Loaded:
+        return tokenizers_loading.read(folder, remote_code)
 
     @staticmethod
     def from_pretrained(folder: str, *, trust_remote_code: bool = False, **_: Any) -> Any:
-        return _Tokenizers.load(Path(folder), bool(trust_remote_code))
+        return _Tokenizers.load(Path(folder), bool(trust_remote_code)).tokenizer
 
 
 class Said(io.TextIOBase):
@@ -175,7 +175,8 @@ def main() -> None:
     mended = repaired | mend(told.files, generation_config(told.checkpoint))
     if ort_tokenizer.mend(told.files):
         mended["tokenizer.json"] = "digits split by a regular expression"
-    tokenizer = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    loaded = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    tokenizer = loaded.tokenizer
     if ort_tokenizer.mend_blanks(told.files):
         mended["added_tokens"] = "runs of blanks are decoded as blanks"
     if ort_tokenizer.mend_words(tokenizer, told.files):
@@ -183,6 +184,7 @@ def main() -> None:
     if ort_tokenizer.mend_template(tokenizer, told.files):
         mended[ort_tokenizer.TEMPLATE] = "takes a message that is a text, too"
     events.result(
+        tokenizer_corrected=loaded.corrected,
         mended=mended,
         graph=ort_graph.read(told.files / "model.onnx"),
         tokenizer=ort_tokenizer.compare(tokenizer, told.files, told.options["remote_code"]),

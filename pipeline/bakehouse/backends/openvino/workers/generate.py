@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from bakehouse.backends.openvino.options import given
 from bakehouse.backends.openvino.seams import GenerateRequest
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateResult, UsedAnswers
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 Options = Mapping[str, str | int]  # of the runtime, in its own names
@@ -30,30 +31,30 @@ REMEDY = (
 
 def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     """The prompt's ids and mask: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
-    if "messages" in prompt:
+    if prompt.messages is not None:
         template = chats.still(tokenizer.chat_template)
-        text = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, chat_template=template)
+        text = tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True, chat_template=template)
         return tokenizer.encode(text, add_special_tokens=False)
-    return tokenizer.encode(prompt["raw"], add_special_tokens=True)
+    return tokenizer.encode(prompt.raw, add_special_tokens=True)
 
 
-def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
+def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     """One greedy answer; ends at the end tokens of the folder's generation_config.json."""
     import openvino_genai
 
     config = pipe.get_generation_config()
     config.do_sample = False
-    config.max_new_tokens = prompt["max_new_tokens"]
+    config.max_new_tokens = prompt.max_new_tokens
     tokenizer = pipe.get_tokenizer()
     inputs = encode(tokenizer, prompt)
     made = pipe.generate(inputs, config)
     tokens = list(made.tokens[0])
     ids = inputs.input_ids.data[0].tolist()
-    return answers.Answer(
+    return answers.AnswerRow(
         index=index,
-        prompt_ids=ids,
+        prompt_ids=tuple(ids),
         prompt_tokens=len(ids),
-        tokens=tokens,
+        tokens=tuple(tokens),
         text=tokenizer.decode(tokens, skip_special_tokens=True),
         ended=made.finish_reasons[0] == openvino_genai.GenerationFinishReason.STOP,
         first_token_s=made.perf_metrics.get_ttft().mean / 1000,
@@ -66,10 +67,10 @@ class Loaded:
     """How long it took to load the model, and the ids of the tokens that end its answers."""
 
     load_s: float
-    end_tokens: list[int]
+    end_tokens: tuple[int, ...]
 
 
-def answer_all(folder: Path, device: str, options: Options, prompts: list[answers.Prompt], path: Path) -> Loaded:
+def answer_all(folder: Path, device: str, options: Options, prompts: Sequence[answers.Prompt], path: Path) -> Loaded:
     """Load the model with these options, and answer all prompts into the file `path`.
 
     The pipeline is gone from memory when this returns.
@@ -82,7 +83,7 @@ def answer_all(folder: Path, device: str, options: Options, prompts: list[answer
     load_s = time.monotonic() - started
     answers.write(path, prompts, partial(answer, pipe))
     config = pipe.get_generation_config()
-    return Loaded(load_s, sorted({*config.stop_token_ids, config.eos_token_id}))
+    return Loaded(load_s, tuple(sorted({*config.stop_token_ids, config.eos_token_id})))
 
 
 def precision(core: Any, device: str, options: Options) -> str:
@@ -93,24 +94,27 @@ def precision(core: Any, device: str, options: Options) -> str:
     return "" if name == "dynamic" else name
 
 
-def run(request: GenerateRequest) -> None:
+def run(request: GenerateRequest) -> GenerateResult:
     """Answer the prompts in the model's own precision, and with the recipe's options."""
     import openvino as ov
 
-    core, prompts, options = ov.Core(), answers.prompts(request.prompts), given(request.runtime_options)
-    loaded = answer_all(request.model, request.device, ACCURATE, prompts, request.answers)
+    core, options = ov.Core(), given(request.runtime_options)
+    loaded = answer_all(request.model, request.device, ACCURATE, request.prompts, request.answers)
     if options == ACCURATE:  # the same run again would give the same answers
         shutil.copyfile(request.answers, request.in_use)
     else:
-        answer_all(request.model, request.device, options, prompts, request.in_use)
-    in_use = {"runtime_options": {name: str(value) for name, value in options.items()}, "remedy": REMEDY}
-    answers.report(
-        request.device,
-        str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
-        loaded.load_s,
+        answer_all(request.model, request.device, options, request.prompts, request.in_use)
+    return GenerateResult(
+        device=request.device,
+        device_name=str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
+        load_s=loaded.load_s,
         end_tokens=loaded.end_tokens,
         runtime_options=ACCURATE,
-        in_use=in_use | {"precision": precision(core, request.device, options)},
+        in_use=UsedAnswers(
+            runtime_options={name: str(value) for name, value in options.items()},
+            precision=precision(core, request.device, options),
+            remedy=REMEDY,
+        ),
     )
 
 

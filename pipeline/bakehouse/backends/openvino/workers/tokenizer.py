@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from bakehouse.backends.openvino.seams import Comparison, TokenizerRequest, TokenizerResult
+from bakehouse.backends.openvino.seams import TokenizerRequest, TokenizerResult
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizers_loading
+from bakehouse.tasks.text_generation.seams import TokenizerComparison
+from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizer_difference, tokenizers_loading
 
 
 def convert(tokenizer: Any, files: Path) -> None:
@@ -99,21 +100,22 @@ def _split(expression: str) -> Cut:
     return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
-def compare(tokenizer: Any, files: Path) -> Comparison:
+def compare(tokenizer: Any, files: Path) -> TokenizerComparison:
     """How openvino_genai's tokenizer, loaded from `files`, differs from transformers' on hard texts and chats."""
     import openvino_genai
 
     other = openvino_genai.Tokenizer(files)
-    templated, found = chats.compare(tokenizer, rendering(other), other.chat_template)
+    templated, prompts = chats.compare(tokenizer, rendering(other), other.chat_template)
     texts = (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()), *templated)
+    found: list[tokenizer_difference.Difference] = [*prompts]
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_genai(other, special))
-    return Comparison(texts=len(texts), chats=len(templated), differences=tuple(found))
+    return TokenizerComparison(texts=len(texts), chats=len(templated), differences=tuple(found))
 
 
-def wrong(comparison: Comparison) -> bool:
+def wrong(comparison: TokenizerComparison) -> bool:
     """Whether the tokenizers differ in more than the known limits of this runtime."""
-    return any("limit" not in case for case in comparison.differences)
+    return not all(map(tokenizer_difference.is_limit, comparison.differences))
 
 
 def _of_transformers(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
@@ -132,14 +134,15 @@ def _of_genai(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
 
 def rendering(tokenizer: Any) -> chats.Render:
     """openvino_genai's engine."""
-    return lambda chat, template: str(tokenizer.apply_chat_template(chat, add_generation_prompt=True, chat_template=template))
+    return lambda chat, template: str(tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, chat_template=template))
 
 
 def run(request: TokenizerRequest) -> TokenizerResult:
     """Convert, compare, and where the two differ convert once more with expressions that OpenVINO reads rightly."""
     with start.own_modules():
         events.progress("importing transformers")
-        tokenizer = tokenizers_loading.load(request.checkpoint, request.remote_code)
+        loaded = tokenizers_loading.read(request.checkpoint, request.remote_code)
+        tokenizer = loaded.tokenizer
         tokenizer.save_pretrained(request.files)
         end, turn_end, vocabulary = tokenizer.eos_token_id, chats.turn_end(tokenizer), len(tokenizer)
         events.progress("converting the tokenizer")
@@ -153,7 +156,12 @@ def run(request: TokenizerRequest) -> TokenizerResult:
             if rewritten:
                 comparison, corrected = compare(tokenizer, request.files), _CORRECTED
     return TokenizerResult(
-        eos_token_id=end, turn_end_id=turn_end, vocabulary=vocabulary, comparison=comparison, conversion_corrected=corrected
+        eos_token_id=end,
+        turn_end_id=turn_end,
+        tokenizer_corrected=loaded.corrected,
+        conversion_corrected=corrected,
+        vocabulary=vocabulary,
+        comparison=comparison,
     )
 
 

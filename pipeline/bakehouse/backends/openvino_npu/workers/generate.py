@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.workers.generate import ACCURATE, answer, encode
-from bakehouse.backends.openvino_npu.seams import GenerateRequest, GenerateResult
+from bakehouse.backends.openvino_npu.seams import GenerateRequest
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from bakehouse.tasks.text_generation.workers import answers
 
 # Ordinary words; their tokens are repeated for longer prompts.
@@ -59,7 +60,7 @@ def _full_name(core: Any, device: str) -> str:
     return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
 
 
-def check_lengths(sizes: list[int], prompts: list[answers.Prompt], longest: int, room: int) -> None:
+def check_lengths(sizes: list[int], prompts: Sequence[answers.Prompt], longest: int, room: int) -> None:
     """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
 
     Args:
@@ -76,7 +77,7 @@ def check_lengths(sizes: list[int], prompts: list[answers.Prompt], longest: int,
         )
     wide = [
         f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
-        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in prompts), strict=True), 1)
+        for number, (size, new) in enumerate(zip(sizes, (prompt.max_new_tokens for prompt in prompts), strict=True), 1)
         if size + new > room
     ]
     if wide:
@@ -106,25 +107,24 @@ def run(request: GenerateRequest) -> GenerateResult:
             [str(error).strip().splitlines()[-1][:500]],
         )
     load_s = time.monotonic() - started
-    prompts = answers.prompts(request.prompts)
-    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in prompts]
-    check_lengths(sizes, prompts, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
-    answers.write(request.answers, prompts, partial(answer, pipe))
+    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in request.prompts]
+    check_lengths(sizes, request.prompts, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
+    answers.write(request.answers, request.prompts, partial(answer, pipe))
     config, graphs = pipe.get_generation_config(), None
     if chosen.stand_in:
         text = [int(token) for token in pipe.get_tokenizer().encode(TEXT, add_special_tokens=True).input_ids.data[0]]
         del pipe  # the graphs are compiled once more, since the pipeline shows no logits
         graphs = npu_logits.check(request.model, text, numbers, settings)
-    answers.report(
-        "CPU" if chosen.stand_in else "NPU",
-        chosen.name,
-        load_s,
-        end_tokens=sorted({*config.stop_token_ids, config.eos_token_id}),
+    return GenerateResult(
+        device="CPU" if chosen.stand_in else "NPU",
+        device_name=chosen.name,
+        load_s=load_s,
+        end_tokens=tuple(sorted({*config.stop_token_ids, config.eos_token_id})),
         stand_in=chosen.stand_in,
         runtime_options=settings,
-        not_run=[f"NPU {platform}" for platform in chosen.not_run],
+        not_run=tuple(f"NPU {platform}" for platform in chosen.not_run),
+        graphs=graphs,
     )
-    return GenerateResult(graphs=graphs)
 
 
 if __name__ == "__main__":
