@@ -15,6 +15,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from bakehouse.backends.openvino_npu.compiler_host import SOURCE
 from bakehouse.backends.openvino_npu.options import CODENAMES
 from bakehouse.backends.openvino_npu.seams import (
     CompileRequest,
@@ -26,7 +27,6 @@ from bakehouse.backends.openvino_npu.seams import (
     SetupSpec,
     Wheel,
 )
-from bakehouse.backends.openvino_npu.workers.setup import SOURCE
 from bakehouse.formats import npu_blob
 from bakehouse.records import Package
 from bakehouse.steps.maker import Command, Verification, worker

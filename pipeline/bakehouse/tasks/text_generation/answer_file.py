@@ -18,4 +18,5 @@ def read(path: Path) -> list[AnswerRow]:
     Raises:
         pydantic.ValidationError: a line is something else.
     """
-    return [_ROW.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Bytes, since the lines of a text end at U+2028 as well, which an answer may hold.
+    return [_ROW.validate_json(line) for line in path.read_bytes().splitlines()]

@@ -1,4 +1,4 @@
-"""The numeric check: logits of what a converter makes, compared with the source's; what the two runtimes' checks have in common.
+"""The numeric check: logits of what a converter makes, compared with the source's; what the checks of all runtimes have in common.
 
 The worker measures, and here it is judged: a position by logits_tolerance, a run by how many of its positions are off.
 """
@@ -37,7 +37,7 @@ def verify(files: Path, report: Report) -> Verification:
 
 
 def summary(found: Numeric) -> NumericCheck:
-    """What manifest and card say of a check."""
+    """What manifest and card have on a check."""
     runs = [run for run in found.runs if isinstance(run, Figures)]
     return NumericCheck(
         layers=min((run.layers for run in found.runs), default=0),

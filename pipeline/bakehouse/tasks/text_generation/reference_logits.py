@@ -48,7 +48,7 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
 
 
 def verify(files: Path, report: Report) -> Verification:
-    """Whether there is something to compare with."""
+    """Whether both files were made."""
     if absent := tuple(f"{name} was not made" for name in (CHECK, LOGITS) if not (files / name).is_file()):
         return Verification(faults=absent)
     return Verification(report.read(LogitsResult).model_dump(mode="json"))

@@ -14,7 +14,7 @@ from bakehouse.tasks.text_generation.workers.positions_to_check import Boundary,
 from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference
 
 Precision = Literal["float32", "float16"]
-Left = tuple[str, str]  # what was not compared, and why
+NotChecked = tuple[str, str]  # what was not compared, and why
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class LogitsResult(Result):
     layers: int
     of: int
     inputs: tuple[int, ...]
-    not_checked: tuple[Left, ...]
+    not_checked: tuple[NotChecked, ...]
 
 
 class CheckedGroup(Result):
@@ -197,7 +197,7 @@ class Checked(Result):
     joined: bool
     ids: tuple[int, ...]
     groups: tuple[CheckedGroup, ...]
-    not_checked: tuple[Left, ...]
+    not_checked: tuple[NotChecked, ...]
 
 
 class _OfRun(Result):
@@ -235,7 +235,7 @@ class Numeric(Result):
     """numeric.json: the figures of every run, what was not compared, and the precision that the artifact computes in."""
 
     runs: tuple[Figures | Failed, ...]
-    not_checked: tuple[Left, ...]
+    not_checked: tuple[NotChecked, ...]
     precision: Precision
 
 

@@ -1,6 +1,6 @@
 """Which weights a checkpoint of a well-known architecture has, by name: compared before anything is downloaded.
 
-The names are those of the classes' state dicts in transformers 5.5 (held by a test). Architectures that are not here are judged by the
+The names are those of the classes' state dicts in transformers 5.5 (a test compares them). Architectures not listed are judged by the
 worker that loads them (workers/loading.py).
 """
 
@@ -38,10 +38,10 @@ EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.no
 # Model types whose configuration ties the embeddings unless config.json says otherwise (a test compares them with transformers).
 TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "smollm3"})
 _NO_FINAL_NORM = ("olmo",)  # its norms have no weights
-# Whose configuration may ask for biases; others have such a field and do not heed it, or have none.
+# Whose configuration may ask for biases; others have such a field and do not heed it, or do not have it.
 _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen3", "smollm3")
 _MLP_BIAS = ("granite", "llama", "smollm3")
-# Left over from older releases, and computed from config.json now; transformers leaves them out as well.
+# NotChecked over from older releases, and computed from config.json now; transformers leaves them out as well.
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq")
 
 

@@ -13,6 +13,7 @@ import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from bakehouse.backends.openvino_npu.compiler_host import SOURCE
 from bakehouse.backends.openvino_npu.seams import SetupRequest, SetupResult, Wheel
 from bakehouse.backends.openvino_npu.workers import wine as npu_wine
 from bakehouse.child import events, start, wheel_file
@@ -27,7 +28,6 @@ LIBRARIES = (
     "openvino_ir_frontend",
     "tbb12",
 )
-SOURCE = Path(__file__).resolve().parent.parent / "compiler_host" / "compile.c"
 PROGRAM = "compile.exe"
 CHECK = "check.blob"
 CHECK_PLATFORM = "4000"

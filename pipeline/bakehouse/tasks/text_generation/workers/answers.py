@@ -59,10 +59,10 @@ def prompts(values: Iterable[PromptJson]) -> tuple[Prompt, ...]:
     )
 
 
-def write(answers: Path, asked: Sequence[Prompt], answer: Callable[[int, Prompt], AnswerRow]) -> None:
+def write(answers: Path, given: Sequence[Prompt], answer: Callable[[int, Prompt], AnswerRow]) -> None:
     """Have `answer` answer every prompt, given its index, and write the answers one by one."""
-    for index, prompt in enumerate(asked):
-        events.progress("answering", index, len(asked), "prompts")
+    for index, prompt in enumerate(given):
+        events.progress("answering", index, len(given), "prompts")
         add(answers, answer(index, prompt))
 
 

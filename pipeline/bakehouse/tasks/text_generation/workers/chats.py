@@ -44,7 +44,7 @@ def default_template(tokenizer: Any) -> str | None:
 
 
 def still(template: str) -> str:
-    """The template with a clock that stands still, if it asks for the date."""
+    """The template with a clock that stands still, if it reads the date."""
     return _CLOCK + template if "strftime_now" in template else template
 
 

@@ -12,7 +12,7 @@ _LENGTH = ("seq_length", "max_position_embeddings", "n_positions", "max_seq_len"
 
 
 def length(config: Config) -> int | None:
-    """How many tokens the model is made for; None where its configuration does not say."""
+    """How many tokens the model is made for; None where its configuration does not name it."""
     return fields.first(config, *_LENGTH)
 
 

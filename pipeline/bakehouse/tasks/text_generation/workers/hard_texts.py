@@ -46,7 +46,7 @@ TEXTS: tuple[str, ...] = (
 )
 
 
-# What a runtime does not do as the source's tokenizer does, by kind: the card says so, and it is no reason to refuse a build.
+# What a runtime does not do as the source's tokenizer does, by kind: the card says so, and a build is not refused for it.
 UNCOMPOSED = "a text must be in composed form (Unicode NFC): the runtime does not compose it as the tokenizer does"
 LONG_RUN = "more than 90 bytes of blanks, or without a blank or a line end, may be cut into other tokens of the same text"
 FIRST_BLANK = "a decoded text begins with a blank more than transformers gives it"

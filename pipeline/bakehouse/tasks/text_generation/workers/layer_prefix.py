@@ -49,7 +49,7 @@ def head_weights(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def shortest(config: Config, shapes: Mapping[str, Shape], least: int = _LEAST) -> int:
-    """The fewest first layers, at least so many, among which there is one of every kind; all where they cannot be taken out by their names.
+    """The fewest first layers, at least so many, among which is one of every kind; all where they cannot be taken out by their names.
 
     Kinds are known by what the configuration lists for each layer, and by the names and shapes of the weights.
     """

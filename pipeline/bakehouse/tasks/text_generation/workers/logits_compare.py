@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
-from bakehouse.tasks.text_generation.seams import Checked, Failed, Figures, Left, Numeric, NumericResult, Precision
+from bakehouse.tasks.text_generation.seams import Checked, Failed, Figures, NotChecked, Numeric, NumericResult, Precision
 from bakehouse.tasks.text_generation.workers.logits_tolerance import is_wrong, limits
 from bakehouse.tasks.text_generation.workers.positions_to_check import Run
 
@@ -19,7 +19,7 @@ NUMERIC = "numeric.json"
 _CHUNK = 8  # from so many tokens on, those that are not compared may come together
 # Runs `ids`, the first `prefill` at once and the others one by one; a row of logits for (at least some of) the wanted positions.
 Evaluate = Callable[[list[int], int, Sequence[int]], Mapping[int, Any]]
-Compared = tuple[list[Figures | Failed], list[Left]]  # the figures of runs, and what was left out
+Compared = tuple[list[Figures | Failed], list[NotChecked]]  # the figures of runs, and what was left out
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Group:
         return self.layers == self.of
 
 
-def read(reference: Path) -> tuple[list[Group], list[Left]]:
+def read(reference: Path) -> tuple[list[Group], list[NotChecked]]:
     """The groups of a reference_logits step, and what it leaves out: name and reason."""
     import numpy as np
 
@@ -67,7 +67,7 @@ def read(reference: Path) -> tuple[list[Group], list[Left]]:
 def compare(group: Group, evaluate: Evaluate, precision: Precision, limit: int | None = None) -> Compared:
     """The figures of every run of a group, and the runs that are longer than the artifact's context, `limit`, and why they are left out.
 
-    Inputs that are given at once are joined where that says the same, and taken one by one when the joined one goes wrong: the
+    Inputs that are given at once are joined where that gives the same, and taken one by one when the joined one goes wrong: the
     shortest that is wrong is what a person wants to know.
     """
     fits = [index for index, run in enumerate(group.runs) if limit is None or run.tokens <= limit]
@@ -121,7 +121,7 @@ def _joined(group: Group, indexes: list[int], longest: int, evaluate: Evaluate) 
 def _one(group: Group, index: int, evaluate: Evaluate, run: Run) -> Figures | Failed:
     try:
         return _figures(group, index, evaluate(group.ids[: run.tokens], run.prefill, run.scored))
-    except RuntimeError as error:  # the only type that either runtime raises; a user of the artifact would get it too
+    except RuntimeError as error:  # the only type that any runtime raises; a user of the artifact would get it too
         return _failed(group, index, error)
 
 
@@ -182,7 +182,7 @@ def _log_softmax(logits: Any) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
 
 
-def write(files: Path, runs: Sequence[Figures | Failed], not_checked: Sequence[Left], precision: Precision) -> NumericResult:
+def write(files: Path, runs: Sequence[Figures | Failed], not_checked: Sequence[NotChecked], precision: Precision) -> NumericResult:
     """Write numeric.json; the same is the worker's result."""
     found = Numeric(runs=tuple(runs), not_checked=tuple(not_checked), precision=precision)
     (files / NUMERIC).write_text(json.dumps(found.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8", newline="\n")

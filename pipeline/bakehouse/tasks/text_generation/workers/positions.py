@@ -1,4 +1,4 @@
-"""What a config.json says of positions: sliding windows, layer kinds and scaled rotary embeddings, as transformers 5.5 reads it."""
+"""What a config.json has on positions: sliding windows, layer kinds and scaled rotary embeddings, as transformers 5.5 reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOME_LAYERS: Mapping[str, int | None] = {"gemma2": 4096, "gemma3_text": 4096, "
 _ON_REQUEST = frozenset({"qwen2", "qwen3", "smollm3"})  # only with use_sliding_window
 # Whose modeling code reads partial_rotary_factor, and the configuration's default.
 PARTLY_ROTATED: Mapping[str, float] = {"nemotron": 0.5, "phi": 0.5, "phi3": 1.0}
-# What RotaryEmbedding of a text model may be asked for (ROPE_INIT_FUNCTIONS in modeling_rope_utils.py), and the plain one.
+# What RotaryEmbedding of a text model may be set to (ROPE_INIT_FUNCTIONS in modeling_rope_utils.py), and the plain one.
 KINDS = frozenset({"default", "linear", "dynamic", "yarn", "longrope", "llama3"})
 
 
@@ -44,7 +44,7 @@ def window(config: Config) -> int | None:
 
 
 def layer_types(config: Config) -> list[str]:
-    """The kind of every layer: SLIDING or FULL. Of a config.json that does not say how many layers there are, the first 32."""
+    """The kind of every layer: SLIDING or FULL. Of a config.json that does not name the number of layers, the first 32."""
     kind = fields.text(config, "model_type")
     layers = _or(fields.integer(config, "num_hidden_layers"), 32)
     if kind in _ALL_LAYERS:
@@ -76,7 +76,7 @@ def _or(size: int | None, default: int) -> int:
 
 
 def context(config: Config) -> int | None:
-    """How many tokens the model is made for; None where config.json does not say."""
+    """How many tokens the model is made for; None where config.json does not name it."""
     return fields.integer(config, "max_position_embeddings")
 
 
@@ -103,7 +103,7 @@ def scaling(config: Config) -> Scaling:
 
 
 def original_context(config: Config) -> int | None:
-    """The length up to which rotary embeddings are not those of a longer context, for kinds that name it; else the whole context."""
+    """The length up to which rotary embeddings are not those of a longer context, for kinds that name it; else the context."""
     outer = config.get("original_max_position_embeddings", 4096 if config.get("model_type") == "phi3" else None)
     inner = _rope(config).get("original_max_position_embeddings")
     return next((size for size in (outer, inner) if isinstance(size, int)), context(config))
@@ -122,13 +122,13 @@ def recomputed_at(config: Config) -> int | None:
 
 
 def head_size(config: Config) -> int | None:
-    """How many numbers a head of the attention has; None where config.json does not say."""
+    """How many numbers a head of the attention has; None where config.json does not name it."""
     named, hidden, heads = (fields.integer(config, name) for name in ("head_dim", "hidden_size", "num_attention_heads"))
     return named if named else hidden // heads if hidden and heads else None
 
 
 def rotated(config: Config) -> int | None:
-    """How many numbers of a head are rotated; None where config.json does not say how large that is."""
+    """How many numbers of a head are rotated; None where config.json does not name how large that is."""
     size, kind = head_size(config), fields.text(config, "model_type")
     if size is None or kind not in PARTLY_ROTATED:
         return size

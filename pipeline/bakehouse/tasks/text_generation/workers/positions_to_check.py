@@ -19,7 +19,7 @@ from bakehouse.tasks.text_generation.workers.layer_prefix import Shape, head_wei
 # Floating-point operations that one side of a comparison may take; two cores do 1e11 in a second. That is of a runtime that computes all
 # positions of all of it, as ONNX Runtime GenAI does; the others leave out the head and most of the last layer, so a half and more.
 BUDGET = 8e11
-# A model below so many weights is compared whole at least on short inputs, whatever the budget says of long ones.
+# A model below so many weights is compared with all its layers at least on short inputs, whatever the budget allows of long ones.
 WHOLE_BELOW = 1_000_000_000
 # The logits of one input may take so many bytes, since ONNX Runtime GenAI has those of all its positions in memory.
 LOGITS_BYTES = 2_000_000_000
