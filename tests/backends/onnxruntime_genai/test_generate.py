@@ -1,4 +1,4 @@
-"""Where a model runs: on DirectML where that is, told by a stand-in for Windows' runtime; on the CPU where it is not."""
+"""Where a model runs: on DirectML where that is, shown by a stand-in for Windows' runtime; on the CPU where it is not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakehouse.backends.onnxruntime_genai import backend as ort_genai
+from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.workers import generate as ort_generate
 from tests.support.ort_making import build
 from tests.support.worker import ROOT, Said, run
@@ -44,7 +45,7 @@ def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("provider", "why"), [("cuda", "cuda is not in this build"), ("webgpu", "webgpu is not in this build")])
-def test_a_model_for_a_provider_that_is_not_here_runs_on_the_cpu_and_that_is_said(provider: str, why: str, tmp_path: Path) -> None:
+def test_a_model_for_a_provider_that_is_not_here_runs_on_the_cpu_and_says_so(provider: str, why: str, tmp_path: Path) -> None:
     said = generate(provider, tmp_path)
     assert said.code == 0, said.text
     assert (said.report.values["device"], said.report.values["stand_in"], said.report.values["why_not_there"]) == ("CPU", True, why)
@@ -73,4 +74,4 @@ def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_
 def test_a_sliding_cache_has_room_for_its_window(window: int | None, tokens: int, room: int, tmp_path: Path) -> None:
     decoder = {} if window is None else {"sliding_window": {"window_size": window}}
     (tmp_path / "genai_config.json").write_text(json.dumps({"model": {"context_length": 512, "decoder": decoder}}), encoding="utf-8")
-    assert ort_generate.room(tmp_path, tokens) == room
+    assert ort_generate.room(genai_config.read(tmp_path), tokens) == room

@@ -94,7 +94,7 @@ def test_the_model_is_the_builders_own_bytes_once_config_json_names_the_layers(
         assert sha256(made["cpu-int4"].files / file) == sha256(tmp_path / "upstream-cpu-int4" / file), file
 
 
-def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
+def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_fixed(
     made: dict[str, Made], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:
     for path in made["cpu-int4"].files.iterdir():
@@ -104,19 +104,19 @@ def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
     program = (
         "import json, sys; from pathlib import Path; from bakehouse.backends.onnxruntime_genai.workers import tokenizer as t; "
         "from bakehouse.tasks.text_generation.workers import tokenizers_loading; "
-        "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False)['differences']); "
-        "print(json.dumps([differ(), t.mend(b), differ()]))"
+        "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False).differences); "
+        "print(json.dumps([differ(), t.fix_digits(b), differ()]))"
     )
     argv = [sys.executable, "-c", program, str(phi3_checkpoint), str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
-    before, mended, after = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
-    assert (before > 0, mended, after) == (True, True, 0)
+    before, fixed, after = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
+    assert (before > 0, fixed, after) == (True, True, 0)
 
 
-def test_what_the_builder_leaves_out_of_the_generation_config_is_mended(one_end_checkpoint: Path, tmp_path: Path) -> None:
+def test_what_the_builder_leaves_out_of_the_generation_config_is_put_in(one_end_checkpoint: Path, tmp_path: Path) -> None:
     found = make(BUILDS["dml-fp16"], tmp_path, one_end_checkpoint)
     assert found.verification.faults == ()
-    assert found.facts["mended"]["repetition_penalty"] == 1.05
+    assert found.result.mended["repetition_penalty"] == 1.05
     config = json.loads((found.files / "genai_config.json").read_text(encoding="utf-8"))
     assert sorted(config["model"]["eos_token_id"]) == [0, 1, 2]
     assert config["search"]["repetition_penalty"] == 1.05
