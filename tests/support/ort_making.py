@@ -21,11 +21,11 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Loose
+from bakehouse.steps.seam import Spec
 from bakehouse.steps.step import Step
 from tests.support.bench import ROOT
 
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Spec())
 
 
 def build(provider: str = "cpu", graph_capture: bool | None = None, **quantization: Any) -> OnnxRuntimeGenAI:

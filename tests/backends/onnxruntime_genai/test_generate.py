@@ -31,10 +31,10 @@ def generate(provider: str, folder: Path, context: int = 512) -> Said:
 
 
 def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None:
-    said = generate("dml", tmp_path)
-    assert said.code == 0, said.text
-    assert (said.report.values["device"], said.report.values["device_name"]) == ("DirectML", "the first DML device")
-    assert "stand_in" not in said.report.values
+    ended = generate("dml", tmp_path)
+    assert ended.code == 0, ended.text
+    assert (ended.report.values["device"], ended.report.values["device_name"]) == ("DirectML", "the first DML device")
+    assert "stand_in" not in ended.report.values
     (line,) = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert {name: json.loads(line)[name] for name in ("tokens", "text", "ended", "prompt_tokens")} == {
         "tokens": [7, 2],
@@ -46,22 +46,22 @@ def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("provider", "why"), [("cuda", "cuda is not in this build"), ("webgpu", "webgpu is not in this build")])
 def test_a_model_for_a_provider_that_is_not_here_runs_on_the_cpu_and_says_so(provider: str, why: str, tmp_path: Path) -> None:
-    said = generate(provider, tmp_path)
-    assert said.code == 0, said.text
-    assert (said.report.values["device"], said.report.values["stand_in"], said.report.values["why_not_there"]) == ("CPU", True, why)
+    ended = generate(provider, tmp_path)
+    assert ended.code == 0, ended.text
+    assert (ended.report.values["device"], ended.report.values["stand_in"], ended.report.values["why_not_there"]) == ("CPU", True, why)
 
 
 def test_a_cpu_model_stands_in_for_nothing(tmp_path: Path) -> None:
-    said = generate("cpu", tmp_path)
-    assert said.code == 0, said.text
-    assert said.report.values["device"] == "CPU"
-    assert "stand_in" not in said.report.values
+    ended = generate("cpu", tmp_path)
+    assert ended.code == 0, ended.text
+    assert ended.report.values["device"] == "CPU"
+    assert "stand_in" not in ended.report.values
 
 
 def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_answered(tmp_path: Path) -> None:
     assert generate("dml", tmp_path / "fits", context=6).code == 0
-    said = generate("dml", tmp_path / "over", context=5)
-    assert (said.code, said.refusal) == (
+    ended = generate("dml", tmp_path / "over", context=5)
+    assert (ended.code, ended.refusal) == (
         3,
         "The model's context has 5 tokens, and not all golden prompts fit in with their answers.\n"
         "prompt 1: 2 tokens, and 4 of its answer (max_new_tokens)\n"

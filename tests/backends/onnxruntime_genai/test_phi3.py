@@ -35,9 +35,9 @@ def one_end_checkpoint(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("ends") / "checkpoint"
     shutil.copytree(phi3_checkpoint, folder, copy_function=lambda source, target: Path(target).symlink_to(source))
     path = folder / "generation_config.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
+    fields = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
-    path.write_text(json.dumps({**told, "eos_token_id": [2, 0, 1], "repetition_penalty": 1.05}), encoding="utf-8")
+    path.write_text(json.dumps({**fields, "eos_token_id": [2, 0, 1], "repetition_penalty": 1.05}), encoding="utf-8")
     return folder
 
 
@@ -131,8 +131,8 @@ def test_bfloat16_is_refused_on_the_cpu_in_words(tiny_checkpoint: Path, tmp_path
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).hardlink_to(file)
     (tmp_path / "request.json").write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
-    said = run(ort_genai.generate(one, {}, tmp_path, tmp_path / "request.json", tmp_path / "answers.jsonl"))
-    assert said.code == 3
-    assert said.refusal.startswith(
+    ended = run(ort_genai.generate(one, {}, tmp_path, tmp_path / "request.json", tmp_path / "answers.jsonl"))
+    assert ended.code == 3
+    assert ended.refusal.startswith(
         "The model does not run on the CPU provider, and this machine does not have the one that it is made for."
     )

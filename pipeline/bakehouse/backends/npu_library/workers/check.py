@@ -1,4 +1,7 @@
-"""Runs in the environment of the Intel NPU Acceleration Library: imports what the other workers will, and multiplies on its device."""
+"""Runs in the environment of the Intel NPU Acceleration Library: imports what the other workers will, and multiplies on its device.
+
+The one argument is the file of the result (plain.CheckResult).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,13 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-from bakehouse.child import events, hermetic, leash
+from bakehouse.backends.npu_library.workers import plain
 
 TOOLS = ("intel-npu-acceleration-library", "neural-compressor", "numpy", "torch", "transformers")
 
 
-def main() -> None:
-    """Report the versions, the device and the Python files that were imported, as paths below the folder of packages."""
-    leash.hold()
-    hermetic.seal()
+def check() -> plain.CheckResult:
+    """The versions, the device and the Python files that were imported, as paths below the folder of packages."""
     warnings.simplefilter("ignore")
     import intel_npu_acceleration_library as library
     import neural_compressor.adaptor.pytorch  # noqa: F401
@@ -32,7 +33,7 @@ def main() -> None:
     site = Path(str(library.__file__)).parent.parent
     files = {Path(str(module.__file__)) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
     modules = sorted(path.relative_to(site).as_posix() for path in files if path.suffix == ".py" and site in path.parents)
-    events.result(
+    return plain.CheckResult(
         modules=modules,
         device=f"NPU, driver {get_driver_version()}" if npu_available() else "CPU, in place of an NPU",
         versions={name: metadata.version(name) for name in TOOLS if name != TOOLS[0]} | {TOOLS[0]: library.__version__.removeprefix("v")},
@@ -40,4 +41,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plain.begin()
+    plain.leave(check())

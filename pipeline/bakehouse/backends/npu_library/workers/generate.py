@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import time
 import warnings
@@ -10,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, hermetic, leash
+from bakehouse.backends.npu_library.workers import plain
+from bakehouse.child import events
 from bakehouse.tasks.text_generation.workers import answers, transformers_generate
 
 
@@ -23,30 +23,25 @@ def device() -> tuple[str, str, bool]:
     return "CPU", answers.processor(), True
 
 
-def main() -> None:
-    """`MODEL_FOLDER REQUEST ANSWERS`."""
-    leash.hold()
-    hermetic.seal()
+def run(request: plain.GenerateRequest) -> None:
+    """Answer every prompt, and report what the model ran on."""
     warnings.simplefilter("ignore")  # of the library: that there is no NPU; it is reported below
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("request", type=Path)
-    parser.add_argument("answers", type=Path)
-    told = parser.parse_args()
     events.progress("loading the model")
     import torch
     from transformers import AutoTokenizer
 
+    package = Path(request["model"])
     started = time.monotonic()
-    load: Any = runpy.run_path(str(told.model / "load.py"))["load"]
+    load: Any = runpy.run_path(str(package / "load.py"))["load"]
     model = load()
-    tokenizer = AutoTokenizer.from_pretrained(told.model, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(package, local_files_only=True)
     load_s = time.monotonic() - started
     with torch.inference_mode():
-        answers.write(told.answers, answers.prompts(told.request), partial(transformers_generate.answer, model, tokenizer))
+        prompts = answers.prompts(Path(request["prompts"]))
+        answers.write(Path(request["answers"]), prompts, partial(transformers_generate.answer, model, tokenizer))
     name, full_name, stand_in = device()
     answers.report(name, full_name, load_s, stand_in=stand_in, end_tokens=transformers_generate.end_tokens(model))
 
 
 if __name__ == "__main__":
-    main()
+    plain.run(run)
