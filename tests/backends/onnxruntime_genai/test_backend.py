@@ -20,13 +20,14 @@ from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.seams import GenerateRequest, Graph, Matrix, Tensor, TokenizerComparison
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, GenerateRequest, Graph, Matrix, Measured, Tensor, TokenizerComparison
 from bakehouse.backends.onnxruntime_genai.source import Generation, Source
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.backends.table import BACKENDS
 from bakehouse.formats import checkpoint
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Report
 from bakehouse.tasks.text_generation import weight_names
 from tests.support.ort_making import build, model_step, spec
@@ -212,6 +213,12 @@ def test_two_builds_that_mean_the_same_are_the_same_step(one: OnnxRuntimeGenAI, 
     assert OnnxRuntimeGenAI.model_validate_json(json.dumps(one.normal().model_dump(mode="json"))) == one.normal()
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_spec_comes_to_the_worker_as_it_is(name: str) -> None:
+    made = spec(FOLDERS[name])
+    assert BuildSpec.model_validate_json(made.model_dump_json()) == made
+
+
 # --- what verify finds ----------------------------------------------------------------------------
 
 
@@ -368,6 +375,10 @@ def test_the_measured_facts_count_weights_and_name_what_has_other_bits() -> None
         "last_matmul": "int4 in blocks of 32 without zero points, accuracy level 4, scales in float",
         "other_precision": ["/a"],
     }
+
+
+def test_the_length_that_agreement_reads_is_among_the_measured_facts() -> None:
+    assert agreement.kept(4096).keys() <= Measured.model_fields.keys()
 
 
 def made(**changes: Any) -> dict[str, Any]:

@@ -102,10 +102,8 @@ def distances(model: Any, checkpoint: Path) -> Iterator[tuple[str, float]]:
     """Of each linear layer and the embedding: the norm of its weights' difference from the source's, over the norm of those."""
     from safetensors import safe_open
 
-    shards: dict[str, Any] = {}
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        opened: Any = safe_open(path, framework="pt")  # type: ignore[no-untyped-call]
-        shards |= dict.fromkeys(opened.keys(), opened)
+    opened: list[Any] = [safe_open(path, framework="pt") for path in sorted(checkpoint.glob("*.safetensors"))]  # type: ignore[no-untyped-call]
+    shards = {key: one for one in opened for key in one.keys()}  # noqa: SIM118
 
     def source(place: str) -> Any:
         key = f"{place}.weight"
