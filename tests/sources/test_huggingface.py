@@ -522,4 +522,4 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     whole = said.report.values["files"]
     size = len(safetensors({"a": 100_000}))
     report = Report({"files": whole})
-    assert huggingface.verify(step, {}, files, report).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)
+    assert huggingface.verify(step, {}, files, report).faults == (f"{SHARD} has 200000 bytes, and by its header it has {size}.",)

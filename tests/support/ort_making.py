@@ -23,7 +23,9 @@ from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Spec
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from tests.support.bench import ROOT
+from tests.support.worker import to_generate
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Spec())
 
@@ -73,18 +75,16 @@ def make(build: OnnxRuntimeGenAI, folder: Path, checkpoint: Path) -> Made:
 
 def answers(
     build: OnnxRuntimeGenAI, files: Path, prompts: list[dict[str, Any]], folder: Path
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What a made model answers to `prompts` in onnxruntime_genai, by the backend's own command, and what the worker reports."""
+) -> tuple[list[dict[str, Any]], GenerateResult]:
+    """What a made model answers to `prompts` in onnxruntime_genai, by the backend's own command, and the worker's result."""
     package = folder / "package"
     for path, file in ort_genai.layout(build, {"model": files}).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).hardlink_to(file)
-    request = folder / "request.json"
-    request.write_text(json.dumps({"prompts": prompts}), encoding="utf-8")
-    command = ort_genai.generate(build, {}, package, request, folder / "answers.jsonl")
+    command = ort_genai.generate(build, {}, to_generate(package, prompts, folder))
     done = process.run(command, children=Children(), log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda progress: None)
     lines = (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines], dict(done.report.values)
+    return [json.loads(line) for line in lines], done.report.read(GenerateResult)
 
 
 def sha256(path: Path) -> str:

@@ -8,16 +8,18 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from inline_snapshot import snapshot
+from pydantic import BaseModel
 
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library import seams
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.workers import check as npulib_check
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
-from bakehouse.backends.npu_library.workers import plain
+from bakehouse.backends.npu_library.workers import compile as npulib_compile
 from bakehouse.child import environment
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.steps.maker import Command
@@ -93,9 +95,18 @@ def test_the_environment_is_not_made_where_the_library_cannot_run(monkeypatch: p
     assert npulib.missing(options()) == snapshot("it runs on Linux and Windows, x86-64")
 
 
-@pytest.mark.parametrize("name", ["CompileSpec", "CompileRequest", "CompileResult", "GenerateRequest", "CheckResult"])
-def test_workers_without_pydantic_have_the_fields_of_the_models(name: str) -> None:
-    assert getattr(plain, name).__annotations__.keys() == getattr(seams, name).model_fields.keys()
+@pytest.mark.parametrize(
+    ("plain", "model"),
+    [
+        (npulib_compile.Request, seams.CompileRequest),
+        (npulib_compile.Spec, seams.CompileSpec),
+        (npulib_compile.Result, seams.CompileResult),
+        (npulib_check.Request, seams.CheckRequest),
+        (npulib_check.Result, seams.CheckResult),
+    ],
+)
+def test_workers_without_pydantic_have_the_fields_of_the_models(plain: type, model: type[BaseModel]) -> None:
+    assert get_type_hints(plain).keys() == model.model_fields.keys()
 
 
 # --- the checkpoint in the words of transformers 4.46 ---------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, GenerateRequest, Graph, Matrix, Measured, Tensor, TokenizerComparison
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, GenerateRequest, Graph, Matrix, Measured, RuntimeTokenizer, Tensor
 from bakehouse.backends.onnxruntime_genai.source import Generation, Source
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
@@ -29,7 +29,9 @@ from bakehouse.formats import checkpoint
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Report
+from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import weight_names
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds
 from tests.support.ort_making import build, model_step, spec
 
 INT4 = {"weights": "int4"}
@@ -185,10 +187,10 @@ def test_the_package_has_the_builders_files_in_that_folder(tmp_path: Path) -> No
 
 def test_a_model_is_run_where_it_lies_and_its_device_has_its_common_name() -> None:
     one = build("dml", weights="fp16")
-    command = ort_genai.generate(one, {}, Path("package"), Path("prompts"), Path("answers"))
+    command = ort_genai.generate(one, {}, generation.GenerateRequest(model=Path("package"), prompts=(), answers=Path("answers")))
     assert command.argv[2:] == ("bakehouse.backends.onnxruntime_genai.workers.generate",)
     assert command.request == GenerateRequest(
-        model=Path("package/directml/directml-fp16"), prompts=Path("prompts"), answers=Path("answers"), device="DirectML"
+        model=Path("package/directml/directml-fp16"), prompts=(), answers=Path("answers"), device="DirectML"
     )
     assert ort_genai.targets(one) == ("DirectML",)
 
@@ -459,14 +461,13 @@ def test_external_data_must_be_complete() -> None:
 def tokenizer(**changes: Any) -> list[str]:
     """What is wrong of a tokenizer that is right but for these changes."""
     right = {"texts": 1, "chats": 0, "differences": (), "eos_token_id": 2, "turn_end_id": 0, "runtime_end_tokens": (0, 2)}
-    compared = TokenizerComparison.model_validate(right | changes)
+    compared = RuntimeTokenizer.model_validate(right | changes)
     return list(ort_rules.judge_tokenizer(compared, GenaiConfig.model_validate(made())))
 
 
 def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> None:
     assert tokenizer() == []
-    case = {"text": "é", "expected_ids": [1], "ids": [2]}
-    assert tokenizer(differences=(case,)) == snapshot(
+    assert tokenizer(differences=(DifferentIds("é", [1], [2]),)) == snapshot(
         [
             "the tokenizer of ONNX Runtime GenAI differs from transformers' in 1 of 1 texts: "
             '"é" has the ids [2] in place of [1] from token 0 on. '
@@ -474,7 +475,7 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> N
         ]
     )
     assert tokenizer(turn_end_id=7) == []  # of interest where chats are requested
-    assert tokenizer(differences=({**case, "limit": "NFC"},)) == []
+    assert tokenizer(differences=(DifferentIds("é", [1], [2], "NFC"),)) == []
     assert tokenizer(runtime_end_tokens=(2,)) == snapshot(["ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"])
 
 

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from tests.support.ort_making import Made, answers, batch, build, make, sha256
 from tests.support.standin import QUESTION
-from tests.support.worker import ROOT, run
+from tests.support.worker import ROOT, run, to_generate
 
 pytestmark = pytest.mark.model
 
@@ -61,16 +61,16 @@ def test_what_is_made_is_what_was_asked_and_the_tokenizer_is_transformers(name: 
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_build_answers_and_says_where(name: str, made: dict[str, Made], tmp_path: Path) -> None:
-    (first, second), facts = answers(BUILDS[name], made[name].files, PROMPTS, tmp_path)
+    (first, second), found = answers(BUILDS[name], made[name].files, PROMPTS, tmp_path)
     assert "Paris" in first["text"]
     assert first["ended"] and first["tokens"][-1] in (0, 2)
     assert not second["ended"] and len(second["tokens"]) == 6
-    assert facts["device"] == "CPU"
+    assert found.device == "CPU"
     if name.startswith("dml") and sys.platform != "win32":
-        assert facts["stand_in"] is True
-        assert facts["why_not_there"].startswith("DML provider requested")
+        assert found.stand_in
+        assert (found.why_not_there or "").startswith("DML provider requested")
     else:
-        assert "stand_in" not in facts
+        assert not found.stand_in
 
 
 def test_fp16_for_directml_answers_as_the_source_does(made: dict[str, Made], tmp_path: Path) -> None:
@@ -130,8 +130,7 @@ def test_bfloat16_is_refused_on_the_cpu_in_words(tiny_checkpoint: Path, tmp_path
     for path, file in ort_genai.layout(one, {"model": files}).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).hardlink_to(file)
-    (tmp_path / "request.json").write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
-    ended = run(ort_genai.generate(one, {}, tmp_path, tmp_path / "request.json", tmp_path / "answers.jsonl"))
+    ended = run(ort_genai.generate(one, {}, to_generate(tmp_path, PROMPTS, tmp_path)))
     assert ended.code == 3
     assert ended.refusal.startswith(
         "The model does not run on the CPU provider, and this machine does not have the one that it is made for."

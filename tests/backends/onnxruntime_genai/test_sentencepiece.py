@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
+from bakehouse.tasks.text_generation import tokenizer_findings
 from bakehouse.tasks.text_generation.workers import hard_texts
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentPrompt, is_limit
 from tests.support import cases
 from tests.support.cases import sentencepiece
 from tests.tasks.text_generation.test_texts import GENAI
@@ -51,11 +52,11 @@ def test_a_sentencepiece_tokenizer_is_right_but_for_limits(name: str, needed: bo
     assert changed == needed
     compared = ort_tokenizer.compare(tokenizer, files, False)
     assert compared.chats >= 2
-    assert ort_rules.tokenizer_faults(compared) == []
-    kinds = {case["limit"] for case in compared.differences}
-    assert kinds <= {hard_texts.LONG_RUN, hard_texts.FIRST_BLANK, hard_texts.BESIDE_SPECIAL}
-    assert all("limit" in case for case in compared.differences)
-    cut = {case["text"] for case in compared.differences if case["limit"] == hard_texts.LONG_RUN}
+    assert tokenizer_findings.faults("ONNX Runtime GenAI", compared) == []
+    assert all(map(is_limit, compared.differences))
+    limits = [(case.limit, case.text) for case in compared.differences if not isinstance(case, DifferentPrompt)]
+    assert {limit for limit, _ in limits} <= {hard_texts.LONG_RUN, hard_texts.FIRST_BLANK, hard_texts.NEXT_TO_SPECIAL}
+    cut = {text for limit, text in limits if limit == hard_texts.LONG_RUN}
     assert cut <= {"a" * 600}
 
 
@@ -64,8 +65,8 @@ def test_without_its_correction_indented_numbers_are_other_tokens(read: Any, tmp
     for path in files.iterdir():
         if path.name != "tokenizer_module.json":
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    wrong = [case for case in ort_tokenizer.compare(tokenizer, tmp_path, False).differences if "limit" not in case]
-    assert any(str(case["text"]).startswith(INDENTED) and "ids" in case for case in wrong)
+    wrong = [case for case in ort_tokenizer.compare(tokenizer, tmp_path, False).differences if not is_limit(case)]
+    assert any(isinstance(case, DifferentIds) and case.text.startswith(INDENTED) for case in wrong)
 
 
 def test_blanks_that_are_added_tokens_are_decoded_as_blanks(read: Any, tmp_path: Path) -> None:
@@ -74,15 +75,15 @@ def test_blanks_that_are_added_tokens_are_decoded_as_blanks(read: Any, tmp_path:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     assert not ort_tokenizer.fix_blanks(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((cases.folder("spm-gemma") / "tokenizer.json").read_bytes())
-    (fault,) = ort_rules.tokenizer_faults(ort_tokenizer.compare(tokenizer, tmp_path, False))
+    (fault,) = tokenizer_findings.faults("ONNX Runtime GenAI", ort_tokenizer.compare(tokenizer, tmp_path, False))
     assert sentencepiece.BLANK * 2 in fault
     assert ort_tokenizer.fix_blanks(tmp_path)
-    assert ort_rules.tokenizer_faults(ort_tokenizer.compare(tokenizer, tmp_path, False)) == []
+    assert tokenizer_findings.faults("ONNX Runtime GenAI", ort_tokenizer.compare(tokenizer, tmp_path, False)) == []
 
 
 def test_a_tokenizer_that_is_wrong_for_ordinary_text_is_refused_in_one_sentence(read: Any) -> None:
     tokenizer, files, changed = read("metaspace")
     assert not changed and not (files / "tokenizer_module.json").exists()
-    (fault,) = ort_rules.tokenizer_faults(ort_tokenizer.compare(tokenizer, files, False))
+    (fault,) = tokenizer_findings.faults("ONNX Runtime GenAI", ort_tokenizer.compare(tokenizer, files, False))
     assert fault.startswith("the tokenizer of ONNX Runtime GenAI differs from transformers' in ")
     assert fault.endswith("Build for another runtime, or take a checkpoint whose tokenizer.json this one reads")

@@ -22,7 +22,6 @@ from bakehouse.backends.npu_library.seams import (
     CompileResult,
     CompileSpec,
     EnvironmentSpec,
-    GenerateRequest,
     MeasuredEnvironment,
     SetupRequest,
     SetupResult,
@@ -33,6 +32,7 @@ from bakehouse.child import environment
 from bakehouse.formats import npulib_pickle as library_pickle
 from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
@@ -40,7 +40,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
-from bakehouse.tasks.text_generation.workers.positions import Config
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 MAKER = "intel-npu-acceleration-library"
 FILES = (MODEL, LOADER, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -121,10 +121,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return _inside(inputs["environment"], "backends.npu_library.workers.compile", request)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts with the library: on the NPU if the machine has one, else on the CPU."""
-    asks = GenerateRequest(model=model_folder, prompts=request, answers=answers)
-    return _inside(parts["environment"], "backends.npu_library.workers.generate", asks)
+    return _inside(parts["environment"], "backends.npu_library.workers.generate", request)
 
 
 def _inside(files: Path, name: str, request: Request) -> Command:

@@ -1,6 +1,6 @@
 """What crosses between this backend and its workers: specs, requests, results, and what is measured of what was made.
 
-The workers that run in the library's environment have no pydantic: `workers/plain.py` has the same requests and results for them.
+The workers that run in the library's environment have no pydantic: they have the same fields as dataclasses of their own.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class SetupRequest(Request):
     files: Path
 
 
+class CheckRequest(Request):
+    """Nothing but where it runs."""
+
+
 class CheckResult(Result):
     """What was found in the environment: the Python files below it that were imported, the device, and versions by distribution."""
 
@@ -63,14 +67,6 @@ class CompileResult(Result):
     """By layer, the norm of its weights' difference from the source's, over the norm of those."""
 
     relative_errors: dict[str, float]
-
-
-class GenerateRequest(Request):
-    """Answer the `prompts` of a file with the package in the folder `model`, one line of `answers` each."""
-
-    model: Path
-    prompts: Path
-    answers: Path
 
 
 class MeasuredEnvironment(Written):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 
 def strange_heads(kind: str, config: Config, build: OnnxRuntimeGenAI) -> Iterator[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +33,8 @@ from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
-from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
+from bakehouse.tasks.text_generation import seams as generation
+from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -101,11 +101,11 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return (TITLES[_ours(build).execution_provider],)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: generation.GenerateRequest) -> Command:
     """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
     (device,) = targets(build)
-    asks = GenerateRequest(model=model_folder / folder(build), prompts=request, answers=answers, device=device)
-    return worker("backends.onnxruntime_genai.workers.generate", request=asks)
+    ours = GenerateRequest(model=request.model / folder(build), prompts=request.prompts, answers=request.answers, device=device)
+    return worker("backends.onnxruntime_genai.workers.generate", request=ours)
 
 
 # The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of
@@ -127,8 +127,7 @@ def numeric_check(
 
 
 def _comparing(label: str, spec: BuildSpec, needs: tuple[tuple[str, Step], ...]) -> Step:
-    step = numeric.step("onnxruntime-genai", label, spec.model_dump(mode="json"), needs, installed(*_BUILD_TOOLS))
-    return replace(step, spec=spec)
+    return numeric.step("onnxruntime-genai", label, spec, needs, installed(*_BUILD_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -165,16 +164,17 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
 
 def _measured(built: BuildResult, made: GenaiConfig, checkpoint: Source, spec: BuildSpec) -> Measured:
     planned = ort_plan.plan(checkpoint.config, spec)
-    compared = built.tokenizer.model_dump(mode="json")
-    corrected = {} if built.tokenizer_corrected is None else {"tokenizer_corrected": built.tokenizer_corrected}
+    tokenizer = built.tokenizer
+    read = generation.TokenizerRead(
+        eos_token_id=tokenizer.eos_token_id, turn_end_id=tokenizer.turn_end_id, tokenizer_corrected=built.tokenizer_corrected
+    )
     return Measured(
         **ort_weights.measure(built.graph.weights).model_dump(),
         context_length=made.model.context_length,
         end_tokens=tuple(made.end_tokens),
         mended=built.mended,
-        tokenizer_texts_compared=built.tokenizer.texts,
-        tokenizer_limits=tuple(hard_texts.limits(compared).get("tokenizer_limits", ())) or None,
-        **end_tokens.remarks(compared | corrected, made.end_tokens),
+        tokenizer_texts_compared=tokenizer.texts,
+        **tokenizer_findings.findings(tokenizer, read, made.end_tokens).model_dump(),
         context_cut_from=planned.cut_from,
         context_cut_reason=planned.cut_reason or None,
         cache_kept_beyond=ort_plan.kept_beyond(checkpoint.config, spec),

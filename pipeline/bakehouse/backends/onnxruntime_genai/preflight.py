@@ -10,13 +10,14 @@ from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 # Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs `verify` can judge.
 # Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
@@ -48,7 +49,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     assert isinstance(build, OnnxRuntimeGenAI)
     config, requested = survey.config, build.quantization
     reasons = []
-    kind = (config.get("architectures") or ["unknown"])[0]
+    kind = next(iter(fields.texts(config, "architectures")), "unknown")
     if kind not in ARCHITECTURES:
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]

@@ -9,6 +9,8 @@ from pydantic import JsonValue
 from bakehouse.backends.onnxruntime_genai.quantization import OrtQuantization, Provider
 from bakehouse.records import Written
 from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.tasks.text_generation import seams as generation
+from bakehouse.tasks.text_generation.seams import TokenizerComparison
 
 # What was made otherwise than the builder makes it: the name of a field or a part -> the value that it has now, or what was done.
 Changes = dict[str, JsonValue]
@@ -68,17 +70,11 @@ class Graph(Written):
     data: dict[str, int]
 
 
-class TokenizerComparison(Written):
-    """How many texts and chats were compared, where the runtime's tokenizer is not transformers', and the ids that end an answer by either.
+class RuntimeTokenizer(TokenizerComparison):
+    """Where the runtime's tokenizer is not transformers', and the ids that end an answer by either; see TokenizerRead."""
 
-    A difference names the text or chat and what either tokenizer makes of it (hard_texts.differences, chats.compare).
-    """
-
-    texts: int
-    chats: int
-    differences: tuple[dict[str, JsonValue], ...]
-    eos_token_id: int | None
-    turn_end_id: int | None
+    eos_token_id: int | None = None
+    turn_end_id: int | None = None
     runtime_end_tokens: tuple[int, ...]
 
 
@@ -91,17 +87,14 @@ class BuildResult(Result):
 
     mended: Changes
     graph: Graph
-    tokenizer: TokenizerComparison
+    tokenizer: RuntimeTokenizer
     two_heads: bool | None = None
     tokenizer_corrected: str | None = None
 
 
-class GenerateRequest(Request):
-    """Answer the `prompts` of a file with the model folder, one line of `answers` each; `device` is what people call its provider."""
+class GenerateRequest(generation.GenerateRequest):
+    """The prompts, and what people call the provider that the model is made for."""
 
-    model: Path
-    prompts: Path
-    answers: Path
     device: str
 
 

@@ -12,9 +12,9 @@ from pydantic import JsonValue
 
 from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH
 from bakehouse.formats import checkpoint as survey
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.weight_names import ties
 from bakehouse.tasks.text_generation.workers import end_tokens
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 
 @dataclass(frozen=True)

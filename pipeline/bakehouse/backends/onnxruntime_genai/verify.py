@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 
 from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH, GenaiConfig, Model, ProviderOptions
-from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Graph, Tensor, TokenizerComparison
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Graph, RuntimeTokenizer, Tensor
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.weights import io_type
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
-from bakehouse.tasks.text_generation.workers import hard_texts
+from bakehouse.tasks.text_generation import tokenizer_findings
 
 
 def judge_data(data: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
@@ -89,13 +89,8 @@ def provider_options(spec: BuildSpec) -> ProviderOptions:
             return ()
 
 
-def judge_tokenizer(compared: TokenizerComparison, made: GenaiConfig) -> Iterator[str]:
+def judge_tokenizer(compared: RuntimeTokenizer, made: GenaiConfig) -> Iterator[str]:
     """The runtime's tokenizer is transformers', and it ends answers at what genai_config.json names."""
-    yield from tokenizer_faults(compared)
+    yield from tokenizer_findings.faults("ONNX Runtime GenAI", compared)
     if list(compared.runtime_end_tokens) != made.end_tokens:
         yield f"ONNX Runtime GenAI ends answers at {list(compared.runtime_end_tokens)}, genai_config.json says {made.end_tokens}"
-
-
-def tokenizer_faults(compared: TokenizerComparison) -> list[str]:
-    """A sentence if the runtime's tokenizer differs from transformers' otherwise than by a limit."""
-    return hard_texts.faults("ONNX Runtime GenAI", compared.model_dump(mode="json"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtFloat, OrtInt4, OrtInt8
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Matrix, MeasuredWeights, Precision
 from bakehouse.backends.onnxruntime_genai.source import Source
+from bakehouse.formats import fields
 
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
 _NAMES = {element: name for name, element in _TYPES.items()}
@@ -147,7 +148,7 @@ def _bits(name: str, source: Source, requested: OrtInt8 | OrtInt4) -> int:
     if mixed is None:
         return 4
     found = _MIXED.fullmatch(name)
-    sensitive = found and mixed.mixed_layers and _sensitive(int(found[1]), source.config["num_hidden_layers"])
+    sensitive = found and mixed.mixed_layers and _sensitive(int(found[1]), fields.integer(source.config, "num_hidden_layers") or 0)
     return 8 if sensitive or (name == LAST and mixed.last_matmul) else 4
 
 

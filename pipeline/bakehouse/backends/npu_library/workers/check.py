@@ -1,21 +1,33 @@
-"""Runs in the environment of the Intel NPU Acceleration Library: imports what the other workers will, and multiplies on its device.
-
-The one argument is the file of the result (plain.CheckResult).
-"""
+"""Runs in the environment of the Intel NPU Acceleration Library: imports what the other workers will, and multiplies on its device."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from bakehouse.backends.npu_library.workers import plain
+from bakehouse.child import start
 
 TOOLS = ("intel-npu-acceleration-library", "neural-compressor", "numpy", "torch", "transformers")
 
 
-def check() -> plain.CheckResult:
+@dataclass(frozen=True)
+class Request:
+    """The fields of seams.CheckRequest: none."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The fields of seams.CheckResult."""
+
+    modules: list[str]
+    device: str
+    versions: dict[str, str]
+
+
+def run(request: Request) -> Result:
     """The versions, the device and the Python files that were imported, as paths below the folder of packages."""
     warnings.simplefilter("ignore")
     import intel_npu_acceleration_library as library
@@ -33,7 +45,7 @@ def check() -> plain.CheckResult:
     site = Path(str(library.__file__)).parent.parent
     files = {Path(str(module.__file__)) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
     modules = sorted(path.relative_to(site).as_posix() for path in files if path.suffix == ".py" and site in path.parents)
-    return plain.CheckResult(
+    return Result(
         modules=modules,
         device=f"NPU, driver {get_driver_version()}" if npu_available() else "CPU, in place of an NPU",
         versions={name: metadata.version(name) for name in TOOLS if name != TOOLS[0]} | {TOOLS[0]: library.__version__.removeprefix("v")},
@@ -41,5 +53,4 @@ def check() -> plain.CheckResult:
 
 
 if __name__ == "__main__":
-    plain.begin()
-    plain.leave(check())
+    start.run_plain(run, Request)

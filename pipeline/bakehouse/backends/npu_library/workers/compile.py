@@ -11,12 +11,12 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
-from bakehouse.backends.npu_library.workers import plain
-from bakehouse.child import events
+from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import loading
 
 MODEL = "pytorch_npu_model.pt"
@@ -24,13 +24,37 @@ LOADER = "load.py"
 _TEMPLATE = Path(__file__).resolve().parent.parent / "environments" / f"npulib-{LOADER}.txt"
 
 
-def run(request: plain.CompileRequest) -> plain.CompileResult:
+class Spec(TypedDict):
+    """The fields of seams.CompileSpec."""
+
+    weights: str
+    torch_dtype: str
+    untie: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """The fields of seams.CompileRequest."""
+
+    checkpoint: str
+    files: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Result:
+    """The fields of seams.CompileResult."""
+
+    relative_errors: dict[str, float]
+
+
+def run(request: Request) -> Result:
     """Fill the folder with the compiled model, its loader, its tokenizer and its configs."""
     warnings.simplefilter("ignore")  # of the library: that there is no NPU; what it runs on is reported when it generates
-    checkpoint, files = Path(request["checkpoint"]), Path(request["files"])
+    checkpoint, files = Path(request.checkpoint), Path(request.files)
     folder = Path("model")  # relative, below the scratch folder: the path is pickled with the model
     npulib_checkpoint.copy(checkpoint, folder)
-    model = compiled(folder, request["spec"])
+    model = compiled(folder, request.spec)
     events.progress("comparing with the source")
     errors = dict(distances(model, checkpoint))
     events.progress("saving the model")
@@ -39,10 +63,10 @@ def run(request: plain.CompileRequest) -> plain.CompileResult:
     for path in sorted(folder.iterdir()):
         if path.name in kept:
             shutil.copyfile(path, files / path.name)
-    return plain.CompileResult(relative_errors={name: round(error, 6) for name, error in errors.items()})
+    return Result(relative_errors={name: round(error, 6) for name, error in errors.items()})
 
 
-def compiled(folder: Path, spec: plain.CompileSpec) -> Any:
+def compiled(folder: Path, spec: Spec) -> Any:
     """The model of `folder`, compiled by the library."""
     if npulib_checkpoint.read(folder / "config.json").get("tie_word_embeddings") and loading.has_two_heads(folder):
         events.refuse(
@@ -143,4 +167,4 @@ def save(model: Any, files: Path) -> None:
 
 
 if __name__ == "__main__":
-    plain.run(run)
+    start.run_plain(run, Request)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bakehouse.backends.npu_library.seams import CheckResult, SetupRequest, SetupResult
+from bakehouse.backends.npu_library.seams import CheckRequest, CheckResult, SetupRequest, SetupResult
 from bakehouse.child import environment, events, start, wheel_file
 from bakehouse.records import Package
 
@@ -219,9 +219,10 @@ def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
 
 def check(site: Path) -> CheckResult:
     """Run the worker `check` with the new packages; its result."""
-    result = Path.cwd() / "check.json"
+    request, result = Path.cwd() / "check-request.json", Path.cwd() / "check-result.json"
+    request.write_text(CheckRequest().model_dump_json(), encoding="utf-8", newline="\n")
     done = subprocess.run(
-        environment.argv(site, "backends.npu_library.workers.check", str(result)),
+        environment.argv(site, "backends.npu_library.workers.check", str(request), str(result)),
         env={**os.environ, "BAKEHOUSE_PARENT": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         capture_output=True,

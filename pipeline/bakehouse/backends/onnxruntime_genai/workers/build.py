@@ -40,12 +40,12 @@ class _Tokenizers:
 
     @staticmethod
     @functools.cache
-    def load(folder: Path, remote_code: bool) -> Any:
-        return tokenizers_loading.load(folder, remote_code)
+    def load(folder: Path, remote_code: bool) -> tokenizers_loading.Loaded:
+        return tokenizers_loading.read(folder, remote_code)
 
     @staticmethod
     def from_pretrained(folder: str, *, trust_remote_code: bool = False, **_: Any) -> Any:
-        return _Tokenizers.load(Path(folder), bool(trust_remote_code))
+        return _Tokenizers.load(Path(folder), bool(trust_remote_code)).tokenizer
 
 
 class Output(io.TextIOBase):
@@ -164,13 +164,14 @@ def run(request: BuildRequest) -> BuildResult:
     from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 
     changes = built.changes | fix_config(files, source.generation(checkpoint))
-    tokenizer = _Tokenizers.load(checkpoint, spec.remote_code)
-    changes |= ort_tokenizer.fix(tokenizer, files)
+    loaded = _Tokenizers.load(checkpoint, spec.remote_code)
+    changes |= ort_tokenizer.fix(loaded.tokenizer, files)
     return BuildResult(
         mended=changes,
         graph=ort_graph.read(files / "model.onnx"),
-        tokenizer=ort_tokenizer.compare(tokenizer, files, spec.remote_code),
+        tokenizer=ort_tokenizer.compare(loaded.tokenizer, files, spec.remote_code),
         two_heads=built.two_heads or None,
+        tokenizer_corrected=loaded.corrected,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bakehouse.backends.onnxruntime_genai.seams import GenerateRequest
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 
@@ -62,18 +64,18 @@ def load(folder: Path, on_cpu: bool) -> Any:
 
 def encode(tokenizer: Any, template: str | None, prompt: answers.Prompt) -> list[int]:
     """The prompt's ids: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
-    if "messages" in prompt:
-        text = ort_tokenizer.rendering(tokenizer)(prompt["messages"], chats.still(template or ""))
+    if prompt.messages is not None:
+        text = ort_tokenizer.rendering(tokenizer)(prompt.messages, chats.still(template or ""))
         tokenizer.update_options(add_special_tokens="false")
     else:
-        text = prompt["raw"]
+        text = prompt.raw or ""
         tokenizer.update_options(add_special_tokens="true")
     return [int(token) for token in tokenizer.encode(text)]
 
 
-def refuse_too_long(context: int, tokenizer: Any, template: str | None, prompts: list[answers.Prompt]) -> None:
+def refuse_too_long(context: int, tokenizer: Any, template: str | None, prompts: Sequence[answers.Prompt]) -> None:
     """End here if a prompt and the answer that it may have are more than the model's context of so many tokens."""
-    counts = [(len(encode(tokenizer, template, prompt)), prompt["max_new_tokens"]) for prompt in prompts]
+    counts = [(len(encode(tokenizer, template, prompt)), prompt.max_new_tokens) for prompt in prompts]
     too_long = [
         f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
         for number, (tokens, new) in enumerate(counts, start=1)
@@ -95,13 +97,13 @@ def room(config: GenaiConfig, tokens: int) -> int:
     return max(tokens, min(config.window, config.model.context_length))
 
 
-def answer(model: Any, tokenizer: Any, folder: Path, config: GenaiConfig, index: int, prompt: answers.Prompt) -> answers.Answer:
+def answer(model: Any, tokenizer: Any, folder: Path, config: GenaiConfig, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     """One greedy answer; ends at the end tokens of the folder's genai_config.json, `config`."""
     import onnxruntime_genai as og
 
     ids = encode(tokenizer, ort_tokenizer.template(folder), prompt)
     params = og.GeneratorParams(model)
-    most = prompt["max_new_tokens"]
+    most = prompt.max_new_tokens
     params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(config, len(ids) + most))
     tokens: list[int] = []
     times = [time.monotonic()]
@@ -113,11 +115,11 @@ def answer(model: Any, tokenizer: Any, folder: Path, config: GenaiConfig, index:
         times.append(time.monotonic())
     ended = tokens[-1] in {int(token) for token in tokenizer.eos_token_ids}
     rest = times[-1] - times[1]
-    return answers.Answer(
+    return answers.AnswerRow(
         index=index,
-        prompt_ids=ids,
+        prompt_ids=tuple(ids),
         prompt_tokens=len(ids),
-        tokens=tokens,
+        tokens=tuple(tokens),
         text=ort_tokenizer.decoded(tokenizer, tokens),
         ended=ended,
         first_token_s=times[1] - times[0],
@@ -125,8 +127,8 @@ def answer(model: Any, tokenizer: Any, folder: Path, config: GenaiConfig, index:
     )
 
 
-def run(request: GenerateRequest) -> None:
-    """Answer every prompt, and report what the model ran on."""
+def run(request: GenerateRequest) -> GenerateResult:
+    """Write the answers; what the model ran on."""
     events.progress("loading the model")
     import onnxruntime_genai as og
 
@@ -136,13 +138,15 @@ def run(request: GenerateRequest) -> None:
     model = load(request.model, reason is not None)
     load_s = time.monotonic() - started
     tokenizer = og.Tokenizer(model)
-    prompts = answers.prompts(request.prompts)
-    refuse_too_long(config.model.context_length, tokenizer, ort_tokenizer.template(request.model), prompts)
-    answers.write(request.answers, prompts, partial(answer, model, tokenizer, request.model, config))
-    more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
+    refuse_too_long(config.model.context_length, tokenizer, ort_tokenizer.template(request.model), request.prompts)
+    answers.write(request.answers, request.prompts, partial(answer, model, tokenizer, request.model, config))
     on_cpu = model.device_type == "CPU"
-    answers.report(
-        "CPU" if on_cpu else request.device, answers.processor() if on_cpu else f"the first {model.device_type} device", load_s, **more
+    return GenerateResult(
+        device="CPU" if on_cpu else request.device,
+        device_name=answers.processor() if on_cpu else f"the first {model.device_type} device",
+        load_s=load_s,
+        stand_in=reason is not None,
+        why_not_there=reason,
     )
 
 

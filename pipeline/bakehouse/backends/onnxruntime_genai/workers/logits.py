@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.seams import LogitsRequest
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import Failed, Figures, NumericResult, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare
-from bakehouse.tasks.text_generation.workers.logits_compare import Group
+from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
 _ROOM = 8
 _WORTH = 256  # tokens whose computing is worth saving: a shorter input is given as it is
-Figures = tuple[list[dict[str, Any]], list[list[str]]]  # of logits_compare.compare
-PRECISIONS = {"fp32": "float32", "fp16": "float16"}
+PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "fp16": "float16"}
 
 
 class Runner:
@@ -112,7 +112,7 @@ def built(group: Group, request: LogitsRequest) -> Iterator[Path]:
         yield Path(folder)
 
 
-def compared(group: Group, folder: Path, precision: str, provider: str) -> Figures:
+def compared(group: Group, folder: Path, precision: Precision, provider: str) -> Compared:
     """The figures of a group; of a graph for another provider that the CPU provider cannot run at all, only that it is so."""
     events.progress("loading the model")
     try:
@@ -121,30 +121,30 @@ def compared(group: Group, folder: Path, precision: str, provider: str) -> Figur
         if runner.reuse and logits_compare.any_wrong(found, precision):
             runner.reuse = False
             found, beyond = logits_compare.compare(group, runner.evaluate, precision, runner.context)
-        errors = [str(run["error"]) for run in found if run.get("error")]
+        errors = [run.error for run in found if isinstance(run, Failed)]
     except RuntimeError as error:  # the only type that the runtime raises
         if provider == "cpu":
             raise
         found, beyond, errors = [], [], [str(error).strip().splitlines()[0]]
     if provider != "cpu" and len(errors) >= len(found):
-        return [], [["all lengths", f"the CPU provider does not run the graph for {provider}: {errors[0][:300]}"]]
+        return [], [("all lengths", f"the CPU provider does not run the graph for {provider}: {errors[0][:300]}")]
     return found, beyond
 
 
-def run(request: LogitsRequest) -> None:
+def run(request: LogitsRequest) -> NumericResult:
     """Measure every group of runs that the reference has, and write the figures."""
     os.environ["GIT_DIR"] = os.devnull  # see build
     precision = PRECISIONS[request.spec.quantization.weights]
     groups, not_checked = logits_compare.read(request.reference)
     if request.model is None and len(groups) > 1:  # all layers once more in float would take longer than the build itself
         groups = [group for group in groups if not group.is_whole]
-    runs = []
+    runs: list[Figures | Failed] = []
     for group in groups:
         with built(group, request) as folder:
             found, beyond = compared(group, folder, precision, request.spec.execution_provider)
         runs += found
         not_checked += beyond
-    logits_compare.write(request.files, runs, not_checked, precision)
+    return logits_compare.write(request.files, runs, not_checked, precision)
 
 
 if __name__ == "__main__":

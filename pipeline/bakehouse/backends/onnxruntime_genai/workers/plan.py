@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bakehouse.backends.onnxruntime_genai.quantization import OrtQuantization, Provider
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
-from bakehouse.tasks.text_generation.workers.positions import Config
 
 # LlamaModel.make_rope_init knows llama3 and passes over every other kind in silence; nemotron.py and smollm.py inherit it.
 _LLAMAS = frozenset({"llama", "nemotron", "smollm3"})

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from bakehouse.backends.onnxruntime_genai.seams import Changes, TokenizerComparison
+from bakehouse.backends.onnxruntime_genai.seams import Changes, RuntimeTokenizer
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.child import events
 from bakehouse.tasks.text_generation.workers import chats, hard_texts
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, is_limit
 
 TokenizerFile = dict[str, Any]  # a tokenizer.json, of which few fields are read
 TEMPLATE = "chat_template.jinja"
@@ -60,7 +61,7 @@ def _split(expression: str) -> dict[str, JsonValue]:
     return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
-def compare(tokenizer: Any, files: Path, remote_code: bool) -> TokenizerComparison:
+def compare(tokenizer: Any, files: Path, remote_code: bool) -> RuntimeTokenizer:
     """How many texts and chats were compared, what differs, and the ids that end an answer by either tokenizer.
 
     Args:
@@ -72,13 +73,14 @@ def compare(tokenizer: Any, files: Path, remote_code: bool) -> TokenizerComparis
 
     other = _runtime(files)
     packaged = AutoTokenizer.from_pretrained(files, local_files_only=True, trust_remote_code=remote_code)
-    prompts, found = chats.compare(tokenizer, rendering(other), template(files))
+    prompts, of_chats = chats.compare(tokenizer, rendering(other), template(files))
+    found: list[Difference] = [*of_chats]
     found += chats.compare(tokenizer, chats.by_transformers(packaged), template(files))[1]
     texts = (*_texts(tokenizer), *prompts)
     found += _differences(tokenizer, other, texts)
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_transformers(packaged, special))
-    return TokenizerComparison(
+    return RuntimeTokenizer(
         texts=len(texts),
         chats=len(prompts),
         differences=tuple(found),
@@ -140,7 +142,7 @@ def fix_words(tokenizer: Any, files: Path) -> bool:
 
 
 def _right(tokenizer: Any, files: Path, texts: Sequence[str]) -> bool:
-    return all("limit" in case for case in _differences(tokenizer, _runtime(files), texts))
+    return all(is_limit(case) for case in _differences(tokenizer, _runtime(files), texts))
 
 
 def _like_sentencepiece(content: TokenizerFile) -> bool:
@@ -167,10 +169,10 @@ def _texts(tokenizer: Any, most: int | None = None) -> tuple[str, ...]:
     return (*hard_texts.TEXTS, *hard_texts.special_texts([token for token in tokens if not _is_run(token)][:most]))
 
 
-def _differences(tokenizer: Any, other: Any, texts: Sequence[str]) -> list[dict[str, JsonValue]]:
+def _differences(tokenizer: Any, other: Any, texts: Sequence[str]) -> list[Difference]:
     """Where og.Tokenizer is not transformers', with and without special tokens."""
     special = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    found: list[dict[str, JsonValue]] = []
+    found: list[Difference] = []
     for with_special in (True, False):
         other.update_options(add_special_tokens=str(with_special).lower(), skip_special_tokens=str(with_special).lower())
         expected = _of_transformers(tokenizer, with_special)
