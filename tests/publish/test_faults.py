@@ -85,6 +85,7 @@ def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
     from tests.support import hub_write
 
     hub, server = hub_write.start(workshop.folder / "late")
+    server.shutdown()
     server.server_close()  # the port is known, and nobody listens
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     said = refusal(bench)
