@@ -61,7 +61,7 @@ def test_only_tasks_and_commands_import_doit() -> None:
 
 
 def test_one_place_starts_processes() -> None:
-    starters = (Path("executor/process.py"), Path("executor/windows_job.py"))
+    starters = (Path("executor/process.py"), Path("executor/windows_job.py"), Path("executor/channel.py"))
     assert (
         _importers({"subprocess", "multiprocessing"}, lambda path: path in starters or "workers" in path.parts or path.parts[0] == "child")
         == []

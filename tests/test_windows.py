@@ -34,7 +34,7 @@ def _run(program: str, folder: Path) -> Finished:
 
 def test_a_child_is_given_no_standard_input_to_wait_for(tmp_path: Path) -> None:
     program = "import sys\nfrom bakehouse.child import events\nevents.result(read=sys.stdin.read())"
-    assert _run(program, tmp_path).facts == {"read": ""}
+    assert _run(program, tmp_path).report.values == {"read": ""}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has a way of its own there")
@@ -44,7 +44,7 @@ def test_a_held_worker_reads_no_standard_input(tmp_path: Path, platform: str) ->
         "import os, threading, time\nreading, writing = os.pipe()\nos.dup2(reading, 0)\nfrom bakehouse.child import events, leash\n"
         f"leash.hold({platform!r})\nos.write(writing, b'kept')\ntime.sleep(0.2)\nevents.result(left=os.read(0, 99).decode())"
     )
-    assert _run(program, tmp_path).facts == {"left": "kept"}
+    assert _run(program, tmp_path).report.values == {"left": "kept"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the id of a parent stays as it was there")
@@ -63,12 +63,12 @@ def test_a_worker_that_only_looks_who_its_parent_is_ends_with_it(tmp_path: Path)
 
 def test_a_held_worker_reports_its_peak_memory_at_its_end(tmp_path: Path) -> None:
     _run("from bakehouse.child import leash\nleash.hold()", tmp_path)
-    assert '"facts": {"peak_memory_bytes": ' in (tmp_path / "log.txt").read_text()
+    assert '{"event": "memory", "peak_bytes": ' in (tmp_path / "log.txt").read_text()
 
 
 def test_the_reported_peak_does_not_stay_among_the_facts(tmp_path: Path) -> None:
     done = _run("from bakehouse.child import events, leash\nleash.hold()\nevents.result(a=1)", tmp_path)
-    assert done.facts == {"a": 1}
+    assert done.report.values == {"a": 1}
     assert done.peak_memory_bytes > 1_000_000
 
 

@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.table import Table
 
 from bakehouse.app.progress import Reporter
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.text import clock_text, count_text, size_text
 
 

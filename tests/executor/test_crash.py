@@ -152,7 +152,7 @@ def test_an_exception_of_a_thread_does_not_fail_a_worker_that_went_on(tmp_path: 
         scratch=tmp_path / "scratch",
         on_progress=lambda progress: None,
     )
-    assert done.facts == {"done": 1}
+    assert done.report.values == {"done": 1}
 
 
 def test_every_worker_reports_what_nothing_catches() -> None:

@@ -281,7 +281,7 @@ def _explained(error: str) -> worker.Said:
 @pytest.mark.parametrize("error", ["TypeError('ours')", "KeyError('ours')", "AssertionError()"])
 def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
     said = _explained(error)
-    assert (said.code, said.facts) == (1, {})
+    assert (said.code, said.report.values) == (1, {})
     assert "Traceback" in said.text
 
 

@@ -42,7 +42,7 @@ def test_a_file_beside_the_recipe_becomes_the_samples(base: Path, tmp_path: Path
     said = made(step, files)
     assert said.code == 0, said.text
     assert (files / "samples.txt").read_text(encoding="utf-8") == TEXTS
-    verification = calibration.verify(step, {}, files, said.facts)
+    verification = calibration.verify(step, {}, files, said.report)
     assert (verification.measured, verification.faults) == ({"samples": 2}, ())
 
 
@@ -53,7 +53,7 @@ def test_a_file_of_a_hub_data_set_becomes_the_samples(hub: Hub, base: Path, tmp_
     said = made(step, files, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "hf"))
     assert said.code == 0, said.text
     assert (files / "samples.txt").read_text(encoding="utf-8") == TEXTS
-    assert calibration.verify(step, {}, files, said.facts).faults == ()
+    assert calibration.verify(step, {}, files, said.report).faults == ()
     assert calibration.command(step, {}, files).needs_network
 
 
@@ -66,7 +66,7 @@ def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
     step = beside(base)
     (base / BESIDE.path).write_text("Another sample.\n", encoding="utf-8")
     said = made(step, tmp_path / "files")
-    assert calibration.verify(step, {}, tmp_path / "files", said.facts).faults == snapshot(
+    assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == snapshot(
         ("The calibration file changed while it was being read: run the same command again.",)
     )
 
@@ -83,7 +83,7 @@ def test_texts_that_cannot_be_used_are_a_fault(base: Path, tmp_path: Path, conte
     (base / BESIDE.path).write_bytes(content)
     step = beside(base)
     said = made(step, tmp_path / "files")
-    assert calibration.verify(step, {}, tmp_path / "files", said.facts).faults == (fault,)
+    assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == (fault,)
 
 
 def test_a_file_outside_the_recipes_folder_is_refused(base: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import HuggingFace
 from bakehouse.sources import huggingface
 from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Fault, Hub
@@ -93,9 +94,9 @@ def test_only_what_a_checkpoint_needs_is_fetched(served: Hub, repository: Path, 
     assert {path.name for path in files.iterdir()} == WANTED
     for name in WANTED:
         assert (files / name).read_bytes() == (repository / name).read_bytes()
-        assert said.facts["files"][name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
+        assert said.report.values["files"][name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
     step = huggingface.download(source(), "tiny")
-    verification = huggingface.verify(step, {}, files, said.facts)
+    verification = huggingface.verify(step, {}, files, said.report)
     assert verification.faults == ()
     assert set(verification.measured["sha256_by_hub"]) == {SHARD, "model-00002-of-00002.safetensors"}
     assert not any(name in path for _, path in served.requests for name in UNWANTED)
@@ -113,7 +114,7 @@ def test_the_other_chat_templates_are_fetched_into_their_folder(hub: Hub, reposi
     assert said.code == 0, said.text
     assert (files / more).read_text(encoding="utf-8") == "{{ messages }}"
     assert not (files / "left").exists()
-    assert huggingface.verify(huggingface.download(source(), "tiny"), {}, files, said.facts).faults == ()
+    assert huggingface.verify(huggingface.download(source(), "tiny"), {}, files, said.report).faults == ()
 
 
 @pytest.mark.parametrize("ask", [huggingface.survey, huggingface.download], ids=["survey", "download"])
@@ -156,7 +157,7 @@ def test_a_survey_reads_headers_and_no_weights_and_the_cards_licence(hub: Hub, r
     assert survey.license == "llama3"
     assert {tensor.name: tensor.shape for tensor in survey.tensors} == {"a": (100_000,), "b": (50_000,), "c": (10,)}
     assert hub.sent[SHARD] <= 1 << 17
-    assert huggingface.verify(step, {}, files, said.facts).faults == ()
+    assert huggingface.verify(step, {}, files, said.report).faults == ()
 
 
 def test_a_survey_reads_a_header_that_is_longer_than_its_first_request(hub: Hub, repository: Path, tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
     said = fetch(step, hub, tmp_path / "files")
     assert said.code == 0, said.text
     assert {path.name for path in (tmp_path / "files").iterdir()} == {"model.gguf", "LICENSE"}
-    assert huggingface.verify(step, {}, tmp_path / "files", said.facts).faults == ()
+    assert huggingface.verify(step, {}, tmp_path / "files", said.report).faults == ()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_listed_code_is_fetched(hub: Hub, repository: Path, tmp_path: Path) -> N
     said = fetch(step, hub, tmp_path / "files")
     assert said.code == 0, said.text
     assert (tmp_path / "files" / "modeling_novel.py").read_bytes() == CODE
-    assert huggingface.verify(step, {}, tmp_path / "files", said.facts).faults == ()
+    assert huggingface.verify(step, {}, tmp_path / "files", said.report).faults == ()
 
 
 def test_listed_code_with_another_content_is_refused(hub: Hub, repository: Path, tmp_path: Path) -> None:
@@ -518,6 +519,7 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     said = download(served, files)
     with (files / SHARD).open("r+b") as opened:
         opened.truncate(200_000)
-    whole = said.facts["files"]
+    whole = said.report.values["files"]
     size = len(safetensors({"a": 100_000}))
-    assert huggingface.verify(step, {}, files, {"files": whole}).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)
+    report = Report({"files": whole})
+    assert huggingface.verify(step, {}, files, report).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)

@@ -51,7 +51,7 @@ def copied(base: Path, path: str, files: Path) -> tuple[worker.Said, tuple[str, 
     step = sources.checkpoint(source(path), "tiny", base=base, fingerprint=fingerprint(base / path))
     step = dict(step.needs).get("download", step)
     said = worker.run(local.command(step, {}, files))
-    return said, local.verify(step, {}, files, said.facts).faults
+    return said, local.verify(step, {}, files, said.report).faults
 
 
 def test_only_what_belongs_to_a_checkpoint_is_copied(base: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
     said = worker.run(local.command(step, {}, files))
-    assert local.verify(step, {}, files, said.facts).faults == snapshot(
+    assert local.verify(step, {}, files, said.report).faults == snapshot(
         ("The source's files changed while they were being read: run the same command again.",)
     )
 

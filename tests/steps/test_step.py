@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bakehouse.steps.seam import Loose
 from tests.support.fakes import step
 
 
@@ -12,7 +13,7 @@ from tests.support.fakes import step
     [
         {"kind": "export"},
         {"maker": "other"},
-        {"options": {"bits": 8}},
+        {"spec": Loose(bits=8)},
         {"tools": {"oven": "1.1"}},
         {"format": 2},
         {"needs": (("model", step(bits=4)),)},

@@ -14,7 +14,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.stages import convert
 from bakehouse.steps.step import Step

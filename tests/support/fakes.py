@@ -17,6 +17,7 @@ from bakehouse.plan import plan
 from bakehouse.plan.plan import Plan
 from bakehouse.recipe import loader
 from bakehouse.steps.maker import Command, Verification
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
@@ -38,13 +39,13 @@ class FakeMaker:
         )
         return Command((sys.executable, "-c", head + self.program))
 
-    def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+    def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
         return Verification({"seen": sorted(path.name for path in files.iterdir())}, self.faults)
 
 
 def step(kind: Any = "compress", label: str = "fake-int4", needs: tuple[tuple[str, Step], ...] = (), **options: Any) -> Step:
     """A step with the given options."""
-    return Step(kind=kind, maker="fake", label=label, options=options, needs=needs, tools={"oven": "1.0"})
+    return Step(kind=kind, maker="fake", label=label, spec=Loose(**options), needs=needs, tools={"oven": "1.0"})
 
 
 def put(step: Step, store: Store, **texts: str) -> None:

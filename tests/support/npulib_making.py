@@ -122,4 +122,4 @@ def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> dic
     argv = environment.argv(site, "backends.npu_library.workers.compile", str(checkpoint), str(files), json.dumps(told))
     said = worker.run(Command(("env", "-C", str(scratch), *argv)))
     assert said.code == 0, said.text
-    return said.facts
+    return said.report.values

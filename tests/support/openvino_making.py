@@ -19,9 +19,10 @@ from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
 
 
 def build(**quantization: Any) -> OpenVINO:
@@ -56,9 +57,9 @@ def make(step: Step, folder: Path, **inputs: Path) -> Made:
         scratch=folder / "scratch",
         on_progress=lambda progress: None,
     )
-    verification = openvino.verify(step, inputs, files, finished.facts)
+    verification = openvino.verify(step, inputs, files, finished.report)
     log = (folder / "log.txt").read_text(encoding="utf-8")
-    return Made(files, finished.facts, verification, log, finished.peak_memory_bytes)
+    return Made(files, finished.report.values, verification, log, finished.peak_memory_bytes)
 
 
 # All of upstream's runs in one process: its imports take longer than a tiny model does.

@@ -20,10 +20,11 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from tests.support.bench import ROOT
 
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
 
 
 def build(provider: str = "cpu", graph_capture: bool | None = None, **quantization: Any) -> OnnxRuntimeGenAI:
@@ -59,7 +60,7 @@ def make(build: OnnxRuntimeGenAI, folder: Path, checkpoint: Path) -> Made:
         scratch=folder / "scratch",
         on_progress=lambda progress: None,
     )
-    return Made(files, finished.facts, ort_genai.verify(step, inputs, files, finished.facts), finished.peak_memory_bytes)
+    return Made(files, finished.report.values, ort_genai.verify(step, inputs, files, finished.report), finished.peak_memory_bytes)
 
 
 def answers(
@@ -75,7 +76,7 @@ def answers(
     command = ort_genai.generate(build, {}, package, request, folder / "answers.jsonl")
     done = process.run(command, children=Children(), log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda progress: None)
     lines = (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines], dict(done.facts)
+    return [json.loads(line) for line in lines], dict(done.report.values)
 
 
 def sha256(path: Path) -> str:

@@ -5,30 +5,33 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child.events import MARK
+from bakehouse.executor import process
 from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Said:
-    """How a worker ended and what it told: facts, the refusal as a person reads it, its progress, and all its text."""
+    """How a worker ended and what it told: result, the refusal as a person reads it, its progress, and all its text."""
 
     code: int
-    facts: dict[str, Any]
+    report: Report
     refusal: str
     progress: tuple[dict[str, Any], ...]
     text: str
 
 
-def start(command: Command, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """The running worker; its standard output and error are one pipe."""
+def start(command: Command, env: Mapping[str, str] | None = None, scratch: Path | None = None) -> subprocess.Popen[str]:
+    """The running worker; its standard output and error are one pipe. `scratch` is for a command with a request."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_", "HUGGING"))}
     environment = {
         **clean,
@@ -37,14 +40,17 @@ def start(command: Command, env: Mapping[str, str] | None = None) -> subprocess.
         "BAKEHOUSE_PARENT": str(os.getpid()),
         **(env or {}),
     }
-    return subprocess.Popen(command.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    argv = process.with_request(command, scratch) if scratch else command.argv
+    return subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run(command: Command, env: Mapping[str, str] | None = None) -> Said:
     """Run the worker to its end."""
-    process = start(command, env)
-    text, _ = process.communicate()
-    return heard(process.returncode, text.splitlines())
+    with tempfile.TemporaryDirectory() as folder:
+        running = start(command, env, Path(folder))
+        text, _ = running.communicate()
+        heard_of_it = heard(running.returncode, text.splitlines())
+        return replace(heard_of_it, report=Report({**heard_of_it.report.values, **process.left_result(Path(folder))}))
 
 
 def heard(code: int, lines: Iterable[str]) -> Said:
@@ -56,4 +62,4 @@ def heard(code: int, lines: Iterable[str]) -> Said:
         facts |= event.get("facts", {})
     refused = next((event for event in events if event["event"] == "refused"), None)
     refusal = "\n".join([refused["what"], *refused["details"], refused["remedy"]]) if refused else ""
-    return Said(code, facts, refusal, tuple(event for event in events if event["event"] == "progress"), "\n".join(lines))
+    return Said(code, Report(facts), refusal, tuple(event for event in events if event["event"] == "progress"), "\n".join(lines))

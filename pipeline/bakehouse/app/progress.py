@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.text import clock_text, size_text
 
 # A running task that says nothing new still shows that it lives: every so often in a log.

@@ -13,7 +13,8 @@ from bakehouse.app.attempts import Attempts
 from bakehouse.app.progress import Reporter
 from bakehouse.app.workspace import Workspace
 from bakehouse.errors import Failure
-from bakehouse.executor.process import Children, Progress
+from bakehouse.executor.listen import Progress
+from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.executor.shared_store import Remote
 from bakehouse.package import signing

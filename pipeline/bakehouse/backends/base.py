@@ -12,6 +12,7 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Command, Maker
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 
 
@@ -94,8 +95,8 @@ class Backend(Maker, Protocol):
         """What one of the backend's steps will take."""
         ...
 
-    def packages(self, step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
-        """What a setup step installed for itself alone; `facts` is what its worker reported."""
+    def packages(self, step: Step, report: Report) -> tuple[Package, ...]:
+        """What a setup step installed for itself alone; `report` is what its worker reported."""
         ...
 
     def has_pickles(self, build: BuildOptions) -> bool:
@@ -131,7 +132,7 @@ def in_use(answers: Path) -> Path:
     return answers.with_name("answers-in-use.jsonl")
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, report: Report) -> tuple[Package, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
     return ()
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from bakehouse.child import crash, kernel32, own_memory
+from bakehouse.child import crash, events, kernel32, own_memory
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOOK_S = 0.5
@@ -25,6 +25,7 @@ def hold(platform: str = sys.platform) -> None:
 
     A worker that is held also reports its peak memory when it ends.
     """
+    events.channel()
     crash.install()
     own_memory.report_at_exit()
     if platform == "linux":

@@ -1,4 +1,4 @@
-"""What a worker says of its own memory: some systems, Windows among them, do not give its parent a figure."""
+"""What a worker reports of its own memory: some systems, Windows among them, do not give its parent a figure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import sys
 
 from bakehouse.child import events, kernel32
 
-PEAK = "peak_memory_bytes"  # the fact's name; the parent takes it out of what the worker reported
-
 
 def report_at_exit() -> None:
-    """Report the peak as a fact when this process ends by itself, a refusal included."""
-    atexit.register(lambda: events.result(**{PEAK: peak_bytes()}))
+    """Report the peak when this process ends by itself, a refusal included."""
+    atexit.register(lambda: events.memory(peak_bytes()))
 
 
 def peak_bytes() -> int:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from bakehouse.child import hermetic, leash
+
+if TYPE_CHECKING:  # an environment of its own may have no pydantic
+    from bakehouse.steps.seam import Request, Result
+
+_Request = TypeVar("_Request", bound="Request")
 
 
 def parser(doc: str | None, *paths: str, documents: Sequence[str] = ("options",)) -> argparse.ArgumentParser:
@@ -26,6 +33,25 @@ def parser(doc: str | None, *paths: str, documents: Sequence[str] = ("options",)
     for name in documents:
         made.add_argument(name, type=json.loads)
     return made
+
+
+def run(work: Callable[[_Request], Result | None], kind: type[_Request], *, online: bool = False) -> None:
+    """Be a worker: bind this process to its parent, put it offline unless it is `online`, read the request, work, leave the result.
+
+    The last two arguments of the command line are the files of the request and of the result. Call it before any heavy import.
+    """
+    leash.hold()
+    if not online:
+        hermetic.seal()
+    request, result = map(Path, sys.argv[-2:])
+    found = work(kind.model_validate_json(request.read_bytes()))
+    if found is not None:
+        leave(found, result)
+
+
+def leave(result: Result, to: Path | None = None) -> None:
+    """Write the result down, for the parent to find; for a worker that has to end on the spot."""
+    (to or Path(sys.argv[-1])).write_text(result.model_dump_json(exclude_none=True) + "\n", encoding="utf-8", newline="\n")
 
 
 @contextmanager

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bakehouse import errors
 from bakehouse.errors import Failure
 from bakehouse.executor import process
-from bakehouse.executor.process import Finished, Progress
+from bakehouse.executor.listen import Progress
+from bakehouse.executor.process import Finished
 from bakehouse.executor.session import Session, machine
 from bakehouse.records import Ran, StepRecord
 from bakehouse.steps.maker import Command, Verification
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging
@@ -34,7 +35,7 @@ class Made:
 
     verification: Verification
     ran: tuple[Ran, ...] = ()
-    facts: Mapping[str, Any] | None = None
+    report: Report = field(default_factory=Report)
 
 
 def make(step: Step, session: Session, fill: Callable[[Staging], Made]) -> None:
@@ -122,7 +123,7 @@ def _record(step: Step, staging: Staging, made: Made) -> StepRecord:
         format=step.format,
         files=files.records(staging.files),
         ran=made.ran,
-        facts=dict(made.facts or {}),
+        facts=dict(made.report.values),
         measured=dict(made.verification.measured),
         made_at=datetime.now(UTC),
         made_on=machine(),

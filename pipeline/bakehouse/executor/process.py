@@ -1,33 +1,32 @@
-"""The one place that starts processes: runs a command in a child, keeps its log, passes on what it says, and ends it for certain."""
+"""The one place that starts processes: runs a command in a child, keeps its log, passes on what it reports, and ends it for certain."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
+from pydantic import JsonValue
 
 from bakehouse.child import credentials
-from bakehouse.child.events import MARK
-from bakehouse.child.own_memory import PEAK
 from bakehouse.errors import Failure
+from bakehouse.executor import channel as channels
 from bakehouse.executor import crash, windows_job
+from bakehouse.executor.channel import Channel
+from bakehouse.executor.listen import Listener, Progress
 from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import REQUEST, RESULT, Report, Request
 
-_LAST_LINES = 15
 _AFTER_KILL_S = 10.0
 _LARGE = 0.5  # of the machine's memory: with all else that runs, a child that held more was most likely killed for it
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -35,35 +34,15 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFF
 # what does not know it passes over it).
 _FAST = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-_PERCENT = re.compile(r"\b(\d{1,3})%")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a child says it is doing; `done` of `total` in `unit` ("B" for bytes, "%") where it is known."""
-
-    doing: str
-    done: float | None = None
-    total: float | None = None
-    unit: str = ""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A child that ended well: what it reported, its wall time in seconds and peak resident memory in bytes (0 if unknown)."""
+    """A child that ended with success: its result, its wall time in seconds and peak resident memory in bytes (0 if unknown)."""
 
-    facts: Mapping[str, Any]
+    report: Report
     seconds: float
     peak_memory_bytes: int
-
-
-@dataclass
-class _Heard:
-    facts: dict[str, Any] = field(default_factory=dict)
-    refused: dict[str, Any] | None = None
-    crashed: crash.Crash | None = None
-    last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
-    doing: str = ""
 
 
 class Children:
@@ -113,40 +92,82 @@ def run(
         Failure: it refused, failed, or was killed; with what it was doing, what it ended with, and the log's path.
     """
     scratch.mkdir(parents=True, exist_ok=True)
+    argv = with_request(command, scratch)
     started = time.monotonic()
-    child = subprocess.Popen(
-        command.argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=scratch,
-        env=_environment(command, scratch),
-        start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
-        creationflags=windows_job.START_FLAGS,
-    )
-    windows_job.take(child)
-    children.add(child)
-    heard = _Heard()
-    try:
-        with log.open("ab", buffering=0) as file:
-            file.write(f"$ {as_typed(command.argv)}\n".encode())
-            for line in _lines(child, file.write):
-                _hear(line, heard, on_progress)
-        code, peak = _wait(child)
-    except BaseException:
-        _kill(child)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel must not hang us
-            child.wait(_AFTER_KILL_S)
-        raise
-    finally:
-        children.discard(child)
-        windows_job.release(child)
-        if child.stdout:
-            child.stdout.close()
+    listener = Listener(on_progress)
+    code, peak = _followed(command, argv, children, log, scratch, listener)
     if code != 0:
-        raise _failure(command, code, heard, log, children.stopping, peak)
-    reported = heard.facts.pop(PEAK, 0)
-    return Finished(heard.facts, time.monotonic() - started, peak or reported)
+        raise _failure(command, argv, code, listener, log, children.stopping, peak)
+    return Finished(Report(listener.facts | left_result(scratch)), time.monotonic() - started, peak or listener.peak_bytes)
+
+
+def with_request(command: Command, scratch: Path) -> tuple[str, ...]:
+    """The program and arguments; a worker's request is written down first, and the two files of its seam are the last arguments."""
+    if command.request is None:
+        return tuple(command.argv)
+    request, result = scratch / REQUEST, scratch / RESULT
+    request.write_text(command.request.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
+    result.unlink(missing_ok=True)
+    return (*command.argv, str(request), str(result))
+
+
+def left_result(scratch: Path) -> dict[str, JsonValue]:
+    """What the worker left; nothing for a worker without results."""
+    try:
+        found: dict[str, JsonValue] = json.loads((scratch / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _followed(command: Command, argv: Sequence[str], children: Children, log: Path, scratch: Path, listener: Listener) -> tuple[int, int]:
+    """Start a child and listen to it until its end: its exit code and peak memory. Whatever happens here ends it."""
+    with channels.opened() as channel:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=scratch,
+            env=_environment(command, scratch) | channel.environment(),
+            start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
+            creationflags=windows_job.START_FLAGS,
+            **channel.given_to_child(),
+        )
+        windows_job.take(child)
+        children.add(child)
+        try:
+            channel.child_has_it()
+            with log.open("ab", buffering=0) as file:
+                file.write(_head(command, argv))
+                _listen(child, channel, listener, file.write)
+            return _wait(child)
+        except BaseException:
+            _kill(child)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel must not hang us
+                child.wait(_AFTER_KILL_S)
+            raise
+        finally:
+            children.discard(child)
+            windows_job.release(child)
+            if child.stdout:
+                child.stdout.close()
+
+
+def _head(command: Command, argv: Sequence[str]) -> bytes:
+    """The first lines of a log: the command, and the request that it reads."""
+    request = f"{command.request.model_dump_json()}\n" if command.request else ""
+    return f"$ {as_typed(argv)}\n{request}".encode()
+
+
+def _listen(child: subprocess.Popen[bytes], channel: Channel, listener: Listener, keep: Callable[[bytes], object]) -> None:
+    """Keep all that comes out of the child, and have the listener hear it."""
+    assert child.stdout
+    lines = channels.Lines()
+    for block in channels.blocks(child.stdout.fileno(), channel):
+        keep(block.data)
+        for line in lines.of(block):
+            listener.hear(line)
 
 
 def as_typed(argv: Sequence[str], platform: str = sys.platform) -> str:
@@ -174,54 +195,6 @@ def _environment(command: Command, scratch: Path) -> dict[str, str]:
         "BAKEHOUSE_PARENT": str(os.getpid()),
         **command.env,
     }
-
-
-def _lines(child: subprocess.Popen[bytes], keep: Callable[[bytes], object]) -> Iterator[str]:
-    """What the child prints, a line at a time; a carriage return ends a line too, so that progress bars are heard at once."""
-    assert child.stdout
-    rest = b""
-    while block := os.read(child.stdout.fileno(), 65536):
-        keep(block)
-        *whole, rest = re.split(rb"[\r\n]", rest + block)
-        yield from (line.decode("utf-8", "replace") for line in whole if line.strip())
-    if rest.strip():
-        yield rest.decode("utf-8", "replace")
-
-
-def _hear(line: str, heard: _Heard, on_progress: Callable[[Progress], None]) -> None:
-    event = _event(line)
-    if event is None:
-        heard.last.append(line.rstrip()[:300])
-        if heard.doing and (percent := _PERCENT.search(line)):
-            on_progress(Progress(heard.doing, float(percent[1]), 100.0, "%"))
-        return
-    match event["event"]:
-        case "progress":
-            heard.doing = event["doing"]
-            on_progress(Progress(event["doing"], event["done"], event["total"], event["unit"]))
-        case "result":
-            heard.facts = _joined(heard.facts, event["facts"])
-        case "refused":
-            heard.refused = event
-        case "crashed":
-            heard.crashed = crash.of_event(event)
-
-
-def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of two calls as one: lists of the same name one after the other, of anything else the later."""
-    lists = {name: [*before[name], *value] for name, value in now.items() if isinstance(value, list) and isinstance(before.get(name), list)}
-    return {**before, **now, **lists}
-
-
-def _event(line: str) -> dict[str, Any] | None:
-    """The event in a line; None for text, and for what a child that was killed has written of an event."""
-    if not line.startswith(MARK):
-        return None
-    try:
-        event = json.loads(line.removeprefix(MARK))
-    except json.JSONDecodeError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -261,18 +234,22 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _failure(command: Command, code: int, heard: _Heard, log: Path, stopping: bool, peak: int) -> Failure:
+def _failure(command: Command, argv: Sequence[str], code: int, heard: Listener, log: Path, stopping: bool, peak: int) -> Failure:
     if stopping:
         return Failure("interrupted", remedy="run it again: it goes on from the last whole step")
     if heard.refused:
-        event = heard.refused
-        return Failure(event["what"], remedy=event["remedy"], details=tuple(event["details"]))
+        return Failure(heard.refused.what, remedy=heard.refused.remedy, details=heard.refused.details)
     if sys.platform != "win32" and code == -signal.SIGKILL:
         what, remedy = _killed(peak)
-        details = (f"command: {as_typed(command.argv)}", *heard.last, f"log: {log}")
+        details = (f"command: {as_typed(argv)}", *heard.last, f"log: {log}")
         return Failure(what, remedy=remedy, details=details)
     fell = heard.crashed or crash.of_lines(heard.last)
     if fell and code > 0:
-        return crash.failure(fell, heard.doing, command.argv, log)
+        return crash.failure(fell, heard.doing, (*command.argv, *_words(command.request)), log)
     how = f"died of {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
     return crash.ended(how, heard.doing, [] if fell else list(heard.last), log)
+
+
+def _words(request: Request | None) -> list[str]:
+    """The texts at the top of a request: the folders that a worker reads and fills are among them."""
+    return [value for value in request.model_dump(mode="json").values() if isinstance(value, str)] if request else []

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from bakehouse.executor import version
-from bakehouse.executor.process import Children, Progress
+from bakehouse.executor.listen import Progress
+from bakehouse.executor.process import Children
 from bakehouse.records import Builder
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store

@@ -121,15 +121,15 @@ class Remote:
                 done = process.run(command, children=self._children, log=log, scratch=scratch, on_progress=lambda _: None)
             except Failure as failure:
                 raise self._with_log(failure, log, verb) from failure
-        refuses = done.facts.get("refuses")
+        refuses = done.report.values.get("refuses")
         if refuses and self._writes:
             remedy = "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
             raise Failure(f"the remote refuses: {refuses}", remedy=remedy)
-        if why := done.facts.get("unreachable") or refuses:
+        if why := done.report.values.get("unreachable") or refuses:
             self._warn(f"WARNING: the remote {self._shown} cannot be used, work goes on without it: {why}")
             self._url = ""
             return None
-        return dict(done.facts)
+        return dict(done.report.values)
 
     def _with_log(self, failure: Failure, log: Path, verb: str) -> Failure:
         """The failure with its log where it stays."""

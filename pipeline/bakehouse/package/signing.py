@@ -176,6 +176,8 @@ def check(package: Path, asked: Mapping[str, Any], scratch: Path, children: Chil
 def _run(command: Command, folder: Path, children: Children, where: str) -> Mapping[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return process.run(command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None).facts
+        return process.run(
+            command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None
+        ).report.values
     except Failure as failure:
         raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

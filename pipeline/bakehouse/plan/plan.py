@@ -18,6 +18,7 @@ from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 
@@ -166,13 +167,13 @@ def _assemble(
         kind="validate",
         maker=runtime,
         label=asked.name,
-        options={"golden": dump["golden"], "options": dump["options"]},
+        spec=Loose(golden=dump["golden"], options=dump["options"]),
         needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
-    package = Step(kind="package", maker=runtime, label=asked.name, options={"build": dump}, needs=needs, format=PACKAGE_FORMAT)
+    package = Step(kind="package", maker=runtime, label=asked.name, spec=Loose(build=dump), needs=needs, format=PACKAGE_FORMAT)
     return Build(
         asked.name, asked, checkpoint, survey, parts, validate, package, sources.missing(checkpoint) or backend.missing(asked.options)
     )
@@ -186,7 +187,7 @@ def _repository(name: str, short: str, members: list[Build], words: CardWords | 
         kind="package",
         maker=first.package.maker,
         label=name,
-        options={"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card},
+        spec=Loose(**{"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card}),
         needs=tuple((member.asked.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from bakehouse.errors import Failure
 from bakehouse.executor import process
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy as gate
 from bakehouse.package.manifest import PackageManifest
@@ -129,7 +129,7 @@ def _carried_out(
         arguments = ("--request", str(path), *(("--dry-run",) if dry_run else ()))
         command = replace(worker("publish.workers.hub_publish", *arguments, needs_network=True, hub_token=True), env=_CLIENT)
         try:
-            return process.run(command, children=session.children, log=log, scratch=scratch, on_progress=tell).facts
+            return process.run(command, children=session.children, log=log, scratch=scratch, on_progress=tell).report.values
         finally:
             files.remove(scratch)
 

@@ -10,6 +10,7 @@ from bakehouse.errors import Failure
 from bakehouse.recipe.calibration import Calibration, CalibrationFile, CalibrationHub
 from bakehouse.sources import local
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 
 SAMPLES = "samples.txt"
@@ -29,10 +30,10 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
         case CalibrationFile():
             path = resolve_texts(base, source.path)
             options: dict[str, Any] = {"type": "file", "fingerprint": fingerprint}
-            return Step(kind="calibration", maker="calibration", label=label, options=options, notes={"path": str(path)})
+            return Step(kind="calibration", maker="calibration", label=label, spec=Loose(**options), notes={"path": str(path)})
         case CalibrationHub():
             options = {"type": "huggingface", "repo": source.repo, "revision": source.revision, "file": source.file}
-            return Step(kind="calibration", maker="calibration", label=label, options=options)
+            return Step(kind="calibration", maker="calibration", label=label, spec=Loose(**options))
         case _:
             assert_never(source)
 
@@ -58,13 +59,13 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("sources.workers.hub_download", *where, *only, needs_network=True, hub_token=True)
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold the texts against what was planned with: the same bytes, UTF-8, and at least one sample."""
     faults = local.lost(files, [SAMPLES])
     if faults:
         return Verification(faults=tuple(faults))
     if step.options["type"] == "file":
-        copied = {Path(step.notes["path"]).name: facts.get("files", {}).get(SAMPLES, "")}
+        copied = {Path(step.notes["path"]).name: report.values.get("files", {}).get(SAMPLES, "")}
         if local.combined(copied) != step.options["fingerprint"]:
             faults.append("The calibration file changed while it was being read: run the same command again.")
     try:

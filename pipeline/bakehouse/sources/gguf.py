@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.formats import safetensors_files
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 
 # What decides the bytes: gguf dequantizes, torch rounds to bfloat16, the others write weights, configuration and tokenizer.
@@ -21,7 +21,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
         kind="checkpoint",
         maker="gguf",
         label=label,
-        options={"file": file, "dtype": "bfloat16"},
+        spec=Loose(file=file, dtype="bfloat16"),
         needs=(("download", download),),
         tools=installed(*TOOLS),
         format=2,  # 2: an end token where only the chat template names it
@@ -40,13 +40,13 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("sources.workers.gguf_checkpoint", "--gguf", str(inputs["download"] / step.options["file"]), "--files", str(files))
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold the checkpoint against what was asked: whole, weights in bfloat16, a tokenizer, an end token."""
     faults = list(safetensors_files.faults(files))
     dtypes = sorted({tensor.dtype for tensor in safetensors_files.tensors(files)}) if not faults else []
     if dtypes not in ([], ["BF16"]):
         faults.append(f"The weights are {', '.join(dtypes)}, not BF16.")
-    if not facts.get("end_tokens"):
+    if not report.values.get("end_tokens"):
         faults.append("No token ends an answer.")
-    measured = {"weights": dtypes, **{name: facts.get(name) for name in ("architecture", "end_tokens", "parameters")}}
+    measured = {"weights": dtypes, **{name: report.values.get(name) for name in ("architecture", "end_tokens", "parameters")}}
     return Verification(measured, tuple(faults))

@@ -10,6 +10,7 @@ from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import HuggingFace
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 
 
@@ -19,12 +20,12 @@ def _options(source: HuggingFace) -> dict[str, Any]:
 
 def download(source: HuggingFace, label: str) -> Step:
     """The step that fetches the checkpoint or the GGUF file; the commit in its options pins the bytes."""
-    return Step(kind="download", maker="huggingface", label=label, options=_options(source))
+    return Step(kind="download", maker="huggingface", label=label, spec=Loose(**_options(source)))
 
 
 def survey(source: HuggingFace, label: str) -> Step:
     """The step that asks for a checkpoint's sizes, configuration and tensors beforehand: `survey.json`, a `pipeline.survey.Survey`."""
-    return Step(kind="survey", maker="huggingface", label=label, options=_options(source), format=2)  # 2: with the card's licence
+    return Step(kind="survey", maker="huggingface", label=label, spec=Loose(**_options(source)), format=2)  # 2: with the card's licence
 
 
 def file_name(step: Step) -> str:
@@ -46,7 +47,7 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("sources.workers.hub_download", *arguments, needs_network=True, upstream=by_hand, hub_token=True)
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold what was fetched against what was asked: all files there, and the weights as long as their headers say.
 
     Every file's bytes were held against the hub's sha256 (or git's sha1 for small files) while they came.
@@ -55,7 +56,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         found = Survey.model_validate_json((files / "survey.json").read_text(encoding="utf-8"))
         return Verification({"download_bytes": found.download_bytes, "parameters": found.parameters})
     there = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
-    fetched: dict[str, str] = facts.get("files", {})
+    fetched: dict[str, str] = report.values.get("files", {})
     faults = [f"{name} is missing." for name in sorted(set(fetched) - there)]
     faults += [f"{name} was not asked for." for name in sorted(there - set(fetched))]
     faults += [
@@ -65,4 +66,4 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     ]
     if not step.options["gguf"]:
         faults += safetensors_files.faults(files)
-    return Verification({"sha256_by_hub": facts.get("hub_sha256", {})}, tuple(faults))
+    return Verification({"sha256_by_hub": report.values.get("hub_sha256", {})}, tuple(faults))

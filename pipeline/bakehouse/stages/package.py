@@ -21,6 +21,7 @@ from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Sou
 from bakehouse.records import NumericCheck, Package, StepRecord
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
@@ -112,7 +113,7 @@ def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
 def _packages(step: Step, backend: Backend, store: Store) -> tuple[Package, ...]:
     """What the backend's steps installed for themselves, by name."""
     own = [needed for needed in step.closure() if needed.kind == "setup"]
-    found = {package for needed in own for package in backend.packages(needed, _record(needed, store).facts)}
+    found = {package for needed in own for package in backend.packages(needed, Report(_record(needed, store).facts))}
     return tuple(sorted(found, key=lambda package: (package.name, package.version)))
 
 

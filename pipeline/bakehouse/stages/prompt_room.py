@@ -77,4 +77,4 @@ def _counted(folder: Path, changed_ns: int, request: str, children: Children) ->
             done = process.run(command, children=children, log=place / "log.txt", scratch=place, on_progress=lambda progress: None)
         except Failure:
             return ()
-    return tuple(done.facts["counts"])
+    return tuple(done.report.values["counts"])

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -21,6 +20,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions, Golden
 from bakehouse.records import InUse, Verdict
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
@@ -53,11 +53,11 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         tie = agreement.tie(weights, _reference_precision(step, session.store))
         judge_of = partial(judge, turn_end=_turn_end_unnamed(step, session.store), kept_beyond=_kept_beyond(step, session.store))
         verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, partial(judge_of, min_agreement=least, tie=tie))
-        used = _in_use(golden, staging.files / ANSWERS, source, finished.facts, partial(judge_of, min_agreement=0))
+        used = _in_use(golden, staging.files / ANSWERS, source, finished.report, partial(judge_of, min_agreement=0))
         files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
         files.remove(folder)
         request.unlink()
-        return Made(verification(verdicts, used, finished.facts), (ran,), finished.facts)
+        return Made(verification(verdicts, used, finished.report), (ran,), finished.report)
 
     make(step, session, fill)
 
@@ -109,39 +109,39 @@ def _verdicts(
 
 
 def _in_use(
-    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], facts: Mapping[str, Any], judge_of: Callable[..., Verdict]
+    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], report: Report, judge_of: Callable[..., Verdict]
 ) -> InUse | None:
     """The verdicts on what users get, if the worker answered once more for that.
 
     How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
     """
-    if told := facts.get("in_use"):
+    if told := report.values.get("in_use"):
         verdicts = _verdicts(golden, read_answers(in_use(answers)), source, judge_of)
         return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
     return None
 
 
-def verification(verdicts: tuple[Verdict, ...], used: InUse | None, facts: Mapping[str, Any]) -> Verification:
+def verification(verdicts: tuple[Verdict, ...], used: InUse | None, report: Report) -> Verification:
     """What both runs come to; the worker's remedy is for a model that is right in its own precision and wrong for its users."""
     faults = tuple(_faults(verdicts))
     if faults or not used:
         return Verification(_measured(verdicts), faults)
     mode = ", ".join(f"{name}={value}" for name, value in used.runtime_options.items()) or "the runtime's defaults"
     how = f" with {mode}{f' (computed in {used.precision})' if used.precision else ''}, as the card's program runs it"
-    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=facts["in_use"]["remedy"])
+    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=report.values["in_use"]["remedy"])
 
 
 def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, finished: Finished) -> Validation:
-    facts = finished.facts
+    report = finished.report
     return Validation(
         verdicts=verdicts,
         in_use=used,
-        device=facts["device"],
-        device_name=facts["device_name"],
-        stand_in=facts.get("stand_in", False),
-        runtime_options=facts.get("runtime_options", {}),
-        not_run=facts.get("not_run", ()),
-        load_s=facts["load_s"],
+        device=report.values["device"],
+        device_name=report.values["device_name"],
+        stand_in=report.values.get("stand_in", False),
+        runtime_options=report.values.get("runtime_options", {}),
+        not_run=report.values.get("not_run", ()),
+        load_s=report.values["load_s"],
         peak_memory_bytes=finished.peak_memory_bytes,
     )
 

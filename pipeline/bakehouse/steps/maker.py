@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 
 
@@ -16,7 +17,7 @@ class Command:
     """A program to run in a child process.
 
     Attributes:
-        argv: program and arguments.
+        argv: program and arguments; of a worker that gets a request, two more follow: the files of the request and of the result.
         env: additions to the (scrubbed) environment.
         needs_network: only then is the child online.
         hub_token: only then does it see the hub's token; no child sees any other secret of the environment.
@@ -24,16 +25,19 @@ class Command:
     """
 
     argv: tuple[str, ...]
+    request: Request | None = field(default=None, kw_only=True)
     env: Mapping[str, str] = field(default_factory=dict)
     needs_network: bool = False
     upstream: str = ""
     hub_token: bool = False
 
 
-def worker(name: str, *arguments: str, needs_network: bool = False, upstream: str = "", hub_token: bool = False) -> Command:
+def worker(
+    name: str, *arguments: str, request: Request | None = None, needs_network: bool = False, upstream: str = "", hub_token: bool = False
+) -> Command:
     """The command that runs `bakehouse.<name>` with this interpreter."""
     argv = (sys.executable, "-m", f"bakehouse.{name}", *arguments)
-    return Command(argv, needs_network=needs_network, upstream=upstream, hub_token=hub_token)
+    return Command(argv, request=request, needs_network=needs_network, upstream=upstream, hub_token=hub_token)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,6 @@ class Maker(Protocol):
         """
         ...
 
-    def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
-        """Hold what is in `files` against what `step` asked; `facts` is what the worker reported."""
+    def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
+        """Hold what is in `files` against what `step` asked; `report` is what the worker reported."""
         ...

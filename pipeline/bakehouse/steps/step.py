@@ -7,7 +7,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from bakehouse.steps.seam import Spec
+
+_Spec = TypeVar("_Spec", bound=Spec)
 
 Kind = Literal[
     "survey",
@@ -35,7 +39,7 @@ class Step:
         kind: what sort of directory it makes; also its folder in the store.
         maker: the source type or backend that knows how ("huggingface", "openvino", ...).
         label: what a person calls it ("phi3", "phi3-int4-openvino"); not part of the key.
-        options: everything it is told, in full, JSON values only; part of the key.
+        spec: the options of its kind, complete; part of the key as JSON.
         needs: (role, step) pairs, the directories it reads; their keys are part of the key.
         tools: name -> version of all that can change the bytes; part of the key.
         format: raised by hand when our own code comes to make other bytes from the same options.
@@ -45,11 +49,21 @@ class Step:
     kind: Kind
     maker: str
     label: str
-    options: dict[str, Any]
+    spec: Spec
     needs: tuple[tuple[str, Step], ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
     format: int = 1
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The spec as JSON values, as the key and the records have it."""
+        return self.spec.model_dump(mode="json")
+
+    def spec_as(self, kind: type[_Spec]) -> _Spec:
+        """The spec, of which the caller knows the model."""
+        assert isinstance(self.spec, kind), f"the spec of a {self.kind} step is {type(self.spec).__name__}"
+        return self.spec
 
     @cached_property
     def key(self) -> str:

@@ -19,13 +19,14 @@ from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoi
 from bakehouse.child import environment
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.bench import Bench, recipe
 from tests.support.npulib_making import build
 
 ENVIRONMENTS = Path(npulib.__file__).parent / "environments"
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", options={"revision": "0" * 40})
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
 PHI3 = Survey(download_bytes=0, config={"model_type": "phi3"}, tensors=(Tensor(name="lm_head.weight", dtype="BF16", shape=(1000, 1000)),))
 
 

@@ -20,6 +20,7 @@ from bakehouse.backends.npu_library.workers import setup as npulib_setup
 from bakehouse.formats import npulib_pickle, safetensors_files
 from bakehouse.package import compare
 from bakehouse.records import StepRecord
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from tests.support import npulib_making as making
 from tests.support.bench import Bench, ran, recipe
@@ -163,7 +164,7 @@ def test_a_model_is_held_against_what_was_asked(built: Bench) -> None:
     record = compiled(built, "tiny-int8")
     step = npulib.steps("x", npulib_build("fp16"), _checkpoint(), "x", None, remote_code=False)["model"]
     files = built.artifacts / "store" / "compress" / record.key / "files"
-    faults = npulib.verify(step, {"checkpoint": making.tiny_phi3()}, files, record.facts).faults
+    faults = npulib.verify(step, {"checkpoint": making.tiny_phi3()}, files, Report(record.facts)).faults
     assert "lm_head is no Linear of the library" in faults
 
 
@@ -171,7 +172,7 @@ def test_a_layer_that_is_missing_is_named(built: Bench, phi3_checkpoint: Path) -
     record = compiled(built, "tiny-int8")
     step = npulib.steps("x", npulib_build("int8"), _checkpoint(), "x", None, remote_code=False)["model"]
     files = built.artifacts / "store" / "compress" / record.key / "files"
-    faults = npulib.verify(step, {"checkpoint": phi3_checkpoint}, files, record.facts).faults
+    faults = npulib.verify(step, {"checkpoint": phi3_checkpoint}, files, Report(record.facts)).faults
     assert "model.layers.29.mlp.down_proj.weight of the checkpoint is not in the model" in faults
 
 
@@ -180,7 +181,7 @@ def npulib_build(weights: str) -> NpuLibrary:
 
 
 def _checkpoint() -> Step:
-    return Step(kind="download", maker="local", label="x", options={})
+    return Step(kind="download", maker="local", label="x", spec=Loose())
 
 
 # --- int8 and int4 ----------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.backends.table import BACKENDS
 from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.steps.seam import Report
 from bakehouse.tasks.text_generation import weight_names
 from tests.support.ort_making import build, model_step
 
@@ -457,7 +458,7 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> N
 
 def test_what_was_not_made_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
-    found = ort_genai.verify(model_step(build(**INT4)), {"checkpoint": tmp_path}, tmp_path, {})
+    found = ort_genai.verify(model_step(build(**INT4)), {"checkpoint": tmp_path}, tmp_path, Report({}))
     names = ("genai_config.json", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
     assert found.faults == tuple(f"{name} was not made" for name in names)
 

@@ -32,8 +32,8 @@ def generate(provider: str, folder: Path, context: int = 512) -> Said:
 def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None:
     said = generate("dml", tmp_path)
     assert said.code == 0, said.text
-    assert (said.facts["device"], said.facts["device_name"]) == ("DirectML", "the first DML device")
-    assert "stand_in" not in said.facts
+    assert (said.report.values["device"], said.report.values["device_name"]) == ("DirectML", "the first DML device")
+    assert "stand_in" not in said.report.values
     (line,) = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert {name: json.loads(line)[name] for name in ("tokens", "text", "ended", "prompt_tokens")} == {
         "tokens": [7, 2],
@@ -47,14 +47,14 @@ def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None
 def test_a_model_for_a_provider_that_is_not_here_runs_on_the_cpu_and_that_is_said(provider: str, why: str, tmp_path: Path) -> None:
     said = generate(provider, tmp_path)
     assert said.code == 0, said.text
-    assert (said.facts["device"], said.facts["stand_in"], said.facts["why_not_there"]) == ("CPU", True, why)
+    assert (said.report.values["device"], said.report.values["stand_in"], said.report.values["why_not_there"]) == ("CPU", True, why)
 
 
 def test_a_cpu_model_stands_in_for_nothing(tmp_path: Path) -> None:
     said = generate("cpu", tmp_path)
     assert said.code == 0, said.text
-    assert said.facts["device"] == "CPU"
-    assert "stand_in" not in said.facts
+    assert said.report.values["device"] == "CPU"
+    assert "stand_in" not in said.report.values
 
 
 def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_answered(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.table import BACKENDS
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from tests.support.openvino_making import CHECKPOINT, Drawing, build, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
-CALIBRATION = Step(kind="calibration", maker="calibration", label="model", options={"fingerprint": "f" * 64})
+CALIBRATION = Step(kind="calibration", maker="calibration", label="model", spec=Loose(fingerprint="f" * 64))
 TEXTS = {"type": "file", "path": "texts.txt", "num_samples": 4, "max_tokens": 32}
 
 
@@ -147,7 +148,7 @@ def test_a_reference_is_shared_by_all_builds_with_the_same_prompts() -> None:
 def test_a_reference_has_an_answer_to_every_prompt(lines: list[dict[str, Any]], faults: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     step = reference.step("a", CHECKPOINT, [{"raw": "Once", "max_new_tokens": 4}])
-    assert reference.verify(step, {}, tmp_path, {"dtype": "float32"}).faults == faults
+    assert reference.verify(step, {}, tmp_path, Report({"dtype": "float32"})).faults == faults
 
 
 # --- the package ----------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def quantized(options: dict[str, Any], four: dict[str, Any] | None = None, **cha
 
 def faults(folder: Path, drawing: Drawing, step: Step, facts: dict[str, Any] | None = None) -> tuple[str, ...]:
     """What verify says of the drawn model."""
-    return openvino.verify(step, {"export": exported(folder / "export")}, drawing.write(folder / "made"), facts or {}).faults
+    return openvino.verify(step, {"export": exported(folder / "export")}, drawing.write(folder / "made"), Report(facts or {})).faults
 
 
 WHOLE = steps(weights="int4", symmetric=True, group_size=64)["model"]
@@ -216,7 +217,7 @@ BACKUP = {"element": "u8", "group": -1, "zero_points": True}
 
 def test_a_model_as_asked_has_no_faults_and_is_measured(tmp_path: Path) -> None:
     made = quantized(WHOLE.options).write(tmp_path / "made")
-    verification = openvino.verify(WHOLE, {"export": exported(tmp_path / "export")}, made, {})
+    verification = openvino.verify(WHOLE, {"export": exported(tmp_path / "export")}, made, Report({}))
     assert verification.faults == ()
     assert verification.measured == {
         "weights": {"int4_sym": 81920, "int8_asym": 131072},
@@ -339,7 +340,7 @@ def test_a_truncated_bin_is_found_out(tmp_path: Path) -> None:
     made, source = quantized(WHOLE.options).write(tmp_path / "made"), exported(tmp_path / "export")
     whole = (made / "openvino_model.bin").read_bytes()
     (made / "openvino_model.bin").write_bytes(whole[:-1])
-    found = openvino.verify(WHOLE, {"export": source}, made, {}).faults
+    found = openvino.verify(WHOLE, {"export": source}, made, Report({})).faults
     assert found == (f"openvino_model.bin has {len(whole) - 1} bytes, the model refers to {len(whole)}",)
 
 
@@ -347,12 +348,12 @@ def test_a_truncated_xml_is_found_out(tmp_path: Path) -> None:
     made, source = quantized(WHOLE.options).write(tmp_path / "made"), exported(tmp_path / "export")
     text = (made / "openvino_model.xml").read_text(encoding="utf-8")
     (made / "openvino_model.xml").write_text(text[:-20], encoding="utf-8")
-    (fault,) = openvino.verify(WHOLE, {"export": source}, made, {}).faults
+    (fault,) = openvino.verify(WHOLE, {"export": source}, made, Report({})).faults
     assert fault.startswith("openvino_model.xml is not whole: ")
 
 
 def test_a_file_that_was_not_made_is_named(tmp_path: Path) -> None:
-    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, {}).faults == snapshot(
+    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, Report({})).faults == snapshot(
         (
             "openvino_model.xml was not made",
             "openvino_model.bin was not made",
@@ -379,7 +380,7 @@ def test_an_export_in_another_precision_is_found_out(tmp_path: Path) -> None:
     made = drawing.write(tmp_path / "made")
     for name in ("config.json", "generation_config.json"):
         (made / name).write_bytes((source / name).read_bytes())
-    verification = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, {"dtype": "bfloat16"})
+    verification = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, Report({"dtype": "bfloat16"}))
     assert verification.faults == snapshot(("the weight of up is u8, should be bf16 as in the checkpoint",))
 
 
@@ -396,7 +397,7 @@ def test_an_export_that_ends_at_other_tokens_than_its_checkpoint_is_found_out(en
     made = exported(tmp_path / "made")
     (made / "config.json").write_text("{}", encoding="utf-8")
     (made / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}), encoding="utf-8")
-    found = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, {"dtype": "bfloat16"}).faults
+    found = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, Report({"dtype": "bfloat16"})).faults
     assert found == (() if expected is None else (expected,))
 
 
@@ -437,14 +438,14 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens(
     facts: dict[str, Any], expected: tuple[str, ...], tmp_path: Path
 ) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
-    assert openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, FACTS | facts).faults == expected
+    assert openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, Report(FACTS | facts)).faults == expected
 
 
 def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
     limited = {"texts": 1, "chats": 0, "differences": [{"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"}]}
     facts = {**FACTS, "turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}
-    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, facts)
+    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, Report(facts))
     assert found.faults == ()
     assert found.measured["turn_end_unnamed"] == 7
     assert found.measured["tokenizer_limits"] == ['NFC (1 of 1 texts: "e\u0301")']
@@ -454,5 +455,5 @@ def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_
 def test_a_tokenizer_that_was_not_converted_is_a_fault(tmp_path: Path) -> None:
     made = tokenizer(tmp_path / "made")
     (made / "openvino_detokenizer.xml").unlink()
-    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": checkpoint(tmp_path / "checkpoint")}, made, FACTS).faults
+    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": checkpoint(tmp_path / "checkpoint")}, made, Report(FACTS)).faults
     assert found == snapshot(("openvino_detokenizer.xml was not made",))

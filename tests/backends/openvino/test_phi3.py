@@ -89,8 +89,8 @@ def test_both_runtimes_see_the_same_prompt_and_fp16_answers_as_the_checkpoint_do
     files.mkdir()
     command = reference.command(step, {"checkpoint": phi3_checkpoint}, files)
     finished = run(command, children=Children(), log=tmp_path / "log.txt", scratch=tmp_path / "scratch", on_progress=lambda progress: None)
-    assert reference.verify(step, {}, files, finished.facts).faults == ()
-    assert finished.facts["dtype"] == "float32"
+    assert reference.verify(step, {}, files, finished.report).faults == ()
+    assert finished.report.values["dtype"] == "float32"
     expected = [json.loads(line) for line in (files / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     got = answers(packages["fp16"], tmp_path / "run")
     for name in ("prompt_ids", "tokens", "text", "ended"):

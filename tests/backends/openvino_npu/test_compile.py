@@ -25,6 +25,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats import npu_blob
 from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.seam import Loose, Report
 from tests.sources.test_pypi import make_wheel
 from tests.support import small_disk
 from tests.support.bench import Bench, ran, wait_for
@@ -49,7 +50,7 @@ def compiler(bench: Bench) -> Path:
 def compile_step(platform: int, **options: Any) -> Any:
     """The step that compiles for a platform, some options replaced."""
     step = steps(build(platforms=(4000,)))["blob-4000"]
-    return replace(step, options={**step.options, "platform": platform, **options})
+    return replace(step, spec=Loose(**{**step.options, "platform": platform, **options}))
 
 
 # --- what the lane makes --------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_both_builds_share_export_tokenizer_and_compiler(bench: Bench) -> None:
 def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Path, phi3_checkpoint: Path, tmp_path: Path) -> None:
     step = compile_step(platform, max_prompt_len=256)
     files, finished = run(step, tmp_path, model=model_of(phi3_checkpoint), compiler=compiler)
-    verification = openvino_npu.verify(step, {"model": model_of(phi3_checkpoint), "compiler": compiler}, files, finished.facts)
+    verification = openvino_npu.verify(step, {"model": model_of(phi3_checkpoint), "compiler": compiler}, files, finished.report)
     assert verification.faults == ()
     assert verification.measured["images"] == 7  # as every model with equal layers has it
     assert not wine_processes(tmp_path)
@@ -171,7 +172,7 @@ def test_a_blob_holds_the_weights_of_every_format(
     step = compile_step(4000)
     model = model_of(request.getfixturevalue(checkpoint), **quantization)
     files, finished = run(step, tmp_path, model=model, compiler=compiler)
-    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.facts)
+    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.report)
     assert verification.faults == ()
     assert verification.measured["weight_bytes"] > 0.8 * (model / "openvino_model.bin").stat().st_size
 
@@ -180,7 +181,7 @@ def test_a_weightless_blob_ends_without_weights(compiler: Path, tiny_checkpoint:
     step = compile_step(4000, cache_mode="OPTIMIZE_SIZE")
     model = model_of(tiny_checkpoint)
     files, finished = run(step, tmp_path, model=model, compiler=compiler)
-    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.facts)
+    verification = openvino_npu.verify(step, {"model": model, "compiler": compiler}, files, finished.report)
     assert verification.faults == ()
     assert (verification.measured["weightless"], verification.measured["weight_bytes"]) == (True, 0)
 
@@ -194,7 +195,7 @@ def test_a_blob_whose_weights_wait_for_a_device_is_refused(compiler: Path, tiny_
     model = model_of(tiny_checkpoint)
     words = ("--driver", "wine", "--compiler", str(compiler))
     finished = _run(worker("backends.openvino_npu.workers.compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
-    (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.facts).faults
+    (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.report).faults
     assert fault == snapshot("the blob lists 36 of its 36 weights without their bytes")
 
 
@@ -217,7 +218,7 @@ def test_a_blob_of_cpu_code_is_refused(tiny_checkpoint: Path, tmp_path: Path) ->
         "backends.openvino_npu.workers.compile", str(model_of(tiny_checkpoint)), str(tmp_path / "files"), asked, "--driver", "native"
     )
     finished = _run(command, tmp_path)
-    faults = openvino_npu.verify(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files", finished.facts).faults
+    faults = openvino_npu.verify(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files", finished.report).faults
     assert faults[0].endswith("graphs of CPU code and is made for CPU; it must be for the NPU alone")
     assert "the blob has no graph for the NPU" in faults
 
@@ -244,7 +245,7 @@ def test_a_damaged_blob_is_refused(bench: Bench, tmp_path: Path) -> None:
         data[:-1]: "breaks off",
     }.items():
         (tmp_path / openvino_npu.BLOB).write_bytes(broken)
-        (fault,) = openvino_npu.verify(step, {"model": tmp_path}, tmp_path, {"driver": "wine"}).faults
+        (fault,) = openvino_npu.verify(step, {"model": tmp_path}, tmp_path, Report({"driver": "wine"})).faults
         assert said in fault
 
 

@@ -137,7 +137,9 @@ def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
 def test_graphs_that_are_not_the_model_are_refused_and_those_that_are_pass(tmp_path: Path) -> None:
     mixed = _exported("qwen3", head_dim=16, use_sliding_window=True, max_window_layers=1)
     right = _answered(mixed, tmp_path)
-    assert right.code == 0 and right.facts["graphs"]["prompts"] == [24, 56, 120] and right.facts["graphs"]["largest_kld"] < 1e-3, right.text
+    assert right.code == 0 and right.report.values["graphs"]["prompts"] == [24, 56, 120] and right.facts["graphs"]["largest_kld"] < 1e-3, (
+        right.text
+    )
     chunks = _answered(mixed, tmp_path, NPUW_LLM_PREFILL_CHUNK_SIZE="64")
     assert chunks.refusal.startswith("The NPU pipeline's graphs of fixed shape do not compute what the model computes.\n")
     assert "\nafter a prompt of 120 tokens the logits differ: KLD 0." in chunks.refusal

@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu import backend as openvino_npu
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from tests.support import npu_blobs
 from tests.support.npu_making import build, steps
@@ -29,7 +30,7 @@ def faults(model: Path, folder: Path, data: bytes, *, compiler: str = "8.4", ask
     asked = asked or step()
     files = npu_blobs.write(folder / "files", asked.options, model, data, **said)
     inputs = {"model": model, "compiler": npu_blobs.write_compiler(folder / "compiler", compiler)}
-    return openvino_npu.verify(asked, inputs, files, {"driver": "wine"}).faults
+    return openvino_npu.verify(asked, inputs, files, Report({"driver": "wine"})).faults
 
 
 def whole(model: Path) -> bytes:
@@ -104,7 +105,7 @@ def test_the_description_must_hold_of_the_blob_and_of_the_model(model: Path, tmp
         "openvino_model.json says platform 3720, should be 4000",
     )
     (tmp_path / "files/openvino_model.json").write_text("{}", encoding="utf-8")
-    said = openvino_npu.verify(step(), {"model": model}, tmp_path / "files", {"driver": "wine"}).faults
+    said = openvino_npu.verify(step(), {"model": model}, tmp_path / "files", Report({"driver": "wine"})).faults
     assert "openvino_model.json says cache_mode None, should be OPTIMIZE_SPEED" in said
 
 

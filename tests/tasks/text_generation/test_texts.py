@@ -12,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from tests.support import cases, worker
@@ -197,7 +198,7 @@ def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
 
 
 def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny", options={})
+    step = Step(kind="download", maker="local", label="tiny", spec=Loose())
     asked = reference.step("tiny", step, [{"messages": [{"role": "user", "content": "Hi"}], "max_new_tokens": 4}])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))
     assert said.code == 3, said.text
@@ -242,13 +243,13 @@ def test_all_chat_templates_arrive_in_the_package(built: Bench) -> None:
 
 
 def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny", options={})
+    step = Step(kind="download", maker="local", label="tiny", spec=Loose())
     export = openvino.steps("tiny", _fp16(), step, "tiny", None, False)["config"]
     said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path))
     assert said.code == 0, said.text
     told = json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))
     assert (told["eos_token_id"], told["temperature"]) == (2, 0.6)
-    assert openvino.verify(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path, said.facts).faults == ()
+    assert openvino.verify(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path, said.report).faults == ()
 
 
 def _fp16() -> Any:

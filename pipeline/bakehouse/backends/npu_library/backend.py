@@ -29,6 +29,7 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 
@@ -58,7 +59,7 @@ def steps(
         kind="compress",
         maker=MAKER,
         label=label,
-        options=options,
+        spec=Loose(**options),
         needs=(("checkpoint", checkpoint), ("environment", setup)),
         tools=_VERSIONS,
         format=2,  # 2: of a model whose weights are exactly the checkpoint's
@@ -71,7 +72,7 @@ def environment_step() -> Step:
     locks = {name: file_tools.sha256(_ENVIRONMENTS / name) for name in _LOCKS.get(sys.platform, ())}
     machine = {"system": sys.platform, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     # Format 2: the record names every package, and the compiler.
-    return Step(kind="setup", maker=MAKER, label="npulib", options={"locks": locks, **machine}, tools=installed("torch"), format=2)
+    return Step(kind="setup", maker=MAKER, label="npulib", spec=Loose(**{"locks": locks, **machine}), tools=installed("torch"), format=2)
 
 
 def generate_tools() -> dict[str, str]:
@@ -158,9 +159,9 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, report: Report) -> tuple[Package, ...]:
     """Everything in the environment."""
-    return tuple(Package.model_validate(package) for package in facts["packages"])
+    return tuple(Package.model_validate(package) for package in report.values["packages"])
 
 
 def has_pickles(build: BuildOptions) -> bool:
@@ -171,14 +172,14 @@ def has_pickles(build: BuildOptions) -> bool:
 # --- what was made --------------------------------------------------------------------------------------------------------------
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold what was made against what was asked; the pickle is read without running it."""
     if step.kind == "setup":
-        versions = facts["versions"]
+        versions = report.values["versions"]
         wrong = [
             f"{name} has version {versions[name]}, should be {wanted}" for name, wanted in _VERSIONS.items() if versions[name] != wanted
         ]
-        return Verification({"packages": versions, "compiler": facts["compiler"]}, tuple(wrong))
+        return Verification({"packages": versions, "compiler": report.values["compiler"]}, tuple(wrong))
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)
@@ -188,7 +189,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         return Verification(faults=(f"{MODEL}: {foreign}",))
     source = {name: shape for name, _, shape in safetensors_files.tensors(inputs["checkpoint"])}
     faults = (*_judge(model, source, step.options), *_loader(files))
-    return Verification(_measure(model, step.options, facts["relative_errors"]), faults)
+    return Verification(_measure(model, step.options, report.values["relative_errors"]), faults)
 
 
 def _layers(model: Thing) -> dict[str, Thing]:

@@ -25,6 +25,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -49,12 +50,10 @@ def steps(
     label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
 ) -> dict[str, Step]:
     """The one step that makes model, tokenizer and configuration."""
-    options = spelled_out(_ours(build)) | {"remote_code": remote_code}
+    spec = Loose(**spelled_out(_ours(build)), remote_code=remote_code)
     needs = (("checkpoint", checkpoint),)
     tools = installed(*_BUILD_TOOLS)
-    return {
-        "model": Step(kind="compress", maker="onnxruntime-genai", label=label, options=options, needs=needs, tools=tools, format=FORMAT)
-    }
+    return {"model": Step(kind="compress", maker="onnxruntime-genai", label=label, spec=spec, needs=needs, tools=tools, format=FORMAT)}
 
 
 def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
@@ -133,15 +132,15 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("backends.onnxruntime_genai.workers.build", *arguments, upstream=ort_words.upstream(step.options, planned))
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold the graph as the worker read it, genai_config.json and the tokenizer against what was asked."""
     if step.kind == numeric.KIND:
-        return numeric.verify(files, facts)
+        return numeric.verify(files, report)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)
-    graph, tokenizer = facts["graph"], facts["tokenizer"]
-    source = ort_rules.read_source(inputs["checkpoint"], facts.get("two_heads", False))
+    graph, tokenizer = report.values["graph"], report.values["tokenizer"]
+    source = ort_rules.read_source(inputs["checkpoint"], report.values.get("two_heads", False))
     made = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
     planned = ort_plan.plan(source.config, step.options)
     faults = [
@@ -154,10 +153,10 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
     measured = ort_rules.measure(graph["weights"]) | {
         "context_length": made["model"]["context_length"],
         "end_tokens": ort_rules.end_tokens(made),
-        "mended": facts["mended"],
+        "mended": report.values["mended"],
         "tokenizer_texts_compared": tokenizer["texts"],
         **hard_texts.limits(tokenizer),
-        **end_tokens.remarks({**facts, **tokenizer}, ort_rules.end_tokens(made)),
+        **end_tokens.remarks({**report.values, **tokenizer}, ort_rules.end_tokens(made)),
     }
     if planned.cut_from is not None:
         measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}

@@ -22,6 +22,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -54,7 +55,9 @@ def steps(
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
         found = installed(*tools)
-        return Step(kind=kind, maker="openvino", label=source_label, options=shared, needs=needs, tools=found, format=FORMATS.get(kind, 1))
+        return Step(
+            kind=kind, maker="openvino", label=source_label, spec=Loose(**shared), needs=needs, tools=found, format=FORMATS.get(kind, 1)
+        )
 
     export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
     options = spelled_out(build)
@@ -63,7 +66,7 @@ def steps(
         kind="compress",
         maker="openvino",
         label=label,
-        options=options,
+        spec=Loose(**options),
         needs=(("export", export), *((("calibration", calibration), ("tokenizer", tokenizer)) if calibration else ())),
         tools=installed(*tools, *(_CALIBRATION_TOOLS if calibration else ())),
     )
@@ -151,21 +154,21 @@ def upstream(step: Step) -> str:
     return " ".join([*words, "OUT"])
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold what was made against what was asked: weights counted from the model's XML, tokenizers as compared by the worker."""
     match step.kind:
         case "tokenizer":
-            return _verify_tokenizer(inputs["checkpoint"], files, facts)
+            return _verify_tokenizer(inputs["checkpoint"], files, report)
         case "export" | "compress":
-            return _verify_model(step, inputs, files, facts)
+            return _verify_model(step, inputs, files, report)
         case numeric.KIND:
-            return numeric.verify(files, facts)
+            return numeric.verify(files, report)
         case _:
             raise ValueError(f"openvino makes no {step.kind}")
 
 
 # What is judged of a model is measured in the same pass over its XML.
-def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     absent = _absent(files, (f"{MODEL}.xml", f"{MODEL}.bin", *(CONFIGS if step.kind == "export" else ("openvino_config.json",))))
     if absent:
         return Verification(faults=absent)
@@ -176,22 +179,22 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, facts: Ma
     size = (files / f"{MODEL}.bin").stat().st_size
     sizes = () if size == model.bin_bytes else (f"{MODEL}.bin has {size} bytes, the model refers to {model.bin_bytes}",)
     if step.kind == "export":
-        found = _verify_export(model, inputs["checkpoint"], files, facts)
+        found = _verify_export(model, inputs["checkpoint"], files, report)
     else:
         source = openvino_ir.read(inputs["export"] / f"{MODEL}.xml")
-        skipped = tuple(f"NNCF skipped a requested option: {message}" for message in facts.get("skipped", ()))
+        skipped = tuple(f"NNCF skipped a requested option: {message}" for message in report.values.get("skipped", ()))
         found = Verification(
             openvino_rules.measure(model, source, step.options), (*openvino_rules.judge(model, source, step.options), *skipped)
         )
     return Verification(found.measured, (*sizes, *found.faults))
 
 
-def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
+def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, report: Report) -> Verification:
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    dtype = DTYPES[told_dtype(config) or facts["dtype"]]
+    dtype = DTYPES[told_dtype(config) or report.values["dtype"]]
     other = [weight for weight in model.weights if weight.type != dtype]
     # Stored in 32 bits, and every number is one of 16: these are the checkpoint's values.
-    wider = [weight for weight in other if weight.type == "f32" and weight.name in facts.get("exact_f32", ())]
+    wider = [weight for weight in other if weight.type == "f32" and weight.name in report.values.get("exact_f32", ())]
     wrong = [weight for weight in other if weight not in wider]
     faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {dtype} as in the checkpoint"] if wrong else []
     if not model.weights:
@@ -210,19 +213,19 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, fact
     return Verification(measured | ({"exported_as_f32": [weight.user for weight in wider]} if wider else {}), tuple(faults))
 
 
-def _verify_tokenizer(checkpoint: Path, files: Path, facts: Mapping[str, Any]) -> Verification:
+def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verification:
     absent = _absent(files, (*TOKENIZER_FILES, "tokenizer_config.json"))
     if absent:
         return Verification(faults=absent)
-    compared = facts["comparison"]
+    compared = report.values["comparison"]
     faults = hard_texts.faults("OpenVINO GenAI", compared)
-    eos = facts["eos_token_id"]
+    eos = report.values["eos_token_id"]
     ends = end_tokens.of(checkpoint) or end_tokens.listed(eos)
     told = openvino_ir.info(files / "openvino_tokenizer.xml").get("eos_token_id")
     if eos is not None and told != str(eos):
         faults.append(f"openvino_tokenizer.xml says that the end token is {told}, the tokenizer {eos}")
     measured = {"tokenizer_texts_compared": compared["texts"], "end_tokens": ends}
-    measured |= hard_texts.limits(compared) | end_tokens.remarks(facts, ends)
+    measured |= hard_texts.limits(compared) | end_tokens.remarks(report.values, ends)
     return Verification(measured, tuple(faults))
 
 

@@ -29,6 +29,7 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.workers import config_fields
 
@@ -58,7 +59,7 @@ def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step
         kind="compile",
         maker=MAKER,
         label=f"{label}-{platform}",
-        options={"platform": platform, "driver": driver, "openvino": version, **compiler, **asked_of_it},
+        spec=Loose(**{"platform": platform, "driver": driver, "openvino": version, **compiler, **asked_of_it}),
         needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
         format=2,
     )
@@ -149,7 +150,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return openvino_estimate(step, survey)
 
 
-def packages(step: Step, facts: Mapping[str, Any]) -> tuple[Package, ...]:
+def packages(step: Step, report: Report) -> tuple[Package, ...]:
     """The wheels of the compiler under Wine."""
     return npu_compiler.packages(step)
 
@@ -167,7 +168,7 @@ def compiling_bytes(model_bytes: int) -> int:
     return round(3.2 * model_bytes) + _BASE_BYTES
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Read the blob, and hold what it says of itself against what was asked."""
     if step.kind == "setup":
         return npu_compiler.verify_setup(files)
@@ -185,7 +186,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[s
         "blob_bytes": (files / BLOB).stat().st_size,
         "weight_bytes": sum(tensor.size_bytes for tensor in blob.bank.tensors),
         "weightless": blob.weightless,
-        "compiled_by": facts["driver"],
+        "compiled_by": report.values["driver"],
     }
     return Verification(measured, tuple(npu_rules.faults(blob, step.options, inputs, files)))
 

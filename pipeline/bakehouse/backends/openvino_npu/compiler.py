@@ -22,6 +22,7 @@ from bakehouse.backends.openvino_npu.workers.setup import SOURCE
 from bakehouse.formats import npu_blob
 from bakehouse.records import Package
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.files import sha256
 
@@ -115,7 +116,7 @@ def _sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
 
 def setup(maker: str) -> Step:
     """The step that fetches, builds and tries the compiler that runs under Wine; the hashes of all that goes into it are its options."""
-    return Step(kind="setup", maker=maker, label="npu-compiler", options={"wheels": [*WHEELS], "program_sha256": sha256(SOURCE)})
+    return Step(kind="setup", maker=maker, label="npu-compiler", spec=Loose(wheels=[*WHEELS], program_sha256=sha256(SOURCE)))
 
 
 def setup_command(step: Step, files: Path) -> Command:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bakehouse.records import NumericCheck
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.workers.logits_tolerance import TOLERANCES, is_wrong, limits
 
@@ -24,14 +25,14 @@ FORMAT = 1  # raise it with the tolerances: they judge what is in the store
 
 def step(maker: str, label: str, options: Mapping[str, Any], needs: tuple[tuple[str, Step], ...], tools: dict[str, str]) -> Step:
     """The step that compares; `needs` has the roles "checkpoint" and "logits", and what is compared."""
-    return Step(kind="numeric_check", maker=maker, label=label, options=dict(options), needs=needs, tools=tools, format=FORMAT)
+    return Step(kind="numeric_check", maker=maker, label=label, spec=Loose(**dict(options)), needs=needs, tools=tools, format=FORMAT)
 
 
-def verify(files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(files: Path, report: Report) -> Verification:
     """Judge the figures that the worker measured."""
     if not (files / RESULT).is_file():
         return Verification(faults=(f"{RESULT} was not made",))
-    found = facts["numeric"]
+    found = report.values["numeric"]
     wrong = faults(found["runs"], found["precision"])
     return Verification(summary(found).model_dump(mode="json"), wrong, _WHAT, _REMEDY)
 

@@ -11,6 +11,7 @@ from typing import Any
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference_logits
 
@@ -27,7 +28,7 @@ def step(label: str, checkpoint: Step, prompts: list[dict[str, Any]], remote_cod
         kind="reference",
         maker="reference",
         label=label,
-        options={"prompts": prompts, "float32_below": FLOAT32_BELOW, "remote_code": remote_code},
+        spec=Loose(prompts=prompts, float32_below=FLOAT32_BELOW, remote_code=remote_code),
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
         # 2: with the second best of each token, of a model whose weights are exactly the checkpoint's, by the tokenizer of
@@ -57,17 +58,17 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     )
 
 
-def verify(step: Step, inputs: Mapping[str, Path], files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Hold the answers against the prompts: one for each, none empty."""
     if step.kind == reference_logits.KIND:
-        return reference_logits.verify(files, facts)
+        return reference_logits.verify(files, report)
     if not (files / ANSWERS).is_file():
         return Verification(faults=(f"{ANSWERS} was not made",))
     lines = [json.loads(line) for line in (files / ANSWERS).read_text(encoding="utf-8").splitlines()]
     asked = len(step.options["prompts"])
     faults = [f"there are {len(lines)} answers to {asked} prompts"] if [line["index"] for line in lines] != list(range(asked)) else []
     faults += [f"the unquantized model answers prompt {line['index'] + 1} with nothing" for line in lines if not line["tokens"]]
-    return Verification({"reference_precision": facts.get("dtype")}, tuple(faults))
+    return Verification({"reference_precision": report.values.get("dtype")}, tuple(faults))
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:

@@ -6,11 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
+from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.workers import layer_prefix, positions_to_check
 from bakehouse.tasks.text_generation.workers.logits_compare import CHECK, LOGITS
@@ -32,7 +32,7 @@ def step(label: str, checkpoint: Step, remote_code: bool = False) -> Step:
         kind="reference_logits",
         maker="reference",
         label=label,
-        options={"remote_code": remote_code, **limits},
+        spec=Loose(**{"remote_code": remote_code, **limits}),
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
         format=FORMAT,
@@ -44,11 +44,11 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("tasks.text_generation.workers.transformers_logits", str(inputs["checkpoint"]), str(files), json.dumps(step.options))
 
 
-def verify(files: Path, facts: Mapping[str, Any]) -> Verification:
+def verify(files: Path, report: Report) -> Verification:
     """Whether there is something to compare with."""
     if absent := tuple(f"{name} was not made" for name in (CHECK, LOGITS) if not (files / name).is_file()):
         return Verification(faults=absent)
-    return Verification({name: facts[name] for name in ("layers", "of", "inputs", "not_checked")})
+    return Verification({name: report.values[name] for name in ("layers", "of", "inputs", "not_checked")})
 
 
 def estimate(survey: Survey) -> Estimate:

@@ -1,0 +1,89 @@
+"""What a child reports, as it comes: its events, and of its text the last lines and the percentages of progress bars."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from bakehouse.executor import crash
+from bakehouse.executor.channel import Line
+
+_LAST_LINES = 15
+_PERCENT = re.compile(r"\b(\d{1,3})%")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a child says it is doing; `done` of `total` in `unit` ("B" for bytes, "%") where it is known."""
+
+    doing: str
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a worker refused its work, and what to do."""
+
+    what: str
+    remedy: str
+    details: tuple[str, ...]
+
+
+@dataclass
+class Listener:
+    """What has been heard of one child so far."""
+
+    on_progress: Callable[[Progress], None]
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+    refused: Refusal | None = None
+    crashed: crash.Crash | None = None
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+    doing: str = ""
+    peak_bytes: int = 0  # of its memory, as it reported it itself
+
+    def hear(self, line: Line) -> None:
+        """Take in one line."""
+        event = _event(line.text) if line.of == "event" else None
+        if event is not None:
+            self._take(event)
+        elif line.of == "text":
+            self.last.append(line.text.rstrip()[:300])
+            if self.doing and (percent := _PERCENT.search(line.text)):
+                self.on_progress(Progress(self.doing, float(percent[1]), 100.0, "%"))
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "progress":
+                self.doing = event["doing"]
+                self.on_progress(Progress(event["doing"], event["done"], event["total"], event["unit"]))
+            case "result":
+                self.facts = _joined(self.facts, event["facts"])
+            case "memory":
+                self.peak_bytes = event["peak_bytes"]
+            case "refused":
+                self.refused = Refusal(event["what"], event["remedy"], tuple(event["details"]))
+            case "crashed":
+                self.crashed = crash.of_event(event)
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of two calls as one: lists of the same name one after the other, of anything else the later."""
+    lists = {name: [*before[name], *value] for name, value in now.items() if isinstance(value, list) and isinstance(before.get(name), list)}
+    return {**before, **now, **lists}
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """The event in a line; None for what a child that was killed has written of one."""
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
