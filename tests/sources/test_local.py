@@ -16,10 +16,10 @@ from bakehouse.recipe.recipe import Local
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
 from bakehouse.sources.workers import model_type
-from tests.sources.test_huggingface import safetensors
 from tests.support import worker
 from tests.support.bench import recipe
 from tests.support.fakes import planned
+from tests.support.standin import safetensors
 
 CHECKPOINT = {"config.json", "tokenizer.json", "model.safetensors", "LICENSE"}
 

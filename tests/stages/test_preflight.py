@@ -20,9 +20,9 @@ from bakehouse.store import clone
 from bakehouse.store.store import Store
 from tests.backends.openvino.test_preflight import survey
 from tests.formats.test_gguf_header import PLAIN, write
-from tests.sources.test_huggingface import safetensors
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
+from tests.support.standin import safetensors
 
 
 @pytest.fixture

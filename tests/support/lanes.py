@@ -47,7 +47,7 @@ class Lane:
         model: what is built, out of the tiny Llama.
         furnish: puts into a store what the lane needs beside the model.
         disk_mb: a disk on which it can be made.
-        hooked: whether its children heed PYTHONPATH, and so killpoint/sitecustomize.py.
+        hooked: whether its children heed PYTHONPATH, and so children/sitecustomize.py.
     """
 
     runtime: str

@@ -17,6 +17,7 @@ from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Report
 
 ROOT = Path(__file__).resolve().parents[2]
+CHILDREN = str(ROOT / "tests" / "support" / "children")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def start(command: Command, env: Mapping[str, str] | None = None, scratch: Path 
     environment = {
         **clean,
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "PYTHONPATH": str(ROOT / "pipeline"),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "pipeline"), CHILDREN)),
         "BAKEHOUSE_PARENT": str(os.getpid()),
         **(env or {}),
     }

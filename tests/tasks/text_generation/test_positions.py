@@ -50,6 +50,7 @@ FIELDS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("fields", FIELDS)
 def test_layers_have_the_kinds_that_transformers_gives_them(fields: dict[str, Any]) -> None:
     from transformers import AutoConfig
