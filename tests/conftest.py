@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,25 @@ def pytest_configure(config: pytest.Config) -> None:
     torch_guard.install()
 
 
+def _absent(names: tuple[str, ...]) -> bool:
+    return any(find_spec(f"bakehouse.backends.{name}") is None for name in names)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out a module whose `pytestmark = pytest.mark.needs_backend(...)` names a backend that is deleted: it could not be imported."""
+    if collection_path.suffix != ".py" or "needs_backend" not in (text := collection_path.read_text(encoding="utf-8")):
+        return None
+    marks = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    calls = [call for mark in marks for call in ast.walk(mark) if isinstance(call, ast.Call)]
+    named = [ast.literal_eval(name) for call in calls if "needs_backend" in ast.unparse(call.func) for name in call.args]
+    return True if named and _absent(tuple(named)) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave what is for the whole suite out of the light run; refuse a test that needs a trained model and has no marker that says so."""
+    absent = [item for item in items if any(_absent(mark.args) for mark in item.iter_markers("needs_backend"))]
+    config.hook.pytest_deselected(items=absent)
+    items[:] = [item for item in items if item not in absent]
     if config.getoption("markexpr") == "not model":
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
         items[:] = [item for item in items if not item.get_closest_marker("whole")]

@@ -26,6 +26,8 @@ from tests.support.fakes import HUB
 from tests.support.packed import pack
 from tests.support.standin import safetensors
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:

@@ -15,6 +15,8 @@ from bakehouse.errors import Failure
 from tests.support.bench import ROOT
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 NOTHING = dict.fromkeys(verify_package.OPTIONS)
 
 

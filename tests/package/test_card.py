@@ -19,6 +19,8 @@ from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import Golden, resolve
 from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "card.golden.md"
 

@@ -18,6 +18,8 @@ from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
 from bakehouse.stages.package import recipe_text
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUANTIZATION: TypeAdapter[Quantization] = TypeAdapter(Quantization)
 TEXTS = {"type": "file", "path": "texts.txt"}

@@ -19,6 +19,8 @@ from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 GOOD = verdict()
 LOOP = verdict(answer="Paris, Paris, Paris", passed=False, reasons=("the answer goes round in circles",))
 REPORT = Report({"in_use": {"remedy": REMEDY}})

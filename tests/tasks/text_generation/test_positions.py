@@ -10,6 +10,8 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.tasks.text_generation.workers import positions
 from tests.support.ort_making import build, model_step
 
+pytestmark = pytest.mark.needs_backend("onnxruntime_genai")
+
 CPU = model_step(build(weights="fp32")).options
 DML = model_step(build("dml", weights="fp16")).options
 PHI3 = {"model_type": "phi3", "max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "num_hidden_layers": 2}
