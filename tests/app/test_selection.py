@@ -19,6 +19,8 @@ from tests.support import fakes
 from tests.support.bench import INT4, recipe
 from tests.support.surveys import survey
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 MISFIT = {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}
 FITS = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 REASON = "tiny-odd: a group size of 96 does not divide every channel"

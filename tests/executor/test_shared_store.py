@@ -422,6 +422,7 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
     return bench
 
 
+@pytest.mark.needs_backend("openvino")
 @pytest.mark.parametrize(
     ("selected", "brought", "runs"),
     [
@@ -441,6 +442,7 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
     assert output.startswith(f"asking the remote {shared.env['PIPELINE_REMOTE']} for what is missing here\nremote   ")
 
 
+@pytest.mark.needs_backend("openvino")
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
     done = shared.with_env(PIPELINE_REMOTE_MODE="readonly").doit("build")
     assert done.returncode == 3
@@ -467,6 +469,7 @@ def test_a_reader_has_nothing_to_say_at_the_end(tmp_path: Path) -> None:
     assert machine.remote.not_kept is None
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"PIPELINE_REMOTE": "ftp://127.0.0.1:9/store"})
     bench.write(recipe())
@@ -483,6 +486,7 @@ def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(
     assert done.stdout.rstrip().endswith(f"{left}: download of tiny")
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_build_that_is_here_does_not_ask_for_the_remote(stocked: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"PIPELINE_REMOTE": f"file://{stocked}/shared"})
     bench.write(recipe(source=published.SOURCE))

@@ -27,6 +27,8 @@ from tests.support.bench import Bench, wait_for
 from tests.support.hub_write import WRITER, Workshop, fault
 from tests.support.published import MODEL, REPO, refusal, run
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 STEPS = ("create", "yaml", "preupload", "batch", "put", "complete", "verify", "commit", "branch", "tag")
 WEIGHTS, TOKENIZER = (hashlib.sha256(MODEL[f"openvino_{name}.bin"]).hexdigest() for name in ("model", "tokenizer"))
 

@@ -11,6 +11,8 @@ import pytest
 from tests.support.bench import Bench, ran, recipe, wait_for
 from tests.support.hub import Fault, Hub
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 REPO, COMMIT = "bakers/tiny", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "model.safetensors"
 AFTER = 300_000

@@ -24,6 +24,8 @@ from tests.support.fakes import HUB, planned, put
 from tests.support.standin import safetensors
 from tests.support.surveys import survey
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:

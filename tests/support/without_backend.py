@@ -67,7 +67,9 @@ def copied(to: Path, runtime: str) -> int:
         delete(to / "pipeline" / "bakehouse", backend)
         shutil.rmtree(to / "tests" / "backends" / backend)
     gone = {name for name, backends in GOES.items() if set(backends) <= set(GOES[runtime])}
-    return _recipes(to / "recipes", gone)
+    kept = _recipes(to / "recipes", gone)
+    run(to, "-m", "doit", "schema").check_returncode()
+    return kept
 
 
 def _recipes(folder: Path, gone: set[str]) -> int:
@@ -80,7 +82,8 @@ def _recipes(folder: Path, gone: set[str]) -> int:
         if builds:
             repositories = {} if "onnxruntime-genai" in gone else {key: value for key, value in recipe.items() if key == "repositories"}
             rest = {key: value for key, value in recipe.items() if key not in ("builds", "repositories")}
-            (folder / path.name).write_text(yaml.safe_dump(rest | {"builds": builds} | repositories), encoding="utf-8")
+            head = path.read_text(encoding="utf-8").splitlines(keepends=True)[0]
+            (folder / path.name).write_text(head + yaml.safe_dump(rest | {"builds": builds} | repositories), encoding="utf-8")
     return kept
 
 
