@@ -19,7 +19,7 @@ from tests.support.fakes import HUB, planned
 from tests.support.hub import Hub
 from tests.support.published import SOURCE
 
-pytestmark = pytest.mark.needs_backend("openvino")
+pytestmark = pytest.mark.needs_backend("onnxruntime_genai", "openvino")
 
 
 def _rows(builds: tuple[Build, ...], scratch: Path, known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
