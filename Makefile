@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
 
-.PHONY: build check test lint conformance clean
+.PHONY: build check test lint conformance without-backends clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -21,6 +21,10 @@ test: .venv/.bakehouse-test lint
 # every small checkpoint behind a public bug report, through the whole pipeline: about half an hour
 conformance: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.conformance
+
+# the light suite in four copies of this tree, each without one backend
+without-backends: .venv/.bakehouse-test
+	$(BIN)/python -m tests.support.without_backend
 
 lint: .venv/.bakehouse-test
 	$(BIN)/ruff check .

@@ -20,10 +20,12 @@ from bakehouse.plan.plan import Build, Plan
 from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from tests.backends.openvino.test_preflight import survey
 from tests.package.test_card import manifest
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
 
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 

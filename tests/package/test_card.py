@@ -19,6 +19,8 @@ from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import Golden, resolve
 from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "card.golden.md"
 
@@ -264,6 +266,7 @@ def test_a_manifest_from_before_the_second_run_is_still_read_and_has_a_card() ->
     assert "with `EXECUTION_MODE_HINT=ACCURACY`.\n" in card.render(old)
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_published_package_names_its_repository_and_how_to_download_it() -> None:
     words = CardWords.model_validate({"repo": "bakers/phi3-ov", "branch": "next"})
     for build in ("int4-openvino", "int4-ort-cpu", "int4cw-npu"):
@@ -382,6 +385,7 @@ def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> N
     assert "compared with the source" not in card.render(manifest())
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_the_card_says_where_an_answer_comes_to_differ_from_the_sources() -> None:
     kept = {"model": {"cache_kept_beyond": 4096}}
     part = Agreement(common_tokens=5, answer_tokens=8, source_tokens=8, compared_tokens=5)
@@ -404,6 +408,7 @@ def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
     assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
     unknown = manifest().validation.model_copy(update={"peak_memory_bytes": 0})
     members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))

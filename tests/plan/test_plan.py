@@ -14,6 +14,8 @@ from bakehouse.errors import Failure
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 OPENVINO: dict[str, Any] = {
     "int4": {"runtime": "openvino", "quantization": INT4},
     "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},

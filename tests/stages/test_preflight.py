@@ -19,11 +19,13 @@ from bakehouse.stages import estimates, preflight
 from bakehouse.stages.preflight import Forecast
 from bakehouse.store import clone
 from bakehouse.store.store import Store
-from tests.backends.openvino.test_preflight import survey
 from tests.formats.test_gguf_header import PLAIN, write
-from tests.sources.test_huggingface import safetensors
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
+from tests.support.standin import safetensors
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 
 @pytest.fixture

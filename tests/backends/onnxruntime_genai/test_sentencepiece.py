@@ -16,7 +16,7 @@ from tests.support import cases
 from tests.support.cases import sentencepiece
 from tests.tasks.text_generation.test_texts import GENAI
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 INDENTED = "Steps:\n   1. one\n"
 
 

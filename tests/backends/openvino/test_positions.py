@@ -13,7 +13,7 @@ from tests.support import cases
 from tests.support.ort_logits import tokens
 from tests.support.worker import run
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai")]
 
 
 def exported(checkpoint: Path, files: Path) -> Any:

@@ -197,14 +197,14 @@ def test_openvinos_own_compiler_is_taken_before_wine_and_keyed_by_its_bytes(tmp_
 
 
 def test_a_build_with_blobs_is_refused_before_the_download_and_one_without_is_not(
-    no_wine: None, tiny_checkpoint: Path, tmp_path: Path
+    no_wine: None, untrained_checkpoint: Path, tmp_path: Path
 ) -> None:
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     bench = Bench(tmp_path)
     blobs = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": [4000], **SHORT}
     bench.write(recipe(builds={"npu": blobs, "ir": {"runtime": "openvino-npu", "quantization": {"weights": "int8"}, **SHORT}}))
-    bench.add_model(tiny_checkpoint)
+    bench.add_model(untrained_checkpoint)
     listed = bench.build("list").splitlines()
     assert "cannot" in listed[0] and "not on this machine: no NPU compiler: run `apt-get install wine wine64`" in listed[0]
     assert "cannot" not in listed[1]

@@ -90,7 +90,9 @@ def test_a_tied_head_counts_as_two_only_where_its_bytes_differ(tmp_path: Path) -
     assert not loading.has_two_heads(tmp_path)
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_source_with_two_heads_does_not_tie_whatever_its_config_says() -> None:
+
     told = {"model_type": "llama", "tie_word_embeddings": True}
     assert [Source(told, Generation(), None, two_heads=two).ties for two in (False, True)] == [True, False]
 

@@ -155,6 +155,7 @@ def test_inputs_longer_than_the_artifacts_context_are_said_to_be_left_out() -> N
 ORT = {"runtime": "onnxruntime-genai", "execution_provider": "cpu"}
 
 
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino")
 @pytest.mark.parametrize(
     ("builds", "checks"),
     [

@@ -21,7 +21,7 @@ from tests.support.bench import Bench
 from tests.support.cases import texts
 from tests.support.cases.making import edit
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai", "openvino")]
 BUILDS = {
     "llama-class": cases.BOTH,
     "named-templates": cases.BOTH,
