@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.backends.onnxruntime_genai.source import Generation, Source
 from bakehouse.child import events
 from bakehouse.formats import safetensors_files
 from bakehouse.tasks.text_generation.workers import loading
