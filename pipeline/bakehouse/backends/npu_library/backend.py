@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.base import Room
+from bakehouse.backends.base import Proposals, Room
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
 from bakehouse.child import environment
@@ -73,6 +73,11 @@ def environment_step() -> Step:
     machine = {"system": sys.platform, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     # Format 2: the record names every package, and the compiler.
     return Step(kind="setup", maker=MAKER, label="npulib", spec=Loose(**{"locks": locks, **machine}), tools=installed("torch"), format=2)
+
+
+def proposals(parameters: int | None) -> Proposals:
+    """None: the library is archived, and only who has code for it wants it."""
+    return ()
 
 
 def generate_tools() -> dict[str, str]:

@@ -19,6 +19,7 @@ from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
+from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.recipe import agreement
@@ -33,7 +34,7 @@ from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "verify",
+    "proposals", "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

@@ -16,6 +16,7 @@ from bakehouse.backends.openvino import options as openvino_options
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.preflight import DTYPES, estimate, preflight, told_dtype
+from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import FourBit, normal
 from bakehouse.formats import openvino_ir
 from bakehouse.recipe import agreement
@@ -30,7 +31,7 @@ from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts, posi
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "verify",
+    "proposals", "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 MODEL = "openvino_model"

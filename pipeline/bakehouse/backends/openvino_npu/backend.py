@@ -19,6 +19,7 @@ from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
 from bakehouse.backends.openvino.preflight import preflight as openvino_preflight
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
+from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
@@ -63,6 +64,9 @@ def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step
         needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
         format=2,
     )
+
+
+proposals = npu_proposals.proposals
 
 
 def generate_tools() -> dict[str, str]:
