@@ -44,7 +44,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A repository on the hub, at a revision, and a GGUF file of it ("" for none)."""
 
     repo: str
@@ -61,13 +61,13 @@ def find(given: str, recipes: Path, session: Session) -> Origin:
     path = Path(given).expanduser()
     if path.exists():
         return _here(path.absolute(), recipes)
-    if (place := _place(given)) is not None:
-        return _on_the_hub(place, session)
+    if (found := place(given)) is not None:
+        return _on_the_hub(found, session)
     looks_like_a_path = given.startswith((".", "/", "~")) or "\\" in given or given.endswith(".gguf")
     raise Failure(f"{quoted(given)} {'does not exist here' if looks_like_a_path else 'is not a model'}.", remedy=_GIVE)
 
 
-def _place(given: str) -> _Place | None:
+def place(given: str) -> Place | None:
     """`owner/name`, `owner/name@revision`, or an address of the hub's pages; None for anything else."""
     if re.match(r"https?://", given):
         parts = [unquote(part) for part in urlsplit(given).path.strip("/").split("/")]
@@ -76,12 +76,12 @@ def _place(given: str) -> _Place | None:
             return None
         revision = rest[1] if len(rest) > 1 and rest[0] in ("tree", "blob", "resolve", "commit") else "main"
         file = "/".join(rest[2:])
-        return _Place(repo, revision, file if file.endswith(".gguf") else "")
+        return Place(repo, revision, file if file.endswith(".gguf") else "")
     repo, _, revision = given.partition("@")
-    return _Place(repo, revision or "main", "") if is_repository(repo) else None
+    return Place(repo, revision or "main", "") if is_repository(repo) else None
 
 
-def _on_the_hub(place: _Place, session: Session) -> Origin:
+def _on_the_hub(place: Place, session: Session) -> Origin:
     scratch = session.store.root / "looks" / place.repo.replace("/", "--")
     scratch.mkdir(parents=True, exist_ok=True)
     command = look.command(place.repo, place.revision)
@@ -101,7 +101,7 @@ def _on_the_hub(place: _Place, session: Session) -> Origin:
     return Origin(source, _name(title), title, found.chat or bool(source.gguf))
 
 
-def _gguf(place: _Place, found: LookResult) -> str | None:
+def _gguf(place: Place, found: LookResult) -> str | None:
     """The GGUF file to import: the one that is named, or the only one of a repository without other weights.
 
     Raises:
