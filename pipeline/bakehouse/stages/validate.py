@@ -24,10 +24,10 @@ from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
+from bakehouse.tasks.text_generation.reference import ANSWERS
 from bakehouse.tasks.text_generation.scoring import Answer, judge
 
 RESULT = "validation.json"
-ANSWERS = "answers.jsonl"
 
 
 def run(step: Step, backend: Backend, session: Session) -> None:

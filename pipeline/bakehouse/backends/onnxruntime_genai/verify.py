@@ -13,7 +13,6 @@ from typing import Any
 
 from bakehouse.backends.onnxruntime_genai.quantization import LAST
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
-from bakehouse.backends.onnxruntime_genai.workers.build import SEARCH
 from bakehouse.formats import checkpoint as survey
 from bakehouse.tasks.text_generation.weight_names import ties
 from bakehouse.tasks.text_generation.workers import end_tokens as ends
@@ -244,7 +243,7 @@ def judge_config(made: Mapping[str, Any], source: Source, options: Mapping[str, 
     should["num_hidden_layers"] = source.config["num_hidden_layers"]
     found["provider_options"] = model["decoder"]["session_options"]["provider_options"]
     should["provider_options"] = provider_options(options)
-    for name in SEARCH:
+    for name in ort_plan.SEARCH:
         if source.generation.get(name) is not None:
             found[name], should[name] = search[name], source.generation[name]
     for name, value in should.items():

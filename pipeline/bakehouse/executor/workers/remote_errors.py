@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 from bakehouse.child import events
 from bakehouse.child.redact import clean
+from bakehouse.errors import FULL
 
 _REFUSING = (401, 403, "401", "403")  # HTTP statuses
 # Clients' own errors for having nothing to show (botocore, google-auth, azure-core, paramiko), which cannot be imported here.
@@ -20,7 +20,6 @@ _WITHOUT_CREDENTIALS = {
     "ClientAuthenticationError",
     "AuthenticationException",
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Corrupt(Exception):
@@ -66,7 +65,7 @@ def explained() -> Iterator[None]:
     except NotImplementedError:
         events.refuse("this kind of remote cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             events.refuse(f"there is no room: {in_a_line(error)}", "Free space, here or where the remote is, and run it again.")
         if refuses(error):
             events.result(refuses=in_a_line(error))

@@ -178,7 +178,7 @@ def put(remote: Remote, name: str, folder: str) -> dict[str, Any]:
         events.progress(f"sending {file['path']}")
         local = Path(folder) / "files" / file["path"]
         if _digest(local) != file["sha256"]:
-            events.refuse(f"{file['path']} is not as it was made", "`doit verify` names what is damaged here, and how to repair it.")
+            events.refuse(f"{file['path']} is not as it was made", "`doit check` names what is damaged here, and how to repair it.")
         remote.write(path, local)
         sent += file["size"]
     remote.write(remote.step(name), record)

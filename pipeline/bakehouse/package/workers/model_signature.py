@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bakehouse.child import events, leash
-
-SIGNATURE = "model.sig"
+from bakehouse.package.file_names import SIGNATURE
 
 
 def main() -> None:

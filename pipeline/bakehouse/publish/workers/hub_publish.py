@@ -21,9 +21,12 @@ from huggingface_hub.utils import disable_progress_bars, set_client_factory
 from bakehouse.child import events, leash
 from bakehouse.child import redact as discreet
 from bakehouse.publish.workers import hub_remote, hub_upload
-from bakehouse.publish.workers.hub_remote import MANIFEST, Comparison, Held, Local
-from bakehouse.publish.workers.publish_errors import LOG_IN, Refused, chain, in_words
-from bakehouse.publish.workers.publish_plan import MAIN, Found, Request, check_repository, has_content, look, plan, same_pull_request
+from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
+from bakehouse.publish.workers.publish_errors import Refused, chain, in_words
+from bakehouse.publish.workers.publish_plan import Found, Request, check_repository, has_content, look, plan, same_pull_request
+from bakehouse.recipe.publish import MAIN
+from bakehouse.sources.workers.hub_errors import LOG_IN
+from bakehouse.store.package_files import MANIFEST
 
 
 def main() -> None:

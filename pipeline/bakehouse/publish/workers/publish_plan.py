@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
+from bakehouse.package.file_names import CARD
 from bakehouse.publish.workers import hub_remote, hub_upload
-from bakehouse.publish.workers.hub_remote import CARD, Comparison, Held, Local
+from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
 from bakehouse.publish.workers.publish_errors import Refused
+from bakehouse.recipe.publish import MAIN
 
-MAIN = "main"
-SECONDS_BETWEEN_WORDS = 0.5
 LONGEST_DIFF = 400  # lines
 
 
@@ -99,7 +99,7 @@ def read_package(request: Request) -> dict[str, Local]:
     def arrived(size: int) -> None:
         nonlocal done, said
         done += size
-        if time.monotonic() - said >= SECONDS_BETWEEN_WORDS:
+        if time.monotonic() - said >= hub_upload.SECONDS_BETWEEN_WORDS:
             said = time.monotonic()
             events.progress("checking the package", done, total, "B")
 

@@ -21,21 +21,6 @@ from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokeniz
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
-# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
-SEARCH = (
-    "diversity_penalty",
-    "do_sample",
-    "early_stopping",
-    "length_penalty",
-    "min_length",
-    "no_repeat_ngram_size",
-    "num_beams",
-    "num_return_sequences",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-)
 
 
 class _Tokenizers:
@@ -152,7 +137,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     mended: dict[str, Any] = {}
     if short := [token for token in wanted if token not in has]:
         config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
-    for name in SEARCH:
+    for name in ort_plan.SEARCH:
         value = generation.get(name)
         if value is not None and config["search"][name] != value:
             config["search"][name] = mended[name] = value
