@@ -92,7 +92,7 @@ def missing(build: BuildOptions) -> str | None:
     if sys.version_info[:2] not in _PYTHONS:
         return "it wants Python 3.11 or 3.12"
     if "torch" not in installed("torch") or find_spec("pip") is None:
-        return "torch or pip not installed: run `pip install -e .`"
+        return "torch or pip not installed: install Bakehouse with its extra `build`"
     if sys.platform == "linux" and shutil.which(os.environ.get("CXX") or "c++") is None:
         return "no C++ compiler: run `apt-get install g++`"
     return None

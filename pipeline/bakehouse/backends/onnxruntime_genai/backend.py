@@ -72,7 +72,7 @@ def missing(build: BuildOptions) -> str | None:
     there = installed(*_BUILD_TOOLS)
     absent = [name for name in _BUILD_TOOLS if name not in there and name not in _GENERATE_TOOLS]
     absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in there for name in group)]
-    return f"{', '.join(sorted(absent))} not installed: run `pip install -e .`" if absent else None
+    return f"{', '.join(sorted(absent))} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
