@@ -33,7 +33,7 @@ lint: .venv/.bakehouse-test
 
 .venv/.bakehouse: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[build]'
 	touch $@
 
 .venv/.bakehouse-test: .venv/.bakehouse

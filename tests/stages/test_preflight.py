@@ -51,10 +51,10 @@ def refusal(build: Build, session: Session) -> str:
 
 
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Session) -> None:
-    build = replace(build_of(tmp_path), cannot="nncf not installed: run `pip install -e .`")
+    build = replace(build_of(tmp_path), cannot="nncf not installed: install Bakehouse with its extra `build`")
     assert refusal(build, session) == snapshot(
         "this machine cannot make every requested build\n"
-        "    tiny-int4: nncf not installed: run `pip install -e .`\n"
+        "    tiny-int4: nncf not installed: install Bakehouse with its extra `build`\n"
         "  what to do: install what is named, or leave those builds out"
     )
 

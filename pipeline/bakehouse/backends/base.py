@@ -35,6 +35,18 @@ class Room:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A build that a new recipe may have, under the name that it then has; `why` is a comment for its readers."""
+
+    name: str
+    build: BuildOptions
+    why: str = ""
+
+
+Proposals = tuple[tuple[Proposal, ...], ...]  # of the proposals in one tuple a recipe gets the first that fits
+
+
 class Backend(Maker, Protocol):
     """A module that knows one converter."""
 
@@ -49,6 +61,10 @@ class Backend(Maker, Protocol):
             calibration: the step that holds `samples.txt`, if the build has a calibration.
             remote_code: whether Python files of the checkpoint may run.
         """
+        ...
+
+    def proposals(self, parameters: int | None) -> Proposals:
+        """Builds for a new recipe, the best of each kind first, for a model of so many weights (None if that is not known yet)."""
         ...
 
     def generate_tools(self) -> dict[str, str]:

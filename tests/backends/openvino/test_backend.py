@@ -137,7 +137,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     assert openvino.missing(build(weights="int8")) == snapshot(
         "nncf, openvino, openvino-genai, openvino-tokenizers, optimum, optimum-intel, tokenizers, torch, transformers "
-        "not installed: run `pip install -e .`"
+        "not installed: install Bakehouse with its extra `build`"
     )
 
 

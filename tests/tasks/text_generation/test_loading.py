@@ -92,6 +92,8 @@ def test_a_tied_head_counts_as_two_only_where_its_bytes_differ(tmp_path: Path) -
 @pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_source_with_two_heads_does_not_tie_whatever_its_config_says() -> None:
 
+    from bakehouse.backends.onnxruntime_genai.source import Generation, Source
+
     told = {"model_type": "llama", "tie_word_embeddings": True}
     assert [Source(told, Generation(), None, two_heads=two).ties for two in (False, True)] == [True, False]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from bakehouse.backends.base import Room
+from bakehouse.backends.base import Proposals, Room
 from bakehouse.backends.npu_library import verify as npulib_rules
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.seams import (
@@ -78,6 +78,11 @@ def environment_step() -> Step:
     return Step(kind="setup", maker=MAKER, label="npulib", spec=spec, tools=installed("torch"), format=2)
 
 
+def proposals(parameters: int | None) -> Proposals:
+    """None: the library is archived, and only who has code for it wants it."""
+    return ()
+
+
 def generate_tools() -> dict[str, str]:
     """None of this environment: validation needs the other one, and so its key."""
     return {}
@@ -90,7 +95,7 @@ def missing(build: BuildOptions) -> str | None:
     if sys.version_info[:2] not in _PYTHONS:
         return "it wants Python 3.11 or 3.12"
     if "torch" not in installed("torch") or find_spec("pip") is None:
-        return "torch or pip not installed: run `pip install -e .`"
+        return "torch or pip not installed: install Bakehouse with its extra `build`"
     if sys.platform == "linux" and shutil.which(os.environ.get("CXX") or "c++") is None:
         return "no C++ compiler: run `apt-get install g++`"
     return None

@@ -22,6 +22,7 @@ from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
+from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.seams import BuildRequest, BuildResult, BuildSpec, GenerateRequest, LogitsRequest, Measured
 from bakehouse.backends.onnxruntime_genai.source import Source
@@ -38,7 +39,7 @@ from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "verify",
+    "proposals", "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -82,7 +83,7 @@ def missing(build: BuildOptions) -> str | None:
     present = installed(*_BUILD_TOOLS)
     absent = [name for name in _BUILD_TOOLS if name not in present and name not in _GENERATE_TOOLS]
     absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in present for name in group)]
-    return f"{', '.join(sorted(absent))} not installed: run `pip install -e .`" if absent else None
+    return f"{', '.join(sorted(absent))} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

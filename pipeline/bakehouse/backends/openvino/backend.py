@@ -100,7 +100,7 @@ def missing(build: BuildOptions) -> str | None:
     wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *_GENERATE_TOOLS, "nncf"})
     found = installed(*wanted)
     absent = [name for name in wanted if name not in found]
-    return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
+    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from bakehouse.backends.openvino.preflight import preflight as openvino_prefligh
 from bakehouse.backends.openvino.seams import FourBitSpec, compression
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
+from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
 from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, GenerateRequest, MeasuredBlob
@@ -71,6 +72,9 @@ def _compile(label: str, own: OpenVINONpu, platform: int, model: Step) -> Step:
         needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
         format=2,
     )
+
+
+proposals = npu_proposals.proposals
 
 
 def generate_tools() -> dict[str, str]:
