@@ -126,6 +126,7 @@ def _list(folder: Path) -> None:
     package.describe(folder, told)
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_a_build_of_pickles_that_may_not_go_is_refused_before_it_is_made(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", builds=NPULIB)
     done = bench.doit(f"publish:{NAME}")
@@ -134,6 +135,7 @@ def test_a_build_of_pickles_that_may_not_go_is_refused_before_it_is_made(worksho
     assert workshop.requests == []
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_ci_is_not_told_to_make_what_it_could_not_release(tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", builds=NPULIB)
     done = bench.doit("matrix")

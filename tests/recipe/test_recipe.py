@@ -223,7 +223,7 @@ def test_the_recipe_of_one_build_is_a_recipe_and_resolves_to_the_same(tmp_path: 
             assert resolve(load(path), build) == resolved
 
 
-@pytest.mark.needs_backend("onnxruntime_genai")
+@pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino_npu")
 def test_the_issue_asks_for_exactly_these_builds() -> None:
     phi3 = load(RECIPES / "phi3.yaml")
     assert phi3.builds["int4-openvino"].quantization == Int4(weights="int4", symmetric=True, group_size=128, ratio=0.6)
