@@ -93,7 +93,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ort_genai.missing(build(**INT4)) is None
     monkeypatch.setattr(sys, "path", [])
     assert ort_genai.missing(build(**INT4)) == snapshot(
-        "numpy, onnx, onnx-ir, onnxruntime, onnxruntime-genai, tokenizers, torch, transformers not installed: install Bakehouse with its extra `build`"
+        "numpy, onnx, onnx-ir, onnxruntime, onnxruntime-genai, tokenizers, torch, transformers "
+        "not installed: install Bakehouse with its extra `build`"
     )
 
 

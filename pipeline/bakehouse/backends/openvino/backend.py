@@ -13,6 +13,7 @@ from bakehouse.backends.base import has_pickles, in_use, packages, room_for
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.preflight import estimate, preflight
+from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
 from bakehouse.backends.openvino.seams import (
     CalibrationUse,
@@ -39,7 +40,7 @@ from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check",
-    "packages", "preflight", "room_for", "steps", "targets", "verify",
+    "packages", "preflight", "proposals", "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
