@@ -86,7 +86,7 @@ def test_what_is_found_wanting_is_kept_as_evidence_and_never_committed(session: 
     assert str(caught.value) == (
         "compress of fake-int4: The artifact is not what the recipe requests.\n"
         "    weights are int8, should be int4\n"
-        f"    evidence: {failed}.\n"
+        f"    evidence: {failed}\n"
         "  what to do: Change the recipe, or look at the evidence if you think that the recipe is right."
     )
     assert (failed / "files" / "made.txt").read_text() == "made"

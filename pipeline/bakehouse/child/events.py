@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, NoReturn
 
@@ -33,7 +32,7 @@ def channel() -> int | None:
     return int(name)
 
 
-def _send(event: Mapping[str, object]) -> None:
+def _send(event: dict[str, Any]) -> None:
     line = json.dumps(event)
     if (to := channel()) is not None:
         os.write(to, f"{line}\n".encode())
@@ -42,7 +41,7 @@ def _send(event: Mapping[str, object]) -> None:
 
 
 def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
-    """Report what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
+    """Say what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
     _send({"event": "progress", "doing": clean(doing), "done": done, "total": total, "unit": unit})
 
 

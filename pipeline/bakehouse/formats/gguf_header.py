@@ -6,12 +6,9 @@ The format is that of ggml's docs/gguf.md (version 2 and 3, little-endian).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
-
-from bakehouse.formats import fields
-from bakehouse.formats.fields import Fields
 
 ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 ARCHITECTURES = ("llama", "qwen2")
@@ -35,14 +32,14 @@ CARRIED = frozenset(
 PRE_TOKENIZERS = ("gpt-2", "llama-bpe", "qwen2", "smollm")
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_KEEP = 64  # elements of an array; the vocabulary is not needed here
+_KEEP = 64  # elements of an array; of a vocabulary nobody asks here
 
 
 class NotGGUF(Exception):
     """The file is not a GGUF that can be read; with the reason."""
 
 
-def read(path: Path) -> Fields:
+def read(path: Path) -> dict[str, Any]:
     """The key-value pairs of the file; of an array only its first elements.
 
     Raises:
@@ -52,7 +49,7 @@ def read(path: Path) -> Fields:
         return read_from(file)
 
 
-def read_from(file: IO[bytes]) -> Fields:
+def read_from(file: IO[bytes]) -> dict[str, Any]:
     """The same from an open file, which may be remote; only its header is read."""
     try:
         if file.read(4) != b"GGUF":
@@ -65,13 +62,10 @@ def read_from(file: IO[bytes]) -> Fields:
         raise NotGGUF("it ends in the middle of its header, or its header is damaged") from error
 
 
-def faults(metadata: Fields) -> Iterator[tuple[str, list[str]]]:
+def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """What cannot be read exactly: a sentence each, and the keys that it is about."""
-    if (parts := fields.integer(metadata, "split.count") or 0) > 1:
-        yield (
-            f"The GGUF is part {(fields.integer(metadata, 'split.no') or 0) + 1} of {parts}; only a file with the whole model is read.",
-            [],
-        )
+    if (parts := metadata.get("split.count", 0)) > 1:
+        yield f"The GGUF is part {metadata.get('split.no', 0) + 1} of {parts}; only a file with the whole model is read.", []
     architecture = metadata.get("general.architecture")
     if architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
@@ -82,10 +76,10 @@ def faults(metadata: Fields) -> Iterator[tuple[str, list[str]]]:
     yield from _tokenizer(metadata)
 
 
-def not_carried(architecture: str, metadata: Fields) -> list[str]:
+def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
     """`key = value` of all keys that would be ignored and have an effect."""
     own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
-    head = (fields.integer(own, "embedding_length") or 0) // max(1, fields.integer(own, "attention.head_count") or 1)
+    head = own.get("embedding_length", 0) // max(1, own.get("attention.head_count", 1))
     without_effect = {
         "attention.key_length": head,
         "attention.value_length": head,
@@ -104,7 +98,7 @@ def not_carried(architecture: str, metadata: Fields) -> list[str]:
     return lost
 
 
-def _tokenizer(metadata: Fields) -> Iterator[tuple[str, list[str]]]:
+def _tokenizer(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
     if model != "gpt2":
         kind = f'of the kind "{model}"' if model else "of an unnamed kind"

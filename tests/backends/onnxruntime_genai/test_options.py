@@ -153,11 +153,11 @@ def test_verify_would_find_the_one_in_place_of_the_other(name: str, walked: dict
 
 
 def test_the_walk_has_every_field() -> None:
-    told = {(kind, field) for kind, field, _, _ in (WALK | TIED).values()}
+    known = {(kind, field) for kind, field, _, _ in (WALK | TIED).values()}
     for kind in (OnnxRuntimeGenAI, OrtFloat, OrtInt8, OrtInt4, MixedPrecision):
         shared = MatMulNBits.model_fields if issubclass(kind, MatMulNBits) else {}
         wanted = {field for field in kind.model_fields if field not in ("runtime", "min_agreement", "min_agreement_reason")}
-        assert {field for field in wanted if (kind, field) not in told} == set(), (kind, shared)
+        assert {field for field in wanted if (kind, field) not in known} == set(), (kind, shared)
 
 
 def test_another_run_in_another_process_gives_the_same_bytes(
