@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.child import events
+from bakehouse.formats import fields
+from bakehouse.formats.fields import Fields
 from bakehouse.tasks.text_generation.workers import end_tokens
 
-Document = Mapping[str, Any]  # a JSON file of a checkpoint: its fields are copied, but for the few that are named here
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 _GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _ROPE = frozenset({"rope_type", "rope_theta", "partial_rotary_factor"})
@@ -49,34 +48,33 @@ def link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def config(newer: Document) -> Document:
+def config(newer: Fields) -> Fields:
     """config.json as 4.46 reads it."""
     kept = {name: value for name, value in newer.items() if name not in ("auto_map", "dtype", "rope_parameters")}
     dtype = {"torch_dtype": newer["dtype"]} if "dtype" in newer else {}
     if reasons := strange_rope(newer):
         events.refuse(f"{reasons[0]}.", _REMEDY)
-    parameters = newer.get("rope_parameters")
+    parameters = fields.nested(newer, "rope_parameters")
     rope = {"rope_theta": parameters["rope_theta"], "rope_scaling": None} if parameters else {}
     return {**without_version(kept), **dtype, **rope}
 
 
-def strange_rope(config: Document) -> list[str]:
+def strange_rope(config: Fields) -> list[str]:
     """What a config has of rotary embeddings, in the newer or the older fields, that this backend does not take; sentences."""
-    parameters = config.get("rope_parameters") or {}
-    scaling = config.get("rope_scaling") or {}
-    kind = parameters.get("rope_type", "default")
+    parameters, scaling = fields.nested(config, "rope_parameters"), fields.nested(config, "rope_scaling")
+    kind = fields.text(parameters, "rope_type") or "default"
     strange = sorted(parameters.keys() - _ROPE) or ([kind] if kind != "default" else [])
     reasons = [f"transformers 4.46 has no way to say this model's rotary embeddings: {', '.join(strange)}"] if strange else []
     if scaling:
-        kind = scaling.get("rope_type", scaling.get("type", "unknown"))
+        kind = fields.text(scaling, "rope_type") or fields.text(scaling, "type") or "unknown"
         reasons.append(f"this backend compiles models with plain rotary embeddings, and this one scales them: {kind}")
-    factor = parameters.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0))
-    if factor != 1.0:
+    factors = (fields.number(one, "partial_rotary_factor") for one in (parameters, config))
+    if (factor := next((one for one in factors if one is not None), 1.0)) != 1.0:
         reasons.append(f"transformers 4.46 rotates all of a head for these models, this one only {factor:g} of it")
     return reasons
 
 
-def tokenizer_config(newer: Document, template: str | None) -> Document:
+def tokenizer_config(newer: Fields, template: str | None) -> Fields:
     """tokenizer_config.json as 4.46 reads it: it knows no file of its own for the chat template."""
     made = {name: value for name, value in newer.items() if name not in ("auto_map", "backend", "is_local")}
     if made.get("tokenizer_class") in _GENERIC_TOKENIZERS:
@@ -86,17 +84,17 @@ def tokenizer_config(newer: Document, template: str | None) -> Document:
     return made
 
 
-def without_version(config: Document) -> Document:
+def without_version(config: Fields) -> Fields:
     """Without the version that wrote it, which would not be true of what is written now."""
     return {name: value for name, value in config.items() if name != "transformers_version"}
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> Fields:
     """A JSON object."""
-    found: Document = json.loads(path.read_text(encoding="utf-8"))
+    found: Fields = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def write(path: Path, content: Document) -> None:
+def write(path: Path, content: Fields) -> None:
     """A JSON object, as transformers lays it out."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

@@ -13,10 +13,11 @@ from pydantic import JsonValue
 from bakehouse.backends.onnxruntime_genai.seams import Changes, RuntimeTokenizer
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.child import events
+from bakehouse.formats import fields
+from bakehouse.formats.fields import Fields
 from bakehouse.tasks.text_generation.workers import chats, hard_texts
 from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, is_limit
 
-TokenizerFile = dict[str, Any]  # a tokenizer.json, of which few fields are read
 TEMPLATE = "chat_template.jinja"
 BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # what SentencePiece writes for a blank
 NOTHING = "\N{REPLACEMENT CHARACTER}"
@@ -145,12 +146,12 @@ def _right(tokenizer: Any, files: Path, texts: Sequence[str]) -> bool:
     return all(is_limit(case) for case in _differences(tokenizer, _runtime(files), texts))
 
 
-def _like_sentencepiece(content: TokenizerFile) -> bool:
+def _like_sentencepiece(content: Fields) -> bool:
     """Whether the runtime takes tokenizer.json's BPE for one of SentencePiece's (bpe_kernels.cc, LoadSpmModelParams)."""
-    decoder = content.get("decoder") or {}
-    steps = decoder.get("decoders") or []
-    return content["model"].get("type") == "BPE" and any(
-        (step.get("type"), (step.get("pattern") or {}).get("String")) == ("Replace", BLANK) or step.get("replacement") == BLANK
+    steps = fields.objects(fields.nested(content, "decoder"), "decoders")
+    return fields.text(fields.nested(content, "model"), "type") == "BPE" and any(
+        (fields.text(step, "type") == "Replace" and fields.text(fields.nested(step, "pattern"), "String") == BLANK)
+        or fields.text(step, "replacement") == BLANK
         for step in steps
     )
 
