@@ -20,11 +20,11 @@ from bakehouse.executor.making import Made
 from bakehouse.executor.session import Session
 from bakehouse.package import signing
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest
 from tests.support.bench import ROOT
+from tests.support.fakes import FakeSpec
 from tests.support.packed import pack
 
 
@@ -46,7 +46,7 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture
 def package(session: Session) -> Step:
     """A package step in the store, proven and under two names."""
-    step = Step(kind="package", maker="fake", label="phi3-int4-openvino", spec=Loose())
+    step = Step(kind="package", maker="fake", label="phi3-int4-openvino", spec=FakeSpec())
 
     def fill(staging: making.Staging) -> Made:
         staging.files.rmdir()

@@ -11,13 +11,13 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.sources import gguf, pypi
-from bakehouse.steps.seam import Loose
+from bakehouse.sources.seams import GGUFResult, LocalSpec
 from bakehouse.steps.step import Step
 from tests.support import gguf_files, standin, worker
 
 pytestmark = pytest.mark.model  # gguf, torch and transformers are imported all over
 
-DOWNLOAD = Step(kind="download", maker="local", label="tiny", spec=Loose(fingerprint="0" * 64, gguf="model.gguf"))
+DOWNLOAD = Step(kind="download", maker="local", label="tiny", spec=LocalSpec(fingerprint="0" * 64, gguf="model.gguf"))
 STEP = gguf.checkpoint(DOWNLOAD, "model.gguf", "tiny")
 TEXTS = [
     "Hello, world!",
@@ -85,7 +85,7 @@ def test_an_answer_ends_at_the_end_of_its_turn_too(tmp_path: Path) -> None:
     # As in Llama 3: the end-of-sequence token is one, the chat template ends a turn with another.
     changed = metadata(ggml__eos_token_id=0)
     said = convert(gguf_files.write(tmp_path / "model.gguf", gguf_files.tiny_model("llama"), changed), tmp_path / "files")
-    assert said.report.values["end_tokens"] == [0, 2]
+    assert said.report.read(GGUFResult).end_tokens == (0, 2)
     generation = json.loads((tmp_path / "files" / "generation_config.json").read_text(encoding="utf-8"))
     assert generation["eos_token_id"] == [0, 2]
     assert (generation["bos_token_id"], generation["pad_token_id"]) == (1, 2)

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from inline_snapshot import snapshot
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import HuggingFace
 from bakehouse.sources import huggingface
-from bakehouse.steps.maker import Command
-from bakehouse.steps.seam import Report
+from bakehouse.sources.seams import DownloadResult
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Fault, Hub
@@ -94,7 +94,7 @@ def test_only_what_a_checkpoint_needs_is_fetched(served: Hub, repository: Path, 
     assert {path.name for path in files.iterdir()} == WANTED
     for name in WANTED:
         assert (files / name).read_bytes() == (repository / name).read_bytes()
-        assert said.report.values["files"][name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
+        assert said.report.read(DownloadResult).files[name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
     step = huggingface.download(source(), "tiny")
     verification = huggingface.verify(step, {}, files, said.report)
     assert verification.faults == ()
@@ -452,7 +452,7 @@ def test_a_full_disk_ends_a_download(served: Hub, tmp_path: Path) -> None:
     command = huggingface.command(huggingface.download(source(), "tiny"), {}, files)
     small = f'mount -t tmpfs -o size=100k tmpfs "{files}" && exec "$@"'  # in a name space of its own: no right is needed
     program = ("unshare", "--map-root-user", "--mount", "sh", "-c", small, "sh", *command.argv)
-    said = worker.run(Command(program), {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint})
+    said = worker.run(replace(command, argv=program), {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint})
     assert said.code == 1
     assert "OSError: [Errno 28] No space left on device" in said.text.splitlines()  # which a stage puts into words
 
@@ -497,7 +497,7 @@ def test_a_killed_download_goes_on(served: Hub, repository: Path, tmp_path: Path
     files.mkdir()
     served.misbehave(Fault("slow", SHARD, after=400_000))
     env = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint}
-    process = worker.start(huggingface.command(huggingface.download(source(), "tiny"), {}, files), env)
+    process = worker.start(huggingface.command(huggingface.download(source(), "tiny"), {}, files), env, tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
         if SHARD in line and '"done": 0' not in line and '"done": null' not in line:
@@ -519,7 +519,5 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     said = download(served, files)
     with (files / SHARD).open("r+b") as opened:
         opened.truncate(200_000)
-    whole = said.report.values["files"]
     size = len(safetensors({"a": 100_000}))
-    report = Report({"files": whole})
-    assert huggingface.verify(step, {}, files, report).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)
+    assert huggingface.verify(step, {}, files, said.report).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)

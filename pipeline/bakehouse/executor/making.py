@@ -98,8 +98,8 @@ def _portable(word: str, step: Step, root: Path, staging: Staging) -> str:
     if word == sys.executable:
         return "python"
     named = [(str(staging.folder), "OUT"), (str(root), "artifacts")]
-    if beside := step.notes.get("path"):  # of a local source, wherever the recipes lie here
-        named.insert(0, (str(beside), "SOURCE"))
+    if step.notes.path is not None:  # of a local source, wherever the recipes lie here
+        named.insert(0, (str(step.notes.path), "SOURCE"))
     return portable(word, named)
 
 

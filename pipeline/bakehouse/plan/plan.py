@@ -10,6 +10,7 @@ from typing import Any
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.calibration import CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
@@ -18,7 +19,6 @@ from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 
@@ -162,18 +162,17 @@ def _assemble(
     runtime = asked.options.runtime
     backend = BACKENDS[runtime]
     pieces = (("checkpoint", checkpoint), *parts.items())
-    dump = asked.model_dump(mode="json")
     validate = Step(
         kind="validate",
         maker=runtime,
         label=asked.name,
-        spec=Loose(golden=dump["golden"], options=dump["options"]),
+        spec=ValidateSpec(golden=asked.golden, options=asked.options),
         needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
-    package = Step(kind="package", maker=runtime, label=asked.name, spec=Loose(build=dump), needs=needs, format=PACKAGE_FORMAT)
+    package = Step(kind="package", maker=runtime, label=asked.name, spec=PackageSpec(build=asked), needs=needs, format=PACKAGE_FORMAT)
     return Build(
         asked.name, asked, checkpoint, survey, parts, validate, package, sources.missing(checkpoint) or backend.missing(asked.options)
     )
@@ -182,12 +181,11 @@ def _assemble(
 def _repository(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
     """One package of several builds."""
     first = members[0]
-    card = {"card": words.model_dump(mode="json")} if words else {}
     package = Step(
         kind="package",
         maker=first.package.maker,
         label=name,
-        spec=Loose(**{"repository": short, "builds": [member.asked.model_dump(mode="json") for member in members], **card}),
+        spec=BundleSpec(repository=short, builds=tuple(member.asked for member in members), card=words),
         needs=tuple((member.asked.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
 from bakehouse.sources import calibration, gguf, huggingface, local, pypi
+from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 
@@ -37,9 +38,14 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
             if fingerprint is None:
                 raise ValueError("a local source is planned with its fingerprint")
             download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
-            return gguf.checkpoint(download, local.file_name(download), label) if download.options["gguf"] else download
+            return gguf.checkpoint(download, local.file_name(download), label) if download.spec_as(LocalSpec).gguf else download
         case _:
             assert_never(source)
+
+
+def brings_code(checkpoint: Step) -> bool:
+    """Whether a checkpoint has Python files of its own that may run."""
+    return isinstance(checkpoint.spec, HubSpec) and bool(checkpoint.spec.remote_code)
 
 
 def missing(checkpoint: Step) -> str | None:

@@ -8,6 +8,7 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.formats.checkpoint import Survey, read_checkpoint
+from bakehouse.plan.seams import BundleSpec
 from bakehouse.sources import gguf
 from bakehouse.sources.table import SOURCES
 from bakehouse.stages import bundle as repository
@@ -30,7 +31,7 @@ def run(step: Step, session: Session) -> None:
         match step.kind:
             case "validate":
                 validate.run(step, BACKENDS[step.maker], session)
-            case "package" if "repository" in step.options:
+            case "package" if isinstance(step.spec, BundleSpec):
                 repository.run(step, session)
             case "package":
                 package.run(step, BACKENDS[step.maker], session)

@@ -16,6 +16,7 @@ from bakehouse.executor.session import Session, builder, machine
 from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import NumericCheck, Package, StepRecord
@@ -36,7 +37,7 @@ _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 def run(step: Step, backend: Backend, session: Session) -> None:
     """Make the package of a build whose parts are made and whose validation passed."""
     store = session.store
-    build = ResolvedBuild.model_validate_json(json.dumps(step.options["build"]))
+    build = step.spec_as(PackageSpec).build
 
     def fill(staging: Staging) -> Made:
         link_model(step, build.options, backend, store, staging.files)

@@ -19,7 +19,8 @@ from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build
 from bakehouse.sources import local
-from bakehouse.sources.table import SOURCES
+from bakehouse.sources import table as sources
+from bakehouse.sources.seams import LocalSpec
 from bakehouse.stages import convert, dispatch, prompt_room
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
@@ -84,7 +85,7 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     if not store.has(build.survey):
         if not ask:
             return None
-        convert.run(build.survey, SOURCES[build.survey.maker], session)
+        convert.run(build.survey, sources.SOURCES[build.survey.maker], session)
     return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
 
 
@@ -98,7 +99,7 @@ def _beside_the_recipe(checkpoint: Step) -> Survey | None:
 
 
 def _local_folder(checkpoint: Step) -> Path | None:
-    return Path(checkpoint.notes["path"]) if checkpoint.maker == "local" and not checkpoint.options["gguf"] else None
+    return local.place(checkpoint) if isinstance(checkpoint.spec, LocalSpec) and not checkpoint.spec.gguf else None
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
@@ -256,7 +257,7 @@ def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
     """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
     here = _folder(build, session)
     chats = any(golden.messages for golden in build.asked.golden)
-    if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
+    if not chats or here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here):
         return ()
     return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
 
@@ -264,7 +265,7 @@ def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
 def _endless(build: Build, session: Session) -> tuple[str, ...]:
     """Whether no file names a token that ends an answer, nor a chat template may do; known once the files are here."""
     here = _folder(build, session)
-    if here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here) or end_tokens.of(here):
+    if here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here) or end_tokens.of(here):
         return ()
     return (f"{end_tokens.NOWHERE[:-1]}: {end_tokens.REMEDY[0].lower()}{end_tokens.REMEDY[1:-1]}",)
 
@@ -275,7 +276,7 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
     if build.checkpoint.maker != "gguf" or not downloads:
         return ()
     try:
-        told = gguf_header.read(Path(downloads[0].notes["path"]))
+        told = gguf_header.read(local.place(downloads[0]))
     except gguf_header.NotGGUF as error:
         return (f"the source is not a whole GGUF file: {error}",)
     reasons = [

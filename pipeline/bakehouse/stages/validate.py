@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from bakehouse.backends.base import Backend, in_use
 from bakehouse.errors import Failure
 from bakehouse.executor.making import Made, make, run_child
@@ -16,6 +14,7 @@ from bakehouse.executor.process import Finished
 from bakehouse.executor.session import Session
 from bakehouse.package.manifest import Validation
 from bakehouse.plan.plan import prompts
+from bakehouse.plan.seams import ValidateSpec
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions, Golden
 from bakehouse.records import InUse, Verdict
@@ -36,8 +35,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     Raises:
         Failure: an answer is not what the recipe expects; prompts, answers and verdicts are then under `failed/`.
     """
-    golden = TypeAdapter(tuple[Golden, ...]).validate_json(json.dumps(step.options["golden"]))
-    options = TypeAdapter(BuildOptions).validate_json(json.dumps(step.options["options"]))
+    spec = step.spec_as(ValidateSpec)
+    golden, options = spec.golden, spec.options
 
     def fill(staging: Staging) -> Made:
         folder = staging.folder / "model"

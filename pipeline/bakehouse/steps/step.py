@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bakehouse.steps.seam import Spec
@@ -32,6 +33,17 @@ Kind = Literal[
 
 
 @dataclass(frozen=True)
+class Notes:
+    """What a child needs to know that cannot change the bytes; not part of a step's key.
+
+    Attributes:
+        path: where a local source lies on this machine; None for every other step.
+    """
+
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One unit of work.
 
@@ -43,7 +55,7 @@ class Step:
         needs: (role, step) pairs, the directories it reads; their keys are part of the key.
         tools: name -> version of all that can change the bytes; part of the key.
         format: raised by hand when our own code comes to make other bytes from the same options.
-        notes: what a child needs to be told but cannot change the bytes (a local path); not part of the key.
+        notes: what a child needs to know that cannot change the bytes; not part of the key.
     """
 
     kind: Kind
@@ -53,7 +65,7 @@ class Step:
     needs: tuple[tuple[str, Step], ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
     format: int = 1
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = Notes()
 
     @cached_property
     def options(self) -> dict[str, Any]:

@@ -1,35 +1,28 @@
 """Turns a GGUF file into a Hugging Face checkpoint: bfloat16 safetensors, configuration, tokenizer, chat template, end tokens.
 
-    python -m bakehouse.sources.workers.gguf_checkpoint --gguf FILE --files DIR
-
 Reading the weights is transformers' work. What that reader skips in silence (a key or a tensor that it has no place
 for, a weight that the file does not hold) is refused here, because the result would be another model.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.formats import gguf_header
 from bakehouse.formats.gguf_header import ANOTHER_SOURCE
+from bakehouse.sources.seams import GGUFRequest, GGUFResult
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.tasks.text_generation.workers import chats
 
 
-def main() -> None:
-    """Make the checkpoint of --gguf in --files."""
-    leash.hold()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--files", type=Path, required=True)
-    arguments = parser.parse_args()
-    gguf, files = arguments.gguf, arguments.files
+def run(request: GGUFRequest) -> GGUFResult:
+    """Make the checkpoint of the GGUF file."""
+    gguf, files = request.gguf, request.files
     events.progress("reading the GGUF's metadata")
     metadata, tensors = read(gguf)
     refuse_what_is_not_carried(metadata, tensors)
@@ -46,7 +39,8 @@ def main() -> None:
     tidy(files)
     for name in checkpoint_files.licences(path.name for path in gguf.parent.iterdir() if path.is_file()):
         shutil.copyfile(gguf.parent / name, files / name)
-    events.result(architecture=metadata["general.architecture"], end_tokens=ends, parameters=sum(p.numel() for p in model.parameters()))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return GGUFResult(architecture=metadata["general.architecture"], end_tokens=tuple(ends), parameters=parameters)
 
 
 def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
@@ -161,4 +155,4 @@ def write_json(path: Path, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GGUFRequest)

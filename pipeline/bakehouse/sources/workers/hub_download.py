@@ -1,53 +1,40 @@
 """Downloads a checkpoint, or one file, from a hub repository at a pinned commit.
 
-    python -m bakehouse.sources.workers.hub_download --repo OWNER/NAME --revision COMMIT --files DIR
-        [--type model|dataset] [--only FILE [--as NAME]] [--remote-code FILE=SHA256 ...]
-
-DIR may hold what an earlier, broken-off run left: whole files are hashed again, a partial one goes on where it was.
+The folder may hold what an earlier, broken-off run left: complete files are hashed again, a partial one goes on where it was.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
 from bakehouse.formats import gguf_header, safetensors_files
+from bakehouse.sources.seams import DownloadRequest, DownloadResult
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
 
 SECONDS_BETWEEN_WORDS = 0.5
 
 
-def main() -> None:
-    """Fill --files."""
-    leash.hold()
+def run(request: DownloadRequest) -> DownloadResult:
+    """Fill the folder."""
     discreet.install(events.progress)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repo", required=True)
-    parser.add_argument("--revision", required=True)
-    parser.add_argument("--type", default="model")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--as", dest="name", default="")
-    parser.add_argument("--remote-code", action="append", default=[])
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    events.progress(f"asking the hub for {asked.repo}")
-    repository = hub_files.Repository(asked.repo, asked.revision, asked.type)
-    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    events.progress(f"asking the hub for {request.repo}")
+    repository = hub_files.Repository(request.repo, request.revision, request.type)
     try:
-        with hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(request.repo, request.revision):
             remotes = hub_files.listing(repository).files
-            if asked.only:
-                fetched = one_file(repository, remotes, asked.only, asked.name, asked.files)
+            if request.only:
+                fetched = one_file(repository, remotes, request.only, request.name, request.files)
             else:
-                fetched = checkpoint(repository, remotes, code, asked.files)
+                fetched = checkpoint(repository, remotes, request.remote_code, request.files)
     except checkpoint_files.Unfit as unfit:
-        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
-    sweep(asked.files, fetched)
-    events.result(files=fetched, hub_sha256={name: remote.sha256 for name, remote in remotes.items() if name in fetched and remote.sha256})
+        events.refuse(f"{request.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+    sweep(request.files, fetched)
+    by_hub = {name: remote.sha256 for name, remote in remotes.items() if name in fetched and remote.sha256}
+    return DownloadResult(files=fetched, hub_sha256=by_hub)
 
 
 def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], only: str, name: str, files: Path) -> dict[str, str]:
@@ -132,4 +119,4 @@ def sweep(files: Path, fetched: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, DownloadRequest, online=True)

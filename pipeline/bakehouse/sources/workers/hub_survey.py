@@ -1,47 +1,35 @@
-"""Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone.
-
-python -m bakehouse.sources.workers.hub_survey --repo OWNER/NAME --revision COMMIT --files DIR [--remote-code FILE=SHA256 ...]
-"""
+"""Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
 from bakehouse.formats import safetensors_files
+from bakehouse.sources.seams import SurveyRequest
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 
 
-def main() -> None:
-    """Write survey.json into --files."""
-    leash.hold()
+def run(request: SurveyRequest) -> None:
+    """Write survey.json into the folder."""
     discreet.install(events.progress)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repo", required=True)
-    parser.add_argument("--revision", required=True)
-    parser.add_argument("--remote-code", action="append", default=[])
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    events.progress(f"asking the hub for {asked.repo}")
-    repository = hub_files.Repository(asked.repo, asked.revision)
-    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    events.progress(f"asking the hub for {request.repo}")
+    repository = hub_files.Repository(request.repo, request.revision)
     try:
-        with hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(request.repo, request.revision):
             found = hub_files.listing(repository)
-            survey = of_checkpoint(repository, found.files, code) | {"license": found.license}
-            (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
+            survey = of_checkpoint(repository, found.files, request.remote_code) | {"license": found.license}
+            (request.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
     except checkpoint_files.Unfit as unfit:
-        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+        events.refuse(f"{request.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
 
 
 def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
-    """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
+    """Sizes, configuration and tensors of a safetensors checkpoint: a `formats.checkpoint.Survey`, as JSON values."""
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
     checkpoint_files.tokenizer(remotes, code)
@@ -77,4 +65,4 @@ def header(repository: hub_files.Repository, name: str) -> tuple[safetensors_fil
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, SurveyRequest, online=True)
