@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from bakehouse.formats import safetensors_files
 from bakehouse.sources.seams import GGUFRequest, GGUFResult, GGUFSpec
 from bakehouse.steps.cost import installed
@@ -51,4 +53,5 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     found = report.read(GGUFResult)
     if not found.end_tokens:
         faults.append("No token ends an answer.")
-    return Verification({"weights": dtypes, **found.model_dump(mode="json")}, tuple(faults))
+    weights: list[JsonValue] = [*dtypes]
+    return Verification({"weights": weights, **found.model_dump(mode="json")}, tuple(faults))

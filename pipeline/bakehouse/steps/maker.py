@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from pydantic import JsonValue
 
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
@@ -50,7 +52,7 @@ class Verification:
         what: what the faults come to, and `remedy`, what to do; "" where they are about what the recipe asks.
     """
 
-    measured: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, JsonValue] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     what: str = ""
     remedy: str = ""

@@ -205,7 +205,7 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, repo
         faults.append("generation_config.json names no end token, so answers would not end")
     elif source_ends and ends != source_ends:
         faults.append(f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere")
-    measured = {
+    measured: dict[str, Any] = {
         "exported_weights": sum(weight.count for weight in model.weights),
         "exported_as": dtype,
         "context_length": positions.context(config),
