@@ -7,8 +7,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,8 +17,9 @@ from bakehouse.child import redact as discreet
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
+from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, StoreRequest, StoreResult
 from bakehouse.records import StepRecord
-from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.maker import worker
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Store
@@ -60,8 +61,8 @@ class Remote:
         if not self._url or not missing:
             return
         say(f"asking the remote {self._shown} for what is missing here")
-        listed = self._talk("list", *(_name(step) for step in missing))
-        present = set(listed.get("present", ())) if listed else set()
+        listed = self._talk(ListSteps(names=tuple(_name(step) for step in missing)))
+        present = set(listed.present) if listed else set()
         _wanted(roots, lambda step: self._store.has(step) or (_name(step) in present and self._fetch(step, say)))
 
     def keep(self, step: Step) -> None:
@@ -69,7 +70,7 @@ class Remote:
         if not self._wants_to_write or step.kind in _OURS:
             return
         try:
-            if not self._writes or self._talk("put", _name(step), str(self._store.folder(step))) is None:
+            if not self._writes or self._talk(PutStep(name=_name(step), folder=self._store.folder(step))) is None:
                 self._not_kept.append(f"{step.kind} of {step.label}")
         except Failure as failure:
             self._writes = False
@@ -94,42 +95,40 @@ class Remote:
                 return True
             files.remove(staging.files)
             staging.files.mkdir()
-            facts = self._talk("fetch", _name(step), str(staging.folder))
-            if facts is None:
+            fetched = self._talk(FetchStep(name=_name(step), folder=staging.folder))
+            if fetched is None:
                 return False
             written = staging.folder / "record.json"
             record = _matching(written.read_bytes(), step)
             written.unlink()
             staging.log.write_text(f"brought from the remote {self._shown}\n", encoding="utf-8", newline="\n")
             self._store.commit(step, staging, record)
-            say(f"remote   {step.kind} of {step.label}, {size_text(facts['fetched_bytes'])}")
+            say(f"remote   {step.kind} of {step.label}, {size_text(fetched.fetched_bytes or 0)}")
             return True
 
-    def _talk(self, verb: str, *arguments: str) -> dict[str, Any] | None:
+    def _talk(self, work: ListSteps | FetchStep | PutStep) -> StoreResult | None:
         """What the worker answers; None, with a warning, if the remote cannot be reached or, in read mode, does not let us in."""
         if not self._url:
             return None
-        environ = {
-            **credentials.of_remote(self._url, self._environ),
-            "BAKEHOUSE_REMOTE": self._url,
-            "BAKEHOUSE_REMOTE_TIMEOUT_S": str(self._patience_s),
-        }
-        command = Command(worker("executor.workers.remote_store", verb, *arguments).argv, environ, needs_network=True)
+        # The URL may hold a password, which must not be in a request: that is written to disk.
+        environ = {**credentials.of_remote(self._url, self._environ), "BAKEHOUSE_REMOTE": self._url}
+        request = StoreRequest(work=work, patience_s=self._patience_s)
+        command = replace(worker("executor.workers.remote_store", request=request, needs_network=True), env=environ)
         with tempfile.TemporaryDirectory() as folder:
             log, scratch = Path(folder) / "log.txt", Path(folder) / "scratch"
             try:
                 done = process.run(command, children=self._children, log=log, scratch=scratch, on_progress=lambda _: None)
             except Failure as failure:
-                raise self._with_log(failure, log, verb) from failure
-        refuses = done.report.values.get("refuses")
-        if refuses and self._writes:
+                raise self._with_log(failure, log, work.verb) from failure
+        result = done.report.read(StoreResult)
+        if result.refuses and self._writes:
             remedy = "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
-            raise Failure(f"the remote refuses: {refuses}", remedy=remedy)
-        if why := done.report.values.get("unreachable") or refuses:
+            raise Failure(f"the remote refuses: {result.refuses}", remedy=remedy)
+        if why := result.unreachable or result.refuses:
             self._warn(f"WARNING: the remote {self._shown} cannot be used, work goes on without it: {why}")
             self._url = ""
             return None
-        return dict(done.report.values)
+        return result
 
     def _with_log(self, failure: Failure, log: Path, verb: str) -> Failure:
         """The failure with its log where it stays."""

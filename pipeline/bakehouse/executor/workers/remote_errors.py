@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bakehouse.child import events
+from bakehouse.child import events, start
 from bakehouse.child.redact import clean
+from bakehouse.executor.seams import StoreResult
 
 _REFUSING = (401, 403, "401", "403")  # HTTP statuses
 # Clients' own errors for having nothing to show (botocore, google-auth, azure-core, paramiko), which cannot be imported here.
@@ -56,11 +57,10 @@ def of_the_address() -> Iterator[None]:
         )
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Tell in a sentence why the body failed on the remote; let every other error through."""
+def explained(work: Callable[[], StoreResult]) -> StoreResult:
+    """What `work` comes to; in a sentence, why it failed on the remote. Every other error passes."""
     try:
-        yield
+        return work()
     except Corrupt as corrupt:
         events.refuse(f"the remote is corrupt: {corrupt}", "Delete that object there, and find out who wrote it.")
     except NotImplementedError:
@@ -69,19 +69,18 @@ def explained() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _FULL:
             events.refuse(f"there is no room: {in_a_line(error)}", "Free space, here or where the remote is, and run it again.")
         if refuses(error):
-            events.result(refuses=in_a_line(error))
-        elif is_bug(error):
+            return StoreResult(refuses=in_a_line(error))
+        if is_bug(error):
             raise
-        else:
-            events.result(unreachable=in_a_line(error))
+        return StoreResult(unreachable=in_a_line(error))
 
 
 @contextmanager
 def answering(patience_s: float) -> Iterator[None]:
-    """End, telling that the remote is out of reach, if the body takes longer than `patience_s`: not every driver has timeouts."""
+    """End with the result that the remote is out of reach if the body takes longer than `patience_s`: not every driver has timeouts."""
 
     def give_up() -> None:
-        events.result(unreachable=f"no answer for {patience_s:g} s")
+        start.leave(StoreResult(unreachable=f"no answer for {patience_s:g} s"))
         os._exit(0)
 
     timer = threading.Timer(patience_s, give_up)
@@ -94,7 +93,7 @@ def answering(patience_s: float) -> Iterator[None]:
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether the remote said that this may not be done by whom it takes us for."""
+    """Whether the remote answered that the account it takes us for may not do this."""
     seen: BaseException | None = error
     while seen is not None:
         statuses = (
