@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.app import main, verify_package
 from bakehouse.errors import Failure
+from bakehouse.package.seams import SigstoreIdentity, TrustedChain
 from tests.support.bench import ROOT
 from tests.support.packed import pack
 
@@ -69,11 +70,13 @@ def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest
     assert main.main(["verify", str(package), "--key", str(pem)]) == 1
     assert capsys.readouterr().out.startswith("damaged  model.sig: missing, so nothing says who made this\n")
     chain = verify_package.signer({**NOTHING, "certificate": f"{pem},{pem}"})
-    assert chain and chain.asked == {"method": "certificate", "chain": [str(pem), str(pem)]}
+    assert chain and chain.trusted == TrustedChain(chain=(pem, pem))
     someone = verify_package.signer({**NOTHING, "identity": "https://forge.example/me"})
-    assert someone and someone.asked["issuer"] == "https://token.actions.githubusercontent.com"
+    assert someone and someone.trusted == SigstoreIdentity(
+        identity="https://forge.example/me", issuer="https://token.actions.githubusercontent.com"
+    )
     other = verify_package.signer({**NOTHING, "identity": "me@example.org", "issuer": "https://id.example"})
-    assert other and other.asked == {"method": "sigstore", "identity": "me@example.org", "issuer": "https://id.example"}
+    assert other and other.trusted == SigstoreIdentity(identity="me@example.org", issuer="https://id.example")
 
 
 @pytest.mark.parametrize(

@@ -303,9 +303,8 @@ def test_what_trying_again_would_not_mend_is_refused(error: str, refusal: str) -
 
 
 def test_what_a_failed_worker_said_is_where_the_failure_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import fsspec.core\nfsspec.core.url_to_fs = None\n", encoding="utf-8"
-    )  # as a bug of ours would be
+    bug = "import fsspec.core\nfsspec.core.url_to_fs = None\n"
+    (tmp_path / "sitecustomize.py").write_text(bug, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(Failure) as caught:
         Machine(tmp_path / "a", {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}).supply(step(bits=4))

@@ -19,6 +19,7 @@ from bakehouse.executor import making
 from bakehouse.executor.making import Made
 from bakehouse.executor.session import Session
 from bakehouse.package import signing
+from bakehouse.package.seams import PublicKey
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
@@ -150,7 +151,7 @@ def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere
     assert str(caught.value).startswith("signing x: It could not be signed: ")
     environ = {"PIPELINE_SIGN": f"key:{private}", "PIPELINE_SIGN_PASSWORD": "hush-hush"}
     signed = signing.sign(package, "x", session, environ)
-    signing.check(signed, {"method": "key", "key": str(public)}, tmp_path / "scratch", session.children)
+    signing.check(signed, PublicKey(key=public), tmp_path / "scratch", session.children)
     written = [path for path in session.store.root.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
     assert written == []
 
