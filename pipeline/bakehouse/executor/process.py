@@ -132,7 +132,8 @@ def _followed(command: Command, argv: Sequence[str], children: Children, log: Pa
             env=_environment(command, scratch) | channel.environment(),
             start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
             creationflags=windows_job.START_FLAGS,
-            **channel.given_to_child(),
+            pass_fds=channel.pass_fds(),
+            startupinfo=channel.startupinfo(),
         )
         windows_job.take(child)
         children.add(child)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+Metadata = Mapping[str, Any]  # the key-value pairs of a GGUF file: texts, numbers, truth values, and arrays of them
+
 ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 ARCHITECTURES = ("llama", "qwen2")
 # The keys under the architecture's own name that transformers 5.5 carries over, proven by a test that compares logits.
@@ -39,7 +41,7 @@ class NotGGUF(Exception):
     """The file is not a GGUF that can be read, with the reason."""
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Metadata:
     """The key-value pairs of the file; of an array no more than its first elements.
 
     Raises:
@@ -49,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
         return read_from(file)
 
 
-def read_from(file: IO[bytes]) -> dict[str, Any]:
+def read_from(file: IO[bytes]) -> Metadata:
     """The same of an open file, which may be elsewhere; no more of it is read than its header."""
     try:
         if file.read(4) != b"GGUF":
@@ -62,7 +64,7 @@ def read_from(file: IO[bytes]) -> dict[str, Any]:
         raise NotGGUF("it ends in the middle of its header, or its header is damaged") from error
 
 
-def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def faults(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
     """What cannot be read exactly: a sentence each, and the keys that it is about."""
     if (parts := metadata.get("split.count", 0)) > 1:
         yield f"The GGUF is part {metadata.get('split.no', 0) + 1} of {parts}; only a file with the whole model is read.", []
@@ -76,7 +78,7 @@ def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield from _tokenizer(metadata)
 
 
-def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
+def not_carried(architecture: str, metadata: Metadata) -> list[str]:
     """`key = value` of all that would be left out and has an effect."""
     own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
     head = own.get("embedding_length", 0) // max(1, own.get("attention.head_count", 1))
@@ -98,7 +100,7 @@ def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
     return lost
 
 
-def _tokenizer(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _tokenizer(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
     model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
     if model != "gpt2":
         kind = f'of the kind "{model}"' if model else "of no named kind"

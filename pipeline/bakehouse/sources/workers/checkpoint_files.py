@@ -9,7 +9,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from pydantic import JsonValue
 
 from bakehouse.formats import safetensors_files
 from bakehouse.sources.workers import other_formats
@@ -60,7 +61,7 @@ def belonging(path: Path) -> dict[str, Path]:
     return {name: path / name for name in sorted(wanted)}
 
 
-def json_object(raw: bytes, name: str) -> dict[str, Any]:
+def json_object(raw: bytes, name: str) -> dict[str, JsonValue]:
     """What a JSON file of a checkpoint says; Unfit if it is no JSON object."""
     try:
         value = json.loads(raw)
@@ -144,7 +145,7 @@ def weights(names: Iterable[str]) -> str:
     )
 
 
-def shards(index: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+def shards(index: Mapping[str, JsonValue], names: Iterable[str]) -> tuple[str, ...]:
     """The shards that `index` names; Unfit if one is not among `names`, or is no plain safetensors file."""
     there = set(names)
     try:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
 from bakehouse.formats import gguf_header
-from bakehouse.formats.gguf_header import ANOTHER_SOURCE
+from bakehouse.formats.gguf_header import ANOTHER_SOURCE, Metadata
 from bakehouse.sources.seams import GGUFRequest, GGUFResult
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.tasks.text_generation.workers import chats
@@ -43,7 +42,7 @@ def run(request: GGUFRequest) -> GGUFResult:
     return GGUFResult(architecture=metadata["general.architecture"], end_tokens=tuple(ends), parameters=parameters)
 
 
-def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
+def read(gguf: Path) -> tuple[Metadata, list[str]]:
     """All key-value pairs of the file, and the names of its tensors."""
     from gguf import GGUFReader
 
@@ -54,7 +53,7 @@ def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
     return {key: field.contents() for key, field in reader.fields.items()}, [tensor.name for tensor in reader.tensors]
 
 
-def refuse_what_is_not_carried(metadata: Mapping[str, Any], tensors: list[str]) -> None:
+def refuse_what_is_not_carried(metadata: Metadata, tensors: list[str]) -> None:
     """End here if the file says something that the reader would leave out."""
     for what, details in gguf_header.faults(metadata):
         events.refuse(what, ANOTHER_SOURCE, details)
@@ -83,7 +82,7 @@ def load(gguf: Path) -> Any:
     return model
 
 
-def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
+def end_tokens(tokenizer: Any, metadata: Metadata) -> list[int]:
     """Numbers of the tokens that end an answer: end-of-sequence first, then end-of-turn where that is another one."""
     ends = [
         metadata[key]

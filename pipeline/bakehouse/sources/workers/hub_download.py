@@ -14,6 +14,7 @@ from bakehouse.child import redact as discreet
 from bakehouse.formats import gguf_header, safetensors_files
 from bakehouse.sources.seams import DownloadRequest, DownloadResult
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
+from bakehouse.sources.workers.hub_info import Remote
 
 SECONDS_BETWEEN_WORDS = 0.5
 
@@ -37,7 +38,7 @@ def run(request: DownloadRequest) -> DownloadResult:
     return DownloadResult(files=fetched, hub_sha256=by_hub)
 
 
-def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], only: str, name: str, files: Path) -> dict[str, str]:
+def one_file(repository: hub_files.Repository, remotes: dict[str, Remote], only: str, name: str, files: Path) -> dict[str, str]:
     """Fetch the file `only`, under its own last name or `name`, and the licences; their sha256 by name."""
     checkpoint_files.one(only, remotes)
     if only.endswith(".gguf"):
@@ -49,7 +50,7 @@ def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remo
     return fetched
 
 
-def refuse_unreadable_gguf(repository: hub_files.Repository, remote: hub_files.Remote) -> None:
+def refuse_unreadable_gguf(repository: hub_files.Repository, remote: Remote) -> None:
     """Refuse before the download what the reader would refuse after it, from the file's header."""
     events.progress(f"reading the header of {remote.name}")
     try:
@@ -61,7 +62,7 @@ def refuse_unreadable_gguf(repository: hub_files.Repository, remote: hub_files.R
         raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
 
 
-def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str], files: Path) -> dict[str, str]:
+def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], code: dict[str, str], files: Path) -> dict[str, str]:
     """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
@@ -89,11 +90,11 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Re
     return fetched
 
 
-def telling(total: int) -> Callable[[hub_files.Repository, hub_files.Remote, Path], str]:
+def telling(total: int) -> Callable[[hub_files.Repository, Remote, Path], str]:
     """A `fetch` that says how many of `total` bytes are there, over all files that it is called for."""
     done, said = 0, 0.0
 
-    def fetch(repository: hub_files.Repository, remote: hub_files.Remote, to: Path) -> str:
+    def fetch(repository: hub_files.Repository, remote: Remote, to: Path) -> str:
         nonlocal done
 
         def arrived(size: int) -> None:

@@ -22,22 +22,13 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from bakehouse.child import events
 from bakehouse.child import redact as discreet
+from bakehouse.sources.workers.hub_info import Info, Remote
 
 CHUNK = 1 << 20
 TRIES_WITHOUT_A_BYTE = 3
 WAITS_S = (1.0, 2.0)
 LONGEST_WAIT_S = 60.0
 PASSING = {429, 500, 502, 503, 504}
-
-
-@dataclass(frozen=True)
-class Remote:
-    """One file of a repository: its size, and what the hub says its content is (LFS sha256, or the blob's git sha1)."""
-
-    name: str
-    size: int
-    sha256: str | None
-    git_sha1: str | None
 
 
 @dataclass(frozen=True)
@@ -66,14 +57,14 @@ def listing(repository: Repository) -> Listing:
     url = f"{constants.ENDPOINT}/api/{repository.type}s/{repository.id}/revision/{repository.revision}"
     with answer(url, params={"blobs": "true"}) as response:
         response.read()
-    info: dict[str, Any] = response.json()
-    if info.get("sha") != repository.revision:
+    info = Info.model_validate(response.json())
+    if info.sha != repository.revision:
         events.refuse(
-            f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.get('sha')}.",
+            f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.sha}.",
             "Check HF_ENDPOINT: a mirror that does not know commits cannot be used.",
         )
-    told = (info.get("cardData") or {}).get("license")
-    return Listing({entry["rfilename"]: remote(entry) for entry in info["siblings"]}, told if isinstance(told, str) else "")
+    named = info.card.get("license") if isinstance(info.card, dict) else None
+    return Listing(info.files, named if isinstance(named, str) else "")
 
 
 @contextmanager
@@ -103,14 +94,6 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
                 asked = response.headers.get("Retry-After", "")
                 wait = min(float(asked), LONGEST_WAIT_S) if asked.isdigit() else wait
         time.sleep(wait)
-
-
-def remote(entry: dict[str, Any]) -> Remote:
-    """What the hub says of a file, out of an entry of its `siblings`."""
-    large = entry.get("lfs")
-    if large:
-        return Remote(entry["rfilename"], large["size"], large["sha256"], None)
-    return Remote(entry["rfilename"], entry["size"], None, entry.get("blobId"))
 
 
 def fetch_range(repository: Repository, name: str, start: int, end: int) -> bytes:

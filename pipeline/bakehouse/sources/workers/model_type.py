@@ -7,7 +7,8 @@ import importlib.util
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from bakehouse.child import events
 
@@ -31,7 +32,7 @@ def known() -> frozenset[str]:
     raise AssertionError("transformers has no CONFIG_MAPPING_NAMES any more")
 
 
-def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], remedy: str = _LIST) -> None:
+def refuse_unlisted_code(config: Mapping[str, JsonValue], listed: Collection[str], remedy: str = _LIST) -> None:
     """End here if transformers has no such model type of its own, and `listed` has not all code that `config` points to.
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
@@ -40,7 +41,9 @@ def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], rem
     if model_type in known():
         return
     # "owner/repo--module.Class" points to another repository, which is never listed.
-    modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in config.get("auto_map", {}).values()})
+    auto_map = config.get("auto_map")
+    targets = auto_map.values() if isinstance(auto_map, dict) else ()
+    modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in targets})
     if not modules:
         events.refuse(
             f'transformers {version("transformers")} does not know the model type "{model_type}".',
