@@ -152,7 +152,7 @@ def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere
     environ = {"PIPELINE_SIGN": f"key:{private}", "PIPELINE_SIGN_PASSWORD": "hush-hush"}
     signed = signing.sign(package, "x", session, environ)
     signing.check(signed, PublicKey(key=public), tmp_path / "scratch", session.children)
-    written = [path for path in session.store.root.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
     assert written == []
 
 

@@ -56,7 +56,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     if isinstance(step.spec, TextsFileSpec):
         return worker("sources.workers.copy_local", request=CopyRequest(path=local.place(step), name=SAMPLES, files=files))
     spec = step.spec_as(TextsHubSpec)
-    request = DownloadRequest(repo=spec.repo, revision=spec.revision, type="dataset", only=spec.file, name=SAMPLES, files=files)
+    request = DownloadRequest(
+        repo=spec.repo, revision=spec.revision, type="dataset", only=spec.file, name=SAMPLES, remote_code={}, files=files
+    )
     return worker("sources.workers.hub_download", request=request, needs_network=True, hub_token=True)
 
 

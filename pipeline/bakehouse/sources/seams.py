@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 from bakehouse.steps.seam import Request, Result, Spec
 
 
@@ -79,7 +77,7 @@ class DownloadRequest(Request):
     type: Literal["model", "dataset"] = "model"
     only: str = ""
     name: str = ""
-    remote_code: dict[str, str] = Field(default_factory=dict)
+    remote_code: dict[str, str]
     files: Path
 
 
@@ -95,7 +93,7 @@ class SurveyRequest(Request):
 
     repo: str
     revision: str
-    remote_code: dict[str, str] = Field(default_factory=dict)
+    remote_code: dict[str, str]
     files: Path
 
 

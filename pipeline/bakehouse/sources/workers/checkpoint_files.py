@@ -9,12 +9,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from bakehouse.formats import safetensors_files
 from bakehouse.sources.workers import other_formats
 from bakehouse.sources.workers.unfit import Unfit as Unfit
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 BESIDE_WEIGHTS = frozenset(
     {

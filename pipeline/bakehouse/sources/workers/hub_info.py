@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,18 @@ class Remote:
     git_sha1: str | None
 
 
-class Large(BaseModel):
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class Large(_Part):
     """What the hub says of the content of a file that it keeps by LFS."""
 
     size: int
     sha256: str
 
 
-class Sibling(BaseModel):
+class Sibling(_Part):
     """What the hub says of a file; of a large one the size and the hash are in `lfs`."""
 
     name: str = Field(alias="rfilename")
@@ -40,13 +44,13 @@ class Sibling(BaseModel):
         return Remote(self.name, self.size, None, self.git_sha1)
 
 
-class Info(BaseModel):
+class Info(_Part):
     """What the hub says of a repository at a revision, as far as it is read here (GET /api/models/REPO/revision/REVISION?blobs=true)."""
 
     sha: str | None = None
     private: bool = False
     siblings: tuple[Sibling, ...]
-    card: JsonValue = Field(None, alias="cardData")
+    card: object = Field(None, alias="cardData")
 
     @property
     def files(self) -> dict[str, Remote]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
@@ -13,6 +12,9 @@ from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.sources.seams import SurveyRequest
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
 from bakehouse.sources.workers.hub_info import Remote
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 

@@ -7,10 +7,12 @@ import importlib.util
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from bakehouse.child import events
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 _LIST = "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256."
 # A local source has no remote_code: what code ran is to be found by whoever gets the package, at a commit of a repository.
