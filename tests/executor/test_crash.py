@@ -99,7 +99,7 @@ MESSAGES = {
         "open('/nowhere/tokenizer.json')",
         "the worker failed at its start: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/tokenizer.json'",
         (),
-        "see that /nowhere/tokenizer.json is there, is whole, and may be read and written",
+        "see that /nowhere/tokenizer.json exists, is complete, and may be read and written",
     ),
 }
 

@@ -90,12 +90,12 @@ def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_p
     one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
     first.make(one)
     second.supply(one)
-    assert second.said == snapshot(["remote   compress of fake-int4, 700 kB"])
+    assert second.said == snapshot(["shared   compress of fake-int4, 700 kB"])
     assert second.store.has(one) and not second.store.damage(one, thorough=True)
     assert second.store.record(one) == first.store.record(one)
     second.supply(one)
     assert len(second.said) == 1
-    assert second.asked == [f"asking the remote {environ['PIPELINE_REMOTE']} for what is missing here"]
+    assert second.asked == [f"asking the shared store {environ['PIPELINE_REMOTE']} for what is missing here"]
 
 
 def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     with pytest.raises(Failure) as caught:
         second.supply(one)
     said = "is missing, although a record names it" if body is None else f"has other bytes ({len(body):,} bytes with the sha256 "
-    assert str(caught.value).startswith(f"the remote is corrupt: {name} {said}")
-    assert str(caught.value).endswith("\n  what to do: Delete that object there, and find out who wrote it.")
+    assert str(caught.value).startswith(f"the shared store is corrupt: {name} {said}")
+    assert str(caught.value).endswith("\n  what to do: Delete that object in it, and find out who wrote it.")
     assert not second.store.has(one)
 
 
@@ -126,7 +126,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     ("change", "said"),
     [
         (lambda record: b"{", "cannot be read"),
-        (lambda record: json.dumps({**record, "options": {"bits": 8}}).encode(), "tells of another step"),
+        (lambda record: json.dumps({**record, "options": {"bits": 8}}).encode(), "is about another step"),
         (lambda record: json.dumps({**record, "key": "00" * 32}).encode(), f"is that of compress/{'00' * 32}"),
         (
             lambda record: json.dumps({**record, "files": [{**record["files"][0], "path": "../../evil"}]}).encode(),
@@ -144,7 +144,7 @@ def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, chang
     _edit(environ, one.key, change(json.loads(record.model_dump_json())))  # type: ignore[operator]
     with pytest.raises(Failure) as caught:
         second.supply(one)
-    assert str(caught.value).startswith(f"the remote is corrupt: the record of compress/{one.key} {said}")
+    assert str(caught.value).startswith(f"the shared store is corrupt: the record of compress/{one.key} {said}")
     assert not second.store.has(one)
     assert not list(tmp_path.rglob("evil"))
 
@@ -245,13 +245,13 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
             machine.supply(step(bits=4))
         machine.make(step(bits=4))
         machine.make(step(bits=8))
-    assert caught.value.what == snapshot("the remote refuses: PermissionError: Forbidden")
+    assert caught.value.what == snapshot("the shared store refuses: PermissionError: Forbidden")
     assert caught.value.remedy == snapshot(
         "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
     )
     (warning,) = machine.said
     assert warning.startswith(
-        "WARNING: compress of fake-int4 was not put into the remote, and nothing more will be in this run: the remote refuses: "
+        "WARNING: compress of fake-int4 was not put into the shared store, and nothing more will be in this run: the shared store refuses: "
     )
 
 
@@ -270,7 +270,9 @@ def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_wo
         machine.supply(step(bits=4))
         machine.make(step(bits=4))
     assert machine.store.has(step(bits=4))
-    assert machine.said == snapshot(["WARNING: the remote s3://shared/store cannot be used, work goes on without it: no answer for 2 s"])
+    assert machine.said == snapshot(
+        ["WARNING: the shared store s3://shared/store cannot be used, work goes on without it: no answer for 2 s"]
+    )
 
 
 def _explained(error: str) -> worker.Said:
@@ -290,11 +292,11 @@ def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
     [
         (
             "NotImplementedError()",
-            "this kind of remote cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
+            "this kind of shared store cannot be written to\nSet PIPELINE_REMOTE_MODE to read, or take another URL.",
         ),
         (
             "OSError(28, 'No space left on device')",
-            "there is no room: OSError: [Errno 28] No space left on device\nFree space, here or where the remote is, and run it again.",
+            "no room is left: OSError: [Errno 28] No space left on device\nFree space, here or in the shared store, and run it again.",
         ),
     ],
 )
@@ -352,7 +354,7 @@ def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, u
     machine.make(two)
     assert machine.store.has(one) and machine.store.has(two)
     (warning,) = machine.said
-    assert warning.startswith(f"WARNING: the remote {url} cannot be used, work goes on without it: ")
+    assert warning.startswith(f"WARNING: the shared store {url} cannot be used, work goes on without it: ")
 
 
 def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_nothing(server: s3.Server, tmp_path: Path) -> None:
@@ -363,7 +365,7 @@ def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_noth
         line.budget = 100_000
         second.supply(one)
         (warning,) = second.said
-        assert warning.startswith("WARNING: the remote s3://shared/store cannot be used, work goes on without it: ")
+        assert warning.startswith("WARNING: the shared store s3://shared/store cannot be used, work goes on without it: ")
         assert not second.store.has(one)
         line.budget = None
         third = Machine(tmp_path / "b", server.env(line.port))
@@ -438,7 +440,7 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
     output = shared.build(selected)
     assert ran(output) == runs
     assert {path.name for path in (shared.artifacts / "store").iterdir()} == brought
-    assert output.startswith(f"asking the remote {shared.env['PIPELINE_REMOTE']} for what is missing here\nremote   ")
+    assert output.startswith(f"asking the shared store {shared.env['PIPELINE_REMOTE']} for what is missing here\nremote   ")
 
 
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
@@ -455,7 +457,7 @@ def test_what_was_made_without_the_remote_is_named_at_the_end(tmp_path: Path) ->
     machine.make(step(bits=4))
     machine.make(step("export", label="fake"))
     assert machine.remote.not_kept == (
-        "2 steps made here were not put into the remote ftp://127.0.0.1:9/store, so other machines cannot take them from there: "
+        "2 steps made here were not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take them from there: "
         "compress of fake-int4, export of fake"
     )
 
@@ -479,7 +481,7 @@ def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(
     done = bench.doit("download:tiny")
     assert (done.returncode, ran(done.stdout)) == (0, ["download:tiny"]), done.stdout + done.stderr
     assert done.stderr.count("cannot be used, work goes on without it: ConnectionRefusedError") == 1
-    left = "1 step made here was not put into the remote ftp://127.0.0.1:9/store, so other machines cannot take it from there"
+    left = "1 step made here was not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take it from there"
     assert done.stdout.rstrip().endswith(f"{left}: download of tiny")
 
 
@@ -503,6 +505,6 @@ def test_an_address_that_no_connection_can_be_made_to_is_a_wrong_setting(tmp_pat
     with pytest.raises(Failure) as caught:
         Machine(tmp_path / "a", environ).supply(step(bits=4))
     assert str(caught.value) == (
-        f"the remote's address cannot be used: {said}\n"
+        f"the shared store's address cannot be used: {said}\n"
         "  what to do: Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE."
     )

@@ -262,7 +262,7 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"no GGUF at all, but long enough to be looked at")
     said = convert(tmp_path / "model.gguf", tmp_path / "files")
-    assert said.refusal == snapshot("model.gguf is not a whole GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")
+    assert said.refusal == snapshot("model.gguf is not a complete GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")
 
 
 def test_a_gguf_cut_short_is_refused(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_gguf_cut_short_is_refused(tmp_path: Path) -> None:
             opened.truncate(size)
         said = convert(path, tmp_path / f"files-{size}")
         assert said.code == 3, said.text
-        assert said.refusal.startswith("model.gguf is not a whole GGUF file: ")
+        assert said.refusal.startswith("model.gguf is not a complete GGUF file: ")
 
 
 # --- the real one ---------------------------------------------------------------------------------

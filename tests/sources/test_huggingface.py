@@ -199,8 +199,8 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
     [
         (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are proven'),
         (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; known exactly are'),
-        (b"GGML" + bytes(100), "model.gguf is not a whole GGUF file: it does not begin with GGUF."),
-        (gguf()[:90], "model.gguf is not a whole GGUF file: it ends in the middle of its header"),
+        (b"GGML" + bytes(100), "model.gguf is not a complete GGUF file: it does not begin with GGUF."),
+        (gguf()[:90], "model.gguf is not a complete GGUF file: it ends in the middle of its header"),
     ],
 )
 def test_a_gguf_that_cannot_be_read_is_refused_before_it_is_downloaded(hub: Hub, tmp_path: Path, body: bytes, said: str) -> None:
@@ -221,7 +221,7 @@ def test_a_gguf_that_is_not_there_is_refused_with_those_that_are(hub: Hub, tmp_p
     said = fetch(huggingface.download(source(gguf="model.gguf"), "tiny"), hub, tmp_path / "files")
     assert said.code == 3
     assert said.refusal == snapshot(
-        "bakers/tiny: There is no file model.gguf at that commit.\n"
+        "bakers/tiny: The repository has no file model.gguf at that commit.\n"
         "other.gguf\n"
         "Write the path of a file that is in the repository into the recipe."
     )
@@ -251,7 +251,7 @@ def test_pickled_weights_are_refused(hub: Hub, repository: Path, tmp_path: Path)
             path.unlink()
     hub.serve(repository, REPO, COMMIT)
     expected = (
-        "bakers/tiny: The weights are pickles, which can run any code while they are read, and there are no safetensors.\n"
+        "bakers/tiny: The weights are pickles, which can run any code while they are read, and the repository has no safetensors.\n"
         "pytorch_model.bin\n"
         "Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
     )
@@ -273,9 +273,9 @@ def test_an_index_that_names_a_shard_elsewhere_is_refused(hub: Hub, repository: 
     (repository / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
     assert download(hub, tmp_path / "files").refusal == snapshot(
-        "bakers/tiny: model.safetensors.index.json names shards that are not there.\n"
+        "bakers/tiny: model.safetensors.index.json names shards that are missing.\n"
         "../../evil.safetensors\n"
-        "Take another commit of the repository: this one is not whole."
+        "Take another commit of the repository: this one is incomplete."
     )
 
 
@@ -348,11 +348,11 @@ LOG_IN = "`hf auth login` or HF_TOKEN"
 KEPT = "what was downloaded is kept"
 REFUSALS = {
     "401": (
-        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or there is none of that name.\n"
+        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or does not exist.\n"
         f"Check source.repo in the recipe; if it is right, accept the licence at {{hub}}/bakers/tiny, and give a token with {LOG_IN}."
     ),
     "token": (
-        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or there is none of that name.\n"
+        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or does not exist.\n"
         f"Check source.repo in the recipe; if it is right, accept the licence at {{hub}}/bakers/tiny, and give a token with {LOG_IN}."
     ),
     "gated": (
@@ -414,7 +414,7 @@ def test_offline_mode_is_honoured(served: Hub, tmp_path: Path) -> None:
     said = download(served, tmp_path / "files", HF_HUB_OFFLINE="1")
     assert said.refusal == snapshot(
         "bakers/tiny must be downloaded, and the hub's client is set to stay offline.\n"
-        "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network."
+        "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once with a network."
     )
     assert served.requests == []
 

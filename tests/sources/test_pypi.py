@@ -116,8 +116,8 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(index: str, 
     said = fetch(SOURCE.model_copy(update={"version": "2.0"}), index, tmp_path / "files")
     assert said.refusal == snapshot(
         "The package index has no wheel of tiny-model 2.0.\n"
-        "versions there: 1.0\n"
-        "Write one of the versions that are there into the recipe, and the sha256 of the file in it."
+        "existing versions: 1.0\n"
+        "Write one of the existing versions into the recipe, and the sha256 of the file in it."
     )
 
 

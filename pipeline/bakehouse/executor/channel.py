@@ -42,7 +42,7 @@ class Channel:
     writing: int | None
 
     def environment(self) -> dict[str, str]:
-        """What tells the child where to write."""
+        """The variable that names the place to write to."""
         return {CHANNEL: str(self._inheritable())}
 
     def pass_fds(self) -> tuple[int, ...]:
@@ -125,7 +125,7 @@ def _by_threads(ways: Mapping[int, str]) -> Iterator[Block]:
 
 
 class Lines:
-    """Puts blocks together to lines, for each way apart."""
+    """Puts blocks together to lines, for each way by itself."""
 
     def __init__(self) -> None:
         self._rest = {"text": b"", "event": b""}

@@ -99,5 +99,5 @@ def _remedy(crash: Crash) -> str:
     if {"ImportError", "ModuleNotFoundError"} & {*crash.kinds}:
         return "install what it names, in a version of constraints.txt, in the environment that doit runs in"
     if crash.file:
-        return f"see that {crash.file} is there, is whole, and may be read and written"
+        return f"see that {crash.file} exists, is complete, and may be read and written"
     return "the log has the traceback: look there for the reason, or report it with the log"

@@ -1,4 +1,4 @@
-"""Texts for the data-aware quantization methods, one sample a line, as `samples.txt`: a file beside the recipe, or of a hub data set."""
+"""Texts for the data-aware quantization methods, one sample a line, as `samples.txt`: a file next to the recipe, or of a hub data set."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
 
     Args:
         base: the recipe's folder.
-        fingerprint: `local.fingerprint` of a file beside the recipe; None for a hub data set.
+        fingerprint: `local.fingerprint` of a file next to the recipe; None for a hub data set.
 
     Raises:
-        Failure: the file is not there, or lies outside `base`.
+        Failure: the file does not exist, or lies outside `base`.
     """
     match source:
         case CalibrationFile():

@@ -32,7 +32,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
 
 
 def missing() -> str | None:
-    """What is not installed and what to do; None if all is there."""
+    """What is not installed and what to do; None if all of it is."""
     found = installed(*TOOLS)
     absent = [name for name in TOOLS if name not in found]
     return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None

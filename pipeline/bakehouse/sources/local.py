@@ -1,4 +1,4 @@
-"""A checkpoint directory or a single file beside the recipe, known by what is in it."""
+"""A checkpoint directory or a single file next to the recipe, known by what is in it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def resolve(base: Path, relative: str) -> Path:
     """The absolute path of what a recipe in the folder `base` calls `relative`.
 
     Raises:
-        Failure: it is not there, or it (or a file of it) lies outside `base`, be it through a symbolic link.
+        Failure: it does not exist, or it (or a file of it) lies outside `base`, be it through a symbolic link.
     """
     path, floor = base / relative, base.resolve()
     if not path.exists():
-        raise Failure(f"{relative} is not there.", where=str(base), remedy="Put it there, or write the right path into the recipe.")
+        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
     outside = [name for name in (path, *files_of(path).values()) if not name.resolve().is_relative_to(floor)]
     if outside:
         raise Failure(
@@ -78,10 +78,10 @@ def resolve_model(base: Path, relative: str) -> Path:
 
 
 def files_of(path: Path) -> dict[str, Path]:
-    """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences beside it.
+    """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences next to it.
 
     Raises:
-        Failure: the directory is no safetensors checkpoint.
+        Failure: the directory is not a safetensors checkpoint.
     """
     try:
         return checkpoint_files.belonging(path)
@@ -95,10 +95,10 @@ def fingerprint(path: Path, cache: Path) -> str:
     A file's sha256 is kept in the JSON file `cache` and taken from there as long as path, size, times and inode are the same.
 
     Raises:
-        Failure: `path` is not there, or is no safetensors checkpoint.
+        Failure: `path` does not exist, or is not a safetensors checkpoint.
     """
     if not path.exists():
-        raise Failure("This is not there.", where=str(path), remedy="Put it there, or write the right path into the recipe.")
+        raise Failure("This does not exist.", where=str(path), remedy="Put it in that place, or correct the path in the recipe.")
     known = _remembered(cache)
     hashes: dict[str, str] = {}
     fresh: dict[str, list[int | str]] = {}
@@ -136,7 +136,7 @@ def _remember(cache: Path, known: Mapping[str, list[int | str]]) -> None:
         cache.parent.mkdir(parents=True, exist_ok=True)
         staged.write_text(json.dumps(known, indent=0), encoding="utf-8", newline="\n")
         staged.replace(cache)
-    except OSError:  # a disk that is full or not ours to write: `doit list` works there all the same
+    except OSError:  # a disk that is full or not ours to write: `doit list` works all the same
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
 

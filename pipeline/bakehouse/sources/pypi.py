@@ -43,7 +43,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     spec, found = step.spec_as(PyPISpec), report.read(WheelResult)
     name, faults = file_name(step), []
     if not (files / name).is_file():
-        faults.append(f"The wheel's file {name} is not there.")
+        faults.append(f"The wheel's file {name} is missing.")
     if found.sha256 != spec.sha256:
         faults.append(f"{name} has the sha256 {found.sha256}, the recipe names {spec.sha256}.")
     return Verification({"wheel": found.wheel, "sha256": found.sha256}, tuple(faults))

@@ -25,7 +25,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
 
     Raises:
-        Failure: a local source is not there, is no model, or lies outside `base`.
+        Failure: a local source does not exist, is not a model, or lies outside `base`.
     """
     match source:
         case HuggingFace():
@@ -54,5 +54,5 @@ def missing(checkpoint: Step) -> str | None:
 
 
 def survey(source: Source, label: str) -> Step | None:
-    """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download tells."""
+    """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download shows them."""
     return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None

@@ -40,9 +40,9 @@ def run(step: Step, session: Session) -> None:
 
 
 def room(step: Step, session: Session) -> AbstractContextManager[None]:
-    """Memory set apart for a step: steps run side by side where there is room for both, mapped files aside, else one after the other."""
+    """Memory reserved for a step: steps run side by side where both have room, mapped files aside, else one after the other."""
     takes = _own_bytes(step, session)
-    waiting = Progress("waiting until there is memory for it next to what runs")
+    waiting = Progress("waiting until it has memory next to what runs")
     return session.room.hold(takes, lambda: session.tell(step, waiting)) if takes else nullcontext()
 
 

@@ -51,7 +51,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
 
 
 def describe(folder: Path, manifest: PackageManifest) -> None:
-    """Add card, manifest and proofs to a package whose other files are there."""
+    """Add card, manifest and proofs to a package that has its other files."""
     # The card is about the manifest, and the manifest lists the card: it is written first without it.
     manifest = manifest.model_copy(update={"files": files.records(folder)})
     files.write(folder / CARD, card.render(manifest))

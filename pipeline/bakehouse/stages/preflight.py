@@ -1,4 +1,4 @@
-"""Can it succeed? Asked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
+"""Can it succeed? Checked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Asked:
-    """A step that is asked for by itself, and the builds that it leads to."""
+    """A step that is requested by itself, and the builds that it leads to."""
 
     step: Step
     builds: tuple[Build, ...]
 
 
 def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) -> tuple[Step, ...]:
-    """The steps that would run, in order: a step that is there hides what only it needs."""
+    """The steps that would run, in order: a step in the store hides what only it needs."""
     wanted: dict[str, Step] = {}
 
     def want(step: Step) -> None:
@@ -81,7 +81,7 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     if store.has(build.checkpoint):
         return surveys.read_checkpoint(store.files(build.checkpoint))
     if build.survey is None:
-        return _beside_the_recipe(build.checkpoint)
+        return _next_to_the_recipe(build.checkpoint)
     if not store.has(build.survey):
         if not ask:
             return None
@@ -89,7 +89,7 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
 
 
-def _beside_the_recipe(checkpoint: Step) -> Survey | None:
+def _next_to_the_recipe(checkpoint: Step) -> Survey | None:
     """What is known of a local checkpoint before it is copied; of a GGUF file nothing is before it is read."""
     folder = _local_folder(checkpoint)
     if folder is None:
@@ -103,7 +103,7 @@ def _local_folder(checkpoint: Step) -> Path | None:
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
-    """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
+    """What the missing steps of these builds, and of what is requested besides them, will take, from shapes alone."""
     apart = tuple(apart)
     builds = tuple(build for build in builds if not session.store.is_published(build.package, build.name))  # others take nothing
     download = disk = memory = 0
@@ -123,7 +123,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
     surveys_of = {key: survey for key, survey in known.items() if survey}
-    # Packages under their names are files of their own, beside what they take in the store.
+    # Packages under their names are files of their own, besides what they take in the store.
     to_copy = () if not builds or session.store.shares_blocks() else builds
     copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
     return Forecast(download, disk + copies, memory, copies)
@@ -140,7 +140,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
-    """Refuse builds, and steps asked for apart, that cannot succeed on this machine, all reasons at once, before any of the work.
+    """Refuse builds, and steps requested by themselves, that cannot succeed on this machine, all reasons at once, before any of the work.
 
     A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
 
@@ -169,7 +169,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
 def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
     """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
 
-    A source that does not answer is asked once for all of its builds.
+    A source that does not answer gets one request for all of its builds.
     """
     silent: dict[str, Failure] = {}
     found: list[tuple[Step, Failure]] = []
@@ -200,9 +200,9 @@ def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Itera
     """Why none of the builds of a way can be made: of every way for which that is so, each reason once."""
     found: dict[str, None] = {}
     for builds in ways:
-        told = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
-        if all(told):
-            found |= dict.fromkeys(reason for those in told for reason in those)
+        by_build = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
+        if all(by_build):
+            found |= dict.fromkeys(reason for those in by_build for reason in those)
     return tuple(found)
 
 
@@ -210,7 +210,7 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     """Why a build's options do not fit its checkpoint, as far as that is known: a source elsewhere is asked only if `ask`.
 
     Raises:
-        Failure: the source does not answer, or is no whole checkpoint.
+        Failure: the source does not answer, or is not a complete checkpoint.
     """
     survey = survey_of(build, session, ask=ask)
     options = build.asked.options
@@ -219,11 +219,11 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
-    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
-    beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
+    texts = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.asked.golden]
+    beyond = suitability.tokens_beyond(here, survey.config, texts) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
-    told = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
-    return told or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+    reasons = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
@@ -232,8 +232,8 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
     The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
     """
     source = build.asked.source
-    says, given = survey.license.lower(), (source.license_name or source.license).lower()
-    if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
+    listed, given = survey.license.lower(), (source.license_name or source.license).lower()
+    if listed not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{listed}-"):
         yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
 
 
@@ -249,7 +249,7 @@ def _too_long(build: Build, survey: Survey) -> Iterator[str]:
 
 
 def _folder(build: Build, session: Session) -> Path | None:
-    """Where a build's checkpoint lies, in the store or beside the recipe; None before it is downloaded."""
+    """Where a build's checkpoint lies, in the store or next to the recipe; None before it is downloaded."""
     return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
 
 
@@ -276,14 +276,14 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
     if build.checkpoint.maker != "gguf" or not downloads:
         return ()
     try:
-        told = gguf_header.read(local.place(downloads[0]))
+        metadata = gguf_header.read(local.place(downloads[0]))
     except gguf_header.NotGGUF as error:
-        return (f"the source is not a whole GGUF file: {error}",)
+        return (f"the source is not a complete GGUF file: {error}",)
     reasons = [
         f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
-        for what, details in gguf_header.faults(told)
+        for what, details in gguf_header.faults(metadata)
     ]
-    if any(golden.messages for golden in build.asked.golden) and not told.get("tokenizer.chat_template"):
+    if any(golden.messages for golden in build.asked.golden) and not metadata.get("tokenizer.chat_template"):
         reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
     return tuple(reasons)
 
@@ -312,8 +312,8 @@ def memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     machine = int(psutil.virtual_memory().total) + swap_bytes()
     # as a container sees its own group, in version 2 and in version 1; "max" is no limit
     limits = (cgroups / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
-    told = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
-    return min([machine, *(int(text) for text in told if text != "max")])
+    limited = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
+    return min([machine, *(int(text) for text in limited if text != "max")])
 
 
 def swap_bytes(read: Callable[[], Any] = psutil.swap_memory) -> int:
@@ -325,7 +325,7 @@ def swap_bytes(read: Callable[[], Any] = psutil.swap_memory) -> int:
 
 
 def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:
-    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is not there.
+    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is missing.
 
     Raises:
         Failure: PIPELINE_SIGN is wrong or missing, or a build has pickles that its recipe does not let go.

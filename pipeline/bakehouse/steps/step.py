@@ -92,7 +92,7 @@ class Step:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def need(self, role: str) -> Step:
-        """The step that fills `role`; KeyError if there is none."""
+        """The step that fills `role`; KeyError if no step does."""
         return dict(self.needs)[role]
 
     def closure(self) -> Iterator[Step]:
@@ -111,7 +111,7 @@ class Step:
 
     @property
     def reads(self) -> tuple[Step, ...]:
-        """What must be in the store to make this step: what it needs; for a package, which tells its whole story, all before it."""
+        """What must be in the store to make this step: what it needs; for a package, whose manifest names it, all that led to it."""
         if self.kind == "package":
             return tuple(step for step in self.closure() if step is not self)
         return tuple(step for _, step in self.needs)

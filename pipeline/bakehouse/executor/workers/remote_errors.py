@@ -25,7 +25,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Corrupt(Exception):
-    """The remote holds something that is not what it says it is."""
+    """The shared store holds something that is not what its name says."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def of_the_address() -> Iterator[None]:
         if type(error) is not ValueError:  # an answer that cannot be read
             raise
         events.refuse(
-            f"the remote's address cannot be used: {in_a_line(error)}",
+            f"the shared store's address cannot be used: {in_a_line(error)}",
             "Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE.",
         )
 
@@ -62,12 +62,12 @@ def explained(work: Callable[[], StoreResult]) -> StoreResult:
     try:
         return work()
     except Corrupt as corrupt:
-        events.refuse(f"the remote is corrupt: {corrupt}", "Delete that object there, and find out who wrote it.")
+        events.refuse(f"the shared store is corrupt: {corrupt}", "Delete that object in it, and find out who wrote it.")
     except NotImplementedError:
-        events.refuse("this kind of remote cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
+        events.refuse("this kind of shared store cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
-            events.refuse(f"there is no room: {in_a_line(error)}", "Free space, here or where the remote is, and run it again.")
+            events.refuse(f"no room is left: {in_a_line(error)}", "Free space, here or in the shared store, and run it again.")
         if refuses(error):
             return StoreResult(refuses=in_a_line(error))
         if is_bug(error):

@@ -1,4 +1,4 @@
-"""Talks to the store that machines share, wherever fsspec reaches: which steps it has, bring one here, put one there.
+"""Talks to the store that machines share, wherever fsspec reaches: which steps it has, bring one here, put one into it.
 
 The URL is in BAKEHOUSE_REMOTE, as it may hold a password. At that place, `objects/ab/<sha256>` are the contents of files and
 `steps/<kind>/<key>.json` the records, written last: what a record names is present and complete, whoever else writes the same step
@@ -25,7 +25,7 @@ from bakehouse.records import FileRecord
 
 _BLOCK_BYTES = 4 << 20
 _TRIES = 2
-_RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show whole ones only
+_RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show complete ones only
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -86,14 +86,14 @@ class Remote:
         return f"{self.root}/objects/{digest[:2]}/{digest}"
 
     def size(self, path: str) -> int | None:
-        """Size in bytes, or None if it is not there."""
+        """Size in bytes, or None if it does not exist."""
         try:
             return int(self.fs.info(path)["size"])
         except FileNotFoundError:
             return None
 
     def write(self, path: str, body: Path) -> None:
-        """Put a file there, under its name only when it is whole."""
+        """Put a file into it, under its name only when it is complete."""
         if not self.renames:
             self.fs.put_file(str(body), path)
             return

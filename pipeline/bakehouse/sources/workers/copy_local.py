@@ -27,7 +27,7 @@ def run(request: CopyRequest) -> CopyResult:
     for left in files.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     if not path.exists():
-        events.refuse(f"{path} is not there any more.", "Put it back, or write the right path into the recipe.")
+        events.refuse(f"{path} does not exist any more.", "Put it back, or correct the path in the recipe.")
     try:
         belonging = checkpoint_files.belonging(path)
     except checkpoint_files.Unfit as unfit:

@@ -49,7 +49,7 @@ def read(gguf: Path) -> tuple[Metadata, list[str]]:
     try:
         reader = GGUFReader(gguf)
     except (ValueError, IndexError) as error:  # what the reader raises for a wrong magic number and for a file cut short
-        events.refuse(f"{gguf.name} is not a whole GGUF file: {error}.", "Check the file in the recipe's source.")
+        events.refuse(f"{gguf.name} is not a complete GGUF file: {error}.", "Check the file in the recipe's source.")
     return {key: field.contents() for key, field in reader.fields.items()}, [tensor.name for tensor in reader.tensors]
 
 
@@ -101,16 +101,16 @@ def end_tokens(tokenizer: Any, metadata: Metadata) -> list[int]:
 
 
 def refuse_template(tokenizer: Any) -> None:
-    """End here if there is a chat template that takes no chat at all."""
-    said = ""
+    """End here if the chat template takes no chat at all."""
+    reason = ""
     for chat in chats.CHATS if tokenizer.chat_template else ():
         try:
             chats.reference_prompt(tokenizer, chat)
             return
         except Exception as error:  # of a template's own, of a type, of a missing field
-            said = said or str(error)
-    if said:
-        events.refuse(f"The GGUF's chat template cannot be rendered: {said}.", ANOTHER_SOURCE)
+            reason = reason or str(error)
+    if reason:
+        events.refuse(f"The GGUF's chat template cannot be rendered: {reason}.", ANOTHER_SOURCE)
 
 
 def name_tokens(model: Any, tokenizer: Any, ends: list[int]) -> None:

@@ -16,7 +16,7 @@ from bakehouse.sources.seams import DownloadRequest, DownloadResult
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
 from bakehouse.sources.workers.hub_info import Remote
 
-SECONDS_BETWEEN_WORDS = 0.5
+SECONDS_BETWEEN_REPORTS = 0.5
 
 
 def run(request: DownloadRequest) -> DownloadResult:
@@ -44,9 +44,9 @@ def one_file(repository: hub_files.Repository, remotes: dict[str, Remote], only:
     if only.endswith(".gguf"):
         refuse_unreadable_gguf(repository, remotes[only])
     wanted = {only: name or PurePosixPath(only).name, **{licence: licence for licence in checkpoint_files.licences(remotes)}}
-    fetched, told = {}, telling(sum(remotes[origin].size for origin in wanted))
+    fetched, fetch_one = {}, reporting(sum(remotes[origin].size for origin in wanted))
     for origin, target in wanted.items():
-        fetched[target] = told(repository, remotes[origin], files / target)
+        fetched[target] = fetch_one(repository, remotes[origin], files / target)
     return fetched
 
 
@@ -54,11 +54,11 @@ def refuse_unreadable_gguf(repository: hub_files.Repository, remote: Remote) -> 
     """Refuse before the download what the reader would refuse after it, from the file's header."""
     events.progress(f"reading the header of {remote.name}")
     try:
-        told = gguf_header.read_from(hub_files.opened(repository, remote))
+        metadata = gguf_header.read_from(hub_files.opened(repository, remote))
     except gguf_header.NotGGUF as error:
         remedy = "Take another file or another commit of the repository."
-        raise checkpoint_files.Unfit(f"{remote.name} is not a whole GGUF file: {error}.", remedy) from error
-    for what, details in gguf_header.faults(told):
+        raise checkpoint_files.Unfit(f"{remote.name} is not a complete GGUF file: {error}.", remedy) from error
+    for what, details in gguf_header.faults(metadata):
         raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
 
 
@@ -70,10 +70,10 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], cod
     small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
     large: tuple[str, ...] = (first,)
     total = sum(remotes[name].size for name in small)
-    fetched, told = {}, telling(total)
+    fetched, fetch_one = {}, reporting(total)
     for name in small:
         (files / name).parent.mkdir(exist_ok=True)
-        fetched[name] = told(repository, remotes[name], files / name)
+        fetched[name] = fetch_one(repository, remotes[name], files / name)
         if name in code and fetched[name] != code[name]:
             raise checkpoint_files.Unfit(
                 f"{name} is not the code that the recipe lists.",
@@ -82,25 +82,25 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], cod
             )
     model_type.refuse_unlisted_code(checkpoint_files.json_object((files / "config.json").read_bytes(), "config.json"), code)
     if first == safetensors_files.INDEX:
-        fetched[first] = told(repository, remotes[first], files / first)
+        fetched[first] = fetch_one(repository, remotes[first], files / first)
         large = checkpoint_files.shards(checkpoint_files.json_object((files / first).read_bytes(), first), remotes)
-    told = telling(sum(remotes[name].size for name in large))
+    fetch_one = reporting(sum(remotes[name].size for name in large))
     for name in large:
-        fetched[name] = told(repository, remotes[name], files / name)
+        fetched[name] = fetch_one(repository, remotes[name], files / name)
     return fetched
 
 
-def telling(total: int) -> Callable[[hub_files.Repository, Remote, Path], str]:
-    """A `fetch` that says how many of `total` bytes are there, over all files that it is called for."""
-    done, said = 0, 0.0
+def reporting(total: int) -> Callable[[hub_files.Repository, Remote, Path], str]:
+    """A `fetch` that reports how many of `total` bytes have come, over all files that it is called for."""
+    done, reported = 0, 0.0
 
     def fetch(repository: hub_files.Repository, remote: Remote, to: Path) -> str:
         nonlocal done
 
         def arrived(size: int) -> None:
-            nonlocal said
-            if time.monotonic() - said >= SECONDS_BETWEEN_WORDS or done + size == total:
-                said = time.monotonic()
+            nonlocal reported
+            if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS or done + size == total:
+                reported = time.monotonic()
                 events.progress(f"downloading {remote.name}", done + size, total, "B")
 
         digest = hub_files.fetch(repository, remote, to, arrived)

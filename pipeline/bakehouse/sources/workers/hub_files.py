@@ -1,4 +1,4 @@
-"""Files of a hub repository at one commit: what is there, and fetching one so that a broken-off download goes on where it was.
+"""Files of a hub repository at one commit: what it holds, and fetching one so that a broken-off download goes on where it was.
 
 The client's own download (huggingface_hub 1.21) writes to a file of a random name and deletes it when it fails
 (huggingface_hub#4228), so a killed download of 5 GB begins again at nothing. So the bytes are streamed here, through
@@ -91,8 +91,8 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
                     hf_raise_for_status(response)
                     yield response
                     return
-                asked = response.headers.get("Retry-After", "")
-                wait = min(float(asked), LONGEST_WAIT_S) if asked.isdigit() else wait
+                requested = response.headers.get("Retry-After", "")
+                wait = min(float(requested), LONGEST_WAIT_S) if requested.isdigit() else wait
         time.sleep(wait)
 
 
@@ -138,7 +138,7 @@ def opened(repository: Repository, remote: Remote) -> IO[bytes]:
 def fetch(repository: Repository, remote: Remote, to: Path, arrived: Callable[[int], None]) -> str:
     """Bring the file to `to` and return its sha256; goes on with `to`.partial if there is one.
 
-    `arrived` is told how many bytes of the file are there now. What is not what the hub announces is deleted and refused.
+    `arrived` gets how many bytes of the file have come. What is not what the hub announces is deleted and refused.
     """
     if to.exists():
         partial = to
@@ -202,7 +202,7 @@ class Content:
         return self.size == remote.size and remote.git_sha1 in (None, self.git.hexdigest())
 
     def comparison(self, remote: Remote) -> list[str]:
-        """Lines that set what was announced beside what came."""
+        """Lines that show what was announced and what came."""
         kind, announced, came = "sha256", remote.sha256, self.sha256.hexdigest()
         if remote.sha256 is None:
             kind, announced, came = "git sha1", remote.git_sha1, self.git.hexdigest()
