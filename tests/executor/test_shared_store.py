@@ -440,7 +440,7 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
     output = shared.build(selected)
     assert ran(output) == runs
     assert {path.name for path in (shared.artifacts / "store").iterdir()} == brought
-    assert output.startswith(f"asking the shared store {shared.env['PIPELINE_REMOTE']} for what is missing here\nremote   ")
+    assert output.startswith(f"asking the shared store {shared.env['PIPELINE_REMOTE']} for what is missing here\nshared   ")
 
 
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
@@ -457,7 +457,7 @@ def test_what_was_made_without_the_remote_is_named_at_the_end(tmp_path: Path) ->
     machine.make(step(bits=4))
     machine.make(step("export", label="fake"))
     assert machine.remote.not_kept == (
-        "2 steps made here were not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take them from there: "
+        "2 steps made here were not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take them from it: "
         "compress of fake-int4, export of fake"
     )
 
@@ -481,7 +481,7 @@ def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(
     done = bench.doit("download:tiny")
     assert (done.returncode, ran(done.stdout)) == (0, ["download:tiny"]), done.stdout + done.stderr
     assert done.stderr.count("cannot be used, work goes on without it: ConnectionRefusedError") == 1
-    left = "1 step made here was not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take it from there"
+    left = "1 step made here was not put into the shared store ftp://127.0.0.1:9/store, so other machines cannot take it from it"
     assert done.stdout.rstrip().endswith(f"{left}: download of tiny")
 
 
