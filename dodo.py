@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from doit.exceptions import InvalidDodoFile
 
-from bakehouse.app import cli, tasks
+from bakehouse.app import tasks
 from bakehouse.errors import Failure
 
 try:
-    kitchen = cli.open_kitchen()
+    kitchen = tasks.open_kitchen()
 except Failure as failure:
     raise InvalidDodoFile(str(failure)) from None
 

@@ -14,10 +14,11 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.child import kernel32
+from bakehouse.executor import memory
 from bakehouse.executor.making import portable
 from bakehouse.executor.process import Children, Finished, as_typed, run
 from bakehouse.recipe.locations import Diagnostic, Span
-from bakehouse.stages import line_ends, preflight
+from bakehouse.stages import line_ends
 from bakehouse.steps.maker import Command
 from bakehouse.store import files
 
@@ -189,8 +190,8 @@ def test_a_swap_that_cannot_be_read_counts_nothing() -> None:
     def off() -> object:
         raise RuntimeError("PdhAddEnglishCounterW failed. Performance counters may be disabled.")
 
-    assert preflight.swap_bytes(off) == 0
-    assert preflight.swap_bytes(lambda: SimpleNamespace(total=7)) == 7
+    assert memory.swap_bytes(off) == 0
+    assert memory.swap_bytes(lambda: SimpleNamespace(total=7)) == 7
 
 
 # --- files that another program has open --------------------------------------------------------------------------------------

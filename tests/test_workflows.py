@@ -56,7 +56,7 @@ def test_there_is_a_workflow_for_every_change_and_one_for_a_tag_which_by_hand_on
     assert [step.get("run", step.get("uses", "").split("@")[0]) for step in of_a_tag] == snapshot(
         [
             'python -m doit "sign:$NAME"',
-            'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+            'python -m doit check --package "artifacts/signed/$NAME" "$SIGNED_BY"',
             "actions/upload-artifact",
         ]
     )
@@ -181,8 +181,8 @@ def test_the_release_runs_on_the_machines_that_the_matrix_names() -> None:
 
 def test_a_signature_must_be_of_the_workflow_that_has_just_made_it() -> None:
     steps = _read(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["build"]["steps"]
-    (verify,) = [step for step in steps if "doit verify" in step.get("run", "")]
-    assert verify["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
+    (check,) = [step for step in steps if "doit check" in step.get("run", "")]
+    assert check["env"] == {"SIGNED_BY": "--identity=${{ github.server_url }}/${{ github.workflow_ref }}"}
 
 
 def _guards() -> set[str]:

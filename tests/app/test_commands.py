@@ -13,7 +13,14 @@ import pytest
 from doit.cmdparse import CmdOption, CmdParse
 from inline_snapshot import snapshot
 
-from bakehouse.app import cli, commands, release_commands, selection, tasks
+from bakehouse.app import cli, selection, tasks
+from bakehouse.app.commands.check import Check
+from bakehouse.app.commands.compare import Compare
+from bakehouse.app.commands.lint import Lint
+from bakehouse.app.commands.plan import Plan as PlanCommand
+from bakehouse.app.commands.prune import Prune
+from bakehouse.app.commands.run import Run
+from bakehouse.app.commands.schema import Schema
 from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
@@ -49,7 +56,7 @@ def do(kind: type[cli.Ours], *words: str) -> int:
     return command._checked(*command.cmdparser.parse(cli.options_first(command.cmdparser, list(words))))
 
 
-@pytest.mark.parametrize("command", [commands.Prune, commands.Lint, commands.Schema], ids=lambda command: command.get_name())
+@pytest.mark.parametrize("command", [Prune, Lint, Schema], ids=lambda command: command.get_name())
 def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
     with pytest.raises(Failure) as caught:
         do(command, "tiny-int4", "x")
@@ -59,15 +66,15 @@ def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
 @pytest.mark.parametrize(
     ("command", "words", "first"),
     [
-        (commands.Prune, ["x", "--dry-run"], ["--dry-run", "x"]),
-        (commands.Compare, ["A", "B", "--html", "f"], ["--html", "f", "A", "B"]),
-        (commands.Compare, ["A", "--html=f", "B"], ["--html", "f", "A", "B"]),
-        (commands.Run, ["build:a", "-n", "2", "build:b", "--continue"], ["-n", "2", "--continue", "build:a", "build:b"]),
-        (commands.Run, ["build:a", "-n2", "--dry-run"], ["-n", "2", "--dry-run", "build:a"]),
-        (release_commands.Verify, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
+        (Prune, ["x", "--dry-run"], ["--dry-run", "x"]),
+        (Compare, ["A", "B", "--html", "f"], ["--html", "f", "A", "B"]),
+        (Compare, ["A", "--html=f", "B"], ["--html", "f", "A", "B"]),
+        (Run, ["build:a", "-n", "2", "build:b", "--continue"], ["-n", "2", "--continue", "build:a", "build:b"]),
+        (Run, ["build:a", "-n2", "--dry-run"], ["-n", "2", "--dry-run", "build:a"]),
+        (Check, ["--package", "d", "--key", "k"], ["--package", "d", "--key", "k"]),
     ],
 )
-def test_options_count_wherever_they_stand(command: type[commands.Run | cli.Ours], words: list[str], first: list[str]) -> None:
+def test_options_count_wherever_they_stand(command: type[Run | cli.Ours], words: list[str], first: list[str]) -> None:
     parser = CmdParse([CmdOption(option) for option in command.cmd_options])
     assert cli.options_first(parser, words) == first
     assert parser.parse(first)
@@ -76,8 +83,8 @@ def test_options_count_wherever_they_stand(command: type[commands.Run | cli.Ours
 def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     old = pack(here.artifacts / "packages" / "old")
     with pytest.raises(Failure):
-        do(commands.Prune, "x", "--dry-run")
-    assert do(commands.Prune, "--dry-run") == 0
+        do(Prune, "x", "--dry-run")
+    assert do(Prune, "--dry-run") == 0
     assert "would drop  packages/old" in capsys.readouterr().out
     assert old.exists()
 
@@ -121,6 +128,11 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
             "  what to do: log.txt in a step's folder of the store begins with its command: trace that",
         ),
         (
+            ["verify", "--package", "DIR", "tiny-int4"],
+            "The command is now called `doit check`.\n"
+            "  what to do: Type `doit check tiny-int4`, or `doit check --package DIR` for a package from elsewhere.",
+        ),
+        (
             ["-a", "download:tiny"],
             "-a would make nothing again: what is whole in the store is not made twice\n"
             "  what to do: `doit clean NAME` forgets a result, and `doit NAME` makes it again",
@@ -157,7 +169,7 @@ def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkey
 
 
 def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    assert do(commands.Lint) == 0
+    assert do(Lint) == 0
     assert capsys.readouterr().out == snapshot("1 recipe with 1 build is well formed\n")
 
 
@@ -269,7 +281,7 @@ def test_lint_says_with_the_builds_line_what_a_build_would_be_refused_for(here: 
     here.write(TAKES)
     beside(here)
     with pytest.raises(RecipeErrors) as caught:
-        do(commands.Lint)
+        do(Lint)
     lines = (here.recipes / "here.yaml").read_text(encoding="utf-8").splitlines()
     found = [one for one in caught.value.diagnostics if "max_new_tokens" in one.what]
     assert [one.span.line for one in found] == [lines.index("  int4:")]
@@ -280,7 +292,7 @@ def test_lint_says_what_is_so_for_all_builds_once_at_the_source(here: Bench) -> 
     here.write(TAKES | {"builds": {"a": TAKES["builds"]["int4"], "b": {"runtime": "openvino", "quantization": {"weights": "int8"}}}})
     beside(here)
     with pytest.raises(RecipeErrors) as caught:
-        do(commands.Lint)
+        do(Lint)
     found = [one for one in caught.value.diagnostics if "max_new_tokens" in one.what]
     assert [one.source for one in found] == ["source:"]
 
@@ -288,7 +300,7 @@ def test_lint_says_what_is_so_for_all_builds_once_at_the_source(here: Bench) -> 
 def test_a_plan_ends_with_what_the_build_would_be_refused_for(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     here.write(TAKES)
     beside(here)
-    assert do(commands.Plan, "here-int4") == 1
+    assert do(PlanCommand, "here-int4") == 1
     said = capsys.readouterr().out
     assert "run   convert:here-int4" in said
     assert "\nthis would be refused before any work: the recipe does not fit the model\n    here-int4: golden prompt 1 lets" in said
@@ -296,5 +308,5 @@ def test_a_plan_ends_with_what_the_build_would_be_refused_for(here: Bench, capsy
 
 def test_lint_asks_no_hub(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert do(commands.Lint) == 0
+    assert do(Lint) == 0
     assert not (here.artifacts / "store").exists()

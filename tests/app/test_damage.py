@@ -1,4 +1,4 @@
-"""A file that is not what was made: `doit verify` names it and says how to repair it, and what it says does."""
+"""A file that is not what was made: `doit check` names it and says how to repair it, and what it says does."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def damage(path: Path, harm: str, *, quietly: bool = False) -> None:
 
 
 def test_what_was_just_made_is_found_whole(baked: Bench, lane: Lane) -> None:
-    assert re.search(r"\d+ files, [\d.]+ [kMG]B hashed: none damaged\n$", baked.build("verify"))
-    assert baked.build("verify", lane.name).splitlines()[-2] == f"ok       packages/{lane.name}"
+    assert re.search(r"\d+ files, [\d.]+ [kMG]B hashed: none damaged\n$", baked.build("check"))
+    assert baked.build("check", lane.name).splitlines()[-2] == f"ok       packages/{lane.name}"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, 
     record = compressed(copy, lane)
     folder = copy.artifacts / "store" / record.kind / record.key if place == "store" else packaged(copy, lane)
     damage(weights(folder, lane), harm)
-    found = copy.doit("verify", lane.name)
+    found = copy.doit("check", lane.name)
     assert found.returncode == 1
     size = weights(packaged(baked, lane), lane).stat().st_size
     what = f"{size - 1:,} bytes, should be {size:,}" if harm == "truncated" else "content changed (sha256 "
@@ -75,14 +75,14 @@ def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, 
     again = [f"convert:{lane.name}", f"package:{lane.name}"] if place == "store" else []
     assert ran(copy.build(lane.task)) == [*again, f"build:{lane.name}"]
     assert lanes.bytes_of(copy.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
-    assert copy.doit("verify", lane.name).returncode == 0
+    assert copy.doit("check", lane.name).returncode == 0
 
 
 def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_it_says(copy: Bench, baked: Bench, lane: Lane) -> None:
     record = compressed(copy, lane)
     for folder in (copy.artifacts / "store" / record.kind / record.key, packaged(copy, lane)):
         damage(weights(folder, lane), "flipped", quietly=True)
-    found = copy.doit("verify", lane.name)
+    found = copy.doit("check", lane.name)
     assert found.returncode == 1
     tasks = f"convert:{lane.name} package:{lane.name} build:{lane.name}"
     mend, last = found.stdout.splitlines()[-2:]
@@ -90,7 +90,7 @@ def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_
     assert last.endswith(" hashed: 3 damaged")
     for command in mend.removeprefix("to repair it: ").split(" && "):
         copy.build(*shlex.split(command)[1:])
-    assert copy.doit("verify", lane.name).returncode == 0
+    assert copy.doit("check", lane.name).returncode == 0
     assert lanes.bytes_of(copy.manifest(lane.name).files) == lanes.bytes_of(baked.manifest(lane.name).files)
 
 
@@ -98,21 +98,21 @@ def test_a_missing_and_a_stray_file_in_a_package_are_named_and_the_next_build_pu
     package = copy.artifacts / "packages" / lane.name
     (package / "recipe.yaml").unlink()
     (package / "notes.txt").write_text("mine", encoding="utf-8")
-    found = copy.doit("verify", lane.name)
+    found = copy.doit("check", lane.name)
     assert found.stdout.splitlines()[-4:-1] == [
         f"damaged  packages/{lane.name}: recipe.yaml: missing",
         f"damaged  packages/{lane.name}: notes.txt: does not belong here",
         f"to repair it: doit clean build:{lane.name} && doit build:{lane.name}",
     ]
     assert ran(copy.build(lane.task)) == [f"build:{lane.name}"]
-    assert copy.doit("verify", lane.name).returncode == 0
+    assert copy.doit("check", lane.name).returncode == 0
 
 
 def test_a_damaged_download_is_named_and_only_fetched_again_when_asked(copy: Bench, lane: Lane) -> None:
     (record,) = copy.records("download")
     damage(copy.artifacts / "store" / "download" / record.key / "files" / "model.safetensors", "truncated")
     assert ran(copy.build("build")) == []
-    found = copy.doit("verify", lane.name)
+    found = copy.doit("check", lane.name)
     assert "to repair it: doit clean download:tiny && doit download:tiny" in found.stdout
     assert ran(copy.build("download:tiny")) == ["download:tiny"]
-    assert copy.doit("verify", lane.name).returncode == 0
+    assert copy.doit("check", lane.name).returncode == 0

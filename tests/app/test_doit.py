@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.package.manifest import PROOFS
+from bakehouse.package.file_names import PROOFS
 from tests.support import lanes
 from tests.support.bench import GOLDEN, INT4, ROOT, Bench, ran, recipe
 
@@ -251,7 +251,7 @@ def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Pat
     [
         (["build:tiny-int5"], "ERROR: there is no task called build:tiny-int5\n  what to do: perhaps build:tiny-int8 or build:tiny-int4"),
         (["plan", "nonsense"], "ERROR: there is no build called nonsense\n  what to do: `doit list` shows the names"),
-        (["verify", "build:x"], "ERROR: there is no build called build:x\n  what to do: `doit list` shows the names"),
+        (["check", "build:x"], "ERROR: there is no build called build:x\n  what to do: `doit list` shows the names"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(built: Bench, args: list[str], text: str) -> None:

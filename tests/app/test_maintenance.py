@@ -169,7 +169,7 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
         path.chmod(0o644)
         path.write_text("short", encoding="utf-8")
     said: list[str] = []
-    report = housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
+    report = housekeeping.check(plan.builds, store, selection.names(plan), said.append)
     names = "convert:tiny-int4 package:tiny-int4 build:tiny-int4"
     fault = "made.txt: 5 bytes, should be 1,000"
     assert report.faults == (
@@ -197,14 +197,14 @@ def test_a_copy_of_what_was_made_again_since_is_no_damage(tmp_path: Path, store:
 def test_verify_says_nothing_of_what_was_never_made(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path)
     said: list[str] = []
-    report = housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
+    report = housekeeping.check(plan.builds, store, selection.names(plan), said.append)
     assert (report.files, report.faults, said) == (0, (), [])
 
 
 def verified(plan: Plan, store: Store) -> list[str]:
     """What is said of everything that is not in order."""
     said: list[str] = []
-    housekeeping.verify(plan.builds, store, selection.names(plan), said.append)
+    housekeeping.check(plan.builds, store, selection.names(plan), said.append)
     return [line for line in said if not line.startswith("ok ")]
 
 

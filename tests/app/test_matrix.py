@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.app import matrix, release_commands
+from bakehouse.app import matrix
+from bakehouse.app.commands.matrix import Matrix
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Build
@@ -62,7 +63,7 @@ def test_what_was_asked_and_not_told_is_said_once_for_all_builds_of_a_checkpoint
 
 
 def test_what_cannot_both_count_is_refused() -> None:
-    command = release_commands.Matrix()
+    command = Matrix()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(["--against", "release.json", "--base", "HEAD"]))
     assert str(caught.value) == snapshot("--against and --base both say what is known already\n  what to do: leave one of them out")

@@ -12,7 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 from rich.console import Console
 
-from bakehouse.app import overview, selection
+from bakehouse.app import overview, plan_table, results_table, selection
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.executor.session import Session
@@ -39,7 +39,7 @@ def plan_of(tmp_path: Path, **changes: Any) -> Plan:
 
 def reasons(plan: Plan, session: Session) -> dict[str, str]:
     """Task -> how it stands, in a plan's words."""
-    lines = overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[:-1]
+    lines = plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[:-1]
     return {line.split()[1]: " ".join([line.split()[0], *line.split()[2:]]) for line in lines}
 
 
@@ -93,7 +93,7 @@ def test_a_plan_before_the_first_run_names_every_step_and_what_it_takes(tmp_path
     plan = plan_of(tmp_path)
     hub_tells(plan, session)
     assert set(reasons(plan, session).values()) == {"run never made"}
-    last = overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1]
+    last = plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1]
     assert last.startswith("9 steps, about 1 B to download, ")
     assert last.endswith(" of memory for the largest")
 
@@ -105,9 +105,9 @@ def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(t
     assert set(reasons(plan, session).values()) == {"have 2 kB"}
     last = "no step is missing, 2 kB of disk (2 kB of it for packages as files of their own)"
     expected = "nothing to do" if session.store.shares_blocks() else last
-    assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == expected
+    assert plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == expected
     session.store.publish(plan.builds[0].package, plan.builds[0].name, lambda: None)
-    assert overview.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
+    assert plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
 
 
 def test_a_step_that_only_a_made_one_needs_is_said_not_to_be_needed(tmp_path: Path, session: Session) -> None:
@@ -131,7 +131,7 @@ def test_another_option_is_the_reason_and_what_follows_names_its_new_part(tmp_pa
 
 
 def why(step: Step, session: Session) -> str:
-    return overview.why(step, session.store, {step.key})
+    return plan_table.why(step, session.store, {step.key})
 
 
 def test_another_tool_another_format_and_many_changes_are_reasons(session: Session) -> None:
@@ -158,13 +158,13 @@ def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     plan = plan_of(tmp_path)
-    text = overview.plan_text(plan.builds, session, selection.names(plan))
+    text = plan_table.plan_text(plan.builds, session, selection.names(plan))
     assert "9 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
 
 
 def closing(plan: Plan, session: Session, spans: dict[str, tuple[float, float]], width: int = 160, **failed: tuple[str, ...]) -> list[str]:
     """The closing table as lines; `failed` has what failed, by the end of a build's name."""
-    table = overview.summary(
+    table = results_table.summary(
         plan.builds, session.store, selection.names(plan), spans, 70.0, lambda build: failed.get(build.name.rpartition("-")[2], ())
     )
     stream = io.StringIO()
@@ -209,4 +209,4 @@ def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Ses
 
 
 def test_without_a_build_there_is_no_table(session: Session) -> None:
-    assert overview.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None
+    assert results_table.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
 import json, os, sys
@@ -26,3 +27,24 @@ def test_a_worker_begins_offline_with_its_arguments_and_without_a_heavy_import()
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=environ)
     seen = next(line for line in done.stdout.splitlines() if line.startswith("SEEN "))
     assert json.loads(seen.removeprefix("SEEN ")) == ["in", {"bits": 4}, True, False, [], "1"]
+
+
+PLAIN = """
+from dataclasses import dataclass
+from bakehouse.child import start
+@dataclass(frozen=True)
+class Request:
+    numbers: list[int]
+@dataclass(frozen=True)
+class Result:
+    sum: int
+    absent: str | None = None
+start.run_plain(lambda request: Result(sum(request.numbers)), Request)
+"""
+
+
+def test_a_worker_without_models_reads_a_request_and_leaves_a_result(tmp_path: Path) -> None:
+    request, result = tmp_path / "request.json", tmp_path / "result.json"
+    request.write_text('{"numbers": [1, 2]}', encoding="utf-8")
+    subprocess.run((sys.executable, "-c", PLAIN, str(request), str(result)), check=True)
+    assert json.loads(result.read_text(encoding="utf-8")) == {"sum": 3}

@@ -65,7 +65,7 @@ def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, OrderedDict(a=1))
     path.write_bytes(path.read_bytes()[:40])
-    assert refusal(path).startswith("it is not whole: ")
+    assert refusal(path).startswith("it is not complete: ")
 
 
 def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def program(folder: Path, code: bytes) -> Path:
         (b"X\x01\0\0\0\xff.", "its pickle makes no sense: 'utf-8' codec can't decode"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it asks for (1, 2, 3, 4, 5), which is not the storage of a tensor"),
         (b"NQ.", "it asks for None, which is not the storage of a tensor"),
-        (b"h\x05.", "it is not whole: Memo value not found at index 5"),
-        (b"X\x01\0\0\0a0.", "it is not whole: "),
+        (b"h\x05.", "it is not complete: Memo value not found at index 5"),
+        (b"X\x01\0\0\0a0.", "it is not complete: "),
     ],
 )
 def test_a_program_that_makes_no_sense_is_refused(tmp_path: Path, code: bytes, reason: str) -> None:

@@ -37,9 +37,9 @@ def package(packed: Path, tmp_path: Path) -> Path:
 
 
 def _verify(*args: str) -> subprocess.CompletedProcess[str]:
-    """`doit verify`, where there are no recipes and no store."""
+    """`doit check`, where there are no recipes and no store."""
     env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", "PIPELINE_ARTIFACTS": "/nowhere"}
-    argv = [sys.executable, "-m", "doit", "verify", *args]
+    argv = [sys.executable, "-m", "doit", "check", *args]
     return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.app import main, overview
+from bakehouse.app import main, results_table
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest
 from bakehouse.release import rebuild, release
@@ -28,7 +28,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def test_an_old_package_is_checked_by_its_own_lists(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["verify", str(old)]) == 0
+    assert main.main(["check", str(old)]) == 0
     assert capsys.readouterr().out.startswith("phi3-int4-openvino: 9 files, ")
 
 
@@ -55,7 +55,7 @@ def test_an_old_package_is_released_listed_and_known_as_ours(old: Path, tmp_path
     assert [one.name for one in release.make([old], tmp_path / "release", None).packages] == ["phi3-int4-openvino"]
     store = Store(tmp_path / "artifacts")
     shutil.copytree(old, store.package("mine"))
-    assert overview.read_manifest("mine", store) == manifest.read(old)
+    assert results_table.read_manifest("mine", store) == manifest.read(old)
     assert store.is_ours(store.package("mine"))
 
 
@@ -85,7 +85,7 @@ def _digests(folder: Path, subject: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def test_a_newer_package_is_checked_by_its_lists_and_said_to_be_newer(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["verify", str(newer)]) == 0
+    assert main.main(["check", str(newer)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == ["newer", "phi3-int4-openvino:"]
 

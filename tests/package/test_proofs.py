@@ -21,9 +21,10 @@ from inline_snapshot import snapshot
 from bakehouse.errors import Failure
 from bakehouse.executor import version
 from bakehouse.executor.session import builder
+from bakehouse.package import checksums, provenance, wheels
 from bakehouse.package import proofs as proof
-from bakehouse.package import provenance, wheels
-from bakehouse.package.manifest import PROOFS, PackageManifest, StepRun
+from bakehouse.package.file_names import PROOFS
+from bakehouse.package.manifest import PackageManifest, StepRun
 from bakehouse.records import Builder, Package, Wheel
 from bakehouse.store import files
 from tests.package.test_card import manifest
@@ -279,7 +280,7 @@ def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installe
 
 
 def test_the_checksums_are_of_every_other_file_and_sha256sum_reads_them(folder: Path) -> None:
-    assert set(proof.read_checksums(folder / "SHA256SUMS")) == {file.path for file in files.records(folder)} - {"SHA256SUMS"}
+    assert set(checksums.read(folder / "SHA256SUMS")) == {file.path for file in files.records(folder)} - {"SHA256SUMS"}
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
 
 
@@ -287,7 +288,7 @@ def test_the_checksums_are_of_every_other_file_and_sha256sum_reads_them(folder: 
 def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "SHA256SUMS").write_text(f"{line}\n")
     with pytest.raises(Failure) as caught:
-        proof.read_checksums(tmp_path / "SHA256SUMS")
+        checksums.read(tmp_path / "SHA256SUMS")
     number = len(line.splitlines())
     assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path\n  what to do: get the package anew")
 

@@ -114,7 +114,8 @@ def test_packages_from_elsewhere_are_released_under_the_same_rules(tmp_path: Pat
 
 def _list(folder: Path) -> None:
     """Write manifest and proofs anew, as one would who puts a file into a package."""
-    from bakehouse.package.manifest import PROOFS, PackageManifest
+    from bakehouse.package.file_names import PROOFS
+    from bakehouse.package.manifest import PackageManifest
     from bakehouse.stages import package
 
     told = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())

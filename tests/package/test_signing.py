@@ -60,8 +60,8 @@ def package(session: Session) -> Step:
     return step
 
 
-def _verify(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "doit", "verify", *args]
+def _check(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "doit", "check", *args]
     env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", **environ}
     return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
@@ -76,10 +76,10 @@ def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: S
     assert session.store.has(package)
     assert signing.is_signed(package, "phi3-int4-openvino", session)
     assert {path.stat().st_nlink for path in signed.rglob("*") if path.is_file()} == {1}  # onnx refuses a file with two names
-    done = _verify("--package", str(signed), "--key", str(public))
+    done = _check("--package", str(signed), "--key", str(public))
     assert (done.returncode, done.stderr) == (0, "")
     assert f"signed   by {public}" in done.stdout
-    plain = _verify("--package", str(signed))
+    plain = _check("--package", str(signed))
     assert plain.returncode == 0
     assert "signed   but not checked: say by whom with --key, --certificate or --identity" in plain.stdout
 
@@ -93,7 +93,7 @@ def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     shadow = tmp_path / "without" / missing
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text(f"raise ModuleNotFoundError(\"No module named '{missing}'\")\n")
-    done = _verify("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
+    done = _check("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
     assert (done.returncode, done.stderr) == (3, "")
     unknown, last = done.stdout.splitlines()
     assert unknown == (
@@ -102,7 +102,7 @@ def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     )
     assert last.endswith(" hashed: nothing wrong; its signature was not checked")
     (signed / "LICENSE").unlink()
-    both = _verify("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
+    both = _check("--package", str(signed), "--key", str(public), PYTHONPATH=str(shadow.parent))
     assert both.returncode == 1
 
 
@@ -129,16 +129,16 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     private, public = _key(tmp_path, "mine")
     _, other = _key(tmp_path, "other")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
-    foreign = _verify("--package", str(signed), "--key", str(other))
+    foreign = _check("--package", str(signed), "--key", str(other))
     assert foreign.returncode == 1
     assert "damaged  model.sig: The signature does not hold: " in foreign.stdout
     (tmp_path / "forged").mkdir()
     forged = pack(tmp_path / "forged" / "x", manifest(key=package.key), weights=b"malice!")  # every list in it is right
-    assert _verify("--package", str(forged)).returncode == 0
-    unsigned = _verify("--package", str(forged), "--key", str(public))
+    assert _check("--package", str(forged)).returncode == 0
+    unsigned = _check("--package", str(forged), "--key", str(public))
     assert (unsigned.returncode, unsigned.stdout.splitlines()[0]) == (1, "damaged  model.sig: missing, so nothing says who made this")
     (forged / "model.sig").write_bytes((signed / "model.sig").read_bytes())
-    taken = _verify("--package", str(forged), "--key", str(public))
+    taken = _check("--package", str(forged), "--key", str(public))
     assert taken.returncode == 1
     changed = "SHA256SUMS, bakehouse.json, bom.json, openvino_model.bin, provenance.json"
     assert f"damaged  model.sig: The signature does not hold: changed since it was signed: {changed}.\n" in taken.stdout
@@ -180,11 +180,11 @@ def test_a_certificate_signs_and_its_chain_verifies(package: Step, session: Sess
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     paths["key"].write_bytes(leaf_key.private_bytes(*form))
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"certificate:{paths['key']},{paths['leaf']},{paths['root']}"})
-    assert _verify("--package", str(signed), "--certificate", str(paths["root"])).returncode == 0
+    assert _check("--package", str(signed), "--certificate", str(paths["root"])).returncode == 0
     paths["other"] = tmp_path / "other.pem"
     root_key = ec.generate_private_key(ec.SECP256R1())
     paths["other"].write_bytes(certificate(root, root_key, True))
-    assert _verify("--package", str(signed), "--certificate", str(paths["other"])).returncode == 1
+    assert _check("--package", str(signed), "--certificate", str(paths["other"])).returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ RUN = {
     ("release", "build"): (
         'python -m doit "build:$NAME"',
         'python -m doit "sign:$NAME"',
-        'python -m doit verify --package "artifacts/signed/$NAME" "$SIGNED_BY"',
+        'python -m doit check --package "artifacts/signed/$NAME" "$SIGNED_BY"',
     ),
     ("release", "release"): ('python -m doit release --from packages --output release ${SINCE:+--since "$SINCE"}',),
 }
@@ -93,7 +93,7 @@ def test_the_commands_of_ci_plan_build_sign_and_release(built: Bench, key: tuple
     names = {path.name for path in (built.folder / "release").iterdir()}
     assert names >= {"NOTES.md", "SHA256SUMS", "release.json", "tiny-int8.tar", "tiny-int8.model.sig", "tiny-int8.provenance.json"}
     subprocess.run(["tar", "xf", built.folder / "release" / "tiny-int8.tar", "-C", built.folder], check=True)
-    said = built.build("verify", "--package", str(built.folder / "tiny-int8"), "--key", str(key[1]))
+    said = built.build("check", "--package", str(built.folder / "tiny-int8"), "--key", str(key[1]))
     assert "signed   by " in said and said.endswith("nothing wrong\n")
     assert json.loads(built.build("matrix", "--against", str(built.folder / "release" / "release.json"))) == {"include": []}
     (packages / "tiny-int8" / "openvino_model.bin").chmod(0o644)
@@ -165,7 +165,7 @@ def test_another_machine_gets_the_package_from_the_shared_store_and_makes_nothin
     output = taker.build("build:tiny-int8")
     assert "shared   package of tiny-int8, " in output
     assert ran(output) == ["build:tiny-int8"]
-    assert taker.build("verify", "--package", str(taker.artifacts / "packages" / "tiny-int8")).endswith("nothing wrong\n")
+    assert taker.build("check", "--package", str(taker.artifacts / "packages" / "tiny-int8")).endswith("nothing wrong\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
@@ -183,5 +183,5 @@ def test_after_the_download_everything_else_runs_with_no_network_at_all(built: B
     )
     assert "Network is unreachable" in cut.stderr
     assert ran(offline.build("build"))[-1] == "build:tiny-int8"
-    assert offline.build("verify").endswith("none damaged\n")
+    assert offline.build("check").endswith("none damaged\n")
     assert "tiny-int8.tar" in offline.build("release")

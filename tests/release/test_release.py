@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.app import release_commands
+from bakehouse.app.commands.release import Release
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
-from bakehouse.package import proofs as proof
+from bakehouse.package import checksums
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Agreement
 from bakehouse.release import rebuild, release
@@ -56,7 +56,7 @@ def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_tog
     lines = notes.split("```sh\n")[1].split("\n```")[0].splitlines()
     name = "phi3-int4-openvino.tar"
     assert lines[1].startswith(f"[ -f {name} ] || cat {name}.[0-9]* > {name} && sha256sum --check")
-    assert lines[1].endswith(" && bakehouse verify phi3-int4-openvino")
+    assert lines[1].endswith(" && bakehouse check phi3-int4-openvino")
     env = {**os.environ, "PATH": f"{_bakehouse(tmp_path)}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "pipeline")}
     done = subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path / "out", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -80,7 +80,7 @@ def test_a_release_lists_every_file_of_it_and_carries_the_proofs(package: Path, 
     names = {path.name for path in (tmp_path / "out").iterdir()}
     proofs = {f"phi3-int4-openvino.{name}" for name in ("tar", "tar.sha256", "provenance.json", "bom.json")}
     assert names == {"NOTES.md", "SHA256SUMS", "release.json", *proofs}
-    assert proof.read_checksums(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
+    assert checksums.read(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
 
 
 def test_a_damaged_part_is_caught(package: Path, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_pa
 
 def _told(*words: str) -> str:
     """What `doit release` is refused with."""
-    command = release_commands.Release()
+    command = Release()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(list(words)))
     return str(caught.value)

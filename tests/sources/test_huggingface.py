@@ -520,4 +520,4 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     with (files / SHARD).open("r+b") as opened:
         opened.truncate(200_000)
     size = len(safetensors({"a": 100_000}))
-    assert huggingface.verify(step, {}, files, said.report).faults == (f"{SHARD} has 200000 bytes, and its header speaks of {size}.",)
+    assert huggingface.verify(step, {}, files, said.report).faults == (f"{SHARD} has 200000 bytes, and by its header it has {size}.",)

@@ -216,9 +216,9 @@ def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(
     with pytest.raises(Failure) as failure:
         survey.read_checkpoint(base / "model")
     assert str(failure.value) == (
-        f"{base}/model: The checkpoint is not whole.\n"
+        f"{base}/model: The checkpoint is not complete.\n"
         "    model.safetensors is not a safetensors file: it does not begin with the length of a header.\n"
-        "  what to do: Put a whole checkpoint there."
+        "  what to do: Put a complete checkpoint into this folder."
     )
 
 

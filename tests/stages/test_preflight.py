@@ -12,9 +12,10 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
+from bakehouse.executor import memory
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
-from bakehouse.stages import dispatch, preflight
+from bakehouse.stages import estimates, preflight
 from bakehouse.stages.preflight import Forecast
 from bakehouse.store import clone
 from bakehouse.store.store import Store
@@ -104,7 +105,7 @@ def test_too_little_memory_is_refused_with_both_numbers(session: Session) -> Non
     with pytest.raises(Failure) as caught:
         preflight.check_room(Forecast(0, 0, 10**17), session.store)
     assert str(caught.value) == (
-        f"about 100000000.0 GB of memory are needed and this machine has {preflight.memory_bytes() / 1e9:.1f} GB\n"
+        f"about 100000000.0 GB of memory are needed and this machine has {memory.usable_bytes() / 1e9:.1f} GB\n"
         "  what to do: make it on a machine with more memory, and carry the artifacts folder over"
     )
 
@@ -120,12 +121,12 @@ def test_what_cannot_be_known_before_the_download_is_not_guessed(tmp_path: Path,
 def test_a_container_has_no_more_memory_than_its_limit(name: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("2000000000\n", encoding="ascii")
-    assert preflight.memory_bytes(tmp_path) == 2_000_000_000
+    assert memory.usable_bytes(tmp_path) == 2_000_000_000
 
 
 def test_a_container_without_a_limit_has_the_memory_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert preflight.memory_bytes(tmp_path) == preflight.memory_bytes(tmp_path / "none") > 10**9
+    assert memory.usable_bytes(tmp_path) == memory.usable_bytes(tmp_path / "none") > 10**9
 
 
 def test_a_gguf_file_of_the_hub_asks_for_nothing_beforehand_so_what_is_downloaded_needs_no_network(
@@ -152,7 +153,7 @@ def test_the_copy_that_a_package_is_takes_room_unless_the_disk_shares_blocks(
     build = build_of(tmp_path)
     surveyed(build, session)
     before = preflight.forecast([build], session, ask=False)
-    parts = sum(dispatch.estimate(part, survey(640, 2)).disk_bytes for part in build.parts.values())
+    parts = sum(estimates.of(part, survey(640, 2)).disk_bytes for part in build.parts.values())
     assert before.copy_bytes == (0 if shares else parts)
     put(build.package, session.store, weights_bin="x" * 1000)
     assert preflight.check([build], session) == (Forecast(0, 0, 0) if shares else Forecast(0, 1000, 0, 1000))

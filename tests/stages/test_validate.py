@@ -14,14 +14,13 @@ from bakehouse.executor.session import Session
 from bakehouse.package.release_policy import shortcomings
 from bakehouse.records import InUse, Verdict
 from bakehouse.stages.validate import verification
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
 
 GOOD = verdict()
 LOOP = verdict(answer="Paris, Paris, Paris", passed=False, reasons=("the answer goes round in circles",))
-REPORT = Report({"in_use": {"remedy": REMEDY}})
 STEP = Step(kind="validate", maker="openvino", label="tiny-int4", spec=Loose())
 
 
@@ -30,12 +29,12 @@ def in_use(*verdicts: Verdict, **options: str) -> InUse:
 
 
 def test_an_answer_that_is_right_in_both_runs_passes() -> None:
-    assert verification((GOOD,), in_use(GOOD), REPORT).faults == ()
+    assert verification((GOOD,), in_use(GOOD), REMEDY).faults == ()
 
 
 def test_an_answer_that_users_do_not_get_fails_the_build_and_the_remedy_names_runtime_options(tmp_path: Path) -> None:
     def fill(staging: object) -> Made:
-        return Made(verification((GOOD,), in_use(LOOP), REPORT))
+        return Made(verification((GOOD,), in_use(LOOP), REMEDY))
 
     with pytest.raises(Failure) as caught:
         make(STEP, Session(Store(tmp_path)), fill)
@@ -47,12 +46,12 @@ def test_an_answer_that_users_do_not_get_fails_the_build_and_the_remedy_names_ru
 
 
 def test_the_options_of_the_failed_run_are_named() -> None:
-    (fault,) = verification((GOOD,), in_use(LOOP, KV_CACHE_PRECISION="u4"), REPORT).faults
+    (fault,) = verification((GOOD,), in_use(LOOP, KV_CACHE_PRECISION="u4"), REMEDY).faults
     assert "with KV_CACHE_PRECISION=u4 (computed in bf16)" in fault
 
 
 def test_a_model_that_is_wrong_in_its_own_precision_is_not_mended_by_options() -> None:
-    found = verification((LOOP,), in_use(LOOP), REPORT)
+    found = verification((LOOP,), in_use(LOOP), REMEDY)
     assert (len(found.faults), found.remedy) == (1, "")
 
 

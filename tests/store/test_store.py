@@ -224,7 +224,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
     path.chmod(0o644)
     path.write_text("worse")
     files.seal(path.parent)  # as bits that rotted: neither size nor time tells
-    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin is not as it was made\n.*`doit verify fake-int4` says"):
+    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin is not as it was made\n.*`doit check fake-int4` says"):
         session.store.publish(one, "fake-int4", lambda: None)
     assert not session.store.package("fake-int4").exists()
     assert _leavings(session.store) == []

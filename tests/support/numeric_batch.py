@@ -14,41 +14,41 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.workers import logits as ort_logits
 from bakehouse.backends.openvino.workers import export as openvino_export
 from bakehouse.backends.openvino.workers import logits as openvino_logits
 from bakehouse.child import hermetic
+from bakehouse.tasks.text_generation.seams import Failed, Figures, Numeric
 from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check, transformers_logits
-from bakehouse.tasks.text_generation.workers.logits_compare import Group
+from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
 FLOAT = {"weights": "fp32", "shared_embeddings": None}
 ORT = {"execution_provider": "cpu", "quantization": FLOAT, "graph_capture": None, "remote_code": False}
 
 
-def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dict[str, Any]:
+def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> Numeric:
     """The figures of all runs, as the worker of the runtime measures them."""
     positions_to_check.BUDGET = budget
     reference, export = folder / "reference", folder / "export"
     for one in (reference, export):
         one.mkdir()
-    transformers_logits.compute(checkpoint, reference, {"remote_code": False})
+    transformers_logits.compute(checkpoint, reference, False)
     groups, not_checked = logits_compare.read(reference)
-    runs: list[dict[str, Any]] = []
+    runs: list[Figures | Failed] = []
     if runtime.startswith("openvino"):
         source = checkpoint if runtime == "openvino" else without_window(checkpoint, folder / "without")
         openvino_export.export(source, export, False)
 
-    def of_openvino(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    def of_openvino(group: Group) -> Compared:
         return openvino_logits.compared(group, export, source, False)
 
-    def of_ort(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    def of_ort(group: Group) -> Compared:
         with ort_logits._built(group, None, checkpoint, ORT, list(ort_words.extra_options(ORT))) as made:
             return ort_logits._compared(group, made, "float32", "cpu")
 
-    def of_builder(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    def of_builder(group: Group) -> Compared:
         from onnxruntime_genai.models import builder
 
         with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(io.StringIO()):
@@ -56,7 +56,7 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dic
             builder.create_model(None, str(checkpoint), str(export), "fp32", "cpu", cache, **told)
         return ort_logits._compared(group, export, "float32", "cpu")
 
-    def of_optimum(group: Group) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    def of_optimum(group: Group) -> Compared:
         from optimum.exporters.openvino.convert import export_from_model
 
         model = openvino_export.load(checkpoint, False)
@@ -75,7 +75,7 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> dic
         found, beyond = measures[runtime](group)
         runs += found
         not_checked += beyond
-    return {"runs": runs, "not_checked": not_checked, "precision": "float32"}
+    return Numeric(runs=tuple(runs), not_checked=tuple(not_checked), precision="float32")
 
 
 def without_window(checkpoint: Path, to: Path) -> Path:
@@ -92,7 +92,7 @@ def main() -> None:
     found = []
     for _, checkpoint, runtime, budget in told["cases"]:
         with tempfile.TemporaryDirectory() as folder:
-            found.append(compared(Path(checkpoint), runtime, budget, Path(folder)))
+            found.append(compared(Path(checkpoint), runtime, budget, Path(folder)).model_dump(mode="json"))
     Path(told["found"]).write_text(json.dumps(found), encoding="utf-8")
 
 

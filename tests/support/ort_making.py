@@ -23,6 +23,7 @@ from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from tests.support.bench import ROOT
+from tests.support.worker import to_generate
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
 
@@ -71,9 +72,7 @@ def answers(
     for path, file in ort_genai.layout(build, {"model": files}).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).hardlink_to(file)
-    request = folder / "request.json"
-    request.write_text(json.dumps({"prompts": prompts}), encoding="utf-8")
-    command = ort_genai.generate(build, {}, package, request, folder / "answers.jsonl")
+    command = ort_genai.generate(build, {}, to_generate(package, prompts, folder))
     done = process.run(command, children=Children(), log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda progress: None)
     lines = (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines], dict(done.report.values)

@@ -15,6 +15,8 @@ from bakehouse.child.events import MARK
 from bakehouse.executor import process
 from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Report
+from bakehouse.tasks.text_generation import answer_file
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +30,11 @@ class Said:
     refusal: str
     progress: tuple[dict[str, Any], ...]
     text: str
+
+
+def to_generate(model: Path, prompts: Iterable[Mapping[str, Any]], folder: Path) -> GenerateRequest:
+    """The request for answers to these prompts, to be written into `folder`."""
+    return GenerateRequest.model_validate({"model": model, "prompts": list(prompts), "answers": folder / answer_file.NAME})
 
 
 def start(command: Command, env: Mapping[str, str] | None = None, scratch: Path | None = None) -> subprocess.Popen[str]:

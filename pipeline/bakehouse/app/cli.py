@@ -13,19 +13,7 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParse
 
-from bakehouse.app.tasks import Kitchen
-from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
-
-
-def open_kitchen() -> Kitchen:
-    """The kitchen that dodo.py serves from.
-
-    Raises:
-        Failure: the recipes cannot be read.
-    """
-    escape_what_cannot_be_shown()
-    return Kitchen(open_workspace(), sys.stdout)
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -44,6 +32,16 @@ def options_first(parser: CmdParse, words: list[str]) -> list[str]:
     valued = {f"--{name[:-1]}" for name in parser.get_long() if name.endswith("=")}
     valued |= {f"-{letter}" for letter, colon in pairwise(f"{parser.get_short()} ") if colon == ":"}
     return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
+
+
+def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
+    """An option of a command, as doit takes it; its parameter has `_` for `-`."""
+    return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
+
+
+def warn(text: str) -> None:
+    """Print a line where it does not get into what a script reads."""
+    print(text, file=sys.stderr)
 
 
 class Options:

@@ -29,7 +29,7 @@ class Report:
     faults: tuple[str, ...]
 
 
-def verify(builds: Iterable[Build], store: Store, names: dict[str, str], say: Callable[[str], None]) -> Report:
+def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Callable[[str], None]) -> Report:
     """Hash every file of these builds' steps and packages again; tells each result through `say`, and how to mend it."""
     builds = tuple(builds)
     count = size = 0

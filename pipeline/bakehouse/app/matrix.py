@@ -14,6 +14,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.executor.version import CODE
+from bakehouse.package import release_policy as gate
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe import loader
@@ -107,3 +108,8 @@ def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commi
         remedy = "name a commit that git knows here; a shallow clone knows only the last"
         raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[:-1]) from failure
     return output
+
+
+def left_out(build: Build) -> str:
+    """Why CI does not make a build that it was not told to make; "" if it does."""
+    return build.cannot or (f"it would have {gate.PICKLES}, and could not be released" if preflight.kept_by_pickles(build) else "")

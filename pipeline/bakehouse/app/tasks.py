@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from doit.exceptions import TaskFailed
 from rich.console import Group
 
-from bakehouse.app import overview, selection
+from bakehouse.app import overview, results_table, selection
 from bakehouse.app.attempts import Attempts
+from bakehouse.app.cli import escape_what_cannot_be_shown
 from bakehouse.app.progress import Reporter
-from bakehouse.app.workspace import Workspace
+from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
@@ -22,7 +24,7 @@ from bakehouse.plan.plan import Build, Plan
 from bakehouse.publish import report as publication
 from bakehouse.publish import upload as publish
 from bakehouse.publish.upload import Outcome
-from bakehouse.stages import dispatch, preflight
+from bakehouse.stages import preflight
 from bakehouse.stages.preflight import Asked
 from bakehouse.steps.step import Step
 
@@ -81,6 +83,7 @@ def _build(build: Build, session: Session, known: dict[str, str], attempts: Atte
 
 def run(step: Step, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
     """The action of a step's task."""
+    from bakehouse.stages import dispatch  # here, because a package that is built needs no stage
 
     def work() -> None:
         dispatch.run(step, session)
@@ -261,9 +264,19 @@ class Kitchen:
         if text := self.remote.not_kept:
             self.reporter.note(text)
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
-        return overview.summary(
+        return results_table.summary(
             chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.roots(build, self.names)
         )
+
+
+def open_kitchen() -> Kitchen:
+    """The kitchen that dodo.py serves from.
+
+    Raises:
+        Failure: the recipes cannot be read.
+    """
+    escape_what_cannot_be_shown()
+    return Kitchen(open_workspace(), sys.stdout)
 
 
 _CLEANING = """nothing was removed: say what to clean

@@ -14,6 +14,7 @@ from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,11 @@ class Backend(Maker, Protocol):
         """The devices that the build is made for, as its runtime calls them ("CPU", "GPU")."""
         ...
 
-    def generate(self, build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
-        """The command that answers the prompts of `request` (see workers/answers.py) with a laid-out model.
+    def generate(self, build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
+        """The command whose worker answers the prompts of `request` with a laid-out model, and leaves a GenerateResult.
 
-        `parts` are those of `layout`; a backend with an environment of its own finds it there. A runtime that computes in another
-        precision by default answers once more, as the card's program does: into `in_use(answers)`, and reports "in_use" (see
-        stages/validate.py).
+        `parts` are those of `layout`; a backend with an environment of its own finds it among them. A runtime that computes in another
+        precision by default answers once more, as the card's program does: into `in_use(request.answers)`, and reports `in_use`.
         """
         ...
 
@@ -128,7 +128,7 @@ class Card(Protocol):
 
 
 def in_use(answers: Path) -> Path:
-    """Where a worker writes the answers that users get, beside those in the model's own precision."""
+    """Where a worker writes the answers that users get, next to those in the model's own precision."""
     return answers.with_name("answers-in-use.jsonl")
 
 

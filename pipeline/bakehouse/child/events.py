@@ -41,7 +41,7 @@ def _send(event: str, **values: object) -> None:
 
 
 def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
-    """Say what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
+    """Report what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
     _send("progress", doing=clean(doing), done=done, total=total, unit=unit)
 
 

@@ -9,15 +9,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bakehouse.child import hermetic, leash
 
 if TYPE_CHECKING:  # an environment of its own may have no pydantic
+    from _typeshed import DataclassInstance
+
     from bakehouse.steps.seam import Request, Result
 
 _Request = TypeVar("_Request", bound="Request")
+_Plain = TypeVar("_Plain")
 
 
 def parser(doc: str | None, *paths: str, documents: Sequence[str] = ("options",)) -> argparse.ArgumentParser:
@@ -47,6 +51,17 @@ def run(work: Callable[[_Request], Result | None], kind: type[_Request], *, onli
     found = work(kind.model_validate_json(request.read_bytes()))
     if found is not None:
         leave(found, result)
+
+
+def run_plain(work: Callable[[_Plain], DataclassInstance], kind: Callable[..., _Plain], *, online: bool = False) -> None:
+    """The same for an environment without pydantic: request and result are dataclasses of plain JSON values."""
+    leash.hold()
+    if not online:
+        hermetic.seal()
+    request, result = map(Path, sys.argv[-2:])
+    found = asdict(work(kind(**json.loads(request.read_text(encoding="utf-8")))))
+    values = {name: value for name, value in found.items() if value is not None}
+    result.write_text(json.dumps(values) + "\n", encoding="utf-8", newline="\n")
 
 
 def leave(result: Result, to: Path | None = None) -> None:

@@ -15,13 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from pydantic import JsonValue
 
 from bakehouse.child import credentials
 from bakehouse.errors import Failure
 from bakehouse.executor import channel as channels
-from bakehouse.executor import crash, windows_job
+from bakehouse.executor import crash, interrupt, memory, windows_job
 from bakehouse.executor.channel import Channel
 from bakehouse.executor.listen import Listener, Progress
 from bakehouse.steps.maker import Command
@@ -53,19 +52,25 @@ class Children:
         self._lock = threading.Lock()
         self.stopping = False
 
-    def add(self, child: subprocess.Popen[bytes]) -> None:
+    def start(self, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Start a child and enter it; `stop` waits for that, because it could not end a child that it does not know.
+
+        Raises:
+            Failure: the children have been stopped, and none is started any more.
+        """
         with self._lock:
+            if self.stopping:
+                raise _interrupted()
+            child = launch()
             self._running.add(child)
-            late = self.stopping
-        if late:
-            _kill(child)
+            return child
 
     def discard(self, child: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._running.discard(child)
 
     def stop(self) -> None:
-        """Kill every running child with all its descendants, and every one that is started later."""
+        """Kill every running child with all its descendants, and let none start any more."""
         with self._lock:
             self.stopping = True
             running = list(self._running)
@@ -123,36 +128,45 @@ def left_result(scratch: Path) -> dict[str, JsonValue]:
 def _followed(command: Command, argv: Sequence[str], children: Children, log: Path, scratch: Path, listener: Listener) -> tuple[int, int]:
     """Start a child and listen to it until its end: its exit code and peak memory. Whatever happens here ends it."""
     with channels.opened() as channel:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=scratch,
-            env=_environment(command, scratch) | channel.environment(),
-            start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
-            creationflags=windows_job.START_FLAGS,
-            pass_fds=channel.pass_fds(),
-            startupinfo=channel.startupinfo(),
-        )
-        windows_job.take(child)
-        children.add(child)
+        child: subprocess.Popen[bytes] | None = None
         try:
+            with interrupt.held_back():  # between its start and here, a child could not be ended
+                child = children.start(lambda: _launched(command, argv, scratch, channel))
             channel.child_has_it()
             with log.open("ab", buffering=0) as file:
                 file.write(_head(command, argv))
                 _listen(child, channel, listener, file.write)
             return _wait(child)
         except BaseException:
-            _kill(child)
-            with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel must not hang us
-                child.wait(_AFTER_KILL_S)
+            if child:
+                _kill(child)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel must not hang us
+                    child.wait(_AFTER_KILL_S)
             raise
         finally:
-            children.discard(child)
-            windows_job.release(child)
-            if child.stdout:
-                child.stdout.close()
+            if child:
+                children.discard(child)
+                windows_job.release(child)
+                if child.stdout:
+                    child.stdout.close()
+
+
+def _launched(command: Command, argv: Sequence[str], scratch: Path, channel: Channel) -> subprocess.Popen[bytes]:
+    """A child that has just been started, in a group of its own."""
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=scratch,
+        env=_environment(command, scratch) | channel.environment(),
+        start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
+        creationflags=windows_job.START_FLAGS,
+        pass_fds=channel.pass_fds(),
+        startupinfo=channel.startupinfo(),
+    )
+    windows_job.take(child)
+    return child
 
 
 def _head(command: Command, argv: Sequence[str]) -> bytes:
@@ -221,7 +235,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _killed(peak: int) -> tuple[str, str]:
     """Where a kill most likely comes from, and what to do; `peak` is the most memory that the child held, in bytes."""
     held = f"it held {peak / 1e9:.1f} GB"
-    if peak > _LARGE * psutil.virtual_memory().total:
+    if peak > _LARGE * memory.total_bytes():
         what = f"the child process was killed by the system, most likely for want of memory ({held})"
         return what, "close other programs, use a machine with more memory, or run without -n"
     what = f"the child process was killed from outside ({held})"
@@ -235,9 +249,13 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def _interrupted() -> Failure:
+    return Failure("interrupted", remedy="run it again: it goes on from the last complete step")
+
+
 def _failure(command: Command, argv: Sequence[str], code: int, heard: Listener, log: Path, stopping: bool, peak: int) -> Failure:
     if stopping:
-        return Failure("interrupted", remedy="run it again: it goes on from the last complete step")
+        return _interrupted()
     if heard.refused:
         return Failure(heard.refused.what, remedy=heard.refused.remedy, details=heard.refused.details)
     if sys.platform != "win32" and code == -signal.SIGKILL:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import psutil
-
-from bakehouse.executor import version
+from bakehouse.executor import memory, version
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
 from bakehouse.records import Builder
@@ -30,15 +28,10 @@ def _no_more(step: Step) -> None:
     """Nothing is done with a step beyond making it."""
 
 
-def available_bytes() -> int:
-    """Memory that could be had now."""
-    return int(psutil.virtual_memory().available)
-
-
 class Room:
     """The memory of this machine, for steps that may run side by side: those that would not fit together wait for each other."""
 
-    def __init__(self, available: Callable[[], int] = available_bytes) -> None:
+    def __init__(self, available: Callable[[], int] = memory.available_bytes) -> None:
         self._available = available
         self._total = 0
         self._held: list[int] = []
@@ -78,12 +71,11 @@ class Session:
 
 def machine() -> dict[str, str]:
     """The class of this machine (never its name), for manifests: what a measured number was measured on."""
-    memory = psutil.virtual_memory().total / 2**30
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": str(os.cpu_count()),
-        "memory": f"{memory:.0f} GiB",
+        "memory": f"{memory.total_bytes() / 2**30:.0f} GiB",
         "python": platform.python_version(),
     }
 

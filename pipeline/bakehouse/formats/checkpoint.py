@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
-from bakehouse.formats import safetensors_files
+from bakehouse.formats import config_json, fields, safetensors_files
+from bakehouse.formats.config_json import Config
 from bakehouse.records import Written
 from bakehouse.store import files
 
@@ -33,7 +32,7 @@ class Survey(Written):
     """
 
     download_bytes: int
-    config: dict[str, Any]
+    config: Config
     tensors: tuple[Tensor, ...]
     license: str = ""
 
@@ -49,10 +48,9 @@ class Survey(Written):
         return total
 
 
-def context_tokens(config: Mapping[str, Any]) -> int | None:
-    """How many tokens prompt and answer may have together, by a config.json; None where it does not say."""
-    context: int | None = config.get("seq_length", config.get("max_position_embeddings"))
-    return context
+def context_tokens(config: Config) -> int | None:
+    """How many tokens prompt and answer may have together, by a config.json; None where it does not name it."""
+    return fields.first(config, "seq_length", "max_position_embeddings")
 
 
 def has_chat_template(folder: Path) -> bool:
@@ -60,8 +58,8 @@ def has_chat_template(folder: Path) -> bool:
     if any((folder / name).exists() for name in ("chat_template.jinja", "additional_chat_templates/default.jinja")):
         return True
     settings = folder / "tokenizer_config.json"
-    told = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
-    return any(one.get("name") == "default" for one in told) if isinstance(told, list) else bool(told)
+    template = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
+    return any(one.get("name") == "default" for one in template) if isinstance(template, list) else bool(template)
 
 
 def read_checkpoint(folder: Path) -> Survey:
@@ -79,10 +77,9 @@ def _read(folder: Path, stamps: files.Stamps) -> Survey:
         tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
     except safetensors_files.NotSafetensors as error:
         raise Failure(
-            "The checkpoint is not whole.",
+            "The checkpoint is not complete.",
             where=str(folder),
-            remedy="Put a whole checkpoint there.",
+            remedy="Put a complete checkpoint into this folder.",
             details=safetensors_files.faults(folder),
         ) from error
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return Survey(download_bytes=0, config=config, tensors=tensors)
+    return Survey(download_bytes=0, config=config_json.read(folder), tensors=tensors)

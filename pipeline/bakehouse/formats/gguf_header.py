@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself, without the `gguf` package, and what of it cannot be read exactly: asked before any work.
+"""What a GGUF file has in its header, read without the `gguf` package, and what of it cannot be read exactly: known before any work.
 
 The format is that of ggml's docs/gguf.md (version 2 and 3, little-endian).
 """
@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from bakehouse.formats import fields
 
 Metadata = Mapping[str, Any]  # the key-value pairs of a GGUF file: texts, numbers, truth values, and arrays of them
 
@@ -34,7 +36,7 @@ CARRIED = frozenset(
 PRE_TOKENIZERS = ("gpt-2", "llama-bpe", "qwen2", "smollm")
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_KEEP = 64  # elements of an array; of a vocabulary nobody asks here
+_KEEP = 64  # elements of an array; the vocabulary is not needed here
 
 
 class NotGGUF(Exception):
@@ -66,8 +68,11 @@ def read_from(file: IO[bytes]) -> Metadata:
 
 def faults(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
     """What cannot be read exactly: a sentence each, and the keys that it is about."""
-    if (parts := metadata.get("split.count", 0)) > 1:
-        yield f"The GGUF is part {metadata.get('split.no', 0) + 1} of {parts}; only a file with the whole model is read.", []
+    if (parts := fields.integer(metadata, "split.count") or 0) > 1:
+        yield (
+            f"The GGUF is part {(fields.integer(metadata, 'split.no') or 0) + 1} of {parts}; only a file with the whole model is read.",
+            [],
+        )
     architecture = metadata.get("general.architecture")
     if architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
@@ -81,7 +86,7 @@ def faults(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
 def not_carried(architecture: str, metadata: Metadata) -> list[str]:
     """`key = value` of all that would be left out and has an effect."""
     own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
-    head = own.get("embedding_length", 0) // max(1, own.get("attention.head_count", 1))
+    head = (fields.integer(own, "embedding_length") or 0) // max(1, fields.integer(own, "attention.head_count") or 1)
     without_effect = {
         "attention.key_length": head,
         "attention.value_length": head,

@@ -78,7 +78,7 @@ def read(path: Path) -> Blob:
     """Read a blob; its weights are looked through and not kept.
 
     Raises:
-        NotABlob: it is something else, or not whole.
+        NotABlob: it is something else, or not complete.
     """
     if path.stat().st_size < 64:
         raise NotABlob(f"{path.name} has only {path.stat().st_size} bytes")

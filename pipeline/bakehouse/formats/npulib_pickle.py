@@ -65,7 +65,7 @@ def read(path: Path) -> Thing:
             with archive.open(programs[0]) as program:
                 model = _load(_Reader(program, programs[0].removesuffix("data.pkl"), sizes))
     except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
-        raise Foreign(f"it is not whole: {error}") from error
+        raise Foreign(f"it is not complete: {error}") from error
     if not isinstance(model, Thing):
         raise Foreign("what it holds is not a model")
     _refuse_other_layouts(model)
@@ -160,7 +160,7 @@ def _attribute(of: Any, name: str) -> str:
     return name
 
 
-_CALLS: Mapping[str, Any] = {
+_CALLS: Mapping[str, object] = {
     "collections.OrderedDict": OrderedDict,
     "builtins.set": set,
     "builtins.getattr": _attribute,

@@ -88,7 +88,7 @@ def read(xml: Path) -> Model:
     """Read the model's XML; its weights are not touched.
 
     Raises:
-        xml.etree.ElementTree.ParseError: the file is not whole.
+        xml.etree.ElementTree.ParseError: the file is not complete.
     """
     graph = _parse(xml)
     return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)

@@ -7,10 +7,10 @@ The format: eight bytes, the length of a JSON header (little endian), the header
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from operator import index
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LENGTH_BYTES = 8
@@ -26,6 +26,15 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Entry(NamedTuple):
+    """What a header has on one tensor: dtype, shape, and where its bytes begin and end behind the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
 class NotSafetensors(ValueError):
     """The bytes are not a safetensors header, or not an index of such files."""
 
@@ -38,23 +47,38 @@ def header_length(first: bytes) -> int:
     return length
 
 
-def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
-    """The tensors that a JSON header describes, in the order of their names, and how many bytes of weights follow it."""
+def entries(header: bytes) -> dict[str, Entry]:
+    """What a JSON header has on each tensor, in its order.
+
+    Raises:
+        NotSafetensors: it is not such a header.
+    """
     try:
-        entries: dict[str, Any] = json.loads(header)
-        entries.pop("__metadata__", None)
-        tensors = tuple(Tensor(name, entries[name]["dtype"], tuple(map(index, entries[name]["shape"]))) for name in sorted(entries))
-        return tensors, max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        found = json.loads(header)
+        found.pop("__metadata__", None)
+        return {name: Entry(one["dtype"], tuple(map(index, one["shape"])), *map(index, one["data_offsets"])) for name, one in found.items()}
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise NotSafetensors("its header cannot be read") from error
 
 
-def shards(listing: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files that a weights index names, in order."""
-    try:
-        return tuple(sorted(set(listing["weight_map"].values())))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise NotSafetensors("it has no `weight_map` of weights and files") from error
+def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
+    """The tensors that a JSON header describes, in the order of their names, and how many bytes of weights follow it."""
+    found = entries(header)
+    tensors = tuple(Tensor(name, entry.dtype, entry.shape) for name, entry in sorted(found.items()))
+    return tensors, max((entry.end for entry in found.values()), default=0)
+
+
+def shards(listing: object) -> tuple[str, ...]:
+    """The files that a weights index names, in order.
+
+    Raises:
+        NotSafetensors: it is not such an index.
+    """
+    match listing:
+        case {"weight_map": dict(weights)} if all(isinstance(name, str) for name in weights.values()):
+            return tuple(sorted(set(weights.values())))
+        case _:
+            raise NotSafetensors("it has no `weight_map` of weights and files")
 
 
 def weight_files(files: Path) -> tuple[str, ...]:
@@ -79,7 +103,7 @@ def faults(files: Path) -> tuple[str, ...]:
     names = weight_files(files)
     if not names:
         return (*wrong, "The weights are missing.")
-    there: set[str] = set()
+    present: set[str] = set()
     for name in names:
         path = files / name
         if not path.is_file():
@@ -90,12 +114,12 @@ def faults(files: Path) -> tuple[str, ...]:
         except NotSafetensors as error:
             wrong.append(f"{name} is not a safetensors file: {error}.")
             continue
-        there.update(tensor.name for tensor in found)
+        present.update(tensor.name for tensor in found)
         if path.stat().st_size != size:
-            wrong.append(f"{name} has {path.stat().st_size} bytes, and its header speaks of {size}.")
+            wrong.append(f"{name} has {path.stat().st_size} bytes, and by its header it has {size}.")
     if not wrong and names != (SINGLE,):
         listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
-        wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - there)]
+        wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - present)]
     return tuple(wrong)
 
 
@@ -103,7 +127,7 @@ def equal(files: Path, one: str, other: str) -> bool:
     """Whether two tensors of a checkpoint directory have the same type, shape and bytes.
 
     Raises:
-        KeyError: one of them is not there.
+        KeyError: the checkpoint has no such tensor.
     """
     places = {name: place for name, place in _places(files) if name in (one, other)}
     (first, kind, start, end), (second, other_kind, other_start, other_end) = places[one], places[other]
@@ -119,17 +143,15 @@ def equal(files: Path, one: str, other: str) -> bool:
     return True
 
 
-def _places(files: Path) -> Iterator[tuple[str, tuple[Path, Any, int, int]]]:
+def _places(files: Path) -> Iterator[tuple[str, tuple[Path, tuple[str, tuple[int, ...]], int, int]]]:
     """Of every tensor its name, file, type with shape, and where its bytes begin and end in that file."""
     for name in weight_files(files):
         with (files / name).open("rb") as opened:
             length = header_length(opened.read(LENGTH_BYTES))
-            entries: dict[str, Any] = json.loads(opened.read(length))
-        for tensor, entry in entries.items():
-            if tensor != "__metadata__":
-                start, end = entry["data_offsets"]
-                base = LENGTH_BYTES + length
-                yield tensor, (files / name, (entry["dtype"], entry["shape"]), base + start, base + end)
+            found = entries(opened.read(length))
+        for tensor, entry in found.items():
+            base = LENGTH_BYTES + length
+            yield tensor, (files / name, (entry.dtype, entry.shape), base + entry.start, base + entry.end)
 
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], int]:

@@ -12,9 +12,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import contents, provenance
-from bakehouse.package import proofs as proof
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package import checksums, contents, provenance
+from bakehouse.package.file_names import CHECKSUMS, PROOFS, PROVENANCE, RECIPE, SIGNATURE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
@@ -24,8 +24,6 @@ from bakehouse.records import FileRecord
 from bakehouse.store import files, package_files
 from bakehouse.store.package_files import MANIFEST, MANIFESTS, Listed
 
-SIGNATURE = "model.sig"
-RECIPE = "recipe.yaml"
 # Without one of these it cannot be told what the package is, whatever the others say.
 _ALWAYS = (CHECKSUMS, PROVENANCE, RECIPE)
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -129,7 +127,7 @@ def _lists(
         lists[PROVENANCE] = {one.name: one.digest.sha256 for one in statement.subject}
     if CHECKSUMS in there:
         try:
-            lists[CHECKSUMS] = proof.read_checksums(folder / CHECKSUMS)
+            lists[CHECKSUMS] = checksums.read(folder / CHECKSUMS)
         except Failure as failure:
             faults.append(f"{failure.where}: {failure.what}")
     return manifest, statement, lists, faults
@@ -165,7 +163,7 @@ def _against(own: Collection[str], there: Mapping[str, FileRecord], lists: Mappi
 def _outside(name: str) -> tuple[str, ...]:
     """The files that a list cannot have, because they are made from it."""
     if name in MANIFESTS:
-        return (name, BOM, PROVENANCE, CHECKSUMS)
+        return (name, *PROOFS)
     return {PROVENANCE: (PROVENANCE, CHECKSUMS), CHECKSUMS: (CHECKSUMS,)}[name]
 
 

@@ -14,8 +14,6 @@ from bakehouse.recipe.types import Name
 from bakehouse.records import Builder, FileRecord, InUse, NumericCheck, Package, Ran, Verdict, Wheel, Written
 from bakehouse.store.package_files import file_in
 
-BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
-
 
 class Validation(Written):
     """`files/validation.json` of a validate step: every verdict, and where the model ran.

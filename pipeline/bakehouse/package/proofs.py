@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from bakehouse.errors import Failure
-from bakehouse.package import provenance
+from bakehouse.package import checksums, provenance
 from bakehouse.package import sbom as bom
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
-from bakehouse.records import FileRecord
+from bakehouse.package.file_names import BOM, CHECKSUMS, PROVENANCE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 
@@ -24,24 +22,4 @@ def write(folder: Path, manifest: PackageManifest) -> None:
     there = (*there, *files.records_of(folder, [folder / BOM]))
     files.write(folder / PROVENANCE, provenance.render(manifest, sorted(there, key=lambda file: file.path)))
     there = (*there, *files.records_of(folder, [folder / PROVENANCE]))
-    files.write(folder / CHECKSUMS, checksums(there))
-
-
-def checksums(records: Iterable[FileRecord]) -> str:
-    """The text that `sha256sum --check` reads."""
-    return "".join(f"{file.sha256}  {file.path}\n" for file in sorted(records, key=lambda file: file.path))
-
-
-def read_checksums(path: Path) -> dict[str, str]:
-    """path -> sha256 out of a text that `sha256sum` wrote.
-
-    Raises:
-        Failure: a line is not of that form.
-    """
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        digest, gap, name = line[:64], line[64:66], line[66:]
-        if gap not in ("  ", " *") or not name or set(digest) - set("0123456789abcdef") or name in found:
-            raise Failure(f"line {number} is not a sha256, two spaces and a path", where=path.name, remedy="get the package anew")
-        found[name] = digest
-    return found
+    files.write(folder / CHECKSUMS, checksums.text(there))

@@ -15,7 +15,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy as gate
-from bakehouse.package.inspect import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.package.seams import (
     CheckSignature,
     Sign,
@@ -141,7 +141,7 @@ def _copy(package: Step, name: str, session: Session, to: Path) -> None:
         raise disk_full(written, session.store.free_bytes(), f"signed/{name}") from error
     if wrong:
         files.remove(to)
-        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it")
+        raise Failure(f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit check {name}` says how to repair it")
 
 
 def _record(name: str, session: Session) -> Path:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
@@ -21,6 +20,7 @@ from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.workers.answers import Prompt
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
 # 4: after a numeric check, the prompt's tokens are the source's, full-precision builds agree, OpenVINO answers as its users run it, too;
@@ -210,6 +210,13 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(seen.values())
 
 
-def prompts(golden: Iterable[Golden]) -> list[dict[str, Any]]:
-    """What a generating worker is asked: chats or raw texts, each with its token limit."""
-    return [one.model_dump(mode="json", include={"messages", "raw", "max_new_tokens"}, exclude_none=True) for one in golden]
+def prompts(golden: Iterable[Golden]) -> tuple[Prompt, ...]:
+    """What a generating worker answers: chats or raw texts, each with its token limit."""
+    return tuple(
+        Prompt(
+            messages=tuple(message.model_dump(mode="json") for message in one.messages) if one.messages else None,
+            raw=one.raw,
+            max_new_tokens=one.max_new_tokens,
+        )
+        for one in golden
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bakehouse.package import signing
-from bakehouse.package.inspect import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.publish.receipts import endpoint
 from bakehouse.publish.seams import UploadPlan
 from bakehouse.publish.upload import Outcome

@@ -47,6 +47,7 @@ _LicenseName = Annotated[Line | None, Field(description="With license: other, wh
 _LicenseLink = Annotated[
     LicenceLink | None, Field(description="With license: other, the address of its text, or the name of a file of the source.")
 ]
+_BaseModel = Annotated[Repo | None, Field(description="The hub repository that it was made from, for the model card.")]
 _LICENSE_RULES = (
     Rule(
         "license",
@@ -94,7 +95,7 @@ class PyPI(Model):
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
-    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+    base_model: _BaseModel = None
 
     rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 
@@ -107,7 +108,7 @@ class Local(Model):
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
-    base_model: Repo | None = Field(None, description="The hub repository that it was made from, for the model card.")
+    base_model: _BaseModel = None
 
     rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
 

@@ -38,6 +38,17 @@ def device_name(name: str) -> bool:
     return name.split(".")[0].strip().lower() in _RESERVED
 
 
+def _matching(pattern: str, reason: str, remedy: str) -> Callable[[str], str]:
+    """A check that refuses a text of which the regular expression does not match the whole."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise refusal(f"{quoted(value)} {reason}", remedy)
+        return value
+
+    return check
+
+
 def _text(value: str) -> str:
     if not value.strip():
         raise refusal("an empty text says nothing")
@@ -137,10 +148,7 @@ def _commit(value: str) -> str:
     raise refusal(f"{quoted(value)} is the name of a branch or a tag, which can come to mean another commit", remedy)
 
 
-def _sha256(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise refusal(f"{quoted(value)} is not a sha256", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them.")
-    return value
+_sha256 = _matching(r"[0-9a-f]{64}", "is not a sha256", "Write its 64 hexadecimal digits in lower-case, as `sha256sum FILE` prints them.")
 
 
 def _licence(value: str) -> str:
@@ -159,12 +167,11 @@ def _source_licence(value: str) -> str:
     return value if value == OTHER_LICENCE else _licence(value)
 
 
-def _link(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s<>\"'`()\[\]]+|[A-Za-z0-9][A-Za-z0-9._-]*", value):
-        raise refusal(
-            f"{quoted(value)} is not a link", "Write an address with https://, or the name of a file of the source such as LICENSE."
-        )
-    return value
+_link = _matching(
+    r"https?://[^\s<>\"'`()\[\]]+|[A-Za-z0-9][A-Za-z0-9._-]*",
+    "is not a link",
+    "Write an address with https://, or the name of a file of the source such as LICENSE.",
+)
 
 
 def _package(value: str) -> str:
@@ -176,13 +183,11 @@ def _package(value: str) -> str:
     return value
 
 
-def _version(value: str) -> str:
-    # The normal forms of PEP 440, without ranges.
-    if not re.fullmatch(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?", value):
-        raise refusal(
-            f"{quoted(value)} is not one exact version", "Write one release, as in 0.1.2: a range would choose another one some day."
-        )
-    return value
+_version = _matching(  # the normal forms of PEP 440, without ranges
+    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?",
+    "is not one exact version",
+    "Write one release, as in 0.1.2: a range would choose another one some day.",
+)
 
 
 def _path(value: str) -> str:

@@ -17,21 +17,20 @@ from bakehouse.executor.session import Session
 from bakehouse.package import contents
 from bakehouse.package import inspect as inspection
 from bakehouse.package import manifest as manifests
-from bakehouse.package.inspect import RECIPE, SIGNATURE
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.file_names import CARD, PROOFS, RECIPE, SIGNATURE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe import loader
 from bakehouse.sources import local
 from bakehouse.stages import dispatch, preflight
-from bakehouse.stages.package import CARD
 from bakehouse.store import files, package_files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Store
 
 # At the top of a package, be it of one build or of several: they tell when, where and how fast it was made, and what else is in them
 # is compared through the manifest. A file of the same name in a folder is one like any other.
-_RECORDS = (MANIFEST, CARD, BOM, PROVENANCE, CHECKSUMS)
+_RECORDS = (MANIFEST, CARD, *PROOFS)
 # Two runs of the NPU compiler on one model differ in some 100 bytes (OpenVINO 2026.4.1); a share of them that no other model would keep to.
 _BLOB_SHARE = 0.01
 _JSON = TypeAdapter(dict[str, Any])

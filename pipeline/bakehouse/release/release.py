@@ -11,11 +11,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import card
+from bakehouse.package import card, checksums
 from bakehouse.package import manifest as manifests
-from bakehouse.package import proofs as proof
-from bakehouse.package.inspect import SIGNATURE
-from bakehouse.package.manifest import BOM, CHECKSUMS, PROVENANCE, PackageManifest
+from bakehouse.package.file_names import BOM, CHECKSUMS, PROVENANCE, SIGNATURE
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Written
 from bakehouse.release import archive
 from bakehouse.release.archive import Archive
@@ -27,15 +26,15 @@ NOTES = "NOTES.md"
 _TOLD = 10  # files that a refusal names
 # Right for an archive of one part, which has the whole's name, and for one of many: only a whole that is not there is joined.
 JOIN_AND_CHECK = "[ -f NAME.tar ] || cat NAME.tar.[0-9]* > NAME.tar && sha256sum --check NAME.tar.sha256 && tar xf NAME.tar"
-# What `bakehouse verify` imports, and no more: checking a package takes none of the tools that made it.
+# What `bakehouse check` imports: a check needs none of the tools that made the package.
 _VERIFIER = (
     "`bakehouse` comes with Bakehouse, which made these packages. In a checkout of it, with Python 3.11 or later, this is enough to check:",
     "",
     "```sh",
-    "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML psutil rich filelock",
+    "python -m pip install --no-deps . && python -m pip install --constraint constraints.txt pydantic PyYAML",
     "```",
     "",
-    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse verify --help` has the options.",
+    "Checking a signature takes `model-signing` and `pyOpenSSL` as well: `bakehouse check --help` has the options.",
     "",
     "Without it `sha256sum --check SHA256SUMS` in the folder of a package checks its files, though not what else lies there.",
 )
@@ -119,7 +118,7 @@ def _refuse_foreign(target: Path) -> None:
         raise Failure("this is a file", where=str(target), remedy="name a folder, it may be a new one")
     there = {path.name for path in target.iterdir()} if target.exists() else set()
     if {RECORD, CHECKSUMS} <= there:
-        there -= {CHECKSUMS, *proof.read_checksums(target / CHECKSUMS)}
+        there -= {CHECKSUMS, *checksums.read(target / CHECKSUMS)}
     if there:
         raise Failure(
             "the folder holds files that are not part of a release",
@@ -141,7 +140,7 @@ def _write(told: Mapping[Path, PackageManifest], target: Path, last: Release | N
     release = Release(packages=tuple(released))
     files.write(target / RECORD, release.model_dump_json(indent=2) + "\n")
     files.write(target / NOTES, notes(release, last))
-    files.write(target / CHECKSUMS, proof.checksums(files.records(target)))
+    files.write(target / CHECKSUMS, checksums.text(files.records(target)))
     return release
 
 
@@ -212,5 +211,5 @@ def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, ob
 def _how_to(release: Release) -> list[str]:
     lines = ["## Putting together and checking", "", "```sh", "sha256sum --check --ignore-missing SHA256SUMS"]
     for one in release.packages:
-        lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse verify {one.name}")
+        lines.append(f"{JOIN_AND_CHECK.replace('NAME.tar', one.archive.name)} && bakehouse check {one.name}")
     return [*lines, "```", "", *_VERIFIER, "", "On Windows `copy /b` joins the parts, and 7-Zip opens the first one as it is."]

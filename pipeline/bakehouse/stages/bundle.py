@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, machine
 from bakehouse.package import manifest as manifests
+from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.seams import BundleSpec
-from bakehouse.stages.package import CARD, RECIPE, describe, recipe_text
+from bakehouse.stages.package import describe, recipe_text
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.store import files

@@ -7,14 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from bakehouse.backends.table import BACKENDS
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
-from bakehouse.formats.checkpoint import Survey, read_checkpoint
+from bakehouse.formats.checkpoint import read_checkpoint
 from bakehouse.plan.seams import BundleSpec
 from bakehouse.sources import gguf
 from bakehouse.sources.table import SOURCES
 from bakehouse.stages import bundle as repository
-from bakehouse.stages import convert, package, validate
+from bakehouse.stages import convert, estimates, package, validate
 from bakehouse.stages import remote_code as consent
-from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
@@ -52,15 +51,8 @@ def _own_bytes(step: Step, session: Session) -> int:
     here = next((session.store.files(one) for one in checkpoints if session.store.has(one)), None)
     if here is None:
         return 0
-    takes = estimate(step, read_checkpoint(here))
+    takes = estimates.of(step, read_checkpoint(here))
     return takes.memory_bytes - takes.mapped_bytes
-
-
-def estimate(step: Step, survey: Survey) -> Estimate:
-    """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
-    if step.kind in ("download", "calibration", "checkpoint", "package"):
-        return Estimate(disk_bytes=0, memory_bytes=0)
-    return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)
 
 
 def maker_of(step: Step) -> Maker:

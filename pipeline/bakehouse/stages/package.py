@@ -15,6 +15,7 @@ from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, builder, machine
 from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
+from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe.publish import CardWords
@@ -28,8 +29,6 @@ from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
 
-CARD = "README.md"
-RECIPE = "recipe.yaml"
 _REFERENCES = ("reference", "reference_logits")
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 

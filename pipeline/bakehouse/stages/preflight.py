@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.executor import memory
 from bakehouse.executor.session import Session
 from bakehouse.formats import checkpoint as surveys
 from bakehouse.formats import gguf_header
@@ -21,7 +19,7 @@ from bakehouse.plan.plan import Build
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
-from bakehouse.stages import convert, dispatch, prompt_room
+from bakehouse.stages import convert, estimates, prompt_room
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
@@ -116,7 +114,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
             survey = next(iter(known.values()), None)
         if survey is None:
             return Forecast(None, None, None)
-        estimate = dispatch.estimate(step, survey)
+        estimate = estimates.of(step, survey)
         if step.kind == "download":
             disk += survey.download_bytes
         download += survey.download_bytes if step.kind == "download" else 0
@@ -136,7 +134,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
     if step.kind == "package":
         parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate") and needed.kind != "setup")
         return sum(_package_bytes(part, store, known) for part in parts)
-    return dispatch.estimate(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
+    return estimates.of(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
@@ -300,28 +298,11 @@ def check_room(expected: Forecast, store: Store) -> None:
             where=str(store.root),
             remedy="free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk",
         )
-    if expected.memory_bytes is not None and (total := memory_bytes()) < expected.memory_bytes:
+    if expected.memory_bytes and (total := memory.usable_bytes()) < expected.memory_bytes:
         raise Failure(
             f"about {expected.memory_bytes / _GB:.1f} GB of memory are needed and this machine has {total / _GB:.1f} GB",
             remedy="make it on a machine with more memory, and carry the artifacts folder over",
         )
-
-
-def memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that this process may use in all: the machine's with its swap, or what its container is limited to if that is less."""
-    machine = int(psutil.virtual_memory().total) + swap_bytes()
-    # as a container sees its own group, in version 2 and in version 1; "max" is no limit
-    limits = (cgroups / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
-    limited = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
-    return min([machine, *(int(text) for text in limited if text != "max")])
-
-
-def swap_bytes(read: Callable[[], Any] = psutil.swap_memory) -> int:
-    """Size of the swap; 0 where it cannot be read, as on a Windows whose performance counters are off (psutil 7.2)."""
-    try:
-        return int(read().total)
-    except (OSError, RuntimeError):
-        return 0
 
 
 def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:

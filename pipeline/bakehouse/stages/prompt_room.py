@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
+from bakehouse.formats.config_json import Config
 from bakehouse.plan.plan import Build, prompts
 from bakehouse.recipe.recipe import Golden
 from bakehouse.steps.maker import worker
-from bakehouse.store import files
+from bakehouse.tasks.text_generation.seams import CountRequest, CountResult
 
 _FILE = "tokenizer.json"
 _AROUND, _AROUND_MESSAGE = 64, 16  # a system message by default, and the tokens that begin and end a message
 
 
-def beyond(build: Build, folder: Path, config: Mapping[str, Any], children: Children) -> Iterator[str]:
+def beyond(build: Build, folder: Path, config: Config, children: Children) -> Iterator[str]:
     """Sentences, one for each golden prompt that the runtime has no room for; `folder` is the checkpoint's.
 
     A child with the checkpoint's tokenizer counts, which takes seconds: only where a prompt may be too long. What that child cannot
-    tell is told when the model is run.
+    count is seen when the model is run.
     """
     options = build.asked.options
     room = BACKENDS[options.runtime].room_for(options, config)
@@ -37,11 +36,11 @@ def beyond(build: Build, folder: Path, config: Mapping[str, Any], children: Chil
         return
     if all(fits(room, most(one), one.max_new_tokens) for one in asked):
         return
-    request = json.dumps({"prompts": prompts(asked)})
-    counts = _counted(folder, tokenizer.stat().st_mtime_ns, request, children)
+    request = CountRequest(checkpoint=folder.resolve(), prompts=prompts(asked))
+    counts = _counted(request.model_dump_json(), tokenizer.stat().st_mtime_ns, children)
     for number, (count, one) in enumerate(zip(counts, asked, strict=False), start=1):
         if count is not None and not fits(room, count, one.max_new_tokens):
-            yield said(number, count, one.max_new_tokens, room)
+            yield too_long(number, count, one.max_new_tokens, room)
 
 
 def fits(room: Room, prompt: int, answer: int) -> bool:
@@ -49,7 +48,7 @@ def fits(room: Room, prompt: int, answer: int) -> bool:
     return prompt + answer <= room.together and (room.prompt is None or prompt <= room.prompt)
 
 
-def said(number: int, prompt: int, answer: int, room: Room) -> str:
+def too_long(number: int, prompt: int, answer: int, room: Room) -> str:
     """A sentence on a prompt that does not fit."""
     why = f" ({room.reason.rstrip('.')})" if room.reason else ""
     if room.prompt is not None and prompt > room.prompt:
@@ -67,14 +66,16 @@ def most(golden: Golden) -> int:
 
 
 @lru_cache
-def _counted(folder: Path, changed_ns: int, request: str, children: Children) -> tuple[int | None, ...]:
-    """Tokens of each prompt, as a child counts them; none if it fails. `changed_ns` is when the tokenizer was, so that it is read again."""
+def _counted(request: str, changed_ns: int, children: Children) -> tuple[int | None, ...]:
+    """Tokens of each prompt of a CountRequest, as a child counts them; none if it fails.
+
+    `changed_ns` is when the tokenizer changed, so that it is read again.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        files.write(place / "request.json", request)
-        command = worker("tasks.text_generation.workers.count_tokens", str(folder.resolve()), str(place / "request.json"))
+        command = worker("tasks.text_generation.workers.count_tokens", request=CountRequest.model_validate_json(request))
         try:
             done = process.run(command, children=children, log=place / "log.txt", scratch=place, on_progress=lambda progress: None)
         except Failure:
             return ()
-    return tuple(done.report.values["counts"])
+    return done.report.read(CountResult).counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from pydantic import JsonValue
 from bakehouse.backends.base import Backend, in_use
 from bakehouse.errors import Failure
 from bakehouse.executor.making import Made, make, run_child
-from bakehouse.executor.process import Finished
 from bakehouse.executor.session import Session
 from bakehouse.package.manifest import Validation
 from bakehouse.plan.plan import prompts
@@ -21,14 +19,15 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions, Golden
 from bakehouse.records import InUse, Verdict
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
+from bakehouse.tasks.text_generation import answer_file
+from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
 from bakehouse.tasks.text_generation.scoring import Answer, judge
+from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult, UsedAnswers
 
 RESULT = "validation.json"
-ANSWERS = "answers.jsonl"
 
 
 def run(step: Step, backend: Backend, session: Session) -> None:
@@ -44,21 +43,22 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         folder = staging.folder / "model"
         files.remove(folder)
         parts = link_model(step, options, backend, session.store, folder)
-        request = staging.folder / "request.json"
-        files.write(request, json.dumps({"prompts": prompts(golden)}, indent=2) + "\n")
-        command = backend.generate(options, parts, folder, request, staging.files / ANSWERS)
-        finished, ran = run_child(command, step, session, staging)
+        request = GenerateRequest(model=folder, prompts=prompts(golden), answers=staging.files / ANSWERS)
+        finished, ran = run_child(backend.generate(options, parts, request), step, session, staging)
+        result = finished.report.read(GenerateResult)
         source = read_answers(session.store.files(step.need("reference")) / ANSWERS)
         weights = options.quantization.weights
         least = agreement.least(weights, options.min_agreement, options.min_agreement_reason)
         tie = agreement.tie(weights, _reference_precision(step, session.store))
         judge_of = partial(judge, turn_end=_turn_end_unnamed(step, session.store), kept_beyond=_kept_beyond(step, session.store))
         verdicts = _verdicts(golden, read_answers(staging.files / ANSWERS), source, partial(judge_of, min_agreement=least, tie=tie))
-        used = _in_use(golden, staging.files / ANSWERS, source, finished.report, partial(judge_of, min_agreement=0))
-        files.write(staging.files / RESULT, _validation(verdicts, used, finished).model_dump_json(indent=2) + "\n")
+        used = _in_use(golden, staging.files / ANSWERS, source, result.in_use, partial(judge_of, min_agreement=0))
+        files.write(
+            staging.files / RESULT, _validation(verdicts, used, result, finished.peak_memory_bytes).model_dump_json(indent=2) + "\n"
+        )
         files.remove(folder)
-        request.unlink()
-        return Made(verification(verdicts, used, finished.report), (ran,), finished.report)
+        remedy = result.in_use.remedy if result.in_use else ""
+        return Made(verification(verdicts, used, remedy), (ran,), finished.report)
 
     make(step, session, fill)
 
@@ -80,15 +80,10 @@ def _reference_precision(step: Step, store: Store) -> str | None:
 def read_answers(path: Path) -> list[Answer]:
     """The answers that a generating worker wrote, in the order of the prompts."""
     if not path.exists():
-        raise Failure("the worker ended well but wrote no answers", remedy="this is a fault of ours; please report it with the log")
-    rows = sorted((json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()), key=lambda row: row["index"])
+        raise Failure("the worker ended with success but wrote no answers", remedy="this is a fault of ours; please report it with the log")
     return [
-        Answer(
-            *(tuple(row["tokens"]), row["text"], row["ended"], row["first_token_s"], row["tokens_per_s"]),
-            runners=tuple((token, distance) for token, distance in row.get("runners", ())),
-            prompt_ids=tuple(row["prompt_ids"]),
-        )
-        for row in rows
+        Answer(row.tokens, row.text, row.ended, row.first_token_s, row.tokens_per_s, row.runners, row.prompt_ids)
+        for row in sorted(answer_file.read(path), key=lambda row: row.index)
     ]
 
 
@@ -112,40 +107,39 @@ def _verdicts(
 
 
 def _in_use(
-    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], report: Report, judge_of: Callable[..., Verdict]
+    golden: Sequence[Golden], answers: Path, source: Sequence[Answer], used: UsedAnswers | None, judge_of: Callable[..., Verdict]
 ) -> InUse | None:
     """The verdicts on what users get, if the worker answered once more for that.
 
     How many tokens must be the source's is not judged again: it is about the weights, and by default the processor rounds besides.
     """
-    if told := report.values.get("in_use"):
-        verdicts = _verdicts(golden, read_answers(in_use(answers)), source, judge_of)
-        return InUse(runtime_options=told["runtime_options"], precision=told["precision"], verdicts=verdicts)
-    return None
+    if used is None:
+        return None
+    verdicts = _verdicts(golden, read_answers(in_use(answers)), source, judge_of)
+    return InUse(runtime_options=used.runtime_options, precision=used.precision, verdicts=verdicts)
 
 
-def verification(verdicts: tuple[Verdict, ...], used: InUse | None, report: Report) -> Verification:
-    """What both runs come to; the worker's remedy is for a model that is right in its own precision and wrong for its users."""
+def verification(verdicts: tuple[Verdict, ...], used: InUse | None, remedy: str) -> Verification:
+    """What both runs come to; `remedy`, the worker's, is for a model that is right in its own precision and wrong for its users."""
     faults = tuple(_faults(verdicts))
     if faults or not used:
         return Verification(_measured(verdicts), faults)
     mode = ", ".join(f"{name}={value}" for name, value in used.runtime_options.items()) or "the runtime's defaults"
     how = f" with {mode}{f' (computed in {used.precision})' if used.precision else ''}, as the card's program runs it"
-    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=report.values["in_use"]["remedy"])
+    return Verification(_measured(verdicts), tuple(_faults(used.verdicts, how)), remedy=remedy)
 
 
-def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, finished: Finished) -> Validation:
-    report = finished.report
+def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, result: GenerateResult, peak_memory_bytes: int) -> Validation:
     return Validation(
         verdicts=verdicts,
         in_use=used,
-        device=report.values["device"],
-        device_name=report.values["device_name"],
-        stand_in=report.values.get("stand_in", False),
-        runtime_options=report.values.get("runtime_options", {}),
-        not_run=report.values.get("not_run", ()),
-        load_s=report.values["load_s"],
-        peak_memory_bytes=finished.peak_memory_bytes,
+        device=result.device,
+        device_name=result.device_name,
+        stand_in=result.stand_in,
+        runtime_options=result.runtime_options,
+        not_run=result.not_run,
+        load_s=result.load_s,
+        peak_memory_bytes=peak_memory_bytes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 # onnxruntime-genai 0.18.0 takes a folder with a `manifest.json` and no `genai_config.json` for an ORT model package
 # (src/models/model_package.cpp), so a package's own manifest has a name of its own. Packages made before have the old one.
@@ -15,6 +15,8 @@ MANIFEST, OLD_MANIFEST = MANIFESTS = ("bakehouse.json", "manifest.json")
 class ListedFile(BaseModel):
     """A file as a manifest of any version lists it."""
 
+    model_config = ConfigDict(defer_build=True)
+
     path: str
     size: int
     sha256: str
@@ -22,6 +24,8 @@ class ListedFile(BaseModel):
 
 class Listed(BaseModel):
     """What the manifest of every version has; whatever else is in it is not read."""
+
+    model_config = ConfigDict(defer_build=True)
 
     schema_version: int
     name: str

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from bakehouse.errors import FULL, Failure, disk_full
@@ -124,6 +123,8 @@ class Store:
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Hold a lock of this store; the system lets go of it when its holder dies."""
+        from filelock import FileLock, Timeout  # here, so that a command that makes nothing need not wait for it
+
         path = self.root / ".locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, mode=0o666)
@@ -196,7 +197,7 @@ class Store:
             if wrong:
                 files.remove(new)
                 raise Failure(
-                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit verify {name}` says how to repair it"
+                    f"{wrong} is not as it was made", where=f"package of {name}", remedy=f"`doit check {name}` says how to repair it"
                 )
             if final.exists():
                 files.exchange(new, final)

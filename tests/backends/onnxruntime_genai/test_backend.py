@@ -22,6 +22,8 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.steps.seam import Report
 from bakehouse.tasks.text_generation import weight_names
+from bakehouse.tasks.text_generation.seams import GenerateRequest, TokenizerComparison
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, DifferentIds
 from tests.support.ort_making import build, model_step
 
 INT4 = {"weights": "int4"}
@@ -174,14 +176,9 @@ def test_the_package_has_the_builders_files_in_that_folder(tmp_path: Path) -> No
 
 def test_a_model_is_run_where_it_lies_and_its_device_has_its_common_name() -> None:
     one = build("dml", weights="fp16")
-    argv = ort_genai.generate(one, {}, Path("package"), Path("request"), Path("answers")).argv
-    assert argv[2:] == (
-        "bakehouse.backends.onnxruntime_genai.workers.generate",
-        "package/directml/directml-fp16",
-        "request",
-        "answers",
-        "DirectML",
-    )
+    command = ort_genai.generate(one, {}, GenerateRequest(model=Path("package"), prompts=(), answers=Path("answers")))
+    assert command.argv[2:] == ("bakehouse.backends.onnxruntime_genai.workers.generate", "DirectML")
+    assert command.request == GenerateRequest(model=Path("package/directml/directml-fp16"), prompts=(), answers=Path("answers"))
     assert ort_genai.targets(one) == ("DirectML",)
 
 
@@ -436,22 +433,21 @@ def test_external_data_must_be_whole() -> None:
     assert list(ort_rules.judge_data({"data": {}}, {})) == snapshot(["model.onnx refers to no external data"])
 
 
-TOKENIZER: dict[str, Any] = {"texts": 1, "chats": 0, "differences": [], "eos_token_id": 2, "turn_end_id": 0, "runtime_end_tokens": [0, 2]}
+def compared(*differences: Difference) -> TokenizerComparison:
+    return TokenizerComparison(texts=1, chats=0, differences=differences)
 
 
 def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> None:
-    assert list(ort_rules.judge_tokenizer(TOKENIZER, made())) == []
-    case = {"text": "é", "expected_ids": [1], "ids": [2]}
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "differences": [case]}, made())) == snapshot(
+    assert list(ort_rules.judge_tokenizer(compared(), [0, 2], made())) == []
+    assert list(ort_rules.judge_tokenizer(compared(DifferentIds("é", [1], [2])), [0, 2], made())) == snapshot(
         [
             "the tokenizer of ONNX Runtime GenAI differs from transformers' in 1 of 1 texts: "
             '"é" has the ids [2] in place of [1] from token 0 on. '
             "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
         ]
     )
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "turn_end_id": 7}, made())) == []  # of interest where chats are asked
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "differences": [{**case, "limit": "NFC"}]}, made())) == []
-    assert list(ort_rules.judge_tokenizer({**TOKENIZER, "runtime_end_tokens": [2]}, made())) == snapshot(
+    assert list(ort_rules.judge_tokenizer(compared(DifferentIds("é", [1], [2], "NFC")), [0, 2], made())) == []
+    assert list(ort_rules.judge_tokenizer(compared(), [2], made())) == snapshot(
         ["ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"]
     )
 

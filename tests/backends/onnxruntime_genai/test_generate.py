@@ -9,8 +9,9 @@ import pytest
 
 from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 from bakehouse.backends.onnxruntime_genai.workers import generate as ort_generate
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from tests.support.ort_making import build
-from tests.support.worker import ROOT, Said, run
+from tests.support.worker import ROOT, Said, run, to_generate
 
 FAKE = ROOT / "tests/support/fake_windows"
 
@@ -24,8 +25,7 @@ def generate(provider: str, folder: Path, context: int = 512) -> Said:
     decoder = {"session_options": {"provider_options": options}, "filename": "model.onnx"}
     (model / "genai_config.json").write_text(json.dumps({"model": {"context_length": context, "decoder": decoder}}), encoding="utf-8")
     prompt = {"messages": [{"role": "user", "content": "say ok"}], "max_new_tokens": 4}
-    (folder / "request.json").write_text(json.dumps({"prompts": [prompt]}), encoding="utf-8")
-    command = ort_genai.generate(one, {}, folder, folder / "request.json", folder / "answers.jsonl")
+    command = ort_genai.generate(one, {}, to_generate(folder, [prompt], folder))
     return run(command, env={"PYTHONPATH": f"{FAKE}:{ROOT}/pipeline"})
 
 
@@ -33,7 +33,7 @@ def test_a_directml_model_runs_on_directml_where_that_is(tmp_path: Path) -> None
     said = generate("dml", tmp_path)
     assert said.code == 0, said.text
     assert (said.report.values["device"], said.report.values["device_name"]) == ("DirectML", "the first DML device")
-    assert "stand_in" not in said.report.values
+    assert not said.report.read(GenerateResult).stand_in
     (line,) = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert {name: json.loads(line)[name] for name in ("tokens", "text", "ended", "prompt_tokens")} == {
         "tokens": [7, 2],
@@ -54,7 +54,7 @@ def test_a_cpu_model_stands_in_for_nothing(tmp_path: Path) -> None:
     said = generate("cpu", tmp_path)
     assert said.code == 0, said.text
     assert said.report.values["device"] == "CPU"
-    assert "stand_in" not in said.report.values
+    assert not said.report.read(GenerateResult).stand_in
 
 
 def test_a_prompt_that_does_not_fit_in_with_its_answer_is_refused_before_any_is_answered(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from tests.support.ort_making import Made, answers, batch, build, make, sha256
 from tests.support.standin import QUESTION
-from tests.support.worker import ROOT, run
+from tests.support.worker import ROOT, run, to_generate
 
 pytestmark = pytest.mark.model
 
@@ -130,8 +130,7 @@ def test_bfloat16_is_refused_on_the_cpu_in_words(tiny_checkpoint: Path, tmp_path
     for path, file in ort_genai.layout(one, {"model": files}).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).hardlink_to(file)
-    (tmp_path / "request.json").write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
-    said = run(ort_genai.generate(one, {}, tmp_path, tmp_path / "request.json", tmp_path / "answers.jsonl"))
+    said = run(ort_genai.generate(one, {}, to_generate(tmp_path, PROMPTS, tmp_path)))
     assert said.code == 3
     assert said.refusal.startswith(
         "The model does not run on the CPU provider, and this machine does not have the one that it is made for."

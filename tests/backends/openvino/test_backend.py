@@ -15,6 +15,9 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.seams import ReferenceResult
+from bakehouse.tasks.text_generation.workers import answers as worker_answers
+from bakehouse.tasks.text_generation.workers.answers import AnswerRow, Prompt
 from tests.support.openvino_making import CHECKPOINT, Drawing, build, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
@@ -132,23 +135,27 @@ def test_what_optimum_cli_has_no_words_for_is_left_unsaid() -> None:
 
 
 def test_a_reference_is_shared_by_all_builds_with_the_same_prompts() -> None:
-    prompts = [{"raw": "Once", "max_new_tokens": 4}]
-    assert reference.step("a", CHECKPOINT, prompts).key == reference.step("b", CHECKPOINT, prompts).key
-    assert reference.step("a", CHECKPOINT, prompts).key != reference.step("a", CHECKPOINT, [{"raw": "Twice", "max_new_tokens": 4}]).key
+    once, twice = (Prompt(raw=text, max_new_tokens=4) for text in ("Once", "Twice"))
+    assert reference.step("a", CHECKPOINT, [once]).key == reference.step("b", CHECKPOINT, [once]).key
+    assert reference.step("a", CHECKPOINT, [once]).key != reference.step("a", CHECKPOINT, [twice]).key
 
 
 @pytest.mark.parametrize(
-    ("lines", "faults"),
+    ("answers", "faults"),
     [
-        ([{"index": 0, "tokens": [7]}], ()),
-        ([], ("there are 0 answers to 1 prompts",)),
-        ([{"index": 0, "tokens": []}], ("the unquantized model answers prompt 1 with nothing",)),
+        ([(7,)], ()),
+        ([], ("the reference has 0 answers to 1 prompts",)),
+        ([()], ("the unquantized model answers prompt 1 with nothing",)),
     ],
 )
-def test_a_reference_has_an_answer_to_every_prompt(lines: list[dict[str, Any]], faults: tuple[str, ...], tmp_path: Path) -> None:
-    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    step = reference.step("a", CHECKPOINT, [{"raw": "Once", "max_new_tokens": 4}])
-    assert reference.verify(step, {}, tmp_path, Report({"dtype": "float32"})).faults == faults
+def test_a_reference_has_an_answer_to_every_prompt(answers: list[tuple[int, ...]], faults: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").touch()
+    for index, tokens in enumerate(answers):
+        answer = {"prompt_ids": (1,), "prompt_tokens": 1, "text": "x", "ended": True, "first_token_s": 0.1, "tokens_per_s": None}
+        worker_answers.add(tmp_path / "answers.jsonl", AnswerRow(index=index, tokens=tokens, **answer))
+    step = reference.step("a", CHECKPOINT, [Prompt(raw="Once", max_new_tokens=4)])
+    result = ReferenceResult(device="CPU", device_name="x", load_s=1.0, dtype="float32", end_tokens=(2,))
+    assert reference.verify(step, {}, tmp_path, Report(result.model_dump(mode="json"))).faults == faults
 
 
 # --- the package ----------------------------------------------------------------------------------

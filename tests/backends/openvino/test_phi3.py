@@ -16,6 +16,7 @@ from bakehouse.executor.process import Children, run
 from bakehouse.tasks.text_generation import reference
 from tests.support.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.support.standin import QUESTION
+from tests.support.worker import to_generate
 
 pytestmark = pytest.mark.model
 
@@ -53,9 +54,7 @@ def packages(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def answers(package: Path, folder: Path) -> list[dict[str, Any]]:
     """What the package says to PROMPTS in openvino_genai."""
     folder.mkdir(exist_ok=True)
-    request = folder / "request.json"
-    request.write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
-    command = openvino.generate(build(**BUILDS["int4"]), {}, package, request, folder / "answers.jsonl")
+    command = openvino.generate(build(**BUILDS["int4"]), {}, to_generate(package, PROMPTS, folder))
     run(command, children=Children(), log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda progress: None)
     return [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -84,8 +83,8 @@ def test_the_package_answers_in_openvino_genai(name: str, packages: dict[str, Pa
 def test_both_runtimes_see_the_same_prompt_and_fp16_answers_as_the_checkpoint_does(
     packages: dict[str, Path], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:
-    step = reference.step("phi3", CHECKPOINT, PROMPTS)
     files = tmp_path / "reference"
+    step = reference.step("phi3", CHECKPOINT, to_generate(files, PROMPTS, files).prompts)
     files.mkdir()
     command = reference.command(step, {"checkpoint": phi3_checkpoint}, files)
     finished = run(command, children=Children(), log=tmp_path / "log.txt", scratch=tmp_path / "scratch", on_progress=lambda progress: None)

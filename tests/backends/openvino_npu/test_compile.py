@@ -30,6 +30,7 @@ from tests.sources.test_pypi import make_wheel
 from tests.support import small_disk
 from tests.support.bench import Bench, ran, wait_for
 from tests.support.npu_making import baked, build, model_of, needs_wine, run, steps, wine_processes
+from tests.support.worker import to_generate
 
 pytestmark = [pytest.mark.model, needs_wine]
 
@@ -289,10 +290,9 @@ def _run(command: Command, folder: Path) -> process.Finished:
 
 def test_a_prompt_that_the_graphs_have_no_room_for_is_refused(bench: Bench, tmp_path: Path) -> None:
     prompts = [{"raw": "Paris", "max_new_tokens": 4}, {"raw": "Paris! " * 40, "max_new_tokens": 4}]
-    (tmp_path / "request.json").write_text(json.dumps({"prompts": prompts}), encoding="utf-8")
     asked = build(platforms=(), max_prompt_len=64)
     package = bench.artifacts / "packages" / "tiny-npu-ir"
-    command = openvino_npu.generate(asked, {}, package, tmp_path / "request.json", tmp_path / "answers.jsonl")
+    command = openvino_npu.generate(asked, {}, to_generate(package, prompts, tmp_path))
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
     assert caught.value.what == snapshot("The graphs take prompts of at most 64 tokens.")
@@ -300,10 +300,10 @@ def test_a_prompt_that_the_graphs_have_no_room_for_is_refused(bench: Bench, tmp_
 
 
 def test_an_answer_that_the_graphs_have_no_room_for_behind_its_prompt_is_refused(bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "request.json").write_text(json.dumps({"prompts": [{"raw": "Paris", "max_new_tokens": 128}]}), encoding="utf-8")
+    prompts = [{"raw": "Paris", "max_new_tokens": 128}]
     package = bench.artifacts / "packages" / "tiny-npu-ir"
     asked = build(platforms=(), max_prompt_len=64)
-    command = openvino_npu.generate(asked, {}, package, tmp_path / "request.json", tmp_path / "answers.jsonl")
+    command = openvino_npu.generate(asked, {}, to_generate(package, prompts, tmp_path))
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
     assert caught.value.what == snapshot("The graphs have room for 128 tokens of prompt and answer together.")

@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.steps.maker import worker as command
+from bakehouse.tasks.text_generation.seams import Failed, Figures
 from tests.support import standin, worker
 from tests.support.cases import making
 from tests.support.npu_making import build
@@ -88,8 +89,11 @@ def test_prompts_beyond_each_boundary_that_the_graphs_hold_are_compared() -> Non
     assert npu_logits.prompts_of(config, 4032, large=True) == (2040, 2110)
 
 
-def _run(prefill: int, *kld: float) -> dict[str, Any]:
-    return {"prefill": prefill, "kld": kld, "relative": [0.0] * len(kld)}
+OF: dict[str, Any] = {"name": "prompt", "tokens": 64, "layers": 1, "of": 1}
+
+
+def _run(prefill: int, *kld: float) -> Figures:
+    return Figures(**OF, prefill=prefill, kld=kld, relative=(0.0,) * len(kld), same=0, positions=len(kld))
 
 
 def test_a_prompt_whose_last_token_is_off_is_a_fault_and_what_rounding_does_is_none() -> None:
@@ -99,7 +103,9 @@ def test_a_prompt_whose_last_token_is_off_is_a_fault_and_what_rounding_does_is_n
     assert fault == snapshot("after a prompt of 56 tokens the logits differ: KLD 0.08, a difference of up to 0 standard deviations")
     assert list(npu_logits.faults([right, wrong], experts=True)) == []
     assert len(list(npu_logits.faults([right, wrong, wrong], experts=True))) == 2
-    assert list(npu_logits.faults([{"prefill": 24, "error": "no"}], experts=True)) == snapshot(["a prompt of 24 tokens does not run: no"])
+    assert list(npu_logits.faults([Failed(**OF, prefill=24, error="no")], experts=True)) == snapshot(
+        ["a prompt of 24 tokens does not run: no"]
+    )
 
 
 def _exported(kind: str, **config: Any) -> Path:
@@ -117,7 +123,6 @@ def _exported(kind: str, **config: Any) -> Path:
 
 
 def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
-    (folder / "request.json").write_text(json.dumps({"prompts": [{"raw": "The quick brown fox", "max_new_tokens": 4}]}), encoding="utf-8")
     told = {
         "settings": {
             "MAX_PROMPT_LEN": "128",
@@ -128,9 +133,8 @@ def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
         }
     }
     words = json.dumps(told | {"platforms": []})
-    return worker.run(
-        command("backends.openvino_npu.workers.generate", str(model), str(folder / "request.json"), str(folder / "answers.jsonl"), words)
-    )
+    request = worker.to_generate(model, [{"raw": "The quick brown fox", "max_new_tokens": 4}], folder)
+    return worker.run(command("backends.openvino_npu.workers.generate", words, request=request))
 
 
 @pytest.mark.model

@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino_npu.workers import generate as npu_generate
+from bakehouse.tasks.text_generation.workers.answers import Prompt
 
 
 class Core:
@@ -53,7 +54,7 @@ def test_without_an_npu_its_graphs_run_on_the_cpu_in_the_models_own_precision(pa
 
 
 def test_answers_longer_than_the_room_behind_their_prompts_are_refused_with_numbers(capfd: pytest.CaptureFixture[str]) -> None:
-    asked = [{"raw": "a", "max_new_tokens": 91}, {"raw": "b", "max_new_tokens": 512}]
+    asked = [Prompt(raw="a", max_new_tokens=91), Prompt(raw="b", max_new_tokens=512)]
     npu_generate.check_lengths([37], asked[:1], 64, 128)
     with pytest.raises(SystemExit):
         npu_generate.check_lengths([37, 37], asked, 64, 128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,29 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.tasks.text_generation import numeric_check as numeric
+from bakehouse.tasks.text_generation.seams import Failed, Figures
 from bakehouse.tasks.text_generation.workers.logits_compare import Group, compare, ends
+from bakehouse.tasks.text_generation.workers.positions_to_check import Boundary, Run
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned
 
-WINDOW = {"name": "sliding_window", "tokens": 2047}
+WINDOW = Boundary("sliding_window", 2047)
 
 
-def run(tokens: int, kld: float = 1e-7, crosses: dict[str, Any] | None = None, prefill: int | None = None, **more: Any) -> dict[str, Any]:
-    figures = {"kld": [kld] * 16, "relative": [kld] * 16, "same": 16 if kld < 1 else 3, "positions": 16}
-    named = {"name": "x", "tokens": tokens, "prefill": tokens if prefill is None else prefill, "crosses": crosses, "layers": 2, "of": 32}
-    return named | (more or figures)
+OF: dict[str, Any] = {"name": "x", "layers": 2, "of": 32}
+
+
+def run(tokens: int, kld: float = 1e-7, crosses: Boundary | None = None, prefill: int | None = None, **other: Any) -> Figures:
+    figures = {"kld": (kld,) * 16, "relative": (kld,) * 16, "same": 16 if kld < 1 else 3, "positions": 16} | other
+    return Figures(**OF, tokens=tokens, prefill=tokens if prefill is None else prefill, crosses=crosses, **figures)
+
+
+def failed(tokens: int, error: str, crosses: Boundary | None = None) -> Failed:
+    return Failed(**OF, tokens=tokens, prefill=tokens, crosses=crosses, error=error)
 
 
 def test_right_figures_are_no_fault_and_neither_is_one_position_in_five() -> None:
-    off = run(24) | {"kld": [1e-7] * 13 + [5.0] * 3}
+    off = run(24).model_copy(update={"kld": (1e-7,) * 13 + (5.0,) * 3})
     assert numeric.faults([run(24), off, run(2063, crosses=WINDOW)], "float32") == ()
 
 
@@ -48,21 +57,21 @@ def test_what_is_wrong_from_the_shortest_input_on_computes_something_else() -> N
 
 
 def test_an_error_of_the_runtime_is_a_fault_with_its_length() -> None:
-    assert numeric.faults([run(24), run(2063, crosses=WINDOW, error="kv_sequence_length"), run(4088, error="kv")], "float32") == snapshot(
+    assert numeric.faults([run(24), failed(2063, "kv_sequence_length", WINDOW), failed(4088, "kv")], "float32") == snapshot(
         ("it does not run with 2,063 tokens (sliding_window): kv_sequence_length; so it is with 1 longer input",)
     )
 
 
 def test_float16_may_round_more_than_float32() -> None:
-    rounded = run(24) | {"kld": [5e-3] * 16, "relative": [0.05] * 16}
+    rounded = run(24, 5e-3, relative=(0.05,) * 16)
     assert numeric.faults([rounded], "float16") == ()
     assert numeric.faults([rounded], "float32") != ()
 
 
 def test_a_small_difference_is_a_fault_where_short_inputs_have_none() -> None:
-    near = {"kld": [1e-5] * 16, "relative": [1e-3] * 16}
-    assert numeric.faults([run(24), run(2063, crosses=WINDOW) | near], "float32") != ()
-    assert numeric.faults([run(24) | near, run(2063, crosses=WINDOW) | near], "float32") == ()
+    near: dict[str, Any] = {"kld": 1e-5, "relative": (1e-3,) * 16}
+    assert numeric.faults([run(24), run(2063, crosses=WINDOW, **near)], "float32") != ()
+    assert numeric.faults([run(24, **near), run(2063, crosses=WINDOW, **near)], "float32") == ()
 
 
 def test_numbers_that_are_none_are_wrong() -> None:
@@ -75,7 +84,7 @@ def _group(rows: list[list[float]], joined: bool = False) -> Group:
     """Runs of one token, two tokens and so on, scored at the last."""
     import numpy as np
 
-    runs = [{"name": f"{at + 1}", "tokens": at + 1, "prefill": at + 1, "scored": [at], "crosses": None} for at in range(len(rows))]
+    runs = [Run(f"{at + 1}", at + 1, at + 1, (at,)) for at in range(len(rows))]
     return Group(2, 2, joined, False, list(range(len(rows))), runs, [np.array([row], np.float32) for row in rows])
 
 
@@ -93,7 +102,7 @@ def test_a_long_input_that_goes_wrong_is_taken_apart_to_find_the_shortest_wrong_
 
     found, _ = compare(_group(rows, joined=True), evaluate, "float32")
     assert asked == [3, 1, 2, 3]
-    assert [one.get("error") for one in found] == [None, None, "kv_sequence_length"]
+    assert [one.error if isinstance(one, Failed) else None for one in found] == [None, None, "kv_sequence_length"]
 
 
 def test_a_long_input_that_is_right_serves_the_shorter_ones() -> None:
@@ -107,7 +116,7 @@ def test_a_long_input_that_is_right_serves_the_shorter_ones() -> None:
         return {at: np.array(rows[at]) + 5.0 for at in scored}  # a shift of all logits changes nothing
 
     found, _ = compare(_group(rows, joined=True), evaluate, "float32")
-    assert (asked, [one["same"] for one in found]) == ([2], [1, 1])
+    assert (asked, [isinstance(one, Figures) and one.same for one in found]) == ([2], [1, 1])
     assert numeric.faults(found, "float32") == ()
 
 
@@ -115,8 +124,7 @@ def test_what_is_left_of_a_long_input_begins_with_the_longest_so_that_its_cache_
     import numpy as np
 
     group = _group([[0.0, 1.0, 2.0]] * 6, joined=True)
-    for one in group.runs[1:4]:
-        one["prefill"] = 1
+    group = replace(group, runs=[replace(one, prefill=1) if 1 < one.tokens < 5 else one for one in group.runs])
     asked: list[tuple[int, int]] = []
 
     def evaluate(ids: list[int], prefill: int, scored: Any) -> dict[int, Any]:
@@ -125,7 +133,7 @@ def test_what_is_left_of_a_long_input_begins_with_the_longest_so_that_its_cache_
 
     found, _ = compare(group, evaluate, "float32")
     assert asked == [(6, 6), (4, 1), (3, 1), (2, 1)]
-    assert [one["tokens"] for one in found] == [1, 2, 3, 4, 5, 6]
+    assert [one.tokens for one in found] == [1, 2, 3, 4, 5, 6]
 
 
 def test_tokens_come_one_by_one_across_a_boundary_and_together_where_nothing_is_compared() -> None:
@@ -140,8 +148,8 @@ def test_inputs_longer_than_the_artifacts_context_are_said_to_be_left_out() -> N
 
     rows = [[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]
     found, beyond = compare(_group(rows), lambda ids, prefill, scored: {at: np.array(rows[at]) for at in scored}, "float32", limit=1)
-    assert [one["tokens"] for one in found] == [1]
-    assert beyond == [["2 tokens (2)", "the artifact's context ends at 1 tokens"]]
+    assert [one.tokens for one in found] == [1]
+    assert beyond == [("2 tokens (2)", "the artifact's context ends at 1 tokens")]
 
 
 ORT = {"runtime": "onnxruntime-genai", "execution_provider": "cpu"}

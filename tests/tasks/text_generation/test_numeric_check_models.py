@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 from bakehouse.tasks.text_generation import numeric_check as numeric
+from bakehouse.tasks.text_generation.seams import Numeric
 from tests.support import cases
 from tests.support.bench import ROOT
 
@@ -36,7 +36,7 @@ TRIED: tuple[tuple[str, str, float], ...] = (
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Numeric]:
     """What the check of each case and runtime measures."""
     out = tmp_path_factory.mktemp("numeric") / "found.json"
     told = {"found": str(out), "cases": [[name, str(cases.folder(name)), runtime, budget] for name, runtime, budget in TRIED]}
@@ -45,11 +45,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dic
     done = subprocess.run(argv, input=json.dumps(told), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     measured = json.loads(out.read_text(encoding="utf-8"))
-    return {(name, runtime): one for (name, runtime, _), one in zip(TRIED, measured, strict=True)}
+    return {(name, runtime): Numeric.model_validate(one) for (name, runtime, _), one in zip(TRIED, measured, strict=True)}
 
 
-def faults(one: dict[str, Any]) -> tuple[str, ...]:
-    return numeric.faults(one["runs"], one["precision"])
+def faults(one: Numeric) -> tuple[str, ...]:
+    return numeric.faults(one.runs, one.precision)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def faults(one: dict[str, Any]) -> tuple[str, ...]:
     ],
 )
 def test_what_a_converter_gets_wrong_is_found_and_named(
-    found: dict[tuple[str, str], dict[str, Any]], name: str, runtime: str, begins: str
+    found: dict[tuple[str, str], Numeric], name: str, runtime: str, begins: str
 ) -> None:
     first = faults(found[name, runtime])[0]
     assert first.startswith(begins), first
 
 
-def test_prompts_that_a_runtime_does_not_take_are_found_by_their_length(found: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_prompts_that_a_runtime_does_not_take_are_found_by_their_length(found: dict[tuple[str, str], Numeric]) -> None:
     error = faults(found["sliding-mistral", "builder"])[1]
     assert error.startswith("it does not run with 192 tokens: ")
     assert "total_sequence_length must equal past_sequence_length + kv_sequence_length" in error
@@ -89,9 +89,7 @@ def test_prompts_that_a_runtime_does_not_take_are_found_by_their_length(found: d
         ("three-layers", "onnxruntime-genai"),
     ],
 )
-def test_what_a_converter_gets_right_passes_with_a_wide_margin(
-    found: dict[tuple[str, str], dict[str, Any]], name: str, runtime: str
-) -> None:
+def test_what_a_converter_gets_right_passes_with_a_wide_margin(found: dict[tuple[str, str], Numeric], name: str, runtime: str) -> None:
     one = found[name, runtime]
     assert faults(one) == ()
     summary = numeric.summary(one)
@@ -100,7 +98,7 @@ def test_what_a_converter_gets_right_passes_with_a_wide_margin(
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime-genai"])
-def test_a_model_over_the_budget_is_compared_by_its_first_layers(found: dict[tuple[str, str], dict[str, Any]], runtime: str) -> None:
+def test_a_model_over_the_budget_is_compared_by_its_first_layers(found: dict[tuple[str, str], Numeric], runtime: str) -> None:
     summary = numeric.summary(found["three-layers", runtime])
     assert (summary.layers, summary.of) == (1, 3)
     assert summary.whole_on == 24

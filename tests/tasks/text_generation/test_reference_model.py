@@ -17,7 +17,7 @@ pytestmark = pytest.mark.model
 
 
 def loaded(name: str) -> Any:
-    return transformers_generate.load(cases.folder(name), {"remote_code": False, "float32_below": 1e9})
+    return transformers_generate.load(cases.folder(name), remote_code=False, float32_below=1e9)
 
 
 def test_a_long_input_changes_nothing_for_a_short_one_after_it() -> None:

@@ -15,6 +15,7 @@ from bakehouse.backends.openvino import backend as openvino
 from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.workers.answers import Prompt
 from tests.support import cases, worker
 from tests.support.bench import Bench
 from tests.support.cases import texts
@@ -89,18 +90,19 @@ def right(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("put", "corrected"), [(llama_class, True), (llama2, True), (olmo, True), (right, False)])
-def test_a_tokenizer_has_the_ids_of_its_file(put: Any, corrected: bool, tmp_path: Path, offline: None, capfd: Any) -> None:
+def test_a_tokenizer_has_the_ids_of_its_file(put: Any, corrected: bool, tmp_path: Path, offline: None) -> None:
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
     from bakehouse.tasks.text_generation.workers import hard_texts, tokenizers_loading
 
     put(tmp_path / "model")
-    made = tokenizers_loading.load(tmp_path / "model")
+    loaded = tokenizers_loading.read(tmp_path / "model")
+    made = loaded.tokenizer
     engine = Tokenizer.from_file(str(tmp_path / "model" / "tokenizer.json"))
     assert tokenizers_loading.differences(hard_texts.TEXTS, engine, made) == []
     assert bool(tokenizers_loading.differences(hard_texts.TEXTS, engine, AutoTokenizer.from_pretrained(tmp_path / "model"))) == corrected
-    assert ("tokenizer_corrected" in capfd.readouterr().out) == corrected
+    assert (loaded.corrected is not None) == corrected
     made.save_pretrained(tmp_path / "saved")
     assert tokenizers_loading.differences(hard_texts.TEXTS, engine, AutoTokenizer.from_pretrained(tmp_path / "saved")) == []
 
@@ -199,7 +201,7 @@ def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
 
 def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None:
     step = Step(kind="download", maker="local", label="tiny", spec=Loose())
-    asked = reference.step("tiny", step, [{"messages": [{"role": "user", "content": "Hi"}], "max_new_tokens": 4}])
+    asked = reference.step("tiny", step, [Prompt(messages=({"role": "user", "content": "Hi"},), max_new_tokens=4)])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))
     assert said.code == 3, said.text
     assert said.refusal.splitlines()[:2] == snapshot(

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 MAKER = "intel-npu-acceleration-library"
 MODEL, LOADER = "pytorch_npu_model.pt", "load.py"
@@ -119,9 +121,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     )
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts with the library: on the NPU if there is one, else on the CPU."""
-    return _inside(parts["environment"], "backends.npu_library.workers.generate", str(model_folder), str(request), str(answers))
+    return replace(_inside(parts["environment"], "backends.npu_library.workers.generate"), request=request)
 
 
 def _inside(files: Path, name: str, *arguments: str) -> Command:

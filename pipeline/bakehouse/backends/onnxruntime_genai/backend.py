@@ -29,7 +29,8 @@ from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
-from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts
+from bakehouse.tasks.text_generation import tokenizer_findings
+from bakehouse.tasks.text_generation.seams import GenerateRequest, TokenizerComparison, TokenizerRead
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -90,11 +91,10 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return (TITLES[_ours(build).execution_provider],)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
-    return worker(
-        "backends.onnxruntime_genai.workers.generate", str(model_folder / folder(build)), str(request), str(answers), *targets(build)
-    )
+    below = request.model_copy(update={"model": request.model / folder(build)})
+    return worker("backends.onnxruntime_genai.workers.generate", *targets(build), request=below)
 
 
 # The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of
@@ -110,12 +110,12 @@ def numeric_check(
     needs = (("checkpoint", checkpoint), ("logits", logits))
     weights = _FLOAT[asked.execution_provider]
     if asked.quantization.weights == weights:
-        return numeric.step(
-            "onnxruntime-genai", label, parts["model"].options, (*needs, ("model", parts["model"])), installed(*_BUILD_TOOLS)
-        )
+        return numeric.step("onnxruntime-genai", label, parts["model"].spec, (*needs, ("model", parts["model"])), installed(*_BUILD_TOOLS))
     plain = asked.model_copy(update={"quantization": OrtFloat(weights=weights, shared_embeddings=None), "graph_capture": None})
     options = spelled_out(plain) | {"remote_code": parts["model"].options["remote_code"]}
-    return numeric.step("onnxruntime-genai", f"{source_label}-{asked.execution_provider}", options, needs, installed(*_BUILD_TOOLS))
+    return numeric.step(
+        "onnxruntime-genai", f"{source_label}-{asked.execution_provider}", Loose(**options), needs, installed(*_BUILD_TOOLS)
+    )
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -140,6 +140,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     if absent:
         return Verification(faults=absent)
     graph, tokenizer = report.values["graph"], report.values["tokenizer"]
+    compared = TokenizerComparison.model_validate({name: tokenizer[name] for name in TokenizerComparison.model_fields})
+    read = TokenizerRead.model_validate({name: {**report.values, **tokenizer}.get(name) for name in TokenizerRead.model_fields})
     source = ort_rules.read_source(inputs["checkpoint"], report.values.get("two_heads", False))
     made = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
     planned = ort_plan.plan(source.config, step.options)
@@ -148,15 +150,14 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
         *ort_rules.judge_weights(graph["weights"], source, step.options),
         *ort_rules.judge_interface(graph, made, step.options),
         *ort_rules.judge_config(made, source, step.options),
-        *ort_rules.judge_tokenizer(tokenizer, made),
+        *ort_rules.judge_tokenizer(compared, tokenizer["runtime_end_tokens"], made),
     ]
     measured = ort_rules.measure(graph["weights"]) | {
         "context_length": made["model"]["context_length"],
         "end_tokens": ort_rules.end_tokens(made),
         "mended": report.values["mended"],
         "tokenizer_texts_compared": tokenizer["texts"],
-        **hard_texts.limits(tokenizer),
-        **end_tokens.remarks({**report.values, **tokenizer}, ort_rules.end_tokens(made)),
+        **tokenizer_findings.findings(compared, read, ort_rules.end_tokens(made)).model_dump(mode="json"),
     }
     if planned.cut_from is not None:
         measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}

@@ -11,6 +11,7 @@ from bakehouse.backends.onnxruntime_genai import attention as ort_attention
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
@@ -48,7 +49,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     assert isinstance(build, OnnxRuntimeGenAI)
     config, asked = survey.config, build.quantization
     reasons = []
-    kind = (config.get("architectures") or ["unknown"])[0]
+    kind = next(iter(fields.texts(config, "architectures")), "unknown")
     if kind not in ARCHITECTURES:
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]

@@ -13,11 +13,11 @@ from typing import Any
 
 from bakehouse.backends.onnxruntime_genai.quantization import LAST
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
-from bakehouse.backends.onnxruntime_genai.workers.build import SEARCH
 from bakehouse.formats import checkpoint as survey
+from bakehouse.tasks.text_generation import tokenizer_findings
+from bakehouse.tasks.text_generation.seams import TokenizerComparison
 from bakehouse.tasks.text_generation.weight_names import ties
 from bakehouse.tasks.text_generation.workers import end_tokens as ends
-from bakehouse.tasks.text_generation.workers import hard_texts
 
 _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
 _NAMES = {element: name for name, element in _TYPES.items()}
@@ -244,7 +244,7 @@ def judge_config(made: Mapping[str, Any], source: Source, options: Mapping[str, 
     should["num_hidden_layers"] = source.config["num_hidden_layers"]
     found["provider_options"] = model["decoder"]["session_options"]["provider_options"]
     should["provider_options"] = provider_options(options)
-    for name in SEARCH:
+    for name in ort_plan.SEARCH:
         if source.generation.get(name) is not None:
             found[name], should[name] = search[name], source.generation[name]
     for name, value in should.items():
@@ -269,11 +269,11 @@ def provider_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
             return []
 
 
-def judge_tokenizer(compared: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[str]:
+def judge_tokenizer(compared: TokenizerComparison, runtime_end_tokens: list[int], made: Mapping[str, Any]) -> Iterator[str]:
     """The runtime's tokenizer is transformers', and it ends answers at what genai_config.json names."""
-    yield from hard_texts.faults("ONNX Runtime GenAI", compared)
-    if compared["runtime_end_tokens"] != end_tokens(made):
-        yield f"ONNX Runtime GenAI ends answers at {compared['runtime_end_tokens']}, genai_config.json says {end_tokens(made)}"
+    yield from tokenizer_findings.faults("ONNX Runtime GenAI", compared)
+    if runtime_end_tokens != end_tokens(made):
+        yield f"ONNX Runtime GenAI ends answers at {runtime_end_tokens}, genai_config.json says {end_tokens(made)}"
 
 
 def end_tokens(made: Mapping[str, Any]) -> list[int]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from pydantic import JsonValue
+
 from bakehouse.backends.base import has_pickles, in_use, packages, room_for
 from bakehouse.backends.openvino import options as openvino_options
 from bakehouse.backends.openvino import verify as openvino_rules
@@ -26,7 +28,9 @@ from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
-from bakehouse.tasks.text_generation.workers import end_tokens, hard_texts, positions
+from bakehouse.tasks.text_generation import tokenizer_findings
+from bakehouse.tasks.text_generation.seams import GenerateRequest, TokenizerComparison, TokenizerRead
+from bakehouse.tasks.text_generation.workers import end_tokens, positions
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
@@ -110,11 +114,11 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("CPU", "GPU")
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
     assert isinstance(build, OpenVINO)
     options = json.dumps(openvino_options.given(build.runtime_options))
-    return worker("backends.openvino.workers.generate", str(model_folder), str(request), str(answers), str(in_use(answers)), options)
+    return worker("backends.openvino.workers.generate", str(in_use(request.answers)), options, request=request)
 
 
 def numeric_check(
@@ -123,7 +127,7 @@ def numeric_check(
     """One for an export: what it computes is what every build of it was compressed from."""
     export = parts["config"]
     needs = (("checkpoint", checkpoint), ("export", export), ("logits", logits))
-    return numeric.step("openvino", source_label, export.options, needs, installed(*_NUMERIC_TOOLS))
+    return numeric.step("openvino", source_label, export.spec, needs, installed(*_NUMERIC_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -217,15 +221,16 @@ def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verifica
     absent = _absent(files, (*TOKENIZER_FILES, "tokenizer_config.json"))
     if absent:
         return Verification(faults=absent)
-    compared = report.values["comparison"]
-    faults = hard_texts.faults("OpenVINO GenAI", compared)
+    compared = TokenizerComparison.model_validate(report.values["comparison"])
+    read = TokenizerRead.model_validate({name: report.values.get(name) for name in TokenizerRead.model_fields})
+    faults = tokenizer_findings.faults("OpenVINO GenAI", compared)
     eos = report.values["eos_token_id"]
     ends = end_tokens.of(checkpoint) or end_tokens.listed(eos)
     told = openvino_ir.info(files / "openvino_tokenizer.xml").get("eos_token_id")
     if eos is not None and told != str(eos):
         faults.append(f"openvino_tokenizer.xml says that the end token is {told}, the tokenizer {eos}")
-    measured = {"tokenizer_texts_compared": compared["texts"], "end_tokens": ends}
-    measured |= hard_texts.limits(compared) | end_tokens.remarks(report.values, ends)
+    measured: dict[str, JsonValue] = {"tokenizer_texts_compared": compared.texts, "end_tokens": list(ends)}
+    measured |= tokenizer_findings.findings(compared, read, ends).model_dump(mode="json")
     return Verification(measured, tuple(faults))
 
 

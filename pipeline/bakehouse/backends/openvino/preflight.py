@@ -9,7 +9,9 @@ from typing import Any
 
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
@@ -68,7 +70,7 @@ _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
-    kind = survey.config.get("model_type", "")
+    kind = fields.text(survey.config, "model_type")
     reasons = []
     if kind not in EXPORTABLE:
         reasons.append(openvino_types.why_not(kind))
@@ -81,9 +83,9 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     return (*reasons, *_groups(build, survey.tensors), *_ratio(build, survey.tensors))
 
 
-def told_dtype(config: dict[str, Any]) -> str | None:
+def told_dtype(config: Config) -> str | None:
     """The precision that a checkpoint's config.json names: "bfloat16"; None if it leaves that to the weights."""
-    return config.get("dtype") or config.get("torch_dtype")
+    return fields.text(config, "dtype") or fields.text(config, "torch_dtype") or None
 
 
 def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:

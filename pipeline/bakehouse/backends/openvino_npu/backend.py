@@ -31,6 +31,7 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.seams import GenerateRequest
 from bakehouse.tasks.text_generation.workers import config_fields
 
 MAKER = "openvino-npu"
@@ -89,11 +90,11 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("NPU",)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], model_folder: Path, request: Path, answers: Path) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
     asked = _ours(build)
     told = {"settings": settings(asked), "platforms": list(asked.platforms)}
-    return worker("backends.openvino_npu.workers.generate", str(model_folder), str(request), str(answers), json.dumps(told))
+    return worker("backends.openvino_npu.workers.generate", json.dumps(told), request=request)
 
 
 def numeric_check(

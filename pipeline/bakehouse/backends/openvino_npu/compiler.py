@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from bakehouse.backends.openvino_npu.compiler_host import SOURCE
 from bakehouse.backends.openvino_npu.options import CODENAMES
-from bakehouse.backends.openvino_npu.workers.setup import SOURCE
 from bakehouse.formats import npu_blob
 from bakehouse.records import Package
 from bakehouse.steps.maker import Command, Verification, worker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 from bakehouse.child import events, start
 from bakehouse.child.redact import clean
+from bakehouse.errors import FULL
 from bakehouse.executor.seams import StoreResult
 
 _REFUSING = (401, 403, "401", "403")  # HTTP statuses
@@ -21,7 +21,6 @@ _WITHOUT_CREDENTIALS = {
     "ClientAuthenticationError",
     "AuthenticationException",
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Corrupt(Exception):
@@ -66,7 +65,7 @@ def explained(work: Callable[[], StoreResult]) -> StoreResult:
     except NotImplementedError:
         events.refuse("this kind of shared store cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             events.refuse(f"no room is left: {in_a_line(error)}", "Free space, here or in the shared store, and run it again.")
         if refuses(error):
             return StoreResult(refuses=in_a_line(error))

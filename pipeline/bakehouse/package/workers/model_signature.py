@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.package.seams import (
     CheckSignature,
     PublicKey,
@@ -20,8 +21,6 @@ from bakehouse.package.seams import (
     SigstoreIdentity,
     TrustedChain,
 )
-
-SIGNATURE = "model.sig"
 
 
 def run(request: SignatureRequest) -> SignatureResult:

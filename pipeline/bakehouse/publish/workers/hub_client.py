@@ -8,7 +8,8 @@ from huggingface_hub.utils import disable_progress_bars, set_client_factory
 from bakehouse.child import events
 from bakehouse.child import redact as discreet
 from bakehouse.publish.workers import hub_upload
-from bakehouse.publish.workers.publish_errors import LOG_IN, Refused
+from bakehouse.publish.workers.publish_errors import Refused
+from bakehouse.sources.workers.hub_errors import LOG_IN
 
 
 def token(repo: str, *, needed: bool) -> str | None:

@@ -7,9 +7,11 @@ from huggingface_hub import HfApi, constants
 from bakehouse.child import events, start
 from bakehouse.publish.seams import Published, PublishRequest, PublishResult
 from bakehouse.publish.workers import hub_client, hub_remote, hub_upload
-from bakehouse.publish.workers.hub_remote import MANIFEST, Comparison, Held, Local
+from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
 from bakehouse.publish.workers.publish_errors import Refused, refusing
-from bakehouse.publish.workers.publish_plan import MAIN, Found, check_repository, has_content, look, plan, same_pull_request
+from bakehouse.publish.workers.publish_plan import Found, check_repository, has_content, look, plan, same_pull_request
+from bakehouse.recipe.publish import MAIN
+from bakehouse.store.package_files import MANIFEST
 
 
 def run(request: PublishRequest) -> PublishResult:

@@ -13,15 +13,15 @@ from urllib.parse import quote
 from huggingface_hub import constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+from bakehouse.package.file_names import CARD
 from bakehouse.sources.workers import hub_files
 from bakehouse.sources.workers.hub_info import Info, Remote
+from bakehouse.store.package_files import MANIFEST, OLD_MANIFEST
 
 # The hub makes these with a repository and keeps its LFS rules there: they belong to it and not to a package.
 OF_THE_HUB = frozenset({".gitattributes"})
 # What a person may have put there when the repository was made by hand.
-HARMLESS = OF_THE_HUB | {"README.md", "LICENSE", ".gitignore"}
-MANIFEST, OLD_MANIFEST = "bakehouse.json", "manifest.json"  # a package's manifest, and what it is called in packages made before
-CARD = "README.md"
+HARMLESS = OF_THE_HUB | {CARD, "LICENSE", ".gitignore"}
 CHUNK = 1 << 20
 
 

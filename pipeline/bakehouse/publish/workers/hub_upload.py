@@ -19,9 +19,11 @@ from huggingface_hub.utils import close_session
 from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 
 from bakehouse.child import events
+from bakehouse.package.file_names import CARD
 from bakehouse.publish.workers import hub_remote
 from bakehouse.publish.workers.hub_remote import Comparison, Local
 from bakehouse.publish.workers.publish_errors import PASSING, Refused, answered, unanswered
+from bakehouse.store.package_files import MANIFEST
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0)
 LONGEST_WAIT_S = 310.0  # the hub's limits are for five minutes
@@ -119,7 +121,7 @@ def additions(folder: Path, package: dict[str, Local], comparison: Comparison) -
     sent = Sent(sum(addition.upload_info.size for addition in made))
     for addition in made:
         addition.sent = sent
-    return sorted(made, key=lambda one: (one.path_in_repo in (hub_remote.CARD, hub_remote.MANIFEST), one.path_in_repo))
+    return sorted(made, key=lambda one: (one.path_in_repo in (CARD, MANIFEST), one.path_in_repo))
 
 
 def make_repository(api: HfApi, repo: str, private: bool) -> None:

@@ -12,8 +12,8 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from bakehouse.child import events
 from bakehouse.child.redact import clean
+from bakehouse.sources.workers.hub_errors import LOG_IN
 
-LOG_IN = "`hf auth login` or HF_TOKEN"
 AGAIN = "run the same command again: what is uploaded already is not sent a second time"
 PASSING = {408, 429, 500, 502, 503, 504}
 _CLOSED = "client has been closed"

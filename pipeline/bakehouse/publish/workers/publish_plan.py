@@ -7,13 +7,13 @@ import time
 from dataclasses import asdict, dataclass
 
 from bakehouse.child import events
+from bakehouse.package.file_names import CARD
 from bakehouse.publish.seams import PublishRequest, UploadPlan
 from bakehouse.publish.workers import hub_remote, hub_upload
-from bakehouse.publish.workers.hub_remote import CARD, Comparison, Held, Local
+from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
 from bakehouse.publish.workers.publish_errors import Refused
+from bakehouse.recipe.publish import MAIN
 
-MAIN = "main"
-SECONDS_BETWEEN_WORDS = 0.5
 LONGEST_DIFF = 400  # lines
 
 
@@ -78,7 +78,7 @@ def read_package(request: PublishRequest) -> dict[str, Local]:
     def arrived(size: int) -> None:
         nonlocal done, said
         done += size
-        if time.monotonic() - said >= SECONDS_BETWEEN_WORDS:
+        if time.monotonic() - said >= hub_upload.SECONDS_BETWEEN_WORDS:
             said = time.monotonic()
             events.progress("checking the package", done, total, "B")
 

@@ -1,34 +1,40 @@
-"""Makes what every build is held against: the greedy tokens of the unquantized checkpoint in transformers."""
+"""Makes what every build is compared with: the greedy tokens of the unquantized checkpoint in transformers."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.records import Written
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation import reference_logits
+from bakehouse.tasks.text_generation import answer_file, reference_logits
+from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
+from bakehouse.tasks.text_generation.seams import ReferenceRequest, ReferenceResult, ReferenceSpec
+from bakehouse.tasks.text_generation.workers.answers import Prompt
 
-ANSWERS = "answers.jsonl"
-REQUEST = "request.json"
 _TOOLS = ("tokenizers", "torch", "transformers")
 # Below so many weights the reference is computed in float32, the nearest to the truth; above, that takes too much memory.
 FLOAT32_BELOW = 1_000_000_000
 
 
-def step(label: str, checkpoint: Step, prompts: list[dict[str, Any]], remote_code: bool = False) -> Step:
-    """The step whose `files/answers.jsonl` has an answer for each of `prompts` (see workers/answers.py)."""
+class ReferenceMeasured(Written):
+    """Measured of the reference: the precision that it was computed in, "float32"."""
+
+    reference_precision: str | None = None
+
+
+def step(label: str, checkpoint: Step, prompts: Sequence[Prompt], remote_code: bool = False) -> Step:
+    """The step whose `files/answers.jsonl` has an answer for each of `prompts`."""
     return Step(
         kind="reference",
         maker="reference",
         label=label,
-        spec=Loose(prompts=prompts, float32_below=FLOAT32_BELOW, remote_code=remote_code),
+        spec=ReferenceSpec(prompts=tuple(prompts), float32_below=FLOAT32_BELOW, remote_code=remote_code),
         needs=(("checkpoint", checkpoint),),
         tools=installed(*_TOOLS),
         # 2: with the second best of each token, of a model whose weights are exactly the checkpoint's, by the tokenizer of
@@ -43,32 +49,32 @@ def logits_step(label: str, checkpoint: Step, remote_code: bool = False) -> Step
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that writes answers.jsonl into `files`; the prompts go there first, as request.json. Or the logits' command."""
+    """The command that writes answers.jsonl into `files`, or the logits' command."""
     if step.kind == reference_logits.KIND:
         return reference_logits.command(step, inputs, files)
-    options = {name: step.options[name] for name in ("float32_below", "remote_code")}
-    request = files / REQUEST
-    request.write_text(json.dumps({"prompts": step.options["prompts"]}, indent=2) + "\n", encoding="utf-8", newline="\n")
-    return worker(
-        "tasks.text_generation.workers.transformers_generate",
-        str(inputs["checkpoint"]),
-        str(request),
-        str(files / ANSWERS),
-        json.dumps(options),
+    spec = step.spec_as(ReferenceSpec)
+    request = ReferenceRequest(
+        checkpoint=inputs["checkpoint"],
+        prompts=spec.prompts,
+        answers=files / ANSWERS,
+        float32_below=spec.float32_below,
+        remote_code=spec.remote_code,
     )
+    return worker("tasks.text_generation.workers.transformers_generate", request=request)
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold the answers against the prompts: one for each, none empty."""
+    """Compare the answers with the prompts: one for each, none empty."""
     if step.kind == reference_logits.KIND:
         return reference_logits.verify(files, report)
     if not (files / ANSWERS).is_file():
         return Verification(faults=(f"{ANSWERS} was not made",))
-    lines = [json.loads(line) for line in (files / ANSWERS).read_text(encoding="utf-8").splitlines()]
-    asked = len(step.options["prompts"])
-    faults = [f"there are {len(lines)} answers to {asked} prompts"] if [line["index"] for line in lines] != list(range(asked)) else []
-    faults += [f"the unquantized model answers prompt {line['index'] + 1} with nothing" for line in lines if not line["tokens"]]
-    return Verification({"reference_precision": report.values.get("dtype")}, tuple(faults))
+    rows = answer_file.read(files / ANSWERS)
+    prompts = len(step.spec_as(ReferenceSpec).prompts)
+    faults = [f"the reference has {len(rows)} answers to {prompts} prompts"] if [row.index for row in rows] != list(range(prompts)) else []
+    faults += [f"the unquantized model answers prompt {row.index + 1} with nothing" for row in rows if not row.tokens]
+    measured = ReferenceMeasured(reference_precision=report.read(ReferenceResult).dtype)
+    return Verification(measured.model_dump(mode="json"), tuple(faults))
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
@@ -76,5 +82,5 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     if step.kind == reference_logits.KIND:
         return reference_logits.estimate(survey)
     native = sum(math.prod(tensor.shape) * (4 if tensor.dtype == "F32" else 2) for tensor in survey.tensors)
-    wide = 4 * survey.parameters if survey.parameters < step.options["float32_below"] else 0
+    wide = 4 * survey.parameters if survey.parameters < step.spec_as(ReferenceSpec).float32_below else 0
     return Estimate(0, native + wide + 800_000_000)

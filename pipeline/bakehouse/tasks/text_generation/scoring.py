@@ -20,7 +20,7 @@ _MATCHING_S = 5.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said: token ids with the end token, text without special tokens, and how fast (seconds, tokens a second)."""
+    """What a model answered: token ids with the end token, text without special tokens, and how fast (seconds, tokens a second)."""
 
     tokens: tuple[int, ...]
     text: str
@@ -40,14 +40,14 @@ def judge(
     turn_end: int | None = None,
     kept_beyond: int | None = None,
 ) -> Verdict:
-    """Hold an answer against its golden prompt and the unquantized model's answer to the same.
+    """Compare an answer with its golden prompt and with the unquantized model's answer to the same.
 
     Where both part at a token whose second best is within `tie`, in logits, and the answer has that one, they agree: what follows
     the other token is another answer, and cannot be compared.
 
     Args:
         turn_end: the token that ends an answer in a chat, where it is not among the model's end tokens.
-        kept_beyond: the length beyond which transformers and the runtime go on with other keys, if there is one.
+        kept_beyond: the length beyond which transformers and the runtime go on with other keys, if the model has one.
     """
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
@@ -64,7 +64,7 @@ def judge(
         *_agrees(agreement, min_agreement),
     )
     return Verdict(
-        prompt=_asked(golden),
+        prompt=_question(golden),
         answer=answer.text,
         tokens=answer.tokens,
         ended=answer.ended,
@@ -87,7 +87,7 @@ def _always(golden: Golden, answer: Answer) -> Iterator[str]:
 
 
 def _prompt(answer: Answer, source: Answer) -> Iterator[str]:
-    """The runtime was asked the same, token for token."""
+    """The runtime got the same prompt, token for token."""
     if answer.prompt_ids != source.prompt_ids:
         yield (
             f"the runtime makes {len(answer.prompt_ids)} tokens of this prompt that are not the {len(source.prompt_ids)} of transformers: "
@@ -96,7 +96,7 @@ def _prompt(answer: Answer, source: Answer) -> Iterator[str]:
 
 
 def _turn(golden: Golden, answer: Answer, turn_end: int | None) -> Iterator[str]:
-    """Answers in a chat would not end; nothing to say of an answer that did, or of a model that is asked by texts only."""
+    """Answers in a chat would not end; nothing is wrong with an answer that did, or with a model that gets texts only."""
     if golden.messages and turn_end is not None and not answer.ended:
         yield (
             f"the chat template ends an answer with the token {turn_end}, which is not among the model's end tokens: chats would run on "
@@ -147,7 +147,7 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def loop(tokens: Sequence[int]) -> int:
-    """The shortest period in which the end of `tokens` repeats itself often enough to be a loop; 0 if there is none."""
+    """The shortest period in which the end of `tokens` repeats itself often enough to be a loop; 0 if it does not."""
     for period in range(1, _LONGEST_PERIOD + 1):
         length = max(_REPETITIONS * period, _LEAST_LOOP_TOKENS)
         end = tokens[-length:]
@@ -156,8 +156,8 @@ def loop(tokens: Sequence[int]) -> int:
     return 0
 
 
-def _asked(golden: Golden) -> str:
-    """What was asked, for people: the text, or the chat."""
+def _question(golden: Golden) -> str:
+    """The prompt for people: the text, or the chat."""
     if golden.raw is not None:
         return golden.raw
     messages = golden.messages or ()

@@ -6,10 +6,11 @@ import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.child.names import some
+from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.store import files
 from bakehouse.tasks.text_generation import weight_names
 
@@ -40,9 +41,9 @@ def reasons(survey: Survey) -> tuple[str, ...]:
 
 
 def _task(survey: Survey) -> Iterator[str]:
-    """The architecture's class decides what a model is for, whatever weights are there."""
+    """The architecture's class decides what a model is for, whatever weights the checkpoint has."""
     config = survey.config
-    kind = str((config.get("architectures") or [""])[0])
+    kind = next(iter(fields.texts(config, "architectures")), "")
     task = next((task for end, task in _TASKS if kind.endswith(end)), None)
     if task is None and config.get("is_encoder_decoder"):
         task = "has an encoder and a decoder: it turns one sequence into another"
@@ -55,7 +56,7 @@ def _task(survey: Survey) -> Iterator[str]:
 
 
 def _has_head(survey: Survey) -> bool:
-    """Whether there is a matrix that turns states into words: a base model that ties it writes text as well."""
+    """Whether it has a matrix that turns states into words: a base model that ties it writes text as well."""
     heads = ("lm_head.weight", "embed_out.weight", "output.weight")
     return weight_names.ties(survey.config) or any(tensor.name in heads for tensor in survey.tensors)
 
@@ -73,7 +74,7 @@ def _quantized(survey: Survey) -> Iterator[str]:
 
 def _rows(survey: Survey) -> Iterator[str]:
     """Embedding and head have a row for each of config.json's vocab_size; transformers would make up what differs."""
-    vocabulary = survey.config.get("vocab_size")
+    vocabulary = fields.integer(survey.config, "vocab_size")
     if weight_names.expected(survey.config) is None or vocabulary is None:
         return
     for tensor in survey.tensors:
@@ -81,14 +82,14 @@ def _rows(survey: Survey) -> Iterator[str]:
             yield f"{tensor.name} has {tensor.shape[0]:,} rows, and config.json says vocab_size {vocabulary:,}"
 
 
-def tokens_beyond(folder: Path, config: Mapping[str, Any], prompts: Iterable[str]) -> tuple[str, ...]:
+def tokens_beyond(folder: Path, config: Config, prompts: Iterable[str]) -> tuple[str, ...]:
     """A sentence on tokens of tokenizer.json whose ids the embedding has no row for, if a prompt can hold them; else none.
 
     A prompt can hold every token of the vocabulary itself, added tokens that are not special, and special ones that the chat template,
     the tokenizer's settings or `prompts` name. Others may lie beyond: padding of a training, an image's place in a text-only Gemma 3.
     """
-    path, rows = folder / "tokenizer.json", config.get("vocab_size")
-    if not path.is_file() or not isinstance(rows, int):
+    path, rows = folder / "tokenizer.json", fields.integer(config, "vocab_size")
+    if not path.is_file() or rows is None:
         return ()
     named = "\n".join((_settings(folder), *prompts))
     held = [(number, token) for token, number, special in _beyond(path, files.stamp(path), rows) if not special or token in named]
@@ -101,7 +102,7 @@ def tokens_beyond(folder: Path, config: Mapping[str, Any], prompts: Iterable[str
     )
 
 
-@functools.lru_cache(maxsize=64)  # every build of a checkpoint asks for it, and a large tokenizer.json takes half a second
+@functools.lru_cache(maxsize=64)  # every build of a checkpoint needs it, and a large tokenizer.json takes half a second
 def _beyond(path: Path, stamp: files.Stamp, rows: int) -> frozenset[tuple[str, int, bool]]:
     """The tokens with ids from `rows` on, as _tokens gives them."""
     return frozenset(one for one in _tokens(path) if one[1] >= rows)
@@ -109,10 +110,10 @@ def _beyond(path: Path, stamp: files.Stamp, rows: int) -> frozenset[tuple[str, i
 
 def _tokens(path: Path) -> Iterator[tuple[str, int, bool]]:
     """Token, id and whether it is special, of a tokenizer.json's own vocabulary and of the tokens added to it."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    added = told.get("added_tokens") or ()
+    engine = json.loads(path.read_text(encoding="utf-8"))
+    added = engine.get("added_tokens") or ()
     special = {token["content"] for token in added if token.get("special")}
-    vocabulary = told.get("model", {}).get("vocab", {})
+    vocabulary = engine.get("model", {}).get("vocab", {})
     # Unigram has a list of tokens and scores
     own = vocabulary.items() if isinstance(vocabulary, Mapping) else ((entry[0], number) for number, entry in enumerate(vocabulary))
     yield from ((token, number, token in special) for token, number in own)
@@ -124,8 +125,8 @@ def _settings(folder: Path) -> str:
     template = folder / "chat_template.jinja"
     texts = [template.read_text(encoding="utf-8")] if template.is_file() else []
     path = folder / "tokenizer_config.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name in ("chat_template", "bos_token", "eos_token"):
-        value = told.get(name)
+        value = settings.get(name)
         texts.append(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return "\n".join(texts)

@@ -1,6 +1,6 @@
 """Which weights a checkpoint of a well-known architecture has, by name: compared before anything is downloaded.
 
-The names are those of the classes' state dicts in transformers 5.5 (held by a test). Architectures that are not here are judged by the
+The names are those of the classes' state dicts in transformers 5.5 (a test compares them). Architectures not listed are judged by the
 worker that loads them (workers/loading.py).
 """
 
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from bakehouse.child.names import some
+from bakehouse.formats import fields
+from bakehouse.formats.config_json import Config
 
 _QKV = ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
 _ATTENTION = (*_QKV, "self_attn.o_proj.weight")
@@ -34,34 +35,34 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "smollm3": _LLAMA,
 }
 EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
-# Model types whose configuration ties the embeddings unless config.json says otherwise (held against transformers by a test).
+# Model types whose configuration ties the embeddings unless config.json says otherwise (a test compares them with transformers).
 TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "smollm3"})
 _NO_FINAL_NORM = ("olmo",)  # its norms have no weights
-# Whose configuration may ask for biases; others have such a field and do not heed it, or have none.
+# Whose configuration may ask for biases; others have such a field and do not heed it, or do not have it.
 _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen3", "smollm3")
 _MLP_BIAS = ("granite", "llama", "smollm3")
-# Left over from older releases, and computed from config.json now; transformers leaves them out as well.
+# NotChecked over from older releases, and computed from config.json now; transformers leaves them out as well.
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq")
 
 
-def ties(config: Mapping[str, Any]) -> bool:
+def ties(config: Config) -> bool:
     """Whether a config.json, as transformers reads it, makes embedding and last MatMul one matrix."""
-    return bool(config.get("tie_word_embeddings", config.get("model_type") in TIED_BY_DEFAULT))
+    return bool(config.get("tie_word_embeddings", fields.text(config, "model_type") in TIED_BY_DEFAULT))
 
 
-def expected(config: Mapping[str, Any]) -> frozenset[str] | None:
+def expected(config: Config) -> frozenset[str] | None:
     """The names of all weights that the model of a config.json needs, the head of a tied one left out; None where that is not known."""
-    kind, layers = str(config.get("model_type")), config.get("num_hidden_layers")
-    if kind not in LAYERS or not isinstance(layers, int):
+    kind, layers = fields.text(config, "model_type"), fields.integer(config, "num_hidden_layers")
+    if kind not in LAYERS or layers is None:
         return None
     names = list(LAYERS[kind])
     if config.get("attention_bias") and kind in _ATTENTION_BIAS:
         names += [name.replace(".weight", ".bias") for name in names if name in _ATTENTION]
     if config.get("mlp_bias") and kind in _MLP_BIAS:
         names += [name.replace(".weight", ".bias") for name in names if name in _MLP]
-    whole = {f"model.layers.{number}.{name}" for number in range(layers) for name in names}
-    whole |= {EMBEDDING} | (set() if kind in _NO_FINAL_NORM else {NORM}) | (set() if ties(config) else {HEAD})
-    return frozenset(whole)
+    names_of_all = {f"model.layers.{number}.{name}" for number in range(layers) for name in names}
+    names_of_all |= {EMBEDDING} | (set() if kind in _NO_FINAL_NORM else {NORM}) | (set() if ties(config) else {HEAD})
+    return frozenset(names_of_all)
 
 
 def normal(name: str) -> str:
@@ -69,7 +70,7 @@ def normal(name: str) -> str:
     return f"model.{name}" if name.startswith(("layers.", "embed_tokens.", "norm.")) else name
 
 
-def differences(config: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+def differences(config: Config, names: Iterable[str]) -> tuple[str, ...]:
     """Sentences: the weights that a checkpoint lacks, and those that its architecture has no place for; none where that is not known."""
     wanted = expected(config)
     if wanted is None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import time
 import warnings
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, hermetic, leash
-from bakehouse.tasks.text_generation.workers import answers, transformers_generate
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import answers, greedy
 
 
 def device() -> tuple[str, str, bool]:
@@ -23,30 +23,44 @@ def device() -> tuple[str, str, bool]:
     return "CPU", answers.processor(), True
 
 
-def main() -> None:
-    """`MODEL_FOLDER REQUEST ANSWERS`."""
-    leash.hold()
-    hermetic.seal()
-    warnings.simplefilter("ignore")  # of the library: that there is no NPU; it is reported below
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("request", type=Path)
-    parser.add_argument("answers", type=Path)
-    told = parser.parse_args()
+@dataclass(frozen=True)
+class Request:
+    """The fields of seams.GenerateRequest."""
+
+    model: str
+    prompts: list[answers.PromptJson]
+    answers: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Fields of seams.GenerateResult."""
+
+    device: str
+    device_name: str
+    load_s: float
+    stand_in: bool
+    end_tokens: list[int]
+
+
+def run(request: Request) -> Result:
+    """Write the answers."""
+    warnings.simplefilter("ignore")  # of the library: that the machine has no NPU; the result says so
     events.progress("loading the model")
     import torch
     from transformers import AutoTokenizer
 
+    folder = Path(request.model)
     started = time.monotonic()
-    load: Any = runpy.run_path(str(told.model / "load.py"))["load"]
+    load: Any = runpy.run_path(str(folder / "load.py"))["load"]
     model = load()
-    tokenizer = AutoTokenizer.from_pretrained(told.model, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     load_s = time.monotonic() - started
     with torch.inference_mode():
-        answers.write(told.answers, answers.prompts(told.request), partial(transformers_generate.answer, model, tokenizer))
+        answers.write(Path(request.answers), answers.prompts(request.prompts), partial(greedy.answer, model, tokenizer))
     name, full_name, stand_in = device()
-    answers.report(name, full_name, load_s, stand_in=stand_in, end_tokens=transformers_generate.end_tokens(model))
+    return Result(device=name, device_name=full_name, load_s=load_s, stand_in=stand_in, end_tokens=greedy.end_tokens(model))
 
 
 if __name__ == "__main__":
-    main()
+    start.run_plain(run, Request)

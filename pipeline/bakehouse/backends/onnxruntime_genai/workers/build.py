@@ -21,21 +21,6 @@ from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokeniz
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
-# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
-SEARCH = (
-    "diversity_penalty",
-    "do_sample",
-    "early_stopping",
-    "length_penalty",
-    "min_length",
-    "no_repeat_ngram_size",
-    "num_beams",
-    "num_return_sequences",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-)
 
 
 class _Tokenizers:
@@ -43,12 +28,12 @@ class _Tokenizers:
 
     @staticmethod
     @functools.cache
-    def load(folder: Path, remote_code: bool) -> Any:
-        return tokenizers_loading.load(folder, remote_code)
+    def load(folder: Path, remote_code: bool) -> tokenizers_loading.Loaded:
+        return tokenizers_loading.read(folder, remote_code)
 
     @staticmethod
     def from_pretrained(folder: str, *, trust_remote_code: bool = False, **_: Any) -> Any:
-        return _Tokenizers.load(Path(folder), bool(trust_remote_code))
+        return _Tokenizers.load(Path(folder), bool(trust_remote_code)).tokenizer
 
 
 class Said(io.TextIOBase):
@@ -152,7 +137,7 @@ def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
     mended: dict[str, Any] = {}
     if short := [token for token in wanted if token not in has]:
         config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
-    for name in SEARCH:
+    for name in ort_plan.SEARCH:
         value = generation.get(name)
         if value is not None and config["search"][name] != value:
             config["search"][name] = mended[name] = value
@@ -175,7 +160,8 @@ def main() -> None:
     mended = repaired | mend(told.files, generation_config(told.checkpoint))
     if ort_tokenizer.mend(told.files):
         mended["tokenizer.json"] = "digits split by a regular expression"
-    tokenizer = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    loaded = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
+    tokenizer = loaded.tokenizer
     if ort_tokenizer.mend_blanks(told.files):
         mended["added_tokens"] = "runs of blanks are decoded as blanks"
     if ort_tokenizer.mend_words(tokenizer, told.files):
@@ -183,6 +169,7 @@ def main() -> None:
     if ort_tokenizer.mend_template(tokenizer, told.files):
         mended[ort_tokenizer.TEMPLATE] = "takes a message that is a text, too"
     events.result(
+        tokenizer_corrected=loaded.corrected,
         mended=mended,
         graph=ort_graph.read(told.files / "model.onnx"),
         tokenizer=ort_tokenizer.compare(tokenizer, told.files, told.options["remote_code"]),

@@ -6,8 +6,10 @@ On the provider that the folder is made for where this machine has it, else on t
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 
@@ -67,21 +70,21 @@ def load(folder: Path, on_cpu: bool) -> Any:
 
 def encode(tokenizer: Any, template: str | None, prompt: answers.Prompt) -> list[int]:
     """The prompt's ids: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
-    if "messages" in prompt:
-        text = ort_tokenizer.rendering(tokenizer)(prompt["messages"], chats.still(template or ""))
+    if prompt.messages is not None:
+        text = ort_tokenizer.rendering(tokenizer)(prompt.messages, chats.still(template or ""))
         tokenizer.update_options(add_special_tokens="false")
     else:
-        text = prompt["raw"]
+        text = prompt.raw or ""
         tokenizer.update_options(add_special_tokens="true")
     return [int(token) for token in tokenizer.encode(text)]
 
 
-def refuse_too_long(folder: Path, tokenizer: Any, asked: list[answers.Prompt]) -> None:
+def refuse_too_long(folder: Path, tokenizer: Any, asked: Sequence[answers.Prompt]) -> None:
     """End here if a prompt and the answer that it may have are more than the model's context."""
     config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
     context = config["model"]["context_length"]
     template = ort_tokenizer.template(folder)
-    counts = [(len(encode(tokenizer, template, prompt)), prompt["max_new_tokens"]) for prompt in asked]
+    counts = [(len(encode(tokenizer, template, prompt)), prompt.max_new_tokens) for prompt in asked]
     too_long = [
         f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
         for number, (tokens, new) in enumerate(counts, start=1)
@@ -105,13 +108,13 @@ def room(folder: Path, tokens: int) -> int:
     return max(tokens, min(window, int(model["context_length"])))
 
 
-def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers.Prompt) -> answers.Answer:
+def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     """One greedy answer; ends at the end tokens of the folder's genai_config.json."""
     import onnxruntime_genai as og
 
     ids = encode(tokenizer, ort_tokenizer.template(folder), prompt)
     params = og.GeneratorParams(model)
-    most = prompt["max_new_tokens"]
+    most = prompt.max_new_tokens
     params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(folder, len(ids) + most))
     tokens: list[int] = []
     times = [time.monotonic()]
@@ -123,11 +126,11 @@ def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers
         times.append(time.monotonic())
     ended = tokens[-1] in {int(token) for token in tokenizer.eos_token_ids}
     rest = times[-1] - times[1]
-    return answers.Answer(
+    return answers.AnswerRow(
         index=index,
-        prompt_ids=ids,
+        prompt_ids=tuple(ids),
         prompt_tokens=len(ids),
-        tokens=tokens,
+        tokens=tuple(tokens),
         text=ort_tokenizer.decoded(tokenizer, tokens),
         ended=ended,
         first_token_s=times[1] - times[0],
@@ -136,25 +139,30 @@ def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers
 
 
 def main() -> None:
-    """`MODEL_FOLDER REQUEST ANSWERS DEVICE`, DEVICE being what people call the provider that the model is made for."""
-    parser = start.parser(__doc__, "model", "request", "answers", documents=())
+    """`DEVICE REQUEST RESULT`, DEVICE being what people call the provider that the model is made for."""
+    parser = start.parser(__doc__, documents=())
     parser.add_argument("device")
-    told = parser.parse_args()
+    told = parser.parse_args(sys.argv[1:-2])
+    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
     events.progress("loading the model")
     import onnxruntime_genai as og
 
-    reason = lacks(provider(told.model), told.model)
+    reason = lacks(provider(request.model), request.model)
     started = time.monotonic()
-    model = load(told.model, reason is not None)
+    model = load(request.model, reason is not None)
     load_s = time.monotonic() - started
     tokenizer = og.Tokenizer(model)
-    asked = answers.prompts(told.request)
-    refuse_too_long(told.model, tokenizer, asked)
-    answers.write(told.answers, asked, partial(answer, model, tokenizer, told.model))
-    more = {} if reason is None else {"stand_in": True, "why_not_there": reason}
+    refuse_too_long(request.model, tokenizer, request.prompts)
+    answers.write(request.answers, request.prompts, partial(answer, model, tokenizer, request.model))
     on_cpu = model.device_type == "CPU"
-    answers.report(
-        "CPU" if on_cpu else told.device, answers.processor() if on_cpu else f"the first {model.device_type} device", load_s, **more
+    start.leave(
+        GenerateResult(
+            device="CPU" if on_cpu else told.device,
+            device_name=answers.processor() if on_cpu else f"the first {model.device_type} device",
+            load_s=load_s,
+            stand_in=reason is not None,
+            why_not_there=reason,
+        )
     )
 
 

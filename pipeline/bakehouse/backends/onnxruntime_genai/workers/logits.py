@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import Failed, Figures, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare
-from bakehouse.tasks.text_generation.workers.logits_compare import Group
+from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
 _ROOM = 8
 _WORTH = 256  # tokens whose computing is worth saving: a shorter input is given as it is
-PRECISIONS = {"fp32": "float32", "fp16": "float16"}
+PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "fp16": "float16"}
 
 
 class Runner:
@@ -108,7 +109,7 @@ def _built(group: Group, made: Path | None, checkpoint: Path, options: dict[str,
         yield Path(folder)
 
 
-def _compared(group: Group, folder: Path, precision: str, provider: str) -> tuple[list[dict[str, Any]], list[list[str]]]:
+def _compared(group: Group, folder: Path, precision: Precision, provider: str) -> Compared:
     """The figures of a group; of a graph for another provider that the CPU provider cannot run at all, only that it is so."""
     events.progress("loading the model")
     try:
@@ -117,13 +118,13 @@ def _compared(group: Group, folder: Path, precision: str, provider: str) -> tupl
         if runner.reuse and logits_compare.any_wrong(found, precision):
             runner.reuse = False
             found, beyond = logits_compare.compare(group, runner.evaluate, precision, runner.context)
-        errors = [str(run["error"]) for run in found if run.get("error")]
+        errors = [run.error for run in found if isinstance(run, Failed)]
     except RuntimeError as error:  # the only type that the runtime raises
         if provider == "cpu":
             raise
         found, beyond, errors = [], [], [str(error).strip().splitlines()[0]]
     if provider != "cpu" and len(errors) >= len(found):
-        return [], [["all lengths", f"the CPU provider does not run the graph for {provider}: {errors[0][:300]}"]]
+        return [], [("all lengths", f"the CPU provider does not run the graph for {provider}: {errors[0][:300]}")]
     return found, beyond
 
 
@@ -135,7 +136,7 @@ def main() -> None:
     os.environ["GIT_DIR"] = os.devnull  # see ort_build
     precision = PRECISIONS[told.options["quantization"]["weights"]]
     groups, not_checked = logits_compare.read(told.reference)
-    runs: list[dict[str, Any]] = []
+    runs: list[Figures | Failed] = []
     if told.model is None and len(groups) > 1:  # all layers once more in float would take longer than the build itself
         groups = [group for group in groups if not group.is_whole]
     for group in groups:
@@ -143,7 +144,7 @@ def main() -> None:
             found, beyond = _compared(group, folder, precision, told.options["execution_provider"])
         runs += found
         not_checked += beyond
-    logits_compare.write(told.files, runs, not_checked, precision)
+    events.result(**logits_compare.write(told.files, runs, not_checked, precision).model_dump(mode="json"))
 
 
 if __name__ == "__main__":

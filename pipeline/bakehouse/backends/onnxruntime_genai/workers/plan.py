@@ -31,6 +31,22 @@ _NORMS = {
     "phi": "with the source's layer_norm_eps",
 }
 
+# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
+SEARCH = (
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "length_penalty",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "num_return_sequences",
+    "repetition_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
+)
+
 
 @dataclass(frozen=True)
 class Plan:

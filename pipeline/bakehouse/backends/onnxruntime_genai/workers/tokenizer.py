@@ -10,7 +10,9 @@ from typing import Any
 
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.child import events
+from bakehouse.tasks.text_generation.seams import TokenizerComparison
 from bakehouse.tasks.text_generation.workers import chats, hard_texts
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, is_limit
 
 TEMPLATE = "chat_template.jinja"
 BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # what SentencePiece writes for a blank
@@ -54,16 +56,16 @@ def compare(tokenizer: Any, files: Path, remote_code: bool) -> dict[str, Any]:
 
     other = _runtime(files)
     packaged = AutoTokenizer.from_pretrained(files, local_files_only=True, trust_remote_code=remote_code)
-    prompts, found = chats.compare(tokenizer, rendering(other), template(files))
+    prompts, of_chats = chats.compare(tokenizer, rendering(other), template(files))
+    found: list[Difference] = [*of_chats]
     found += chats.compare(tokenizer, chats.by_transformers(packaged), template(files))[1]
     texts = (*_texts(tokenizer), *prompts)
     found += _differences(tokenizer, other, texts)
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_transformers(packaged, special))
+    compared = TokenizerComparison(texts=len(texts), chats=len(prompts), differences=tuple(found))
     return {
-        "texts": len(texts),
-        "chats": len(prompts),
-        "differences": found,
+        **compared.model_dump(mode="json"),
         "eos_token_id": tokenizer.eos_token_id,
         "turn_end_id": chats.turn_end(tokenizer),
         "runtime_end_tokens": sorted(int(token) for token in other.eos_token_ids),
@@ -122,7 +124,7 @@ def mend_words(tokenizer: Any, files: Path) -> bool:
 
 
 def _right(tokenizer: Any, files: Path, texts: Sequence[str]) -> bool:
-    return all("limit" in case for case in _differences(tokenizer, _runtime(files), texts))
+    return all(is_limit(case) for case in _differences(tokenizer, _runtime(files), texts))
 
 
 def _like_sentencepiece(told: dict[str, Any]) -> bool:
@@ -149,10 +151,10 @@ def _texts(tokenizer: Any, most: int | None = None) -> tuple[str, ...]:
     return (*hard_texts.TEXTS, *hard_texts.special_texts([token for token in tokens if not _is_run(token)][:most]))
 
 
-def _differences(tokenizer: Any, other: Any, texts: Sequence[str]) -> list[dict[str, Any]]:
+def _differences(tokenizer: Any, other: Any, texts: Sequence[str]) -> list[Difference]:
     """Where og.Tokenizer is not transformers', with and without special tokens."""
     special = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    found: list[dict[str, Any]] = []
+    found: list[Difference] = []
     for with_special in (True, False):
         other.update_options(add_special_tokens=str(with_special).lower(), skip_special_tokens=str(with_special).lower())
         expected = _of_transformers(tokenizer, with_special)

@@ -8,12 +8,15 @@ it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one pa
 from __future__ import annotations
 
 import shutil
+import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult, UsedAnswers
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
@@ -25,30 +28,30 @@ REMEDY = (
 
 def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     """The prompt's ids and mask: messages through the folder's chat template, raw text with the tokenizer's own special tokens."""
-    if "messages" in prompt:
+    if prompt.messages is not None:
         template = chats.still(tokenizer.chat_template)
-        text = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, chat_template=template)
+        text = tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True, chat_template=template)
         return tokenizer.encode(text, add_special_tokens=False)
-    return tokenizer.encode(prompt["raw"], add_special_tokens=True)
+    return tokenizer.encode(prompt.raw, add_special_tokens=True)
 
 
-def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
+def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     """One greedy answer; ends at the end tokens of the folder's generation_config.json."""
     import openvino_genai
 
     config = pipe.get_generation_config()
     config.do_sample = False
-    config.max_new_tokens = prompt["max_new_tokens"]
+    config.max_new_tokens = prompt.max_new_tokens
     tokenizer = pipe.get_tokenizer()
     inputs = encode(tokenizer, prompt)
     made = pipe.generate(inputs, config)
     tokens = list(made.tokens[0])
     ids = inputs.input_ids.data[0].tolist()
-    return answers.Answer(
+    return answers.AnswerRow(
         index=index,
-        prompt_ids=ids,
+        prompt_ids=tuple(ids),
         prompt_tokens=len(ids),
-        tokens=tokens,
+        tokens=tuple(tokens),
         text=tokenizer.decode(tokens, skip_special_tokens=True),
         ended=made.finish_reasons[0] == openvino_genai.GenerationFinishReason.STOP,
         first_token_s=made.perf_metrics.get_ttft().mean / 1000,
@@ -56,7 +59,7 @@ def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.Answer:
     )
 
 
-def answer_all(folder: Path, device: str, options: dict[str, Any], asked: list[answers.Prompt], path: Path) -> dict[str, Any]:
+def answer_all(folder: Path, device: str, options: dict[str, Any], asked: Sequence[answers.Prompt], path: Path) -> dict[str, Any]:
     """Load the model with these options, and answer all prompts; facts about the run.
 
     The pipeline is gone from memory when this returns.
@@ -81,26 +84,33 @@ def precision(core: Any, device: str, options: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """`MODEL_FOLDER REQUEST ANSWERS IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
-    parser = start.parser(__doc__, "model", "request", "answers", "in_use")
+    """`IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
+    parser = start.parser(__doc__, "in_use")
     parser.add_argument("--device", default="CPU")
-    told = parser.parse_args()
+    told = parser.parse_args(sys.argv[1:-2])
+    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
     import openvino as ov
 
-    core, asked = ov.Core(), answers.prompts(told.request)
-    facts = answer_all(told.model, told.device, ACCURATE, asked, told.answers)
+    core, asked = ov.Core(), request.prompts
+    facts = answer_all(request.model, told.device, ACCURATE, asked, request.answers)
     if told.options == ACCURATE:  # the same run again would give the same answers
-        shutil.copyfile(told.answers, told.in_use)
+        shutil.copyfile(request.answers, told.in_use)
     else:
-        answer_all(told.model, told.device, told.options, asked, told.in_use)
-    in_use = {"runtime_options": {name: str(value) for name, value in told.options.items()}, "remedy": REMEDY}
-    answers.report(
-        told.device,
-        str(core.get_property(told.device, "FULL_DEVICE_NAME")).strip(),
-        facts["load_s"],
-        end_tokens=facts["end_tokens"],
-        runtime_options=ACCURATE,
-        in_use=in_use | {"precision": precision(core, told.device, told.options)},
+        answer_all(request.model, told.device, told.options, asked, told.in_use)
+    used = UsedAnswers(
+        runtime_options={name: str(value) for name, value in told.options.items()},
+        precision=precision(core, told.device, told.options),
+        remedy=REMEDY,
+    )
+    start.leave(
+        GenerateResult(
+            device=told.device,
+            device_name=str(core.get_property(told.device, "FULL_DEVICE_NAME")).strip(),
+            load_s=facts["load_s"],
+            end_tokens=facts["end_tokens"],
+            runtime_options=ACCURATE,
+            in_use=used,
+        )
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from bakehouse.backends.openvino.workers import cut as openvino_cut
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import Failed, Figures
 from bakehouse.tasks.text_generation.workers import logits_compare
-from bakehouse.tasks.text_generation.workers.logits_compare import Group
+from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
 MODEL = "openvino_model.xml"
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
@@ -94,7 +95,7 @@ class Runner:
         return {at: logits[index if self.sliced else place].copy() for index, (at, place) in enumerate(zip(wanted, places, strict=True))}
 
 
-def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> tuple[list[dict[str, Any]], list[list[str]]]:
+def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> Compared:
     """The figures of a group: of the export's own first layers, or where these are wrong or not to be told of an export of these alone.
 
     A model may scale something by how many layers it has.
@@ -107,7 +108,7 @@ def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) ->
         return logits_compare.compare(group, Runner(folder).evaluate, "float32")
 
 
-def _quickly(group: Group, export: Path) -> tuple[list[dict[str, Any]], list[list[str]]] | None:
+def _quickly(group: Group, export: Path) -> Compared | None:
     """The figures of the export's own first layers, with what a runner may leave out; None where they are not right."""
     try:
         runner = Runner(export, True, group.joined, None if group.is_whole else group.layers, group.of)
@@ -135,13 +136,13 @@ def main() -> None:
     """`EXPORT CHECKPOINT REFERENCE FILES OPTIONS`, OPTIONS being the step's options as JSON."""
     told = start.parser(__doc__, "export", "checkpoint", "reference", "files").parse_args()
     groups, not_checked = logits_compare.read(told.reference)
-    runs: list[dict[str, Any]] = []
+    runs: list[Figures | Failed] = []
     with start.own_modules():
         for group in groups:
             found, beyond = compared(group, told.export, told.checkpoint, told.options["remote_code"])
             runs += found
             not_checked += beyond
-    logits_compare.write(told.files, runs, not_checked, "float32")
+    events.result(**logits_compare.write(told.files, runs, not_checked, "float32").model_dump(mode="json"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizers_loading
+from bakehouse.tasks.text_generation.seams import TokenizerComparison
+from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizer_difference, tokenizers_loading
 
 
 def convert(tokenizer: Any, files: Path) -> None:
@@ -94,21 +95,22 @@ def _split(expression: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
-def compare(tokenizer: Any, files: Path) -> dict[str, Any]:
+def compare(tokenizer: Any, files: Path) -> TokenizerComparison:
     """How openvino_genai's tokenizer, loaded from `files`, differs from transformers' on hard texts and chats."""
     import openvino_genai
 
     other = openvino_genai.Tokenizer(files)
-    templated, found = chats.compare(tokenizer, rendering(other), other.chat_template)
+    templated, prompts = chats.compare(tokenizer, rendering(other), other.chat_template)
     texts = (*hard_texts.TEXTS, *hard_texts.special_texts(str(token) for token in tokenizer.added_tokens_decoder.values()), *templated)
+    found: list[tokenizer_difference.Difference] = [*prompts]
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_genai(other, special))
-    return {"texts": len(texts), "chats": len(templated), "differences": found}
+    return TokenizerComparison(texts=len(texts), chats=len(templated), differences=tuple(found))
 
 
-def wrong(comparison: dict[str, Any]) -> bool:
+def wrong(comparison: TokenizerComparison) -> bool:
     """Whether there are differences other than the known limits of this runtime."""
-    return any("limit" not in case for case in comparison["differences"])
+    return not all(map(tokenizer_difference.is_limit, comparison.differences))
 
 
 def _of_transformers(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
@@ -127,7 +129,7 @@ def _of_genai(tokenizer: Any, special: bool) -> hard_texts.Tokenizer:
 
 def rendering(tokenizer: Any) -> chats.Render:
     """openvino_genai's engine."""
-    return lambda chat, template: str(tokenizer.apply_chat_template(chat, add_generation_prompt=True, chat_template=template))
+    return lambda chat, template: str(tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, chat_template=template))
 
 
 def main() -> None:
@@ -135,9 +137,15 @@ def main() -> None:
     told = start.parser(__doc__, "checkpoint", "files").parse_args()
     with start.own_modules():
         events.progress("importing transformers")
-        tokenizer = tokenizers_loading.load(told.checkpoint, told.options["remote_code"])
+        loaded = tokenizers_loading.read(told.checkpoint, told.options["remote_code"])
+        tokenizer = loaded.tokenizer
         tokenizer.save_pretrained(told.files)
-        events.result(eos_token_id=tokenizer.eos_token_id, turn_end_id=chats.turn_end(tokenizer), vocabulary=len(tokenizer))
+        events.result(
+            tokenizer_corrected=loaded.corrected,
+            eos_token_id=tokenizer.eos_token_id,
+            turn_end_id=chats.turn_end(tokenizer),
+            vocabulary=len(tokenizer),
+        )
         events.progress("converting the tokenizer")
         convert(tokenizer, told.files)
         events.progress("comparing the tokenizers")
@@ -149,7 +157,7 @@ def main() -> None:
             if rewritten:
                 comparison = compare(tokenizer, told.files)
                 events.result(conversion_corrected="texts are cut by equal expressions: by its own they came out otherwise")
-        events.result(comparison=comparison)
+        events.result(comparison=comparison.model_dump(mode="json"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Answers prompts greedily in openvino_genai's NPU pipeline: on the NPU where there is one, importing the blob; else its graphs on the CPU.
 
-    python -m bakehouse.backends.openvino_npu.workers.generate MODEL_FOLDER REQUEST ANSWERS '{"settings": {...}, "platforms": [...]}'
+    python -m bakehouse.backends.openvino_npu.workers.generate '{"settings": {...}, "platforms": [...]}' REQUEST RESULT
 
 The pipeline has graphs of fixed shape, one for prompts and one for answers. NPUW can run the same graphs on the CPU: that shows the
 weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO lane does.
@@ -9,7 +9,9 @@ weights, the shapes and the pipeline, and not the NPU's code. There they compute
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 from bakehouse.backends.openvino.workers.generate import ACCURATE, answer, encode
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult
 from bakehouse.tasks.text_generation.workers import answers
 
 # Ordinary words; their tokens are repeated for longer prompts.
@@ -59,7 +62,7 @@ def _full_name(core: Any, device: str) -> str:
     return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
 
 
-def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, room: int) -> None:
+def check_lengths(sizes: list[int], asked: Sequence[answers.Prompt], longest: int, room: int) -> None:
     """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
 
     Args:
@@ -76,7 +79,7 @@ def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, r
         )
     wide = [
         f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
-        for number, (size, new) in enumerate(zip(sizes, (prompt["max_new_tokens"] for prompt in asked), strict=True), 1)
+        for number, (size, new) in enumerate(zip(sizes, (prompt.max_new_tokens for prompt in asked), strict=True), 1)
         if size + new > room
     ]
     if wide:
@@ -89,17 +92,18 @@ def check_lengths(sizes: list[int], asked: list[answers.Prompt], longest: int, r
 
 def main() -> None:
     """Write the answers, and on what they were made."""
-    told = start.parser(__doc__, "model", "request", "answers", documents=("told",)).parse_args()
+    told = start.parser(__doc__, documents=("told",)).parse_args(sys.argv[1:-2])
+    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
     events.progress("loading the model")
     import openvino as ov
     import openvino_genai
 
-    chosen = choose(ov.Core(), told.model, told.told["platforms"])
+    chosen = choose(ov.Core(), request.model, told.told["platforms"])
     settings = {**told.told["settings"], **chosen.told}
     numbers = {key: int(settings[key]) for key in ("MAX_PROMPT_LEN", "MIN_RESPONSE_LEN")}
     started = time.monotonic()
     try:
-        pipe = openvino_genai.LLMPipeline(told.model, "NPU", **{**settings, **chosen.files, **numbers})
+        pipe = openvino_genai.LLMPipeline(request.model, "NPU", **{**settings, **chosen.files, **numbers})
     except RuntimeError as error:
         events.refuse(
             "The NPU pipeline cannot load this model with its graphs of fixed shape.",
@@ -107,23 +111,27 @@ def main() -> None:
             [str(error).strip().splitlines()[-1][:500]],
         )
     load_s = time.monotonic() - started
-    asked = answers.prompts(told.request)
+    asked = request.prompts
     sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
     check_lengths(sizes, asked, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
-    answers.write(told.answers, asked, partial(answer, pipe))
+    answers.write(request.answers, asked, partial(answer, pipe))
     config = pipe.get_generation_config()
+    graphs = None
     if chosen.stand_in:
         text = [int(token) for token in pipe.get_tokenizer().encode(TEXT, add_special_tokens=True).input_ids.data[0]]
         del pipe  # the graphs are compiled once more, since the pipeline shows no logits
-        events.result(graphs=npu_logits.check(told.model, text, numbers, settings))
-    answers.report(
-        "CPU" if chosen.stand_in else "NPU",
-        chosen.name,
-        load_s,
-        end_tokens=sorted({*config.stop_token_ids, config.eos_token_id}),
-        stand_in=chosen.stand_in,
-        runtime_options=settings,
-        not_run=[f"NPU {platform}" for platform in chosen.not_run],
+        graphs = npu_logits.check(request.model, text, numbers, settings)
+    start.leave(
+        GenerateResult(
+            device="CPU" if chosen.stand_in else "NPU",
+            device_name=chosen.name,
+            load_s=load_s,
+            end_tokens=tuple(sorted({*config.stop_token_ids, config.eos_token_id})),
+            stand_in=chosen.stand_in,
+            runtime_options=settings,
+            not_run=tuple(f"NPU {platform}" for platform in chosen.not_run),
+            graphs=graphs,
+        )
     )
 
 

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
+from bakehouse.tasks.text_generation.seams import Failed, Figures, GraphsCompared, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check
 from bakehouse.tasks.text_generation.workers.logits_compare import Group
 from bakehouse.tasks.text_generation.workers.logits_tolerance import TOLERANCES
+from bakehouse.tasks.text_generation.workers.positions_to_check import Run
 
 MODEL = "openvino_model.xml"
 _SHORT, _STEPS, _MOST = 24, 8, 2048  # tokens; _MOST has two of NPUW's chunks
 _LARGE_BYTES = 1_000_000_000
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
-_PRECISION = "float16"  # NPUW keeps keys and values in it, and converts bfloat16 weights to it
+_PRECISION: Precision = "float16"  # NPUW keeps keys and values in it, and converts bfloat16 weights to it
 
 
 class Runner:
@@ -71,7 +73,7 @@ def prompts_of(config: Mapping[str, Any], longest: int, large: bool = False) -> 
     return tuple(sorted({*short, *(tokens for tokens in beyond if tokens <= longest), min(longest, _MOST) - _STEPS}))
 
 
-def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, Any]:
+def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Mapping[str, str]) -> GraphsCompared:
     """Refuse graphs that do not compute what the model does, else how near they come.
 
     Args:
@@ -86,14 +88,11 @@ def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Ma
     sizes = prompts_of(config, lengths["MAX_PROMPT_LEN"], large)
     events.progress("comparing the graphs' logits with the model's")
     text = (ids * (sum(lengths.values()) // len(ids) + 1))[: sum(lengths.values())]
-    runs: list[dict[str, Any]] = [
-        {"name": "prompt", "tokens": size + _STEPS, "prefill": size, "scored": list(range(size - 1, size + _STEPS)), "crosses": None}
-        for size in sizes
-    ]
+    runs = [Run("prompt", size + _STEPS, size, tuple(range(size - 1, size + _STEPS))) for size in sizes]
     plain = openvino_logits.Runner(folder)
-    rows = [plain.evaluate(text[: size + _STEPS], size, run["scored"]) for size, run in zip(sizes, runs, strict=True)]
+    rows = [plain.evaluate(text[: size + _STEPS], size, run.scored) for size, run in zip(sizes, runs, strict=True)]
     del plain  # two more graphs take its memory
-    logits = [_stack([found[at] for at in run["scored"]]) for found, run in zip(rows, runs, strict=True)]
+    logits = [_stack([found[at] for at in run.scored]) for found, run in zip(rows, runs, strict=True)]
     group = Group(1, 1, joined=False, pruned=False, ids=text, runs=runs, logits=logits)
     found, _ = logits_compare.compare(group, Runner(folder, lengths, settings).evaluate, _PRECISION)
     if wrong := list(faults(found, any(config.get(name) for name in _EXPERTS))):
@@ -102,25 +101,25 @@ def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Ma
             "Build this model for the runtime openvino, or try another prefill_hint or max_prompt_len.",
             wrong,
         )
-    return {"prompts": list(sizes), "largest_kld": max(max(run["kld"]) for run in found)}
+    return GraphsCompared(prompts=sizes, largest_kld=max(max(run.kld) for run in found if isinstance(run, Figures)))
 
 
-def faults(runs: Sequence[Mapping[str, Any]], experts: bool) -> Iterator[str]:
+def faults(runs: Sequence[Figures | Failed], experts: bool) -> Iterator[str]:
     """Sentences on the prompts whose figures are those of another computation.
 
     The figures of a prompt are those of its last token and of the tokens after it. A router of experts can flip a near-tie at one token,
     so with experts half of all prompts have to be off.
     """
     most = TOLERANCES[_PRECISION]
-    wrong = [run for run in runs if run.get("error") or _off(run["kld"], run["relative"], most.kld, most.relative)]
-    if experts and 2 * len(wrong) <= len(runs) and not any(run.get("error") for run in wrong):
+    wrong = [run for run in runs if isinstance(run, Failed) or _off(run.kld, run.relative, most.kld, most.relative)]
+    if experts and 2 * len(wrong) <= len(runs) and not any(isinstance(run, Failed) for run in wrong):
         return
     for run in wrong:
         yield (
-            f"a prompt of {run['prefill']:,} tokens does not run: {run['error']}"
-            if run.get("error")
-            else f"after a prompt of {run['prefill']:,} tokens the logits differ: KLD {max(run['kld']):.2g}, "
-            f"a difference of up to {max(run['relative']):.2g} standard deviations"
+            f"a prompt of {run.prefill:,} tokens does not run: {run.error}"
+            if isinstance(run, Failed)
+            else f"after a prompt of {run.prefill:,} tokens the logits differ: KLD {max(run.kld):.2g}, "
+            f"a difference of up to {max(run.relative):.2g} standard deviations"
         )
 
 

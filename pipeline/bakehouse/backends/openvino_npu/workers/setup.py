@@ -18,6 +18,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bakehouse.backends.openvino_npu.compiler_host import SOURCE
 from bakehouse.backends.openvino_npu.workers import wine as npu_wine
 from bakehouse.child import events, hermetic, leash, wheel_file
 
@@ -31,7 +32,6 @@ LIBRARIES = (
     "openvino_ir_frontend",
     "tbb12",
 )
-SOURCE = Path(__file__).resolve().parent.parent / "compiler_host" / "compile.c"
 PROGRAM = "compile.exe"
 CHECK = "check.blob"
 CHECK_PLATFORM = "4000"

@@ -6,18 +6,20 @@ of parts. None of these is a fault of the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-Message = dict[str, Any]
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentPrompt
+
+Message = Mapping[str, str | list[dict[str, str]]]  # role, and content: a text, or a list of parts
 # Makes a prompt of a chat by a template; raises whatever its engine raises if the template refuses the chat.
-Render = Callable[[list[Message], str], str]
+Render = Callable[[Sequence[Message], str], str]
 
 MARK = "bakehouse-end-of-answer"
-CHATS: tuple[list[Message], ...] = (
-    [{"role": "user", "content": "What is the capital of France?"}],
-    [{"role": "user", "content": "  Hi 😀\n"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "a<|end|>b"}],
-    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "¿Qué?"}],
+CHATS: tuple[tuple[dict[str, str], ...], ...] = (
+    ({"role": "user", "content": "What is the capital of France?"},),
+    ({"role": "user", "content": "  Hi 😀\n"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "a<|end|>b"}),
+    ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "¿Qué?"}),
 )
 # A clock that stands still: the prompt of a golden chat, and so the verdict, must not change from day to day. All three engines
 # (jinja2 in transformers 5.5, minja in openvino_genai 2026.4 and in onnxruntime-genai 0.18) call a macro before their own function.
@@ -35,14 +37,14 @@ _TEXTS = (
 
 def default_template(tokenizer: Any) -> str | None:
     """The chat template that a chat without tools gets from a transformers tokenizer; of several the one named default."""
-    told = tokenizer.chat_template
-    if isinstance(told, dict):
-        told = told.get("default")
-    return str(told) if told else None
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return str(template) if template else None
 
 
 def still(template: str) -> str:
-    """The template with a clock that stands still, if it asks for the date."""
+    """The template with a clock that stands still, if it reads the date."""
     return _CLOCK + template if "strftime_now" in template else template
 
 
@@ -54,13 +56,13 @@ def taking_texts(template: str) -> str:
 def by_transformers(tokenizer: Any, *, answer_next: bool = True) -> Render:
     """transformers' engine."""
 
-    def render(chat: list[Message], template: str) -> str:
-        return str(tokenizer.apply_chat_template(chat, tokenize=False, chat_template=template, add_generation_prompt=answer_next))
+    def render(chat: Sequence[Message], template: str) -> str:
+        return str(tokenizer.apply_chat_template(list(chat), tokenize=False, chat_template=template, add_generation_prompt=answer_next))
 
     return render
 
 
-def attempt(render: Render, chat: list[Message], template: str) -> str | None:
+def attempt(render: Render, chat: Sequence[Message], template: str) -> str | None:
     """The prompt; None if the template refuses the chat, in whichever way (an error of its own, of a type, of a missing field)."""
     try:
         return render(chat, template)
@@ -78,8 +80,9 @@ def in_parts(chat: Iterable[Message]) -> list[Message]:
 
 def reads_parts_only(render: Render, template: str) -> bool:
     """Whether the template loses or refuses a message that is a text, and takes the same as a list of parts."""
-    for before in ([], [{"role": "system", "content": "Be brief."}]):
-        chat = [*before, {"role": "user", "content": MARK}]
+    system: Message = {"role": "system", "content": "Be brief."}
+    for before in ([], [system]):
+        chat: list[Message] = [*before, {"role": "user", "content": MARK}]
         if MARK in (attempt(render, chat, template) or ""):
             return False
         if MARK in (attempt(render, in_parts(chat), template) or ""):
@@ -87,7 +90,7 @@ def reads_parts_only(render: Render, template: str) -> bool:
     return False
 
 
-def reference_prompt(tokenizer: Any, chat: list[Message]) -> str:
+def reference_prompt(tokenizer: Any, chat: Sequence[Message]) -> str:
     """The prompt that transformers makes of a golden chat, as a caller who knows the template has it.
 
     Raises:
@@ -100,7 +103,7 @@ def reference_prompt(tokenizer: Any, chat: list[Message]) -> str:
     return render(in_parts(chat) if reads_parts_only(render, template) else chat, still(template))
 
 
-def compare(tokenizer: Any, other: Render, template: str | None) -> tuple[list[str], list[dict[str, Any]]]:
+def compare(tokenizer: Any, other: Render, template: str | None) -> tuple[list[str], list[DifferentPrompt]]:
     """The prompts that transformers makes of the chats that its template takes, and where another engine makes others.
 
     Args:
@@ -109,18 +112,18 @@ def compare(tokenizer: Any, other: Render, template: str | None) -> tuple[list[s
     """
     ours = default_template(tokenizer)
     prompts: list[str] = []
-    found: list[dict[str, Any]] = []
+    found: list[DifferentPrompt] = []
     for chat in CHATS if ours else ():
         expected = attempt(lambda chat, _: reference_prompt(tokenizer, chat), chat, "")
         if expected is None:
             continue
         prompts.append(expected)
         try:
-            got = None if template is None else other(chat, still(template))
+            got = None if template is None else other(list(chat), still(template))
         except Exception as error:  # the runtime's own, of any type
             got = str(error).strip().splitlines()[0]
         if got != expected:
-            found.append({"chat": chat, "expected_prompt": expected, "prompt": got})
+            found.append(DifferentPrompt(chat, expected, got))
     return prompts, found
 
 
@@ -131,8 +134,10 @@ def turn_end(tokenizer: Any) -> int | None:
         return None
     render = by_transformers(tokenizer, answer_next=False)
     parts = reads_parts_only(render, template)
-    user, answer = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": MARK}
-    for chat in ([user, answer], [{"role": "system", "content": "Be brief."}, user, answer], [user, answer, user]):
+    user, answer, system = (
+        {"role": role, "content": text} for role, text in (("user", "Hi"), ("assistant", MARK), ("system", "Be brief."))
+    )
+    for chat in ([user, answer], [system, user, answer], [user, answer, user]):
         text = attempt(render, in_parts(chat) if parts else chat, template) or ""
         before, _, rest = text.partition(MARK)
         if rest:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, hermetic, leash
+from bakehouse.child import start
+from bakehouse.tasks.text_generation.seams import CountRequest, CountResult
 from bakehouse.tasks.text_generation.workers import answers, chats, tokenizers_loading
 
 
 def count(tokenizer: Any, prompt: answers.Prompt) -> int | None:
-    """Tokens of a prompt; None for a chat that the template refuses, which is said elsewhere."""
-    if "messages" not in prompt:
-        return len(tokenizer(prompt["raw"])["input_ids"])
+    """Tokens of a prompt; None for a chat that the template refuses, which the reference reports."""
+    if prompt.messages is None:
+        return len(tokenizer(prompt.raw)["input_ids"])
     try:
-        text = chats.reference_prompt(tokenizer, prompt["messages"])
+        text = chats.reference_prompt(tokenizer, prompt.messages)
     except Exception:  # of a template's own, of a type, of a missing field
         return None
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def main() -> None:
-    """`CHECKPOINT REQUEST`; reports `counts`, a number or null for each prompt."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("request", type=Path)
-    told = parser.parse_args()
-    tokenizer = tokenizers_loading.load(told.checkpoint)
-    events.result(counts=[count(tokenizer, prompt) for prompt in answers.prompts(told.request)])
+def run(request: CountRequest) -> CountResult:
+    """Count the tokens of each prompt."""
+    tokenizer = tokenizers_loading.load(request.checkpoint)
+    return CountResult(counts=tuple(count(tokenizer, prompt) for prompt in request.prompts))
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, CountRequest)

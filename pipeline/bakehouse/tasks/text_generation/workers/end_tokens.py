@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from bakehouse.formats import fields
 
 GENERATION = "generation_config.json"
 NOWHERE = "No file of the checkpoint names a token that ends an answer, so answers would not end."
@@ -20,20 +21,20 @@ def of(folder: Path) -> list[int]:
     who names the token in one of the other files means it.
     """
     config = _json(folder / "config.json")
-    for told in (_json(folder / GENERATION), config, config.get("text_config") or {}):
-        if named := listed(told.get("eos_token_id")):
+    for place in (_json(folder / GENERATION), config, fields.nested(config, "text_config")):
+        if named := listed(place.get("eos_token_id")):
             return named
     return _of_tokenizer(folder)
 
 
-def listed(told: int | list[int] | None) -> list[int]:
+def listed(named: object) -> list[int]:
     """The ids that a configuration's `eos_token_id` names, in order."""
-    return sorted(set(as_named(told)))
+    return sorted(set(as_named(named)))
 
 
-def as_named(told: int | list[int] | None) -> list[int]:
-    """The same as they stand there."""
-    return told if isinstance(told, list) else [] if told is None else [told]
+def as_named(named: object) -> list[int]:
+    """The same in the order in which the configuration names them."""
+    return [one for one in (named if isinstance(named, list) else [named]) if isinstance(one, int)]
 
 
 def complete(checkpoint: Path, files: Path, ends: list[int]) -> bool:
@@ -51,34 +52,21 @@ def complete(checkpoint: Path, files: Path, ends: list[int]) -> bool:
     return True
 
 
-def remarks(tokenizer: Mapping[str, Any], ends: list[int]) -> dict[str, Any]:
-    """What is noteworthy of a tokenizer, from a worker's facts: how it was read, and which of its own ends are not end tokens.
-
-    A base model may have a chat template that ends answers with a token which it never learned to stop at: that is a fault only where
-    chats are asked (see `stages.judging`).
-    """
-    kept = {name: tokenizer[name] for name in ("tokenizer_corrected", "conversion_corrected") if name in tokenizer}
-    told = {"tokenizer_end_unnamed": tokenizer.get("eos_token_id"), "turn_end_unnamed": tokenizer.get("turn_end_id")}
-    return kept | {name: token for name, token in told.items() if token is not None and token not in ends}
-
-
 def _of_tokenizer(folder: Path) -> list[int]:
     """The id of the end token that the tokenizer's settings name by its text."""
-    named = next((told for name in _SETTINGS if (told := _json(folder / name).get("eos_token"))), None)
+    named = next((end for name in _SETTINGS if (end := _json(folder / name).get("eos_token"))), None)
     text = named.get("content") if isinstance(named, dict) else named
-    if text is None:
+    if not isinstance(text, str):
         return []
     engine = _json(folder / "tokenizer.json")
-    added = {token.get("content"): token.get("id") for token in engine.get("added_tokens") or []}
-    vocabulary = (engine.get("model") or {}).get("vocab")
-    told = added.get(text, vocabulary.get(text) if isinstance(vocabulary, dict) else None)
-    return listed(told)
+    added = {fields.text(token, "content"): token.get("id") for token in fields.objects(engine, "added_tokens")}
+    return listed(added.get(text, fields.nested(fields.nested(engine, "model"), "vocab").get(text)))
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none. What is not readable, others say."""
+def _json(path: Path) -> dict[str, object]:
+    """A JSON object; empty where the file holds none. Who reads the checkpoint reports a file that is not readable."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return dict(told) if isinstance(told, Mapping) else {}
+    return dict(found) if isinstance(found, Mapping) else {}

@@ -1,13 +1,13 @@
-"""Texts on which tokenizers differ, and the comparison of two of them. Which tokenizers these are, the caller says."""
+"""Texts on which tokenizers differ, and the comparison of two tokenizers."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentText
 
 # A tokenizer as two functions: text to ids, and ids to text.
 Tokenizer = tuple[Callable[[str], list[int]], Callable[[list[int]], str]]
@@ -46,14 +46,13 @@ TEXTS: tuple[str, ...] = (
 )
 
 
-# What a runtime does not do as the source's tokenizer does, by kind: told to the user, and no reason to refuse a build.
+# What a runtime does not do as the source's tokenizer does, by kind: the card says so, and a build is not refused for it.
 UNCOMPOSED = "a text must be in composed form (Unicode NFC): the runtime does not compose it as the tokenizer does"
 LONG_RUN = "more than 90 bytes of blanks, or without a blank or a line end, may be cut into other tokens of the same text"
 FIRST_BLANK = "a decoded text begins with a blank more than transformers gives it"
-BESIDE_SPECIAL = "special tokens, and blanks next to them, are left out of decoded texts in other places than by transformers"
+NEXT_TO_SPECIAL = "special tokens, and blanks next to them, are left out of decoded texts in other places than by transformers"
 
 _RUN = re.compile(r"[^ \n]{23,}| {91,}|\n{91,}")
-_SHOWN = 40  # characters of an example
 
 
 def special_texts(tokens: Iterable[str]) -> tuple[str, ...]:
@@ -63,27 +62,27 @@ def special_texts(tokens: Iterable[str]) -> tuple[str, ...]:
 
 def differences(
     texts: Iterable[str], expected: Tokenizer, got: Tokenizer, *, special: Mapping[int, str] | None = None, cuts_runs: bool = False
-) -> list[dict[str, Any]]:
-    """Where the second (encode, decode) pair is not the first: the text, and ids or decoded text of both.
+) -> list[DifferentIds | DifferentText]:
+    """Where the second (encode, decode) pair is not the first.
 
-    Both decode the first's ids. A difference of a known, bounded kind has a `limit`. What only befalls a text whose accents stand apart
+    Both decode the first's ids. A difference of a known, bounded kind has a `limit`. What only befalls a text whose accents are separate
     from their letters is one: neither openvino_tokenizers 2026.4 nor onnxruntime-genai 0.18 composes characters as the NFC normalizer of
     Qwen's tokenizers does.
 
     Args:
-        special: special tokens by id, of a runtime that treats them and the blanks beside them in its own way when it decodes.
+        special: special tokens by id, of a runtime that treats them and the blanks next to them in its own way when it decodes.
         cuts_runs: whether the runtime cuts long runs of characters, before it looks for tokens.
     """
-    found: list[dict[str, Any]] = []
+    found: list[DifferentIds | DifferentText] = []
     for text in texts:
         ids, other_ids = expected[0](text), got[0](text)
         if ids != other_ids:
             limit = _encoding_limit(text, other_ids, expected, got, cuts_runs)
-            found.append({"text": text, "expected_ids": ids, "ids": other_ids, **({"limit": limit} if limit else {})})
+            found.append(DifferentIds(text, ids, other_ids, limit))
         back, other_back = expected[1](ids), got[1](ids)
         if back != other_back:
             limit = _decoding_limit(ids, expected[1], got[1], special) if special is not None else None
-            found.append({"text": text, "expected_text": back, "decoded_text": other_back, **({"limit": limit} if limit else {})})
+            found.append(DifferentText(text, back, other_back, limit))
     return found
 
 
@@ -114,51 +113,4 @@ def _decoding_limit(
     back, other_back = expected(ids), got(ids)
     if bare(back) != bare(other_back):
         return None
-    return FIRST_BLANK if other_back == f" {back}" else BESIDE_SPECIAL
-
-
-def limits(compared: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What a runtime's tokenizer does not do, with counts and examples, as a measured fact; empty if there is nothing.
-
-    Args:
-        compared: the number of `texts` and the `differences`, as the workers report them.
-    """
-    kinds: dict[str, dict[str, None]] = {}
-    for case in compared["differences"]:
-        if "limit" in case:
-            kinds.setdefault(case["limit"], {})[case["text"]] = None
-    told = [f"{kind} ({len(texts)} of {compared['texts']} texts: {_examples(texts)})" for kind, texts in sorted(kinds.items())]
-    return {"tokenizer_limits": told} if told else {}
-
-
-def _examples(texts: Iterable[str]) -> str:
-    return ", ".join(_shown(text) for text in itertools.islice(texts, 3))
-
-
-def faults(runtime: str, compared: Mapping[str, Any]) -> list[str]:
-    """One sentence if a runtime's tokenizer differs from transformers' otherwise than by a limit: how often, three cases, what to do."""
-    wrong = [case for case in compared["differences"] if "limit" not in case]
-    if not wrong:
-        return []
-    chats = sum("chat" in case for case in wrong)
-    many = len({case["text"] for case in wrong if "text" in case})
-    where = [f"{many} of {compared['texts']} texts"] * bool(many) + [f"{chats} of {compared['chats']} chats"] * bool(chats)
-    cases = "; ".join(_case(case) for case in wrong[:3])
-    return [
-        f"the tokenizer of {runtime} differs from transformers' in {' and '.join(where)}: {cases}. "
-        "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
-    ]
-
-
-def _case(case: Mapping[str, Any]) -> str:
-    if "chat" in case:
-        return f"the prompt {_shown(case['prompt'])} in place of {_shown(case['expected_prompt'])}"
-    if "ids" in case:
-        ids, should = case["ids"], case["expected_ids"]
-        at = next((at for at, (one, other) in enumerate(zip(ids, should, strict=False)) if one != other), min(len(ids), len(should)))
-        return f"{_shown(case['text'])} has the ids {ids[at : at + 5]} in place of {should[at : at + 5]} from token {at} on"
-    return f"{_shown(case['text'])} is decoded as {_shown(case['decoded_text'])} in place of {_shown(case['expected_text'])}"
-
-
-def _shown(text: str | None) -> str:
-    return json.dumps(text if text is None or len(text) <= _SHOWN else f"{text[:_SHOWN]}…", ensure_ascii=False)
+    return FIRST_BLANK if other_back == f" {back}" else NEXT_TO_SPECIAL

@@ -9,30 +9,40 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from bakehouse.child import events
 from bakehouse.child.names import listed
 from bakehouse.formats import safetensors_files
 from bakehouse.tasks.text_generation.workers import layer_prefix
 
-REMEDY = "Take a whole checkpoint of this architecture, as the model's author published it, as the source."
+
+class Report(TypedDict, total=False):
+    """What `from_pretrained` reports with output_loading_info (transformers 4.46 and 5.5); of a mismatch name, size found, size wanted."""
+
+    missing_keys: Required[Iterable[str]]
+    unexpected_keys: Required[Iterable[str]]
+    mismatched_keys: Required[Iterable[tuple[str, Iterable[int], Iterable[int]]]]
+    error_msgs: Iterable[str] | None
+
+
+REMEDY = "Take a complete checkpoint of this architecture, as the model's author published it, as the source."
 MOST_NAMES = 12
 # Buffers that older releases saved and that are computed from config.json: frequencies, causal masks and their fill value.
 _COMPUTED = re.compile(r"(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|attn\.(?:masked_)?bias|attention\.(?:masked_)?bias)$")
 
 
-def causal_lm(checkpoint: Path, *, first: int | None = None, **told: Any) -> Any:
-    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from there; `told` are arguments of from_pretrained.
+def causal_lm(checkpoint: Path, *, first: int | None = None, **named: Any) -> Any:
+    """The model that AutoModelForCausalLM makes of the checkpoint, all of it read from its folder; `named`: see from_pretrained.
 
     `first`: config.json names so many layers, and the weights of later ones may be there.
     """
     from transformers import AutoModelForCausalLM
 
     model, report = AutoModelForCausalLM.from_pretrained(
-        str(checkpoint), output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True, **told
+        str(checkpoint), output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True, **named
     )
     judge(report, model, first)
     return model
@@ -57,7 +67,7 @@ def watched() -> Iterator[None]:
         PreTrainedModel.from_pretrained = classmethod(original)
 
 
-def judge(report: Mapping[str, Any], model: Any, first: int | None = None) -> None:
+def judge(report: Report, model: Any, first: int | None = None) -> None:
     """Refuse a model that is not exactly its checkpoint, by what transformers reports of its loading; `first`: see causal_lm."""
     missing = sorted(report["missing_keys"])
     unexpected = sorted(name for name in report["unexpected_keys"] if not (_is_computed(name, model) or _is_later(name, first)))

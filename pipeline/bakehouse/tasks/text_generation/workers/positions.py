@@ -1,14 +1,14 @@
-"""What a config.json says of positions: sliding windows, layer kinds and scaled rotary embeddings, as transformers 5.5 reads it."""
+"""What a config.json has on positions: sliding windows, layer kinds and scaled rotary embeddings, as transformers 5.5 reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from bakehouse.formats import fields
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers.config_fields import rope_kind
 
-Config = Mapping[str, Any]
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 # modeling_mistral.py, modeling_phi3.py: one mask for all layers, and layer_types is not read. The number is the configuration's default.
@@ -18,21 +18,20 @@ _SOME_LAYERS: Mapping[str, int | None] = {"gemma2": 4096, "gemma3_text": 4096, "
 _ON_REQUEST = frozenset({"qwen2", "qwen3", "smollm3"})  # only with use_sliding_window
 # Whose modeling code reads partial_rotary_factor, and the configuration's default.
 PARTLY_ROTATED: Mapping[str, float] = {"nemotron": 0.5, "phi": 0.5, "phi3": 1.0}
-# What RotaryEmbedding of a text model may be asked for (ROPE_INIT_FUNCTIONS in modeling_rope_utils.py), and the plain one.
+# What RotaryEmbedding of a text model may be set to (ROPE_INIT_FUNCTIONS in modeling_rope_utils.py), and the plain one.
 KINDS = frozenset({"default", "linear", "dynamic", "yarn", "longrope", "llama3"})
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How rotary embeddings are scaled: one of KINDS, or a word that transformers does not know; and the numbers that go with it."""
+    """How rotary embeddings are scaled: one of KINDS, or a word that transformers does not know."""
 
     kind: str
-    numbers: Config = field(default_factory=dict)
 
 
 def window(config: Config) -> int | None:
     """The number of tokens that a layer with a sliding window sees, itself included; None if no layer has one within the context."""
-    kind = str(config.get("model_type", ""))
+    kind = fields.text(config, "model_type")
     if kind in _ALL_LAYERS:
         size = config.get("sliding_window", _ALL_LAYERS[kind])
     elif kind in _SOME_LAYERS and (kind not in _ON_REQUEST or config.get("use_sliding_window", False)):
@@ -45,15 +44,15 @@ def window(config: Config) -> int | None:
 
 
 def layer_types(config: Config) -> list[str]:
-    """The kind of every layer: SLIDING or FULL. Of a config.json that does not say how many layers there are, the first 32."""
-    kind = str(config.get("model_type", ""))
-    layers = int(config.get("num_hidden_layers", 32))
+    """The kind of every layer: SLIDING or FULL. Of a config.json that does not name the number of layers, the first 32."""
+    kind = fields.text(config, "model_type")
+    layers = _or(fields.integer(config, "num_hidden_layers"), 32)
     if kind in _ALL_LAYERS:
         return [FULL if config.get("sliding_window", _ALL_LAYERS[kind]) is None else SLIDING] * layers
     if kind not in _SOME_LAYERS:
         return [FULL] * layers
-    if isinstance(told := config.get("layer_types"), list):
-        return list(told)
+    if isinstance(config.get("layer_types"), list):
+        return list(fields.texts(config, "layer_types"))
     return [SLIDING if _slides(config, kind, layer) else FULL for layer in range(layers)]
 
 
@@ -62,47 +61,51 @@ def _slides(config: Config, kind: str, layer: int) -> bool:
     if kind == "gemma2":
         return layer % 2 == 0
     if kind == "gemma3_text":
-        return bool((layer + 1) % int(config.get("sliding_window_pattern", 6)))
+        return bool((layer + 1) % _or(fields.integer(config, "sliding_window_pattern"), 6))
     if not config.get("use_sliding_window", False) or config.get("sliding_window", _SOME_LAYERS[kind]) is None:
         return False
     if kind == "smollm3":  # those without rotary embeddings
         rotated = config.get("no_rope_layers")
-        return not (rotated[layer] if rotated else (layer + 1) % int(config.get("no_rope_layer_interval", 4)))
-    return layer >= int(config.get("max_window_layers", 28))
+        every = _or(fields.integer(config, "no_rope_layer_interval"), 4)
+        return not (rotated[layer] if isinstance(rotated, list) and rotated else (layer + 1) % every)
+    return layer >= _or(fields.integer(config, "max_window_layers"), 28)
+
+
+def _or(size: int | None, default: int) -> int:
+    return default if size is None else size
 
 
 def context(config: Config) -> int | None:
-    """How many tokens the model is made for; None where config.json does not say."""
-    told = config.get("max_position_embeddings")
-    return told if isinstance(told, int) else None
+    """How many tokens the model is made for; None where config.json does not name it."""
+    return fields.integer(config, "max_position_embeddings")
 
 
 def nested(config: Config) -> bool:
     """Whether the kinds of layers have rotary embeddings of their own (rope_parameters of transformers 5)."""
-    return any(isinstance(value, Mapping) for value in _told(config).values())
+    return any(isinstance(value, Mapping) for value in _rope(config).values())
 
 
 def scaling(config: Config) -> Scaling:
     """How the rotary embeddings are scaled, by either spelling; a factor of 1 scales nothing.
 
     rope_scaling with `type` or `rope_type` is what most checkpoints have; transformers 5 writes rope_parameters, the base within.
-    Of an original length that is told twice the outer one holds (standardize_rope_params in modeling_rope_utils.py).
+    Of an original length that is named twice the outer one holds (standardize_rope_params in modeling_rope_utils.py).
     """
-    told = _told(config)
-    kind = rope_kind(told)
+    rope = _rope(config)
+    kind = rope_kind(rope)
     if config.get("model_type") == "phi3" and kind in ("su", "yarn"):
         kind = "longrope"  # Phi3Config.convert_rope_params_to_dict
     if kind == "default" or (
-        kind in ("linear", "dynamic", "yarn", "llama3") and told.get("factor") == 1 and not told.get("attention_factor")
+        kind in ("linear", "dynamic", "yarn", "llama3") and rope.get("factor") == 1 and not rope.get("attention_factor")
     ):
-        return Scaling("default", told)
-    return Scaling(kind, told)
+        return Scaling("default")
+    return Scaling(kind)
 
 
 def original_context(config: Config) -> int | None:
-    """The length up to which rotary embeddings are not those of a longer context, for kinds that name it; else the whole context."""
+    """The length up to which rotary embeddings are not those of a longer context, for kinds that name it; else the context."""
     outer = config.get("original_max_position_embeddings", 4096 if config.get("model_type") == "phi3" else None)
-    inner = _told(config).get("original_max_position_embeddings")
+    inner = _rope(config).get("original_max_position_embeddings")
     return next((size for size in (outer, inner) if isinstance(size, int)), context(config))
 
 
@@ -119,23 +122,23 @@ def recomputed_at(config: Config) -> int | None:
 
 
 def head_size(config: Config) -> int | None:
-    """How many numbers a head of the attention has; None where config.json does not say."""
-    told, hidden, heads = (config.get(name) for name in ("head_dim", "hidden_size", "num_attention_heads"))
-    return told if told else hidden // heads if hidden and heads else None
+    """How many numbers a head of the attention has; None where config.json does not name it."""
+    named, hidden, heads = (fields.integer(config, name) for name in ("head_dim", "hidden_size", "num_attention_heads"))
+    return named if named else hidden // heads if hidden and heads else None
 
 
 def rotated(config: Config) -> int | None:
-    """How many numbers of a head are rotated; None where config.json does not say how large that is."""
-    size, kind = head_size(config), str(config.get("model_type", ""))
+    """How many numbers of a head are rotated; None where config.json does not name how large that is."""
+    size, kind = head_size(config), fields.text(config, "model_type")
     if size is None or kind not in PARTLY_ROTATED:
         return size
-    told = _told(config).get("partial_rotary_factor") or config.get("partial_rotary_factor") or PARTLY_ROTATED[kind]
-    return int(size * told)
+    parts = (fields.number(one, "partial_rotary_factor") for one in (_rope(config), config))
+    return int(size * next((part for part in parts if part), PARTLY_ROTATED[kind]))
 
 
-def _told(config: Config) -> Config:
+def _rope(config: Config) -> Config:
     """rope_scaling, or rope_parameters where that is null or absent."""
     for name in ("rope_scaling", "rope_parameters"):
-        if isinstance(told := config.get(name), Mapping) and told:
-            return told
+        if rope := fields.nested(config, name):
+            return rope
     return {}

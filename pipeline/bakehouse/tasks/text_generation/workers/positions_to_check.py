@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from bakehouse.formats import fields
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import config_fields
 from bakehouse.tasks.text_generation.workers.config_fields import rope_kind, ropes, window
 from bakehouse.tasks.text_generation.workers.layer_prefix import Shape, head_weights, layer_weights, layers_of, shortest
@@ -18,7 +19,7 @@ from bakehouse.tasks.text_generation.workers.layer_prefix import Shape, head_wei
 # Floating-point operations that one side of a comparison may take; two cores do 1e11 in a second. That is of a runtime that computes all
 # positions of all of it, as ONNX Runtime GenAI does; the others leave out the head and most of the last layer, so a half and more.
 BUDGET = 8e11
-# A model below so many weights is compared whole at least on short inputs, whatever the budget says of long ones.
+# A model below so many weights is compared with all its layers at least on short inputs, whatever the budget allows of long ones.
 WHOLE_BELOW = 1_000_000_000
 # The logits of one input may take so many bytes, since ONNX Runtime GenAI has those of all its positions in memory.
 LOGITS_BYTES = 2_000_000_000
@@ -81,7 +82,7 @@ class Check:
     joined: bool = True
 
 
-def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: bool = True) -> Check:
+def check(config: Config, shapes: Mapping[str, Shape], divisible: bool = True) -> Check:
     """What to compare of a model with this configuration and these weights, within the budget; `divisible`: its first layers can run alone.
 
     The configuration is best as transformers completes it: config.json may leave layer types and lengths to defaults.
@@ -107,7 +108,7 @@ def check(config: Mapping[str, Any], shapes: Mapping[str, Shape], divisible: boo
     return planned
 
 
-def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Check:
+def _within(wanted: Check, config: Config, shapes: Mapping[str, Shape]) -> Check:
     """The same without the runs that cost too much: the whole context goes first, then half of it, then the longest boundary."""
     kept, left = wanted, list[tuple[str, str]]()
     first = min((run.crosses.tokens for run in wanted.runs if run.crosses), default=0)
@@ -125,7 +126,7 @@ def _within(wanted: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape
         kept = replace(kept, runs=tuple(run for run in kept.runs if run is not worst))
 
 
-def cost(planned: Check, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> float:
+def cost(planned: Check, config: Config, shapes: Mapping[str, Shape]) -> float:
     """Floating-point operations of all runs: two for each weight and token, and attention, which grows with the square of the length.
 
     Of a runtime that computes all positions of all layers.
@@ -153,13 +154,13 @@ def inputs(runs: Sequence[Run], joined: bool) -> tuple[int, ...]:
     return (*((longest,) if longest else at_once), *stepped)
 
 
-def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
+def boundaries(config: Config) -> tuple[Boundary, ...]:
     """The lengths within the context at which a model of this configuration may come to compute something else, shortest first."""
     found = [Boundary(name, size) for name in _WINDOWS if (size := window(config, name))]
-    originals = [place.get("original_max_position_embeddings") for place in (config, *ropes(config))]
-    found += [Boundary("original_max_position_embeddings", size) for size in originals if isinstance(size, int)]
-    own = config.get("max_position_embeddings")
-    if "dynamic" in rope_types(config) and isinstance(own, int):
+    originals = [fields.integer(place, "original_max_position_embeddings") for place in (config, *ropes(config))]
+    found += [Boundary("original_max_position_embeddings", size) for size in originals if size is not None]
+    own = fields.integer(config, "max_position_embeddings")
+    if "dynamic" in rope_types(config) and own is not None:
         found.append(Boundary("max_position_embeddings", own))
     limit, kept = context(config), list[Boundary]()
     for one in sorted(found, key=lambda boundary: boundary.tokens):
@@ -168,24 +169,24 @@ def boundaries(config: Mapping[str, Any]) -> tuple[Boundary, ...]:
     return tuple(kept)
 
 
-def context(config: Mapping[str, Any]) -> int:
+def context(config: Config) -> int:
     """Tokens that a model computes something sensible for; 2,048 where its configuration does not say."""
     return config_fields.context(config) or 2048
 
 
-def rope_types(config: Mapping[str, Any]) -> tuple[str, ...]:
+def rope_types(config: Config) -> tuple[str, ...]:
     """The kinds of scaling of its rotary embeddings: "linear", "longrope"."""
     return tuple(rope_kind(rope) for rope in ropes(config))
 
 
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """Numbers that attention compares for each pair of tokens in a layer."""
-    heads = next((config[name] for name in ("num_attention_heads", "n_head", "n_heads") if config.get(name)), 1)
-    hidden = next((config[name] for name in ("hidden_size", "n_embd", "d_model") if config.get(name)), 1)
-    return int(heads * (config.get("head_dim") or hidden // heads))
+    heads = fields.first(config, "num_attention_heads", "n_head", "n_heads") or 1
+    hidden = fields.first(config, "hidden_size", "n_embd", "d_model") or 1
+    return heads * (fields.integer(config, "head_dim") or hidden // heads)
 
 
-def _runs(config: Mapping[str, Any], part: int = _PART) -> Iterator[Run]:
+def _runs(config: Config, part: int = _PART) -> Iterator[Run]:
     limit = context(config)
     first = min((boundary.tokens for boundary in boundaries(config)), default=_SHORT)
     short = min(_SHORT, limit, max(first, _LEAST))  # so that what is wrong beyond the first boundary is seen to be right before it
@@ -221,10 +222,10 @@ def _end(tokens: int) -> tuple[int, ...]:
     return tuple(range(max(0, tokens - _SCORED), tokens))
 
 
-def _logits_bytes(runs: Sequence[Run], config: Mapping[str, Any]) -> int:
-    return max(run.prefill for run in runs) * int(config.get("vocab_size") or 0) * 4
+def _logits_bytes(runs: Sequence[Run], config: Config) -> int:
+    return max(run.prefill for run in runs) * (fields.integer(config, "vocab_size") or 0) * 4
 
 
-def needs_pruned_head(runs: Sequence[Run], config: Mapping[str, Any]) -> bool:
+def needs_pruned_head(runs: Sequence[Run], config: Config) -> bool:
     """Whether a runtime that has the logits of every position in memory would need too much of it."""
     return _logits_bytes(runs, config) > LOGITS_BYTES

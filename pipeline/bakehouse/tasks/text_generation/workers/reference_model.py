@@ -18,11 +18,11 @@ def forget_left_over(config: Any) -> list[str]:
     only. A class of a repository's own code is left as it is.
     """
     text = config.get_text_config(decoder=True)
-    there = [name for name in _OF_THE_CACHE if name in vars(text)]
-    if not there or type(text).__module__.startswith("transformers_modules"):
+    present = [name for name in _OF_THE_CACHE if name in vars(text)]
+    if not present or type(text).__module__.startswith("transformers_modules"):
         return []
     own = type(text)()
-    found = [name for name in there if not hasattr(own, name)]
+    found = [name for name in present if not hasattr(own, name)]
     for name in found:
         delattr(text, name)
     return found
@@ -40,10 +40,10 @@ def compute_anew(model: Any) -> None:
     prepare = model.prepare_inputs_for_generation
 
     @functools.wraps(prepare)
-    def prepared(input_ids: Any, past_key_values: Any = None, **told: Any) -> Any:
+    def prepared(input_ids: Any, past_key_values: Any = None, **named: Any) -> Any:
         if past_key_values is not None and past_key_values.get_seq_length() <= length < input_ids.shape[1]:
-            past_key_values, told = None, told | {"next_sequence_length": None, "position_ids": None}
-        return prepare(input_ids, past_key_values=past_key_values, **told)
+            past_key_values, named = None, named | {"next_sequence_length": None, "position_ids": None}
+        return prepare(input_ids, past_key_values=past_key_values, **named)
 
     model.prepare_inputs_for_generation = prepared
 
@@ -61,12 +61,12 @@ def alone(model: Any, use: Callable[..., Any]) -> Callable[..., Any]:
         if not any(True for _ in module.parameters()) and not any(True for _ in module.children())
     ]
 
-    def used(*told: Any) -> Any:
+    def used(*given: Any) -> Any:
         for module, attributes, buffers in kept:
             vars(module).clear()
             vars(module).update(attributes)
             module._buffers.clear()
             module._buffers.update(buffers)
-        return use(*told)
+        return use(*given)
 
     return used

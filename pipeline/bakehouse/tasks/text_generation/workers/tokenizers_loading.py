@@ -1,4 +1,4 @@
-"""Loads a checkpoint's tokenizer in transformers, and sees to it that it is the one of tokenizer.json.
+"""Loads a checkpoint's tokenizer in transformers, and ensures that it is the one of tokenizer.json.
 
 transformers 5.5 builds the tokenizer of many classes anew from the file's vocabulary and merges, and takes normalizer, pre-tokenizer and
 decoder from the class (TokenizersBackend.convert_to_native_format, tokenization_utils_tokenizers.py): a byte-level file under
@@ -10,28 +10,44 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
+from bakehouse.tasks.text_generation import tokenizer_findings
 from bakehouse.tasks.text_generation.workers import chats, end_tokens, hard_texts
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentText
 
 FILE = "tokenizer.json"
 
 
-def load(folder: Path, remote_code: bool = False) -> Any:
-    """The tokenizer of a checkpoint or of a folder that a worker wrote, its ids those of tokenizer.json where there is one.
+@dataclass(frozen=True)
+class Loaded:
+    """A transformers tokenizer; `corrected` is what was taken in place of transformers' own object, if that is another one."""
 
-    Says as the fact `tokenizer_corrected` if transformers' own object is another one, and names the chat template's end of an answer
-    as the end token where no file names one. Refuses what transformers cannot read, and what cannot be made the file's.
+    tokenizer: Any
+    corrected: str | None = None
+
+
+def load(folder: Path, remote_code: bool = False) -> Any:
+    """The tokenizer that `read` gives."""
+    return read(folder, remote_code).tokenizer
+
+
+def read(folder: Path, remote_code: bool = False) -> Loaded:
+    """The tokenizer of a checkpoint or of a folder that a worker wrote, its ids those of tokenizer.json where the folder has one.
+
+    The chat template's end of an answer becomes the end token where no file names one. Refuses what transformers cannot read, and
+    what cannot be made the file's.
     """
-    told = {"local_files_only": True, "trust_remote_code": remote_code}
-    tokenizer = _loaded(folder, told)
-    if (folder / FILE).is_file() and type(tokenizer).__module__.startswith("transformers."):
-        tokenizer = _as_in_file(tokenizer, folder)
+    loaded = Loaded(_loaded(folder, remote_code))
+    if (folder / FILE).is_file() and type(loaded.tokenizer).__module__.startswith("transformers."):
+        loaded = _as_in_file(loaded.tokenizer, folder)
+    tokenizer = loaded.tokenizer
     if tokenizer.eos_token is None and not end_tokens.of(folder) and (turn := chats.turn_end(tokenizer)) is not None:
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(turn)
-    return tokenizer
+    return loaded
 
 
 def end_tokens_of(checkpoint: Path, remote_code: bool) -> list[int]:
@@ -44,13 +60,13 @@ def end_tokens_of(checkpoint: Path, remote_code: bool) -> list[int]:
     return [int(end)]
 
 
-def _loaded(folder: Path, told: dict[str, Any]) -> Any:
+def _loaded(folder: Path, remote_code: bool) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     failed = ""
     for kind in (AutoTokenizer, PreTrainedTokenizerFast) if (folder / FILE).is_file() else (AutoTokenizer,):
         try:
-            return kind.from_pretrained(folder, **told)
+            return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=remote_code)
         except Exception as error:  # of any type: a class that it does not know, a field that it does not expect
             failed = f"{type(error).__name__}: {error}".splitlines()[0]
     return events.refuse(
@@ -60,7 +76,7 @@ def _loaded(folder: Path, told: dict[str, Any]) -> Any:
     )
 
 
-def _as_in_file(made: Any, folder: Path) -> Any:
+def _as_in_file(made: Any, folder: Path) -> Loaded:
     """transformers' object if it does what the file says, else one around the file's own tokenizer, with the same settings."""
     from transformers import PreTrainedTokenizerFast
 
@@ -69,16 +85,15 @@ def _as_in_file(made: Any, folder: Path) -> Any:
     tokens = {str(token) for one in (made, generic) for token in one.added_tokens_decoder.values()}
     texts = (*hard_texts.TEXTS, *hard_texts.special_texts(sorted(tokens)))
     if _reproduces(texts, engine, copy.deepcopy(made)):  # to use it takes away the padding that the file asks for, and is saved with
-        return made
+        return Loaded(made)
     generic._tokenizer = engine  # what transformers itself sets (TokenizersBackend.__init__)
     if left := differences(texts, engine, generic):
         events.refuse(
             "transformers cannot be made to read tokenizer.json as it is.",
             "Take a checkpoint whose tokenizer.json and tokenizer_config.json agree.",
-            [str(case) for case in left[:3]],
+            [tokenizer_findings.in_words(case) for case in left[:3]],
         )
-    events.result(tokenizer_corrected=f"tokenizer.json itself, which transformers' {type(made).__name__} does not reproduce")
-    return generic
+    return Loaded(generic, f"tokenizer.json itself, which transformers' {type(made).__name__} does not reproduce")
 
 
 def _reproduces(texts: tuple[str, ...], engine: Any, made: Any) -> bool:
@@ -91,7 +106,7 @@ def _reproduces(texts: tuple[str, ...], engine: Any, made: Any) -> bool:
 def _engine(folder: Path, generic: Any) -> Any:
     """The file's tokenizer, with the tokens that the checkpoint's other files name, special where they say so.
 
-    tokenizer_config.json's add_bos_token and add_eos_token count for nothing beside a tokenizer.json (transformers 5.5,
+    tokenizer_config.json's add_bos_token and add_eos_token count for nothing next to a tokenizer.json (transformers 5.5,
     PreTrainedTokenizerBase._from_pretrained); split_special_tokens counts.
     """
     from tokenizers import Tokenizer
@@ -107,12 +122,12 @@ def _engine(folder: Path, generic: Any) -> Any:
     return engine
 
 
-def differences(texts: Iterable[str], engine: Any, tokenizer: Any) -> list[dict[str, Any]]:
+def differences(texts: Iterable[str], engine: Any, tokenizer: Any) -> list[DifferentIds | DifferentText]:
     """Where a transformers tokenizer is not the `tokenizers.Tokenizer` that it should be: ids with and without special tokens, and texts.
 
     Without transformers' cleaning of blanks, which is a setting that runtimes have, too.
     """
-    found: list[dict[str, Any]] = []
+    found: list[DifferentIds | DifferentText] = []
     texts = list(texts)
     for special in (True, False):
         expected = [one.ids for one in engine.encode_batch(texts, add_special_tokens=special)]
@@ -120,8 +135,8 @@ def differences(texts: Iterable[str], engine: Any, tokenizer: Any) -> list[dict[
         backs = engine.decode_batch(expected, skip_special_tokens=special)
         for text, ids, other, back in zip(texts, expected, got, backs, strict=True):
             if ids != list(other):
-                found.append({"text": text, "expected_ids": ids, "ids": list(other)})
+                found.append(DifferentIds(text, ids, list(other)))
             other_back = tokenizer.decode(ids, skip_special_tokens=special, clean_up_tokenization_spaces=False)
             if back != other_back:
-                found.append({"text": text, "expected_text": back, "decoded_text": other_back})
+                found.append(DifferentText(text, back, other_back))
     return found

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, hermetic, start
-from bakehouse.formats import safetensors_files
+from bakehouse.formats import fields, safetensors_files
+from bakehouse.formats.config_json import Config
+from bakehouse.tasks.text_generation.seams import Checked, CheckedGroup, LogitsRequest, LogitsResult
 from bakehouse.tasks.text_generation.workers import layer_prefix, loading, positions_to_check, tokenizers_loading
 from bakehouse.tasks.text_generation.workers.logits_compare import CHECK, LOGITS
 from bakehouse.tasks.text_generation.workers.positions_to_check import Check, Run
@@ -43,7 +45,7 @@ def token_ids(checkpoint: Path, count: int, vocabulary: int, remote_code: bool) 
         encode = _encoder(checkpoint, remote_code)
         ids = encode(" ".join(_TEXT[:3]), True)
         pieces = [encode(f" {text}", False) for text in _TEXT]
-    except Exception as error:  # the tokenizer is judged elsewhere
+    except Exception as error:  # the step that makes the runtime's tokenizer judges it
         events.progress(f"the tokenizer gives no tokens ({type(error).__name__}), so fixed numbers are taken")
         ids, pieces = [], []
     if not ids or max(max(piece, default=0) for piece in (ids, *pieces)) >= vocabulary or min(map(len, pieces)) == 0:
@@ -146,9 +148,9 @@ def _forward(model: Any, ids: list[int], cache: Any, wanted: list[int]) -> tuple
 
     places = torch.tensor(wanted, dtype=torch.long)
     keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
-    told = {"logits_to_keep": places} if keeps and wanted else {}
-    made = model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True, **told)
-    rows = made.logits[0] if told else made.logits[0][places]
+    selected = {"logits_to_keep": places} if keeps and wanted else {}
+    made = model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True, **selected)
+    rows = made.logits[0] if selected else made.logits[0][places]
     return rows.float().numpy(), made.past_key_values
 
 
@@ -158,23 +160,21 @@ def _stack(rows: list[Any]) -> Any:
     return np.stack(rows)
 
 
-def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, dict[str, Any]]:
+def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, Config]:
     """What to compare, and the configuration as transformers completes it."""
     from transformers import AutoConfig
 
-    told = {"local_files_only": True, "trust_remote_code": remote_code}
-    config: dict[str, Any] = AutoConfig.from_pretrained(checkpoint, **told).to_dict()
+    read = partial(AutoConfig.from_pretrained, local_files_only=True, trust_remote_code=remote_code)
+    config: Config = read(checkpoint).to_dict()
     shapes = {tensor.name: tensor.shape for tensor in safetensors_files.tensors(checkpoint)}
     wanted = positions_to_check.check(config, shapes)
     if wanted.layers < wanted.of:
-        raw = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
         with tempfile.TemporaryDirectory() as folder:
-            cut = layer_prefix.cut_config(raw, wanted.layers, wanted.of)
-            (Path(folder) / "config.json").write_text(json.dumps(cut), encoding="utf-8", newline="\n")
+            layer_prefix.write_config(checkpoint, Path(folder), wanted.layers, wanted.of)
             for code in checkpoint.glob("*.py"):
                 layer_prefix.place(code, Path(folder) / code.name)
             try:
-                AutoConfig.from_pretrained(folder, **told)
+                read(folder)
             except Exception:  # a list for each layer that is not known to be one
                 wanted = positions_to_check.check(config, shapes, divisible=False)
     return wanted, config
@@ -188,49 +188,48 @@ def _loaded(folder: Path, layers: int, of: int, remote_code: bool) -> Any:
     return loading.causal_lm(folder, first=first, trust_remote_code=remote_code, dtype="auto").to(torch.float32).eval()
 
 
-def compute(checkpoint: Path, files: Path, options: Mapping[str, Any]) -> None:
+def compute(checkpoint: Path, files: Path, remote_code: bool) -> LogitsResult:
     """Write check.json (what is compared, of which ids) and logits.npz (an array GROUP-RUN for each run)."""
     import numpy as np
     import torch
 
-    wanted, config = plan(checkpoint, options["remote_code"])
+    wanted, config = plan(checkpoint, remote_code)
     groups = [(wanted.layers, wanted.runs), *([(wanted.deeper_layers, wanted.deeper)] if wanted.deeper else [])]
     count = max(run.tokens for _, runs in groups for run in runs)
-    arrays: dict[str, Any] = {}
+    arrays: list[tuple[str, Any]] = []
     ids: list[int] = []
     for number, (layers, runs) in enumerate(groups):
         events.progress("loading the checkpoint")
         with first_layers(checkpoint, layers, wanted.of, linked=True) as folder, torch.inference_mode():
-            model = _loaded(folder, layers, wanted.of, options["remote_code"])
+            model = _loaded(folder, layers, wanted.of, remote_code)
             rows = model.get_input_embeddings().weight.shape[0]
-            ids = ids or token_ids(checkpoint, count, min(rows, config.get("vocab_size") or rows), options["remote_code"])
+            ids = ids or token_ids(checkpoint, count, min(rows, fields.integer(config, "vocab_size") or rows), remote_code)
             events.progress("computing logits")
             found = logits(model, ids, runs, wanted.joined)
-            arrays |= {f"{number}-{place}": array for place, array in enumerate(found)}
+            arrays += [(f"{number}-{place}", array) for place, array in enumerate(found)]
             del model
-    np.savez(files / LOGITS, **arrays)
-    said = {
-        "of": wanted.of,
-        "joined": wanted.joined,
-        "ids": ids,
-        "groups": [
-            {"layers": layers, "pruned": positions_to_check.needs_pruned_head(runs, config), "runs": [asdict(run) for run in runs]}
-            for layers, runs in groups
-        ],
-        "not_checked": [list(one) for one in wanted.not_checked],
-    }
-    (files / CHECK).write_text(json.dumps(said) + "\n", encoding="utf-8", newline="\n")
-    events.result(layers=wanted.layers, of=wanted.of, inputs=[run.tokens for run in wanted.runs], not_checked=said["not_checked"])
+    np.savez(files / LOGITS, **dict(arrays))
+    checked = Checked(
+        of=wanted.of,
+        joined=wanted.joined,
+        ids=tuple(ids),
+        groups=tuple(
+            CheckedGroup(layers=layers, pruned=positions_to_check.needs_pruned_head(runs, config), runs=runs) for layers, runs in groups
+        ),
+        not_checked=wanted.not_checked,
+    )
+    (files / CHECK).write_text(json.dumps(checked.model_dump(mode="json")) + "\n", encoding="utf-8", newline="\n")
+    lengths = tuple(run.tokens for run in wanted.runs)
+    return LogitsResult(layers=wanted.layers, of=wanted.of, inputs=lengths, not_checked=wanted.not_checked)
 
 
-def main() -> None:
-    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+def run(request: LogitsRequest) -> LogitsResult:
+    """Write the logits."""
     hermetic.leave_out("sklearn", "boto3")
     with start.own_modules():
         events.progress("importing transformers")
-        compute(told.checkpoint, told.files, told.options)
+        return compute(request.checkpoint, request.files, request.remote_code)
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, LogitsRequest)

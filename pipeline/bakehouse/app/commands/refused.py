@@ -11,6 +11,7 @@ from doit.cmd_resetdep import ResetDep as DoitResetDep
 from doit.cmd_strace import Strace as DoitStrace
 
 from bakehouse.app.cli import Ours
+from bakehouse.app.commands.check import Check
 from bakehouse.errors import Failure
 
 
@@ -83,3 +84,13 @@ class Strace(Refused):
     cmd_options = DoitStrace.cmd_options
     what = "tracing doit would not show the work, which is done in child processes"
     remedy = "log.txt in a step's folder of the store begins with its command: trace that"
+
+
+class Verify(Refused):
+    """`doit verify`, refused"""
+
+    doc_purpose = "refused: it is called `doit check`"
+    doc_usage = "[NAME ...]"
+    cmd_options = Check.cmd_options
+    what = "The command is now called `doit check`."
+    remedy = "Type `doit check {names}`, or `doit check --package DIR` for a package from elsewhere."

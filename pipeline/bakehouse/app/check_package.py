@@ -1,17 +1,14 @@
-"""Check a package that came from elsewhere and say what was found: what `doit verify --package` and `bakehouse verify` have in common."""
+"""Check a package that came from elsewhere and say what was found: what `doit check --package` and `bakehouse check` have in common."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakehouse.errors import Failure
-from bakehouse.executor.process import Children
 from bakehouse.package import inspect as inspection
-from bakehouse.package import signing
-from bakehouse.package.inspect import SIGNATURE
+from bakehouse.package.file_names import SIGNATURE
 from bakehouse.package.seams import PublicKey, SigstoreIdentity, Trusted, TrustedChain
 from bakehouse.recipe.types import printable
 from bakehouse.text import count_text, size_text
@@ -67,7 +64,7 @@ def _file(option: str, path: str) -> Path:
     return Path(path).absolute()
 
 
-def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[str], None]) -> int:
+def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
     """Hold a package against everything that travels with it and, if asked, against its signature.
 
     Returns:
@@ -77,7 +74,7 @@ def verify(folder: Path, by: Signer | None, children: Children, say: Callable[[s
         Failure: the folder is no package.
     """
     found = inspection.inspect(folder)
-    unsigned, unknown = _signature(folder, found, by, children) if by else ("", "")
+    unsigned, unknown = _signature(folder, found, by) if by else ("", "")
     faults = [*found.faults, *([unsigned] if unsigned else [])]
     for name in _folded(found.beside):
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
@@ -104,13 +101,19 @@ def _folded(names: Iterable[str]) -> list[str]:
     return [*([f"{_CACHE} ({count_text(len(cached), 'file')})"] if cached else []), *others]
 
 
-def _signature(folder: Path, found: inspection.Inspection, by: Signer, children: Children) -> tuple[str, str]:
+def _signature(folder: Path, found: inspection.Inspection, by: Signer) -> tuple[str, str]:
     """What is wrong with the signature, and why it could not be checked; "" each if there is nothing to say."""
     if not found.signed:
         return f"{SIGNATURE}: missing, so nothing says who made this", ""
+    # here, because most checks ask for no signature and then start no process
+    import tempfile
+
+    from bakehouse.executor.process import Children
+    from bakehouse.package import signing
+
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            why = signing.check(folder.absolute(), by.trusted, Path(scratch), children)
+            why = signing.check(folder.absolute(), by.trusted, Path(scratch), Children())
         except Failure as failure:
             return printable(f"{SIGNATURE}: {failure.what}"), ""
     return "", printable(f"{SIGNATURE}: not checked: {why}") if why else ""

@@ -1,0 +1,43 @@
+"""`doit check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bakehouse.app import check_package, maintenance, selection
+from bakehouse.app.cli import Ours, option
+from bakehouse.app.tasks import open_kitchen
+from bakehouse.errors import Failure
+from bakehouse.text import count_text, size_text
+
+
+class Check(Ours):
+    """`doit check [NAME...]`, and `doit check --package DIR` for a package that came from elsewhere."""
+
+    doc_purpose = "hash everything in the store and the packages again, or check a package from elsewhere"
+    doc_usage = "[NAME ...] | --package DIR [--key PEM | --certificate PEM[,PEM] | --identity ID [--issuer URL]]"
+    cmd_options = (
+        option("package", "a folder with a package; needs no store and no recipes", default=None),
+        *(option(name, text, default=None) for name, text in check_package.OPTIONS.items()),
+    )
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        if params["package"] is None:
+            if given := [name for name in check_package.OPTIONS if params[name] is not None]:
+                raise Failure(
+                    f"--{given[0]} is about a package from elsewhere, and none is named",
+                    remedy=f"`doit check --package DIR --{given[0]} ...`",
+                )
+            return _of_store(args)
+        if args or not params["package"]:
+            what = f"{' '.join(args)} would not be looked at: --package checks one folder" if args else "--package names no folder"
+            raise Failure(what, remedy="`doit check --package DIR` checks a folder, `doit check NAME` what is in the store")
+        return check_package.check(Path(params["package"]), check_package.signer(params), print)
+
+
+def _of_store(names: list[str]) -> int:
+    kitchen = open_kitchen()
+    report = maintenance.check(selection.builds_named(names, kitchen.workspace.plan), kitchen.workspace.store, kitchen.names, print)
+    print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
+    return 1 if report.faults else 0

@@ -1,0 +1,56 @@
+"""`doit compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bakehouse.app import results_table, selection
+from bakehouse.app.cli import Ours, option
+from bakehouse.app.tasks import Kitchen, open_kitchen
+from bakehouse.errors import Failure
+from bakehouse.package import compare
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.plan.plan import Build
+from bakehouse.store import files
+
+
+class Compare(Ours):
+    """`doit compare NAME NAME...`"""
+
+    doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
+    doc_usage = "NAME NAME ..."
+    cmd_options = (option("html", "write a page with bar charts to this file instead"),)
+
+    def _do(self, params: Any, args: list[str]) -> int:
+        kitchen = open_kitchen()
+        single = {one.name: one for build in selection.builds_named(args, kitchen.workspace.plan) for one in build.members or (build,)}
+        rows = [compare.row(_built(build, kitchen)) for build in single.values() if args or _is_built(build, kitchen)]
+        if not rows:
+            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
+        if params["html"]:
+            files.write(Path(params["html"]), compare.page(rows))
+            print(params["html"])
+            return 0
+        for table in compare.tables(rows):
+            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+        return 0
+
+
+def _is_built(build: Build, kitchen: Kitchen) -> bool:
+    return kitchen.workspace.store.is_published(build.package, build.name)
+
+
+def _built(build: Build, kitchen: Kitchen) -> PackageManifest:
+    """The manifest of a build's package.
+
+    Raises:
+        Failure: it is not built, or what is there was made from another recipe.
+    """
+    manifest = results_table.read_manifest(build.name, kitchen.workspace.store)
+    if manifest is None or not _is_built(build, kitchen):
+        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+    return manifest

@@ -1,0 +1,85 @@
+"""`doit run`, the default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import wraps
+from typing import Any
+
+from doit.cmd_base import DoitCmdBase
+from doit.cmd_run import Run as DoitRun
+
+from bakehouse.app import reach, selection
+from bakehouse.app.cli import Options, option, told
+from bakehouse.app.tasks import Kitchen
+from bakehouse.errors import Failure
+from bakehouse.plan.plan import Build
+
+
+class Run(Options, DoitRun):  # type: ignore[misc]
+    """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
+
+    cmd_options = (*DoitRun.cmd_options, option("dry-run", "of publish: only say what would change on the hub", bool, False))
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
+        self.dry_run = bool(params["dry_run"])
+        return told(lambda: int(super(Run, self).execute(params, args)), failed=3)
+
+    @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
+    def _execute(self, *args: Any, **options: Any) -> int:
+        _refuse_idle(options)
+        kitchen = _kitchen(self)
+        self.sel_tasks: list[str] = selection.expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen.workspace.plan)
+        try:
+            if self.dry_run:
+                for build in _publications(self.sel_tasks, kitchen):
+                    print(kitchen.plan_publication(build))
+                return 0
+            kitchen.foresee(self.sel_tasks)
+            kitchen.supply(self.sel_tasks)
+            kitchen.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
+            if self.sel_tasks != ["overview"]:
+                reach.record(kitchen.workspace.plan, kitchen.workspace.recipes, kitchen.workspace.store)
+            return kitchen.reporter.code(int(super()._execute(*args, **options)))
+        finally:
+            kitchen.session.children.stop()
+
+
+def _kitchen(command: DoitCmdBase) -> Kitchen:
+    """The kitchen of the dodo.py that doit has loaded."""
+    kitchen = next((task.meta["kitchen"] for task in command.task_list if task.name == "overview"), None)
+    assert isinstance(kitchen, Kitchen)
+    return kitchen
+
+
+def _refuse_idle(options: Mapping[str, Any]) -> None:
+    """Refuse options of doit that would not do here what they say.
+
+    Raises:
+        Failure: with what to do instead.
+    """
+    if options["always"]:
+        raise Failure(
+            "-a would make nothing again: what is whole in the store is not made twice",
+            remedy="`doit clean NAME` forgets a result, and `doit NAME` makes it again",
+        )
+    if options["par_type"] != "thread":
+        raise Failure(
+            f"-P {options['par_type']} would wait for ever for a step that is killed (pydoit/doit#461)",
+            remedy="leave it out: with -n steps run side by side, each in a child process of its own",
+        )
+
+
+def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
+    """The builds whose publication is to be planned.
+
+    Raises:
+        Failure: another task is selected.
+    """
+    wanted = list(names)
+    if others := [name for name in wanted if not name.startswith("publish:")]:
+        raise Failure(
+            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
+        )
+    return [build for build in selection.builds_of(wanted, kitchen.workspace.plan, "publish") if build.destination]

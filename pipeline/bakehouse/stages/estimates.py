@@ -1,0 +1,16 @@
+"""What a step will take, as its backend knows. A forecast needs this, and not what makes steps, which `dispatch` imports."""
+
+from __future__ import annotations
+
+from bakehouse.backends.table import BACKENDS
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.steps.cost import Estimate
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import reference
+
+
+def of(step: Step, survey: Survey) -> Estimate:
+    """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
+    if step.kind in ("download", "calibration", "checkpoint", "package"):
+        return Estimate(disk_bytes=0, memory_bytes=0)
+    return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)

@@ -1,0 +1,22 @@
+"""Reads the answers that a generating worker wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from bakehouse.tasks.text_generation.workers.answers import AnswerRow
+
+NAME = "answers.jsonl"
+_ROW = TypeAdapter(AnswerRow)
+
+
+def read(path: Path) -> list[AnswerRow]:
+    """The answers, in the order in which they were written.
+
+    Raises:
+        pydantic.ValidationError: a line is something else.
+    """
+    # Bytes, since the lines of a text end at U+2028 as well, which an answer may hold.
+    return [_ROW.validate_json(line) for line in path.read_bytes().splitlines()]
