@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
 
-.PHONY: build check test lint conformance clean
+.PHONY: build check test lint conformance without-backends clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -22,6 +22,10 @@ test: .venv/.bakehouse-test lint
 conformance: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.conformance
 
+# the light suite in four copies of this tree, each without one backend
+without-backends: .venv/.bakehouse-test
+	$(BIN)/python -m tests.support.without_backend
+
 lint: .venv/.bakehouse-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,7 +33,7 @@ lint: .venv/.bakehouse-test
 
 .venv/.bakehouse: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[build]'
 	touch $@
 
 .venv/.bakehouse-test: .venv/.bakehouse

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support import hub as hubs
 from tests.support import hub_write, lanes, standin
-from tests.support.bench import Bench
+from tests.support.bench import CHILDREN, Bench
+from tests.support.children import torch_guard
+
+TRAINED = {"smollm2_checkpoint", "phi3_checkpoint", "tiny_checkpoint", "baked"}  # made with torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +27,53 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have `--update` also write what stands in snapshot(...)."""
     if config.getoption("update"):
         config.option.inline_snapshot = "fix"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (CHILDREN, os.environ.get("PYTHONPATH"))))
+    # Hundreds of children import the same modules: without compiled ones that is a third of the light run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    torch_guard.install()
+
+
+def _absent(names: tuple[str, ...]) -> bool:
+    return any(find_spec(f"bakehouse.backends.{name}") is None for name in names)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out a module whose `pytestmark = pytest.mark.needs_backend(...)` names a backend that is deleted: it could not be imported."""
+    if collection_path.suffix != ".py" or "needs_backend" not in (text := collection_path.read_text(encoding="utf-8")):
+        return None
+    marks = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    calls = [call for mark in marks for call in ast.walk(mark) if isinstance(call, ast.Call)]
+    named = [ast.literal_eval(name) for call in calls if "needs_backend" in ast.unparse(call.func) for name in call.args]
+    return True if named and _absent(tuple(named)) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is for the whole suite out of the light run; refuse a test that needs a trained model and has no marker that says so."""
+    absent = [item for item in items if any(_absent(mark.args) for mark in item.iter_markers("needs_backend"))]
+    config.hook.pytest_deselected(items=absent)
+    items[:] = [item for item in items if item not in absent]
+    if config.getoption("markexpr") == "not model":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+    unmarked = [item.nodeid for item in items if TRAINED & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker("model")]
+    if unmarked:
+        raise pytest.UsageError(f"These tests need the marker `model`, for their fixtures are made with torch: {', '.join(unmarked)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep torch from a test without the marker, its fixtures and its children."""
+    if item.get_closest_marker("model"):
+        os.environ.pop(torch_guard.LIGHT, None)
+    else:
+        os.environ[torch_guard.LIGHT] = "1"
+    return (yield)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have children wait a twentieth of what they would, for a hub that recovers at once."""
+    monkeypatch.setenv("BAKEHOUSE_TEST_HURRY", "20")
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +94,16 @@ def tiny_checkpoint() -> Path:
     return standin.tiny_checkpoint()
 
 
+@pytest.fixture(scope="session")
+def untrained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of made-up weights, for what never converts it."""
+    folder = tmp_path_factory.mktemp("untrained")
+    standin.write_untrained(folder)
+    return folder
+
+
 @pytest.fixture
-def hub() -> Iterator[hubs.Hub]:
+def hub(hurry: None) -> Iterator[hubs.Hub]:
     """A hub without repositories."""
     hub, server = hubs.start()
     yield hub
@@ -64,7 +125,7 @@ def baked(lane: lanes.Lane, tmp_path_factory: pytest.TempPathFactory, tiny_check
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_write.Workshop]:
+def workshop(tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_write.Workshop]:
     """An empty hub that can be written to, and an environment with a token for it."""
     hub, server = hub_write.start(tmp_path / "hub")
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HUGGING_FACE_HUB_TOKEN"):

@@ -17,6 +17,8 @@ from bakehouse.release import archive
 from bakehouse.store import files
 from tests.support.bench import ROOT, Bench
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 class Block(NamedTuple):
     """A fenced block: the word after its fence ("" if there is none), and its text."""

@@ -12,7 +12,6 @@ import psutil
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.child import kernel32
 from bakehouse.executor import memory
 from bakehouse.executor.making import portable
@@ -175,9 +174,12 @@ def test_a_recorded_path_is_the_same_on_every_system(word: str, should_be: str) 
     )
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 @pytest.mark.parametrize("folder", ["/art/.staging/x/files", r"C:\art\.staging\x\files"])
 def test_the_builders_progress_is_shown_without_its_folder(capfd: pytest.CaptureFixture[str], folder: str) -> None:
-    ort_build.Said(30).write(f"Saving processing files in {folder} for GenAI")
+    from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
+
+    ort_build.Output(30).write(f"Saving processing files in {folder} for GenAI")
     assert '"doing": "saving processing files"' in capfd.readouterr().out
 
 

@@ -19,7 +19,7 @@ from tests.support.bench import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 INSTALL = re.compile(
-    r"python -m pip install (--quiet --disable-pip-version-check --constraint constraints.txt --editable) '\.\[(test|sign|sign,s3)\]'"
+    r"python -m pip install (--quiet --disable-pip-version-check --constraint constraints.txt --editable) '\.\[(test|build,sign(?:,s3)?)\]'"
 )
 TOOLS = Path(sys.executable).parent
 

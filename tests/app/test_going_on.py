@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from bakehouse.app import workspace
-from tests.backends.openvino.test_preflight import survey
 from tests.package.test_card import manifest
-from tests.sources.test_huggingface import safetensors
 from tests.support import fakes
 from tests.support.bench import Bench, ran, recipe
+from tests.support.standin import safetensors
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 AWAY = "http://127.0.0.1:9"
 

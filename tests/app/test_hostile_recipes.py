@@ -56,6 +56,7 @@ def test_no_tag_of_yaml_runs_anything(tmp_path: Path, value: str, monkeypatch: p
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_variable_in_a_text_stays_the_text_that_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
     source = {"type": "huggingface", "repo": "me/tiny", "revision": "0" * 40, "license": "MIT"}

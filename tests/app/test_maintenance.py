@@ -20,6 +20,8 @@ from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 BOTH = {"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8}
 

@@ -20,6 +20,8 @@ from tests.support.fakes import HUB, planned
 from tests.support.hub import Hub
 from tests.support.published import SOURCE
 
+pytestmark = pytest.mark.needs_backend("onnxruntime_genai", "openvino")
+
 
 def _rows(builds: tuple[Build, ...], scratch: Path, known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """name -> row, without a question to any hub."""

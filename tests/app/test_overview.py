@@ -19,10 +19,12 @@ from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from tests.backends.openvino.test_preflight import survey
 from tests.package.test_card import manifest
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, FakeSpec, planned, put
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
 
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 
@@ -62,10 +64,10 @@ def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(t
     first, second, third = plan.builds
     put(first.package, session.store)
     session.store.publish(first.package, first.name, lambda: None)
-    plan = Plan((first, second, replace(third, cannot="nncf not installed: run `pip install -e .`")))
+    plan = Plan((first, second, replace(third, cannot="nncf not installed: install Bakehouse with its extra `build`")))
     lines = overview.builds(plan, session.store).splitlines()
     assert [line.split()[:2] for line in lines] == [["build:tiny-int4", "built"], ["build:tiny-int8", "-"], ["build:tiny-fp16", "cannot"]]
-    assert lines[2].endswith("not on this machine: nncf not installed: run `pip install -e .`")
+    assert lines[2].endswith("not on this machine: nncf not installed: install Bakehouse with its extra `build`")
 
 
 def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_usual_ones() -> None:

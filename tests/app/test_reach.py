@@ -19,6 +19,8 @@ from tests.support import published
 from tests.support.bench import INT4, ROOT, Bench, recipe
 from tests.support.fakes import HUB, planned
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

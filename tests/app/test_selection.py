@@ -15,9 +15,11 @@ from bakehouse.app.tasks import Kitchen
 from bakehouse.app.workspace import Workspace
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Plan
-from tests.backends.openvino.test_preflight import survey
 from tests.support import fakes
 from tests.support.bench import INT4, recipe
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 MISFIT = {"runtime": "openvino", "quantization": {**INT4, "group_size": 96, "ratio": 1.0}}
 FITS = {"runtime": "openvino", "quantization": {"weights": "int8"}}

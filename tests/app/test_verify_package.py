@@ -16,6 +16,7 @@ from tests.support.bench import ROOT
 from tests.support.packed import pack
 
 NOTHING = dict.fromkeys(check_package.OPTIONS)
+pytestmark = pytest.mark.needs_backend("openvino")
 
 
 @pytest.fixture

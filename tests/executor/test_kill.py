@@ -84,7 +84,7 @@ def moments(kind: str, *, hooked: bool = True) -> Iterator[Interference]:
 
 
 def killed_when(at: str) -> Interference:
-    """Kills doit right before it does a certain thing, see killpoint/sitecustomize.py; its child must end by itself."""
+    """Kills doit right before it does a certain thing, see children/sitecustomize.py; its child must end by itself."""
 
     def interfere(bench: Bench, task: str, kind: str) -> None:
         done = bench.killed_at(at.format(kind=kind)).doit(task)

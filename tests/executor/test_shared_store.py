@@ -23,10 +23,10 @@ from bakehouse.stages import convert
 from bakehouse.steps.maker import Command
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from tests.sources.test_huggingface import safetensors
 from tests.support import published, s3, worker
 from tests.support.bench import Bench, ran, recipe
 from tests.support.fakes import FakeMaker, put, step
+from tests.support.standin import safetensors
 
 PROGRAM = (
     "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(b'weights' * 100000); (files / 'made.txt').write_text('made')"
@@ -67,6 +67,9 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return server.env()
 
 
+WITH_S3_IN_THE_WHOLE_SUITE = pytest.mark.parametrize("environ", ["folder", pytest.param("s3", marks=pytest.mark.whole)], indirect=True)
+
+
 def _edit(environ: Mapping[str, str], part: str, body: bytes | None) -> str:
     """Overwrite (or delete) whatever in the remote has `part` in its name and is not empty; its name."""
     url = environ["PIPELINE_REMOTE"]
@@ -98,6 +101,7 @@ def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_p
     assert second.asked == [f"asking the shared store {environ['PIPELINE_REMOTE']} for what is missing here"]
 
 
+@WITH_S3_IN_THE_WHOLE_SUITE
 def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_path: Path) -> None:
     below = step("export", label="fake")
     above = step("compress", needs=(("model", below),))
@@ -108,7 +112,15 @@ def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_p
     assert second.store.has(above) and not second.store.has(below)
 
 
-@pytest.mark.parametrize("harm", ["changed", "truncated", "missing"])
+@pytest.mark.parametrize(
+    ("environ", "harm"),
+    [
+        *(("folder", harm) for harm in ("changed", "truncated", "missing")),
+        ("s3", "changed"),
+        *(pytest.param("s3", harm, marks=pytest.mark.whole) for harm in ("truncated", "missing")),
+    ],
+    indirect=["environ"],
+)
 def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(environ: dict[str, str], tmp_path: Path, harm: str) -> None:
     one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
     first.make(one)
@@ -149,6 +161,7 @@ def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, chang
     assert not list(tmp_path.rglob("evil"))
 
 
+@WITH_S3_IN_THE_WHOLE_SUITE
 def test_a_step_whose_record_never_came_is_not_there(environ: dict[str, str], tmp_path: Path) -> None:
     one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
     first.make(one)
@@ -175,6 +188,7 @@ def test_two_writers_of_one_key_leave_one_of_the_two_whole(environ: dict[str, st
     assert [machine.said for machine in machines[:2]] == [[], []]
 
 
+@WITH_S3_IN_THE_WHOLE_SUITE
 def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> None:
     one, reader, second = (
         step(bits=4),
@@ -424,6 +438,7 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
     return bench
 
 
+@pytest.mark.needs_backend("openvino")
 @pytest.mark.parametrize(
     ("selected", "brought", "runs"),
     [
@@ -443,6 +458,7 @@ def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
     assert output.startswith(f"asking the shared store {shared.env['PIPELINE_REMOTE']} for what is missing here\nshared   ")
 
 
+@pytest.mark.needs_backend("openvino")
 def test_doit_with_a_mode_that_is_none_ends_before_anything_runs(shared: Bench) -> None:
     done = shared.with_env(PIPELINE_REMOTE_MODE="readonly").doit("build")
     assert done.returncode == 3
@@ -469,6 +485,7 @@ def test_a_reader_has_nothing_to_say_at_the_end(tmp_path: Path) -> None:
     assert machine.remote.not_kept is None
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"PIPELINE_REMOTE": "ftp://127.0.0.1:9/store"})
     bench.write(recipe())
@@ -485,6 +502,7 @@ def test_a_run_without_its_remote_goes_on_and_says_at_the_end_what_is_not_there(
     assert done.stdout.rstrip().endswith(f"{left}: download of tiny")
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_build_that_is_here_does_not_ask_for_the_remote(stocked: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"PIPELINE_REMOTE": f"file://{stocked}/shared"})
     bench.write(recipe(source=published.SOURCE))

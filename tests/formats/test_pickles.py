@@ -50,8 +50,10 @@ def test_a_pickle_is_found_by_its_name_or_its_content(tmp_path: Path, name: str,
     assert pickles.found(tmp_path) == (f"folder/{name}",)
 
 
+@pytest.mark.model
 def test_a_real_torch_file_is_found(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save({"a": torch.zeros(3)}, tmp_path / "model.bin")
     torch.save({"a": torch.zeros(3)}, tmp_path / "legacy.bin", _use_new_zipfile_serialization=False)
     assert pickles.found(tmp_path) == ("legacy.bin", "model.bin")

@@ -19,6 +19,8 @@ from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import Golden, resolve
 from bakehouse.records import Agreement, FileRecord, InUse, NumericCheck, Package, Ran, Verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "card.golden.md"
 
@@ -264,6 +266,7 @@ def test_a_manifest_from_before_the_second_run_is_still_read_and_has_a_card() ->
     assert "with `EXECUTION_MODE_HINT=ACCURACY`.\n" in card.render(old)
 
 
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino_npu")
 def test_a_published_package_names_its_repository_and_how_to_download_it() -> None:
     words = CardWords.model_validate({"repo": "bakers/phi3-ov", "branch": "next"})
     for build in ("int4-openvino", "int4-ort-cpu", "int4cw-npu"):
@@ -336,6 +339,7 @@ def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> 
     assert "| openvino | 2026.4.1, 2024.4.0 |" in found
 
 
+@pytest.mark.needs_backend("openvino_npu")
 def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
     on = {"device": "NPU", "device_name": "Intel(R) AI Boost, platform 4000, from its blob", "not_run": ("NPU 3720", "NPU 5010")}
     validation = manifest().validation.model_copy(update=on)
@@ -344,6 +348,7 @@ def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
     assert "It has **not** been run on NPU 3720, NPU 5010." in rendered
 
 
+@pytest.mark.needs_backend("openvino_npu")
 @pytest.mark.parametrize(("longest", "limited"), [(1024, False), (2048, False), (3072, True)])
 def test_a_card_of_graphs_that_were_not_compared_at_their_longest_says_so(longest: int, limited: bool) -> None:
     one = manifest("phi3", "int4-npu", targets=("NPU",))
@@ -353,6 +358,7 @@ def test_a_card_of_graphs_that_were_not_compared_at_their_longest_says_so(longes
     assert ("compared with the model for prompts of up to 2,048 tokens" in card.render(made)) is limited
 
 
+@pytest.mark.needs_backend("openvino_npu")
 @pytest.mark.parametrize(
     ("build", "said"),
     [
@@ -382,6 +388,7 @@ def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> N
     assert "compared with the source" not in card.render(manifest())
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_the_card_says_where_an_answer_comes_to_differ_from_the_sources() -> None:
     kept = {"model": {"cache_kept_beyond": 4096}}
     part = Agreement(common_tokens=5, answer_tokens=8, source_tokens=8, compared_tokens=5)
@@ -404,6 +411,7 @@ def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
     assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
     unknown = manifest().validation.model_copy(update={"peak_memory_bytes": 0})
     members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))

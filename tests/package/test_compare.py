@@ -14,6 +14,8 @@ from bakehouse.package.manifest import Validation
 from bakehouse.records import Agreement
 from tests.package.test_card import manifest, verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 def package(name: str, answer: str = "Paris.", *, common: int = 8, stand_in: bool = False, **changes: Any) -> compare.Row:
     """The row of a package with one golden prompt."""

@@ -23,6 +23,8 @@ from tests.package.test_card import manifest
 from tests.support.bench import ROOT
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 ALL = "bakehouse.json, provenance.json and SHA256SUMS"
 
 

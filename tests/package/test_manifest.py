@@ -11,6 +11,8 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import FileRecord
 from tests.package.test_card import manifest, verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 def test_a_manifest_is_read_back_as_it_was_written() -> None:
     written = manifest()

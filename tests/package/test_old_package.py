@@ -19,6 +19,8 @@ from bakehouse.store.package_files import MANIFEST, OLD_MANIFEST
 from bakehouse.store.store import Store
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 OLD = Path(__file__).parents[1] / "data" / "package-v1"
 
 

@@ -29,6 +29,8 @@ from bakehouse.records import Builder, Package, Wheel
 from bakehouse.store import files
 from tests.package.test_card import manifest
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -14,12 +14,14 @@ from bakehouse.package import signing
 from bakehouse.store import files
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
-from tests.package.test_signing import _key
 from tests.support import published
 from tests.support.bench import Bench, ran, recipe
 from tests.support.hub_write import OWNER, Workshop
+from tests.support.keys import key_pair
 from tests.support.packed import pack
 from tests.support.published import MODEL, REPO
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 NAME = "tiny-int4"
 NPULIB = {"int4": {"runtime": "intel-npu-acceleration-library", "quantization": {"weights": "int4"}}}
@@ -52,7 +54,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_a_byte_that_changed_unseen_is_found_before_it_is_signed_or_released(bench: Bench, tmp_path: Path) -> None:
-    private, _ = _key(tmp_path, "mine")
+    private, _ = key_pair(tmp_path, "mine")
     for folder in (Store(bench.artifacts).files(published.build(bench).package), bench.artifacts / "packages" / NAME):
         _rot(folder / "openvino_model.bin")
     with pytest.raises(Failure) as caught:
@@ -68,19 +70,19 @@ def test_what_did_not_pass_is_neither_signed_nor_released(tmp_path: Path) -> Non
     bench = published.bench(tmp_path / "bench")
     published.package(bench, passed=False)
     with pytest.raises(Failure, match="the package is not one that was proven"):
-        _sign(bench, _key(tmp_path, "mine")[0])
+        _sign(bench, key_pair(tmp_path, "mine")[0])
     assert "releasing tiny-int4: the package is not one that was proven" in bench.doit("release", NAME).stderr
 
 
 def test_a_signature_that_came_later_in_the_place_of_the_one_made_is_none(bench: Bench, tmp_path: Path) -> None:
-    signed = _sign(bench, _key(tmp_path, "mine")[0])
+    signed = _sign(bench, key_pair(tmp_path, "mine")[0])
     assert _signature(bench) is not None
     (signed / "model.sig").write_bytes(b"garbage")
     assert _signature(bench) is None
 
 
 def test_who_signs_now_counts_and_not_who_once_did(bench: Bench, tmp_path: Path) -> None:
-    mine, other = _key(tmp_path, "mine")[0], _key(tmp_path, "other")[0]
+    mine, other = key_pair(tmp_path, "mine")[0], key_pair(tmp_path, "other")[0]
     _sign(bench, mine)
     assert _signature(bench, {"PIPELINE_SIGN": f"key:{mine}"}) is not None
     assert _signature(bench, {"PIPELINE_SIGN": f"key:{other}"}) is None
@@ -124,6 +126,7 @@ def _list(folder: Path) -> None:
     package.describe(folder, told)
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_a_build_of_pickles_that_may_not_go_is_refused_before_it_is_made(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", builds=NPULIB)
     done = bench.doit(f"publish:{NAME}")
@@ -132,6 +135,7 @@ def test_a_build_of_pickles_that_may_not_go_is_refused_before_it_is_made(worksho
     assert workshop.requests == []
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_ci_is_not_told_to_make_what_it_could_not_release(tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", builds=NPULIB)
     done = bench.doit("matrix")

@@ -26,17 +26,10 @@ from bakehouse.store.store import Store
 from tests.package.test_card import manifest
 from tests.support.bench import ROOT
 from tests.support.fakes import FakeSpec
+from tests.support.keys import key_pair
 from tests.support.packed import pack
 
-
-def _key(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-    """A fresh key pair as PEM files: private, public."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    secrecy = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secrecy))
-    public.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    return private, public
+pytestmark = pytest.mark.needs_backend("openvino")
 
 
 @pytest.fixture
@@ -67,7 +60,7 @@ def _check(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: Step, session: Session, tmp_path: Path) -> None:
-    private, public = _key(tmp_path, "mine")
+    private, public = key_pair(tmp_path, "mine")
     before = sorted(path.name for path in session.store.files(package).iterdir())
     signed = signing.sign(package, "phi3-int4-openvino", session, {"PIPELINE_SIGN": f"key:{private}"})
     assert signed == session.store.root / "signed" / "phi3-int4-openvino"
@@ -88,7 +81,7 @@ def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: S
 def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     package: Step, session: Session, tmp_path: Path, missing: str
 ) -> None:
-    private, public = _key(tmp_path, "mine")
+    private, public = key_pair(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     shadow = tmp_path / "without" / missing
     shadow.mkdir(parents=True)
@@ -107,7 +100,7 @@ def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
 
 
 def test_the_upstream_tool_by_itself_accepts_the_signature(package: Step, session: Session, tmp_path: Path) -> None:
-    private, public = _key(tmp_path, "mine")
+    private, public = key_pair(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     argv = [
         sys.executable,
@@ -126,8 +119,8 @@ def test_the_upstream_tool_by_itself_accepts_the_signature(package: Step, sessio
 
 
 def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package: Step, session: Session, tmp_path: Path) -> None:
-    private, public = _key(tmp_path, "mine")
-    _, other = _key(tmp_path, "other")
+    private, public = key_pair(tmp_path, "mine")
+    _, other = key_pair(tmp_path, "other")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     foreign = _check("--package", str(signed), "--key", str(other))
     assert foreign.returncode == 1
@@ -145,7 +138,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
 
 
 def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere(package: Step, session: Session, tmp_path: Path) -> None:
-    private, public = _key(tmp_path, "mine", b"hush-hush")
+    private, public = key_pair(tmp_path, "mine", b"hush-hush")
     with pytest.raises(Failure) as caught:
         signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     assert str(caught.value).startswith("signing x: It could not be signed: ")
@@ -208,7 +201,7 @@ def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: s
 
 
 def test_a_signed_copy_of_a_build_that_is_no_more_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:
-    private, _ = _key(tmp_path, "mine")
+    private, _ = key_pair(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     assert signed not in session.store.prunable([f"{package.kind}/{package.key}"], ["x"])
     assert signed in session.store.prunable([f"{package.kind}/{package.key}"], ["y"])

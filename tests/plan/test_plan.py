@@ -14,6 +14,8 @@ from bakehouse.errors import Failure
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 OPENVINO: dict[str, Any] = {
     "int4": {"runtime": "openvino", "quantization": INT4},
     "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
@@ -94,7 +96,9 @@ def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path:
     planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"}))  # all that is imported late is imported now
     monkeypatch.setattr(sys, "path", [])
     (build,) = planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"})).builds
-    assert build.cannot == snapshot("gguf, transformers, torch, safetensors, tokenizers, numpy not installed: run `pip install -e .`")
+    assert build.cannot == snapshot(
+        "gguf, transformers, torch, safetensors, tokenizers, numpy not installed: install Bakehouse with its extra `build`"
+    )
 
 
 def test_a_plan_knows_the_builds_after_each_step(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from tests.support.bench import Bench, ran, recipe
 from tests.support.hub_write import WRITER, Workshop
 from tests.support.published import PUBLISH, REPO
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def bench(workshop: Workshop, tmp_path: Path) -> Bench:

@@ -28,6 +28,8 @@ from tests.support.bench import Bench, wait_for
 from tests.support.hub_write import WRITER, Workshop, fault
 from tests.support.published import MODEL, REPO, refusal, run
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 STEPS = ("create", "yaml", "preupload", "batch", "put", "complete", "verify", "commit", "branch", "tag")
 WEIGHTS, TOKENIZER = (hashlib.sha256(MODEL[f"openvino_{name}.bin"]).hexdigest() for name in ("model", "tokenizer"))
 
@@ -86,6 +88,7 @@ def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
     from tests.support import hub_write
 
     hub, server = hub_write.start(workshop.folder / "late")
+    server.shutdown()
     server.server_close()  # the port is known, and nobody listens
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     said = refusal(bench)

@@ -23,6 +23,8 @@ from tests.support.bench import Bench
 from tests.support.hub_write import READER, Workshop
 from tests.support.published import CARD, MODEL, REPO, refusal, run
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 SMALLER = {**MODEL, "config.json": b'{"a": 1}\n', "README.md": CARD.replace("tiny model", "small model").encode(), "added.txt": b"new\n"}
 SMALLER.pop("openvino_tokenizer.bin")
 

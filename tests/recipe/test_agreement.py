@@ -12,6 +12,8 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import Golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 SOURCE = Answer((5, 6, 7, 8, 2), "one", ended=True, runners=((9, 3.0), (9, 2.0), (4, 0.004), (9, 5.0), (9, 9.0)))
 GOLDEN = Golden.model_validate({"raw": "x", "matches": ".", "ends": False})
 

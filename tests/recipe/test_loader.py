@@ -19,6 +19,8 @@ from bakehouse.recipe import yaml_tree as document
 from bakehouse.recipe.loader import RecipeErrors, load, load_all
 from bakehouse.recipe.recipe import Recipe
 
+pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")
+
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "recipe_errors.txt"
 BASE = """\

@@ -18,6 +18,8 @@ from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
 from bakehouse.stages.package import recipe_text
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUANTIZATION: TypeAdapter[Quantization] = TypeAdapter(Quantization)
 TEXTS = {"type": "file", "path": "texts.txt"}
@@ -221,6 +223,7 @@ def test_the_recipe_of_one_build_is_a_recipe_and_resolves_to_the_same(tmp_path: 
             assert resolve(load(path), build) == resolved
 
 
+@pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino_npu")
 def test_the_issue_asks_for_exactly_these_builds() -> None:
     phi3 = load(RECIPES / "phi3.yaml")
     assert phi3.builds["int4-openvino"].quantization == Int4(weights="int4", symmetric=True, group_size=128, ratio=0.6)
@@ -410,6 +413,7 @@ def test_how_a_build_is_published_changes_nothing_of_it(more: dict[str, Any]) ->
     assert resolve(recipe(publish=plain | more), "fp16") == resolve(recipe(publish=plain), "fp16")
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_build_that_is_published_only_within_a_repository_names_none() -> None:
     onnx = {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4"}}
     joined = recipe(builds={"cpu": onnx}, repositories={"onnx": ["cpu"]}, publish={"repo": "bakers/{build}"})

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.package.test_signing import _key
 from tests.support import lanes
 from tests.support.bench import ROOT, Bench, ran, recipe
+from tests.support.keys import key_pair
 
 # What the jobs of .github/workflows run once all is installed, to the letter and in this order: tests/test_workflows.py holds them to it.
 RUN = {
@@ -47,7 +47,7 @@ def workplace(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return _key(tmp_path_factory.mktemp("key"), "mine")
+    return key_pair(tmp_path_factory.mktemp("key"), "mine")
 
 
 def _sh(command: str, bench: Bench, env: Mapping[str, str]) -> str:

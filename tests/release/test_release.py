@@ -25,6 +25,8 @@ from tests.package.test_card import manifest, verdict
 from tests.support.bench import ROOT
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:

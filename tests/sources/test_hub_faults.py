@@ -11,15 +11,17 @@ import pytest
 from tests.support.bench import Bench, ran, recipe, wait_for
 from tests.support.hub import Fault, Hub
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 REPO, COMMIT = "bakers/tiny", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "model.safetensors"
 AFTER = 300_000
 
 
 @pytest.fixture
-def bench(tmp_path: Path, hub: Hub, tiny_checkpoint: Path) -> Bench:
+def bench(tmp_path: Path, hub: Hub, untrained_checkpoint: Path) -> Bench:
     """A recipe whose source is a repository of the hub; nothing downloaded."""
-    hub.serve(tiny_checkpoint, REPO, COMMIT)
+    hub.serve(untrained_checkpoint, REPO, COMMIT)
     bench = Bench(tmp_path, {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"})
     source = {"type": "huggingface", "repo": REPO, "revision": COMMIT, "license": "MIT"}
     bench.write(recipe(source=source))
@@ -126,18 +128,18 @@ def test_a_hub_that_is_not_there_is_named(bench: Bench) -> None:
     assert "and HF_ENDPOINT and HTTPS_PROXY if they are set, and run the same command again: what was downloaded is kept." in text
 
 
-def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(bench: Bench, hub: Hub, tiny_checkpoint: Path) -> None:
+def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("break", WEIGHTS, AFTER, times=1))
     bench.build("download:tiny")
-    assert hub.sent[WEIGHTS] == size(tiny_checkpoint)
+    assert hub.sent[WEIGHTS] == size(untrained_checkpoint)
 
 
 def test_a_connection_that_keeps_breaking_off_is_told_and_the_next_run_fetches_only_what_is_missing(
-    bench: Bench, hub: Hub, tiny_checkpoint: Path
+    bench: Bench, hub: Hub, untrained_checkpoint: Path
 ) -> None:
     hub.misbehave(Fault("break", WEIGHTS, AFTER))
     text = failed(bench, "download:tiny")
-    whole = size(tiny_checkpoint)
+    whole = size(untrained_checkpoint)
     assert text.startswith(
         f"download of tiny: The connection broke off while {WEIGHTS} was being downloaded: {AFTER} of {whole} bytes are here.\n"
     )
@@ -148,7 +150,7 @@ def test_a_connection_that_keeps_breaking_off_is_told_and_the_next_run_fetches_o
     assert set(hub.sent) == {WEIGHTS}, "what was whole was fetched again"
 
 
-def test_a_download_killed_half_way_goes_on_and_fetches_only_what_is_missing(bench: Bench, hub: Hub, tiny_checkpoint: Path) -> None:
+def test_a_download_killed_half_way_goes_on_and_fetches_only_what_is_missing(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("slow", WEIGHTS, 200_000))
     doit = bench.start("download:tiny")
     partial = f".staging/download-*/files/{WEIGHTS}.partial"
@@ -160,17 +162,17 @@ def test_a_download_killed_half_way_goes_on_and_fetches_only_what_is_missing(ben
     hub.wait_until_idle()
     (left,) = bench.artifacts.glob(partial)
     there = left.stat().st_size
-    assert 100_000 < there < size(tiny_checkpoint)
+    assert 100_000 < there < size(untrained_checkpoint)
     hub.forget()
     bench.build("download:tiny")
-    assert hub.sent[WEIGHTS] == size(tiny_checkpoint) - there
+    assert hub.sent[WEIGHTS] == size(untrained_checkpoint) - there
     (record,) = bench.records("download")
     assert (bench.artifacts / "store" / "download" / record.key / "files" / WEIGHTS).read_bytes() == (
-        tiny_checkpoint / WEIGHTS
+        untrained_checkpoint / WEIGHTS
     ).read_bytes()
 
 
-def test_wrong_bytes_are_never_taken_and_the_next_run_fetches_them_anew(bench: Bench, hub: Hub, tiny_checkpoint: Path) -> None:
+def test_wrong_bytes_are_never_taken_and_the_next_run_fetches_them_anew(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("wrong", WEIGHTS, 1000))
     text = failed(bench, "download:tiny")
     assert text.startswith(f"download of tiny: The hub sent other bytes for {WEIGHTS} than it announces.\n    announced: ")
@@ -178,7 +180,7 @@ def test_wrong_bytes_are_never_taken_and_the_next_run_fetches_them_anew(bench: B
     assert not bench.records("download")
     hub.forget()
     bench.build("download:tiny")
-    assert hub.sent[WEIGHTS] == size(tiny_checkpoint)
+    assert hub.sent[WEIGHTS] == size(untrained_checkpoint)
 
 
 def test_what_was_downloaded_needs_no_hub_any_more(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bakehouse.sources.seams import DownloadResult
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Fault, Hub
+from tests.support.standin import safetensors
 
 REPO, COMMIT = "bakers/tiny", "0123456789abcdef0123456789abcdef01234567"
 SHARD = "model-00001-of-00002.safetensors"
@@ -39,16 +40,6 @@ WANTED = {
     "tokenizer_config.json",
 }
 UNWANTED = {"README.md", "modeling_phi3.py", "configuration_phi3.py", "pytorch_model.bin", "onnx/model.onnx", "consolidated.safetensors"}
-
-
-def safetensors(tensors: Mapping[str, int]) -> bytes:
-    """A safetensors file of float32 vectors of these lengths."""
-    header, at = {}, 0
-    for name, length in tensors.items():
-        header[name] = {"dtype": "F32", "shape": [length], "data_offsets": [at, at + 4 * length]}
-        at += 4 * length
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + bytes(number % 251 for number in range(at))
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from bakehouse.recipe.recipe import Local
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
 from bakehouse.sources.workers import model_type
-from tests.sources.test_huggingface import safetensors
 from tests.support import worker
 from tests.support.bench import recipe
 from tests.support.fakes import planned
+from tests.support.standin import safetensors
 
 CHECKPOINT = {"config.json", "tokenizer.json", "model.safetensors", "LICENSE"}
 
@@ -222,6 +222,7 @@ def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(
     )
 
 
+@pytest.mark.needs_backend("openvino")
 def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lines(base: Path) -> None:
     (base / "notes.txt").write_text("notes", encoding="utf-8")
     calibrated = {"weights": "int4", "awq": True, "calibration": {"type": "file", "path": "model"}}

@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
@@ -14,9 +15,11 @@ from bakehouse.executor.session import Room, Session
 from bakehouse.stages import dispatch
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from tests.backends.openvino.test_preflight import PHI3
 from tests.support.fakes import put
 from tests.support.openvino_making import CHECKPOINT, steps
+from tests.support.surveys import PHI3
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 GB = 10**9
 

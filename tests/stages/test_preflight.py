@@ -19,11 +19,13 @@ from bakehouse.stages import estimates, preflight
 from bakehouse.stages.preflight import Forecast
 from bakehouse.store import clone
 from bakehouse.store.store import Store
-from tests.backends.openvino.test_preflight import survey
 from tests.formats.test_gguf_header import PLAIN, write
-from tests.sources.test_huggingface import safetensors
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
+from tests.support.standin import safetensors
+from tests.support.surveys import survey
+
+pytestmark = pytest.mark.needs_backend("openvino")
 
 
 @pytest.fixture
@@ -49,10 +51,10 @@ def refusal(build: Build, session: Session) -> str:
 
 
 def test_a_missing_tool_is_named_with_its_remedy(tmp_path: Path, session: Session) -> None:
-    build = replace(build_of(tmp_path), cannot="nncf not installed: run `pip install -e .`")
+    build = replace(build_of(tmp_path), cannot="nncf not installed: install Bakehouse with its extra `build`")
     assert refusal(build, session) == snapshot(
         "this machine cannot make every requested build\n"
-        "    tiny-int4: nncf not installed: run `pip install -e .`\n"
+        "    tiny-int4: nncf not installed: install Bakehouse with its extra `build`\n"
         "  what to do: install what is named, or leave those builds out"
     )
 

@@ -19,6 +19,8 @@ from tests.support import cases, ort_making
 from tests.support.bench import Bench
 from tests.support.fakes import planned
 
+pytestmark = pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
+
 PHI3 = {"model_type": "phi3", "max_position_embeddings": 4096, "num_hidden_layers": 2, "sliding_window": 2047}
 
 

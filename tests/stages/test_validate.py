@@ -19,6 +19,8 @@ from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 GOOD = verdict()
 LOOP = verdict(answer="Paris, Paris, Paris", passed=False, reasons=("the answer goes round in circles",))
 STEP = Step(kind="validate", maker="openvino", label="tiny-int4", spec=Loose())

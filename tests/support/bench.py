@@ -21,6 +21,7 @@ from bakehouse.records import StepRecord
 from bakehouse.store.store import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
+CHILDREN = str(ROOT / "tests" / "support" / "children")  # what children of tests have on their PYTHONPATH
 GOLDEN = [{"prompt": "What is the capital of France?", "contains": ["Paris"], "max_new_tokens": 32}]
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
 
@@ -114,8 +115,8 @@ class Bench:
         return replace(self, env={**self.env, **env})
 
     def killed_at(self, moment: str) -> Bench:
-        """The same folders, with doit or its child killed or stopped at a moment: see killpoint/sitecustomize.py."""
-        return self.with_env(PYTHONPATH=str(ROOT / "tests" / "support" / "killpoint"), BAKEHOUSE_TEST_KILL_AT=moment)
+        """The same folders, with doit or its child killed or stopped at a moment: see children/sitecustomize.py."""
+        return self.with_env(BAKEHOUSE_TEST_KILL_AT=moment)
 
     def drop(self, kind: str) -> None:
         """Forget all steps of a kind."""

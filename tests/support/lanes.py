@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from bakehouse.backends.table import BACKENDS
 from bakehouse.records import FileRecord
-from tests.support import npulib_making
 from tests.support.bench import INT4, Bench, recipe
 
 _OPENVINO = {
@@ -47,7 +47,7 @@ class Lane:
         model: what is built, out of the tiny Llama.
         furnish: puts into a store what the lane needs beside the model.
         disk_mb: a disk on which it can be made.
-        hooked: whether its children heed PYTHONPATH, and so killpoint/sitecustomize.py.
+        hooked: whether its children heed PYTHONPATH, and so children/sitecustomize.py.
     """
 
     runtime: str
@@ -104,18 +104,29 @@ NPU = Lane(
     "openvino_model.bin",
     ("compress", "validate", "package"),
 )
-NPULIB = Lane(
-    npulib_making.RUNTIME,
-    {"npulib": npulib_making.build("int8"), "npulib-fp16": npulib_making.build("fp16")},
-    "npulib",
-    "pytorch_npu_model.pt",
-    ("compress", "validate", "package"),
-    model=lambda tiny: npulib_making.tiny_phi3(),  # a compiled Llama is generated code, which the lane refuses
-    furnish=npulib_making.furnish,
-    disk_mb=2000,
-    hooked=False,
-)
-LANES = [OPENVINO, ONNX, NPU, *([NPULIB] if npulib_making.IS_TRIED else [])]
+
+
+def _npu_library() -> list[Lane]:
+    """The row of the Intel NPU Acceleration Library where that can be tried."""
+    if "intel-npu-acceleration-library" not in BACKENDS:
+        return []
+    from tests.support import npulib_making
+
+    row = Lane(
+        npulib_making.RUNTIME,
+        {"npulib": npulib_making.build("int8"), "npulib-fp16": npulib_making.build("fp16")},
+        "npulib",
+        "pytorch_npu_model.pt",
+        ("compress", "validate", "package"),
+        model=lambda tiny: npulib_making.tiny_phi3(),  # a compiled Llama is generated code, which the lane refuses
+        furnish=npulib_making.furnish,
+        disk_mb=2000,
+        hooked=False,
+    )
+    return [row] if npulib_making.IS_TRIED else []
+
+
+LANES = [*(lane for lane in (OPENVINO, ONNX, NPU) if lane.runtime in BACKENDS), *_npu_library()]
 
 
 def made_once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

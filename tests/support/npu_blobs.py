@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -14,6 +13,7 @@ from openvino import opset13 as ops
 
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import verify as npu_rules
+from bakehouse.backends.openvino_npu.seams import CompileSpec
 from bakehouse.store.files import sha256
 
 WIDTH = 128
@@ -52,32 +52,32 @@ def meaning(folder: Path) -> bytes:
 
 
 def blob(
-    options: Mapping[str, Any],
+    spec: CompileSpec,
     tensors: Sequence[bytes | None],
     *,
     beside: bytes = b"",
     compilers: Sequence[str] = ("8.4",),
     weightless: bool = False,
 ) -> bytes:
-    """What a step with these options would make; None for a tensor without its bytes, `beside` for weights outside of the bank."""
-    asked = "".join(f'NPUW_LLM_{name.upper()}="{options[name]}" ' for name in _ASKED)
-    images = b"".join(_image(options["platform"], compiler) for compiler in compilers)
-    major, minor, patch = map(int, options["openvino"].split("."))
+    """What a step with this spec would make; None for a tensor without its bytes, `beside` for weights outside of the bank."""
+    settings = "".join(f'NPUW_LLM_{name.upper()}="{getattr(spec, name)}" ' for name in _SETTINGS)
+    images = b"".join(_image(spec.platform, compiler) for compiler in compilers)
+    major, minor, patch = map(int, str(spec.openvino).split("."))
     head = b"\x13\x37npuwLLMCMO" + struct.pack("<3i", major, minor, patch) + _text("0.1") + bytes((0, weightless))
     bank = b"" if weightless else struct.pack("<Q", 1) + _text("CPU") + struct.pack("<Q", len(tensors)) + b"".join(map(_tensor, tensors))
-    return head + b'\0NPUW_DEVICES="NPU" ' + asked.encode() + b"\0" + images + beside + _text(_BANK) + bank
+    return head + b'\0NPUW_DEVICES="NPU" ' + settings.encode() + b"\0" + images + beside + _text(_BANK) + bank
 
 
-def write(files: Path, options: Mapping[str, Any], model: Path, data: bytes, **said: object) -> Path:
-    """A step's files: the blob, and a description that is right but for what is said otherwise."""
+def write(files: Path, spec: CompileSpec, model: Path, data: bytes, **changes: object) -> Path:
+    """A step's files: the blob, and a description that is right but for the changes."""
     files.mkdir(parents=True, exist_ok=True)
     (files / npu_rules.BLOB).write_bytes(data)
     described = {
-        **npu_compiler.described(options),
+        **npu_compiler.described(spec).model_dump(mode="json"),
         "compiler": "8.4",
         "ir_sha256": {name: sha256(model / name) for name in npu_compiler.MODEL},
         "blob_sha256": sha256(files / npu_rules.BLOB),
-        **said,
+        **changes,
     }
     (files / npu_rules.DESCRIPTION).write_text(json.dumps(described), encoding="utf-8")
     return files
@@ -90,7 +90,7 @@ def write_compiler(folder: Path, compiler: str = "8.4") -> Path:
     return folder
 
 
-_ASKED = ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint")
+_SETTINGS = ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint")
 
 
 def _text(text: str) -> bytes:

@@ -64,9 +64,9 @@ def offline() -> dict[str, str]:
 
     def fetch(folder: Path) -> None:
         for wheel in npu_compiler.WHEELS:
-            requirement = f"{wheel['package']}=={wheel['version']}"
+            requirement = f"{wheel.package}=={wheel.version}"
             pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", str(folder))
-            subprocess.run((*pip, *wheel["pip"], requirement), check=True)
+            subprocess.run((*pip, *wheel.pip, requirement), check=True)
 
     pins = hashlib.sha256(repr(npu_compiler.WHEELS).encode()).hexdigest()
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(standin.made_once(f"npu-wheels-{pins[:16]}", fetch))}

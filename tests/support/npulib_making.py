@@ -1,8 +1,7 @@
-"""A tiny Phi-3 for the lane of the Intel NPU Acceleration Library, and that lane's environment, made once per machine by the real doit."""
+"""A tiny Phi-3 for the Intel NPU Acceleration Library, and that backend's environment, made once per machine by the real doit."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.seams import CompileRequest, CompileResult, CompileSpec
 from bakehouse.child import environment
 from bakehouse.steps.maker import Command
 from tests.support import standin, worker
@@ -24,12 +24,12 @@ FORMAT = 1
 
 
 def build(weights: str, **more: Any) -> dict[str, Any]:
-    """A build of this lane, as written in a recipe."""
+    """A build for this backend, as written in a recipe."""
     return {"runtime": RUNTIME, "quantization": {"weights": weights}, **more}
 
 
 CANNOT = npulib.missing(NpuLibrary.model_validate(build("fp16")))
-# CI installs a C++ compiler and says so: there these tests fail where they would be skipped elsewhere.
+# CI installs a C++ compiler and says so: these tests then fail where they would be skipped elsewhere.
 IS_TRIED = CANNOT is None or bool(os.environ.get("BAKEHOUSE_TESTS_HAVE_CXX"))
 needs_library = pytest.mark.skipif(not IS_TRIED, reason=f"not on this machine: {CANNOT}")
 
@@ -112,14 +112,15 @@ def furnish(made: Bench) -> None:
         subprocess.run(["cp", "-a", str(furnished()), str(made.artifacts)], check=True)
 
 
-def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> dict[str, Any]:
-    """Run the compiling worker as it stands, with these options; what it reported."""
+def compile_in_environment(checkpoint: Path, files: Path, **options: Any) -> CompileResult:
+    """Run the compiling worker as it stands, with these options; its result."""
     site = furnished() / "store" / "setup" / npulib.environment_step().key / "files" / "site"
     files.mkdir()
     scratch = files.parent / f"{files.name}-scratch"
     scratch.mkdir()
-    told = {"weights": "int8", "torch_dtype": "float32", "untie": True} | options
-    argv = environment.argv(site, "backends.npu_library.workers.compile", str(checkpoint), str(files), json.dumps(told))
-    said = worker.run(Command(("env", "-C", str(scratch), *argv)))
-    assert said.code == 0, said.text
-    return said.report.values
+    spec = CompileSpec.model_validate({"weights": "int8", "torch_dtype": "float32"} | options)
+    argv = environment.argv(site, "backends.npu_library.workers.compile")
+    request = CompileRequest(checkpoint=checkpoint, files=files, spec=spec)
+    ended = worker.run(Command(("env", "-C", str(scratch), *argv), request=request))
+    assert ended.code == 0, ended.text
+    return ended.report.read(CompileResult)

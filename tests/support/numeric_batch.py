@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.quantization import OrtFloat
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, LogitsRequest
 from bakehouse.backends.onnxruntime_genai.workers import logits as ort_logits
 from bakehouse.backends.openvino.workers import export as openvino_export
 from bakehouse.backends.openvino.workers import logits as openvino_logits
@@ -24,8 +25,8 @@ from bakehouse.tasks.text_generation.seams import Failed, Figures, Numeric
 from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check, transformers_logits
 from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
-FLOAT = {"weights": "fp32", "shared_embeddings": None}
-ORT = {"execution_provider": "cpu", "quantization": FLOAT, "graph_capture": None, "remote_code": False}
+FLOAT = OrtFloat(weights="fp32", shared_embeddings=None)
+ORT = BuildSpec(execution_provider="cpu", quantization=FLOAT, graph_capture=None, remote_code=False)
 
 
 def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> Numeric:
@@ -45,8 +46,9 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> Num
         return openvino_logits.compared(group, export, source, False)
 
     def of_ort(group: Group) -> Compared:
-        with ort_logits._built(group, None, checkpoint, ORT, list(ort_words.extra_options(ORT))) as made:
-            return ort_logits._compared(group, made, "float32", "cpu")
+        request = LogitsRequest(checkpoint=checkpoint, reference=reference, files=export, spec=ORT, model=None)
+        with ort_logits.built(group, request) as made:
+            return ort_logits.compared(group, made, "float32", "cpu")
 
     def of_builder(group: Group) -> Compared:
         from onnxruntime_genai.models import builder
@@ -54,7 +56,7 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> Num
         with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(io.StringIO()):
             told = builder.parse_extra_options(None, str(checkpoint), str(export), "fp32", "cpu", cache, [])
             builder.create_model(None, str(checkpoint), str(export), "fp32", "cpu", cache, **told)
-        return ort_logits._compared(group, export, "float32", "cpu")
+        return ort_logits.compared(group, export, "float32", "cpu")
 
     def of_optimum(group: Group) -> Compared:
         from optimum.exporters.openvino.convert import export_from_model

@@ -19,7 +19,7 @@ from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Loose
+from bakehouse.steps.seam import Loose, Report, Result
 from bakehouse.steps.step import Step
 
 CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
@@ -33,6 +33,11 @@ def build(**quantization: Any) -> OpenVINO:
 def steps(texts: Step | None = None, /, **quantization: Any) -> dict[str, Step]:
     """The steps of a build of CHECKPOINT, calibrated with `texts`."""
     return openvino.steps("model-build", build(**quantization), CHECKPOINT, "model", texts, remote_code=False)
+
+
+def report(result: Result) -> Report:
+    """What the process runner reads of a worker that left this result."""
+    return Report(json.loads(result.model_dump_json(exclude_none=True)))
 
 
 @dataclass(frozen=True)

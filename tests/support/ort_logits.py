@@ -1,6 +1,6 @@
 """A program for tests: builds of many checkpoints in one process, and how far their logits are from transformers'.
 
-Reads JSON, `{"found": ..., "builds": {NAME: [checkpoint, files, options, words, lengths]}}`. Writes into the file `found`, for each
+Reads JSON, `{"found": ..., "builds": {NAME: [checkpoint, files, spec, lengths]}}`. Writes into the file `found`, for each
 build, what was repaired, and for each length the largest difference of a logit of a prompt of that many tokens and of eight further
 tokens, one at a time (float32 both; transformers in one go, without a cache).
 """
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.child import hermetic
 
@@ -57,17 +58,17 @@ def main() -> None:
     """See above."""
     hermetic.seal()
     os.environ["GIT_DIR"] = os.devnull
-    told = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     logging.disable(logging.WARNING)
     found = {}
     with contextlib.redirect_stdout(sys.stderr):
         import onnxruntime_genai.models  # noqa: F401
 
-        for name, (checkpoint, files, options, words, lengths) in told["builds"].items():
+        for name, (checkpoint, files, spec, lengths) in request["builds"].items():
             Path(files).mkdir(parents=True)
-            repaired = ort_build.build(Path(checkpoint), Path(files), options, words)
+            repaired = ort_build.build(Path(checkpoint), Path(files), BuildSpec.model_validate_json(spec)).changes
             found[name] = {"repaired": repaired, "differences": differences(Path(checkpoint), Path(files), lengths)}
-    Path(told["found"]).write_text(json.dumps(found), encoding="utf-8")
+    Path(request["found"]).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

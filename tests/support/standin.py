@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,48 @@ def phi3_checkpoint() -> Path:
 def tiny_checkpoint() -> Path:
     """A Llama of 2 layers (hidden 128, half a million weights) that answers TINY_ANSWERS by heart and ends."""
     return made_once(f"tiny-{FORMAT}", _write_tiny)
+
+
+def safetensors(tensors: Mapping[str, int]) -> bytes:
+    """A safetensors file of float32 vectors of these lengths."""
+    header, at = {}, 0
+    for name, length in tensors.items():
+        header[name] = {"dtype": "F32", "shape": [length], "data_offsets": [at, at + 4 * length]}
+        at += 4 * length
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(number % 251 for number in range(at))
+
+
+def write_untrained(folder: Path) -> None:
+    """A Llama by its files, of made-up weights (0.9 MB): enough to be looked at, copied and downloaded."""
+    hidden, inner, vocabulary = 128, 256, 272
+    shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "lm_head.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
+    for layer in range(2):
+        at = f"model.layers.{layer}."
+        shapes |= {f"{at}{name}_layernorm.weight": (hidden,) for name in ("input", "post_attention")}
+        shapes |= {f"{at}self_attn.{name}_proj.weight": (hidden, hidden) for name in "qkvo"}
+        shapes |= {f"{at}mlp.{name}_proj.weight": (inner, hidden) for name in ("gate", "up")}
+        shapes |= {f"{at}mlp.down_proj.weight": (hidden, inner)}
+    header, at_byte = {}, 0
+    for name, shape in shapes.items():
+        end = at_byte + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at_byte, end]}
+        at_byte = end
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(
+        len(text).to_bytes(8, "little") + text + (bytes(range(251)) * (at_byte // 251 + 1))[:at_byte]
+    )
+    sizes = {"hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": vocabulary}
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "max_position_embeddings": 512, "dtype": "bfloat16", **sizes}
+    files = {
+        "config.json": config,
+        "generation_config.json": {"eos_token_id": 2},
+        "tokenizer.json": {},
+        "tokenizer_config.json": {"chat_template": "{{ messages[0]['content'] }}"},
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "LICENSE").write_text("Anyone may do anything with this model of tests.\n", encoding="utf-8")
 
 
 def as_phi3(llama: Any) -> Any:

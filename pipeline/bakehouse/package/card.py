@@ -52,7 +52,7 @@ def render(manifest: PackageManifest) -> str:
         declared=None if isinstance(build.source, HuggingFace) else build.source.base_model,
         format=own.format_of(build.options),
         folders=folders(manifest.members or [manifest]),
-        **own.facts(build.options),
+        **vars(own.facts(build.options)),
         **card_use.program(build.golden),
         commands=[shlex.join(ran.argv) for step in manifest.steps for ran in step.ran],
         upstream=list(dict.fromkeys(ran.upstream for step in manifest.steps for ran in step.ran if ran.upstream)),
@@ -86,8 +86,11 @@ def front_matter(manifest: PackageManifest) -> str:
         facts["license_link"] = link
     if origin := base_model(build):
         facts |= {"base_model": origin, "base_model_relation": "quantized"}
-    facts |= CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
-    facts["tags"] = list(dict.fromkeys([*facts["tags"], *(build.card.tags if build.card else ())]))
+    words = CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
+    facts |= {"library_name": words.library_name, "pipeline_tag": words.pipeline_tag}
+    if words.inference is not None:
+        facts["inference"] = words.inference
+    facts["tags"] = list(dict.fromkeys([*words.tags, *(build.card.tags if build.card else ())]))
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip("\n")
 
 

@@ -35,7 +35,7 @@ def missing() -> str | None:
     """What is not installed and what to do; None if all of it is."""
     found = installed(*TOOLS)
     absent = [name for name in TOOLS if name not in found]
-    return f"{', '.join(absent)} not installed: run `pip install -e .`" if absent else None
+    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

@@ -8,25 +8,29 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from inline_snapshot import snapshot
+from pydantic import BaseModel
 
 from bakehouse.backends.npu_library import backend as npulib
+from bakehouse.backends.npu_library import seams
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.workers import check as npulib_check
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
+from bakehouse.backends.npu_library.workers import compile as npulib_compile
 from bakehouse.child import environment
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.steps.maker import Command
-from bakehouse.steps.seam import Loose
+from bakehouse.steps.seam import Spec
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.bench import Bench, recipe
 from tests.support.npulib_making import build
 
 ENVIRONMENTS = Path(npulib.__file__).parent / "environments"
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Spec())
 PHI3 = Survey(download_bytes=0, config={"model_type": "phi3"}, tensors=(Tensor(name="lm_head.weight", dtype="BF16", shape=(1000, 1000)),))
 
 
@@ -66,8 +70,8 @@ def test_a_worker_in_the_environment_sees_its_packages_and_no_others(tmp_path: P
     program = environment.argv(tmp_path, "child.events")
     code = program[program.index("-c") + 1].rpartition("runpy")[0]
     look = "import importlib.util as u, bakehouse.child.events as e; print([bool(u.find_spec(n)) for n in ('only', 'torch', 'pydantic')])"
-    said = worker.run(Command((*program[: program.index("-c") + 1], code + look, str(tmp_path), "events")))
-    assert said.text.strip() == "[True, False, False]"
+    ended = worker.run(Command((*program[: program.index("-c") + 1], code + look, str(tmp_path), "events")))
+    assert ended.text.strip() == "[True, False, False]"
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
@@ -91,10 +95,24 @@ def test_the_environment_is_not_made_where_the_library_cannot_run(monkeypatch: p
     assert npulib.missing(options()) == snapshot("it runs on Linux and Windows, x86-64")
 
 
+@pytest.mark.parametrize(
+    ("plain", "model"),
+    [
+        (npulib_compile.Request, seams.CompileRequest),
+        (npulib_compile.Spec, seams.CompileSpec),
+        (npulib_compile.Result, seams.CompileResult),
+        (npulib_check.Request, seams.CheckRequest),
+        (npulib_check.Result, seams.CheckResult),
+    ],
+)
+def test_workers_without_pydantic_have_the_fields_of_the_models(plain: type, model: type[BaseModel]) -> None:
+    assert get_type_hints(plain).keys() == model.model_fields.keys()
+
+
 # --- the checkpoint in the words of transformers 4.46 ---------------------------------------------------------------------------
 
 
-def test_a_config_is_said_in_the_older_words() -> None:
+def test_a_config_is_written_with_the_older_fields() -> None:
     new = {"model_type": "phi3", "dtype": "bfloat16", "auto_map": {}, "transformers_version": "5.5.4"}
     rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}
     assert npulib_checkpoint.config(new | {"rope_parameters": rope}) == {
@@ -143,8 +161,8 @@ def test_rotary_embeddings_of_another_kind_are_refused_before_the_download_and_b
 
 
 def test_a_tokenizer_gets_its_older_class_and_its_template_inside() -> None:
-    told = {"tokenizer_class": "TokenizersBackend", "backend": "tokenizers", "eos_token": "x"}
-    assert npulib_checkpoint.tokenizer_config(told, "{{ x }}") == {
+    fields = {"tokenizer_class": "TokenizersBackend", "backend": "tokenizers", "eos_token": "x"}
+    assert npulib_checkpoint.tokenizer_config(fields, "{{ x }}") == {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": "x",
         "chat_template": "{{ x }}",

@@ -16,11 +16,12 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library import backend as npulib
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.seams import CompileResult
 from bakehouse.backends.npu_library.workers import setup as npulib_setup
 from bakehouse.formats import npulib_pickle, safetensors_files
 from bakehouse.package import compare
 from bakehouse.records import StepRecord
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report, Spec
 from bakehouse.steps.step import Step
 from tests.support import npulib_making as making
 from tests.support.bench import Bench, ran, recipe
@@ -57,8 +58,8 @@ def compiled(bench: Bench, label: str) -> StepRecord:
 
 
 def errors_of_layers(bench: Bench, label: str) -> list[float]:
-    told: dict[str, float] = compiled(bench, label).facts["relative_errors"]
-    return [error for name, error in told.items() if name != "model.embed_tokens"]
+    found = CompileResult.model_validate(compiled(bench, label).facts)
+    return [error for name, error in found.relative_errors.items() if name != "model.embed_tokens"]
 
 
 # --- the environment --------------------------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def test_the_manifest_names_every_package_of_the_environment_and_the_references_
     assert "transformers" in manifest.reference_tools
 
 
-def test_no_path_of_this_machine_is_in_the_pickle_or_in_the_lanes_commands(built: Bench) -> None:
+def test_no_path_of_this_machine_is_in_the_pickle_or_in_the_commands(built: Bench) -> None:
     data = (built.artifacts / "packages" / "tiny-int8" / "pytorch_npu_model.pt").read_bytes()
     commands = [
         word for kind in ("setup", "compress", "validate") for record in built.records(kind) for ran in record.ran for word in ran.argv
@@ -160,7 +161,7 @@ def test_making_it_again_gives_the_same_bytes(built: Bench, tmp_path: Path) -> N
     assert compiled(again, "tiny-int8").files == compiled(built, "tiny-int8").files
 
 
-def test_a_model_is_held_against_what_was_asked(built: Bench) -> None:
+def test_a_model_is_compared_with_what_the_recipe_requests(built: Bench) -> None:
     record = compiled(built, "tiny-int8")
     step = npulib.steps("x", npulib_build("fp16"), _checkpoint(), "x", None, remote_code=False)["model"]
     files = built.artifacts / "store" / "compress" / record.key / "files"
@@ -181,17 +182,17 @@ def npulib_build(weights: str) -> NpuLibrary:
 
 
 def _checkpoint() -> Step:
-    return Step(kind="download", maker="local", label="x", spec=Loose())
+    return Step(kind="download", maker="local", label="x", spec=Spec())
 
 
 # --- int8 and int4 ----------------------------------------------------------------------------------------------------------------
 
 
-def test_upstream_leaves_a_tied_embedding_as_integers_and_this_lane_does_not(tmp_path: Path) -> None:
+def test_upstream_leaves_a_tied_embedding_as_integers_and_this_backend_does_not(tmp_path: Path) -> None:
     """Why int8 of a model with a tied head (SmolLM2 as it is) says nothing but line ends: the numbers part at the embedding."""
     tied = making.tied_phi3()
-    upstream = making.compile_in_environment(tied, tmp_path / "upstream", untie=False)["relative_errors"]
-    ours = making.compile_in_environment(tied, tmp_path / "ours")["relative_errors"]
+    upstream = making.compile_in_environment(tied, tmp_path / "upstream", untie=False).relative_errors
+    ours = making.compile_in_environment(tied, tmp_path / "ours").relative_errors
     assert upstream["model.embed_tokens"] > 10
     assert ours["model.embed_tokens"] == 0
     assert max(error for error in ours.values()) < 0.02

@@ -12,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library.workers import setup as npulib_setup
+from bakehouse.records import Package
 
 
 def wheel(folder: Path) -> Path:
@@ -28,8 +29,8 @@ def wheel(folder: Path) -> Path:
 
 def refusal(capfd: pytest.CaptureFixture[str]) -> str:
     events = [line.removeprefix("@bakehouse ") for line in capfd.readouterr().out.splitlines() if line.startswith("@bakehouse ")]
-    said: str = json.loads(events[-1])["what"]
-    return said
+    what: str = json.loads(events[-1])["what"]
+    return what
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
 
 
-def install(folder: Path, digest: str) -> list[dict[str, str]]:
+def install(folder: Path, digest: str) -> list[Package]:
     lock = folder / "lock.txt"
     lock.write_text(f"bun==1.0 --hash=sha256:{digest}\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +49,7 @@ def install(folder: Path, digest: str) -> list[dict[str, str]]:
 
 def test_a_wheel_with_the_pinned_hash_is_installed_and_named_by_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(wheel(tmp_path).read_bytes()).hexdigest()
-    assert install(tmp_path, digest) == [{"name": "bun", "version": "1.0", "sha256": digest}]
+    assert install(tmp_path, digest) == [Package(name="bun", version="1.0", sha256=digest)]
     assert (tmp_path / "site" / "bun.py").exists()
 
 

@@ -1,10 +1,11 @@
-"""The ONNX Runtime GenAI backend as data: steps, what the builder is told, folder names, what verify finds, what does not fit."""
+"""The ONNX Runtime GenAI backend as data: steps, the builder's options, folder names, what verify finds, what does not fit."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,34 @@ from inline_snapshot import snapshot
 
 from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 from bakehouse.backends.onnxruntime_genai import preflight as ort_fit
+from bakehouse.backends.onnxruntime_genai import source as ort_source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, GenerateRequest, Graph, Matrix, Measured, RuntimeTokenizer, Tensor
+from bakehouse.backends.onnxruntime_genai.source import Generation, Source
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.backends.table import BACKENDS
-from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.formats import checkpoint
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Report
+from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import weight_names
-from bakehouse.tasks.text_generation.seams import GenerateRequest, TokenizerComparison
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, DifferentIds
-from tests.support.ort_making import build, model_step
+from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds
+from tests.support.ort_making import build, model_step, spec
 
 INT4 = {"weights": "int4"}
-SOURCE = ort_rules.Source(
-    {"num_hidden_layers": 1, "vocab_size": 64, "max_position_embeddings": 512}, {"eos_token_id": [2, 0], "temperature": 0.7}, None
+SOURCE = Source(
+    {"num_hidden_layers": 1, "vocab_size": 64, "max_position_embeddings": 512},
+    Generation((2, 0), {"temperature": 0.7}),
+    None,
+    end_tokens=(0, 2),
 )
-TIED = ort_rules.Source({**SOURCE.config, "tie_word_embeddings": True}, SOURCE.generation, None)
+TIED = replace(SOURCE, config={**SOURCE.config, "tie_word_embeddings": True})
 LAST = "/lm_head/MatMul"
 DOWN = "/model/layers.0/mlp/down_proj/MatMul"
 
@@ -82,7 +93,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ort_genai.missing(build(**INT4)) is None
     monkeypatch.setattr(sys, "path", [])
     assert ort_genai.missing(build(**INT4)) == snapshot(
-        "numpy, onnx, onnx-ir, onnxruntime, onnxruntime-genai, tokenizers, torch, transformers not installed: run `pip install -e .`"
+        "numpy, onnx, onnx-ir, onnxruntime, onnxruntime-genai, tokenizers, torch, transformers "
+        "not installed: install Bakehouse with its extra `build`"
     )
 
 
@@ -96,9 +108,9 @@ def test_any_one_of_the_runtimes_will_do(tmp_path: Path, monkeypatch: pytest.Mon
     assert ort_genai.generate_tools() == {"onnxruntime-genai-winml": "1.0", "onnxruntime": "1.0"}
 
 
-def test_the_builder_is_told_everything_and_nothing_that_it_would_ignore() -> None:
-    told = build("dml", **INT4, nodes_to_exclude=[LAST], block_size=64, symmetric=False)
-    assert ort_words.extra_options(model_step(told).options) == (
+def test_the_builder_gets_every_option_and_none_that_it_would_ignore() -> None:
+    one = spec(build("dml", **INT4, nodes_to_exclude=[LAST], block_size=64, symmetric=False))
+    assert ort_words.extra_options(one) == (
         "accuracy_level=0",
         "algo_config=default",
         "block_size=64",
@@ -109,8 +121,8 @@ def test_the_builder_is_told_everything_and_nothing_that_it_would_ignore() -> No
         "is_symmetric=false",
         "use_qdq=false",
     )
-    assert ort_words.extra_options(model_step(build("NvTensorRtRtx", weights="fp16")).options) == ()
-    assert "hf_remote=true" in ort_words.extra_options(model_step(told).options | {"remote_code": True})
+    assert ort_words.extra_options(spec(build("NvTensorRtRtx", weights="fp16"))) == ()
+    assert "hf_remote=true" in ort_words.extra_options(one.model_copy(update={"remote_code": True}))
 
 
 def test_the_command_says_how_to_do_it_by_hand() -> None:
@@ -121,7 +133,7 @@ def test_the_command_says_how_to_do_it_by_hand() -> None:
         "algo_config=k_quant block_size=32 matmul_mixed_precision=last_matmul:int8,mixed_layers:int8 op_types_to_quantize=MatMul "
         "is_symmetric=false use_qdq=false"
     )
-    assert ort_words.upstream(model_step(build(weights="fp32")).options).endswith(" -p fp32 -e cpu")
+    assert ort_words.upstream(spec(build(weights="fp32"))).endswith(" -p fp32 -e cpu")
 
 
 FOLDERS: dict[str, OnnxRuntimeGenAI] = {
@@ -176,9 +188,11 @@ def test_the_package_has_the_builders_files_in_that_folder(tmp_path: Path) -> No
 
 def test_a_model_is_run_where_it_lies_and_its_device_has_its_common_name() -> None:
     one = build("dml", weights="fp16")
-    command = ort_genai.generate(one, {}, GenerateRequest(model=Path("package"), prompts=(), answers=Path("answers")))
-    assert command.argv[2:] == ("bakehouse.backends.onnxruntime_genai.workers.generate", "DirectML")
-    assert command.request == GenerateRequest(model=Path("package/directml/directml-fp16"), prompts=(), answers=Path("answers"))
+    command = ort_genai.generate(one, {}, generation.GenerateRequest(model=Path("package"), prompts=(), answers=Path("answers")))
+    assert command.argv[2:] == ("bakehouse.backends.onnxruntime_genai.workers.generate",)
+    assert command.request == GenerateRequest(
+        model=Path("package/directml/directml-fp16"), prompts=(), answers=Path("answers"), device="DirectML"
+    )
     assert ort_genai.targets(one) == ("DirectML",)
 
 
@@ -202,16 +216,22 @@ def test_two_builds_that_mean_the_same_are_the_same_step(one: OnnxRuntimeGenAI, 
     assert OnnxRuntimeGenAI.model_validate_json(json.dumps(one.normal().model_dump(mode="json"))) == one.normal()
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_spec_comes_to_the_worker_as_it_is(name: str) -> None:
+    made = spec(FOLDERS[name])
+    assert BuildSpec.model_validate_json(made.model_dump_json()) == made
+
+
 # --- what verify finds ----------------------------------------------------------------------------
 
 
-def row(of: str = DOWN, op: str = "MatMulNBits", **changes: Any) -> dict[str, Any]:
+def row(of: str = DOWN, op: str = "MatMulNBits", **changes: Any) -> Matrix:
     """A MatMul of a CPU model in 4 bits; `bits=None` is one in floating point."""
-    usual = {"bits": 4, "block_size": 32, "zero_points": False, "accuracy_level": 4, "type": "float", "shape": [8, 8]}
-    return {"name": f"{of}_Q4", "op": op, **usual, **changes}
+    usual = {"bits": 4, "block_size": 32, "zero_points": False, "accuracy_level": 4, "type": "float", "shape": (8, 8)}
+    return Matrix.model_validate({"name": f"{of}_Q4", "op": op, **usual, **changes})
 
 
-def plain(name: str, kind: str = "float", op: str = "MatMul") -> dict[str, Any]:
+def plain(name: str, kind: str = "float", op: str = "MatMul") -> Matrix:
     return row(name, op, name=name, bits=None, block_size=None, accuracy_level=0, type=kind)
 
 
@@ -219,15 +239,15 @@ EMBEDDING = plain("/model/embed_tokens/Gather", op="Gather")
 GOOD = (EMBEDDING, row(), row(LAST))
 
 
-def weights(rows: tuple[dict[str, Any], ...], one: OnnxRuntimeGenAI, source: ort_rules.Source = SOURCE) -> list[str]:
-    return list(ort_rules.judge_weights(rows, source, model_step(one).options))
+def weights(rows: tuple[Matrix, ...], one: OnnxRuntimeGenAI, source: Source = SOURCE) -> list[str]:
+    return list(ort_weights.judge(rows, source, spec(one)))
 
 
-def test_a_model_as_asked_has_no_faults() -> None:
+def test_a_model_as_requested_has_no_faults() -> None:
     assert weights(GOOD, build(**INT4)) == []
 
 
-NOT_AS_ASKED: dict[str, tuple[tuple[dict[str, Any], ...], OnnxRuntimeGenAI, str]] = {
+NOT_AS_REQUESTED: dict[str, tuple[tuple[Matrix, ...], OnnxRuntimeGenAI, str]] = {
     "bits": (
         (EMBEDDING, row(), row(LAST, bits=8)),
         build(**INT4),
@@ -276,10 +296,10 @@ NOT_AS_ASKED: dict[str, tuple[tuple[dict[str, Any], ...], OnnxRuntimeGenAI, str]
 }
 
 
-@pytest.mark.parametrize("case", NOT_AS_ASKED)
-def test_what_is_not_as_asked_is_said(case: str) -> None:
-    rows, one, said = NOT_AS_ASKED[case]
-    assert said in weights(rows, one)
+@pytest.mark.parametrize("case", NOT_AS_REQUESTED)
+def test_what_is_not_as_requested_is_a_fault(case: str) -> None:
+    rows, one, fault = NOT_AS_REQUESTED[case]
+    assert fault in weights(rows, one)
 
 
 def test_a_shared_embedding_is_quantized_as_the_last_matmul_is() -> None:
@@ -292,9 +312,9 @@ def test_a_shared_embedding_is_quantized_as_the_last_matmul_is() -> None:
 
 
 def test_an_excluded_node_that_would_not_be_quantized_in_any_case_is_a_fault() -> None:
-    options = model_step(build(**INT4)).options
-    excluded = {**options, "quantization": {**options["quantization"], "nodes_to_exclude": ["/model/embed_tokens/Gather"]}}
-    assert list(ort_rules.judge_weights(GOOD, SOURCE, excluded)) == snapshot(
+    one = spec(build(**INT4))
+    quantization = one.quantization.model_copy(update={"nodes_to_exclude": ("/model/embed_tokens/Gather",)})
+    assert list(ort_weights.judge(GOOD, SOURCE, one.model_copy(update={"quantization": quantization}))) == snapshot(
         ["/model/embed_tokens/Gather would not be quantized in any case, so leaving it in floating point changes nothing"]
     )
 
@@ -308,8 +328,8 @@ def test_a_last_matmul_that_is_left_out_of_eight_bits_serves_as_a_tied_embedding
 
 def test_a_config_that_does_not_say_it_ties_as_its_model_type_does_by_default() -> None:
     shared = row("/model/embed_tokens", "GatherBlockQuantized", accuracy_level=0, shape=None)
-    for told, ties in (({}, True), ({"tie_word_embeddings": True}, True), ({"tie_word_embeddings": False}, False)):
-        source = ort_rules.Source({**SOURCE.config, "model_type": "gemma2", **told}, SOURCE.generation, None)
+    for fields, ties in (({}, True), ({"tie_word_embeddings": True}, True), ({"tie_word_embeddings": False}, False)):
+        source = replace(SOURCE, config={**SOURCE.config, "model_type": "gemma2", **fields})
         assert (weights((shared, row(), row(LAST)), build(**INT4), source) == []) == ties
         assert (weights(GOOD, build(**INT4), source) == []) == (not ties)
 
@@ -328,7 +348,7 @@ def test_transformers_ties_by_default_what_the_table_says() -> None:
 def test_the_most_sensitive_layers_get_eight_bits() -> None:
     mixed = build(**INT4, matmul_mixed_precision={"mixed_layers": "int8"})
     layers = range(16)
-    source = ort_rules.Source({**SOURCE.config, "num_hidden_layers": 16}, SOURCE.generation, None)
+    source = replace(SOURCE, config={**SOURCE.config, "num_hidden_layers": 16})
     eight = {0, 1, 4, 7, 10, 13, 14, 15}
     rows = tuple(row(f"/model/layers.{layer}/mlp/down_proj/MatMul", bits=8 if layer in eight else 4) for layer in layers)
     assert weights((EMBEDDING, *rows, row(LAST)), mixed, source) == []
@@ -336,7 +356,7 @@ def test_the_most_sensitive_layers_get_eight_bits() -> None:
 
 
 def test_a_weight_that_is_not_in_the_model_is_missed() -> None:
-    source = ort_rules.Source(SOURCE.config, SOURCE.generation, 3 * 64)
+    source = replace(SOURCE, matrix_weights=3 * 64)
     assert weights(GOOD, build(**INT4), source) == []
     assert weights(GOOD[:2], build(**INT4), source) == snapshot(["the model's matrices have 128 weights, the checkpoint's 192"])
 
@@ -347,17 +367,21 @@ def test_an_embedding_that_is_stored_a_second_time_is_counted_once_where_it_is_t
     header = json.dumps({name: {"dtype": "U8", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}).encode()
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     (tmp_path / "config.json").write_text(json.dumps({"tie_word_embeddings": ties}), encoding="utf-8")
-    assert ort_rules.read_source(tmp_path).matrix_weights == (56 if ties else 96)
+    assert ort_source.read(tmp_path).matrix_weights == (56 if ties else 96)
 
 
 def test_the_measured_facts_count_weights_and_name_what_has_other_bits() -> None:
-    assert ort_rules.measure((*GOOD, row("/a", bits=8))) == {
+    assert ort_weights.measure((*GOOD, row("/a", bits=8))).model_dump(mode="json") == {
         "weights": {"fp32": 64, "int4": 128, "int8": 64},
         "matmul": "int4 in blocks of 32 without zero points, accuracy level 4, scales in float",
         "embedding": "float",
         "last_matmul": "int4 in blocks of 32 without zero points, accuracy level 4, scales in float",
         "other_precision": ["/a"],
     }
+
+
+def test_the_length_that_agreement_reads_is_among_the_measured_facts() -> None:
+    assert agreement.kept(4096).keys() <= Measured.model_fields.keys()
 
 
 def made(**changes: Any) -> dict[str, Any]:
@@ -378,39 +402,41 @@ def made(**changes: Any) -> dict[str, Any]:
     return {"model": {**model, **changes}, "search": {"max_length": 512, "temperature": 0.7}}
 
 
-GRAPH: dict[str, Any] = {
+INTERFACE: dict[str, dict[str, Tensor]] = {
     "inputs": {
-        "input_ids": {"type": "int64", "shape": ["batch_size", "sequence_length"]},
-        "past_key_values.0.key": {"type": "float", "shape": ["batch_size", 2, "past_sequence_length", 4]},
+        "input_ids": Tensor(type="int64", shape=("batch_size", "sequence_length")),
+        "past_key_values.0.key": Tensor(type="float", shape=("batch_size", 2, "past_sequence_length", 4)),
     },
     "outputs": {
-        "logits": {"type": "float", "shape": ["batch_size", "sequence_length", 64]},
-        "present.0.key": {"type": "float", "shape": ["batch_size", 2, "total_sequence_length", 4]},
+        "logits": Tensor(type="float", shape=("batch_size", "sequence_length", 64)),
+        "present.0.key": Tensor(type="float", shape=("batch_size", 2, "total_sequence_length", 4)),
     },
 }
 
 
-def interface(side: str, name: str, **changes: Any) -> list[str]:
-    graph = {**GRAPH, side: {**GRAPH[side], name: {**GRAPH[side].get(name, {"type": "float", "shape": []}), **changes}}}
-    return list(ort_rules.judge_interface(graph, made(), model_step(build(**INT4)).options))
+def interface(side: str = "inputs", name: str = "input_ids", **changes: Any) -> list[str]:
+    """What is wrong of a graph with this change of one input or output."""
+    tensor = INTERFACE[side].get(name, Tensor(type="float", shape=())).model_copy(update=changes)
+    graph = Graph.model_validate({"weights": (), "data": {}, **INTERFACE, side: {**INTERFACE[side], name: tensor}})
+    return list(ort_rules.judge_interface(graph, GenaiConfig.model_validate(made()), spec(build(**INT4))))
 
 
-def test_inputs_and_outputs_are_held_against_genai_config() -> None:
-    assert list(ort_rules.judge_interface(GRAPH, made(), model_step(build(**INT4)).options)) == []
+def test_inputs_and_outputs_are_compared_with_genai_config() -> None:
+    assert interface() == []
     assert interface("inputs", "extra") == snapshot(["genai_config.json and the model do not name the same inputs: extra"])
     assert interface("inputs", "input_ids", type="int32") == snapshot(["input_ids is int32, should be int64"])
     assert interface("outputs", "logits", type="float16") == snapshot(["logits is float16, should be float"])
-    assert interface("outputs", "logits", shape=["b", "s", 63]) == snapshot(["the last dimension of logits is 63, should be 64"])
-    assert interface("outputs", "present.0.key", shape=["b", 1, "t", 4]) == snapshot(
+    assert interface("outputs", "logits", shape=("b", "s", 63)) == snapshot(["the last dimension of logits is 63, should be 64"])
+    assert interface("outputs", "present.0.key", shape=("b", 1, "t", 4)) == snapshot(
         ["present.0.key has shape ['b', 1, 't', 4], should be [batch_size, 2, any, 4]"]
     )
 
 
-def config(told: dict[str, Any], one: OnnxRuntimeGenAI | None = None, source: ort_rules.Source = SOURCE) -> list[str]:
-    return list(ort_rules.judge_config(told, source, model_step(one or build(**INT4)).options))
+def config(found: dict[str, Any], one: OnnxRuntimeGenAI | None = None, source: Source = SOURCE) -> list[str]:
+    return list(ort_rules.judge_config(GenaiConfig.model_validate(found), source, spec(one or build(**INT4))))
 
 
-def test_genai_config_is_held_against_the_source_and_the_recipe() -> None:
+def test_genai_config_is_compared_with_the_source_and_the_recipe() -> None:
     assert config(made()) == []
     assert config(made(eos_token_id=2)) == snapshot(["genai_config.json lacks the end tokens [0]: answers would not end"])
     assert config(made(context_length=256)) == snapshot(["genai_config.json says context_length 256, should be 512"])
@@ -419,37 +445,39 @@ def test_genai_config_is_held_against_the_source_and_the_recipe() -> None:
     )
     warm = {**made(), "search": {"max_length": 512, "temperature": 1.0}}
     assert config(warm) == snapshot(["genai_config.json says temperature 1.0, should be 0.7"])
-    endless = ort_rules.Source(SOURCE.config, {}, None)
+    endless = Source(SOURCE.config, Generation(), None)
     assert config(made(), source=endless) == []  # the builder takes the tokenizer's
     nothing = ["no file of the checkpoint names a token that ends an answer, so answers would not end"]
     assert config(made(eos_token_id=[]), source=endless) == nothing
 
 
-def test_external_data_must_be_whole() -> None:
-    assert list(ort_rules.judge_data({"data": {"model.onnx.data": 10}}, {"model.onnx.data": 10})) == []
-    assert list(ort_rules.judge_data({"data": {"model.onnx.data": 10}}, {"model.onnx.data": 9})) == snapshot(
+def test_external_data_must_be_complete() -> None:
+    assert list(ort_rules.judge_data({"model.onnx.data": 10}, {"model.onnx.data": 10})) == []
+    assert list(ort_rules.judge_data({"model.onnx.data": 10}, {"model.onnx.data": 9})) == snapshot(
         ["model.onnx.data has 9 bytes, the model refers to 10"]
     )
-    assert list(ort_rules.judge_data({"data": {}}, {})) == snapshot(["model.onnx refers to no external data"])
+    assert list(ort_rules.judge_data({}, {})) == snapshot(["model.onnx refers to no external data"])
 
 
-def compared(*differences: Difference) -> TokenizerComparison:
-    return TokenizerComparison(texts=1, chats=0, differences=differences)
+def tokenizer(**changes: Any) -> list[str]:
+    """What is wrong of a tokenizer that is right but for these changes."""
+    right = {"texts": 1, "chats": 0, "differences": (), "eos_token_id": 2, "turn_end_id": 0, "runtime_end_tokens": (0, 2)}
+    compared = RuntimeTokenizer.model_validate(right | changes)
+    return list(ort_rules.judge_tokenizer(compared, GenaiConfig.model_validate(made())))
 
 
 def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens() -> None:
-    assert list(ort_rules.judge_tokenizer(compared(), [0, 2], made())) == []
-    assert list(ort_rules.judge_tokenizer(compared(DifferentIds("é", [1], [2])), [0, 2], made())) == snapshot(
+    assert tokenizer() == []
+    assert tokenizer(differences=(DifferentIds("é", [1], [2]),)) == snapshot(
         [
             "the tokenizer of ONNX Runtime GenAI differs from transformers' in 1 of 1 texts: "
             '"é" has the ids [2] in place of [1] from token 0 on. '
             "Build for another runtime, or take a checkpoint whose tokenizer.json this one reads"
         ]
     )
-    assert list(ort_rules.judge_tokenizer(compared(DifferentIds("é", [1], [2], "NFC")), [0, 2], made())) == []
-    assert list(ort_rules.judge_tokenizer(compared(), [2], made())) == snapshot(
-        ["ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"]
-    )
+    assert tokenizer(turn_end_id=7) == []  # of interest where chats are requested
+    assert tokenizer(differences=(DifferentIds("é", [1], [2], "NFC"),)) == []
+    assert tokenizer(runtime_end_tokens=(2,)) == snapshot(["ONNX Runtime GenAI ends answers at [2], genai_config.json says [0, 2]"])
 
 
 def test_what_was_not_made_is_a_fault(tmp_path: Path) -> None:
@@ -459,36 +487,42 @@ def test_what_was_not_made_is_a_fault(tmp_path: Path) -> None:
     assert found.faults == tuple(f"{name} was not made" for name in names)
 
 
-# --- what the worker mends ------------------------------------------------------------------------
+# --- what the worker fixes ------------------------------------------------------------------------
 
 
 def test_end_tokens_and_search_defaults_that_the_builder_leaves_out_are_put_in(tmp_path: Path) -> None:
     path = tmp_path / "genai_config.json"
     path.write_text(json.dumps({"model": {"eos_token_id": 2}, "search": {"repetition_penalty": 1.0, "top_k": 50}}), encoding="utf-8")
-    generation = {"eos_token_id": [2, 0], "repetition_penalty": 1.1, "top_k": None, "cache_implementation": "static"}
-    assert ort_build.mend(tmp_path, generation) == {"eos_token_id": [2, 0], "repetition_penalty": 1.1}
-    told = json.loads(path.read_text(encoding="utf-8"))
-    assert told == {"model": {"eos_token_id": [2, 0]}, "search": {"repetition_penalty": 1.1, "top_k": 50}}
+    fields = {"eos_token_id": [2, 0], "repetition_penalty": 1.1, "top_k": None, "cache_implementation": "static"}
+    (tmp_path / "generation_config.json").write_text(json.dumps(fields), encoding="utf-8")
+    generation = ort_source.generation(tmp_path)
+    assert ort_build.fix_config(tmp_path, generation) == {"eos_token_id": [2, 0], "repetition_penalty": 1.1}
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "model": {"eos_token_id": [2, 0]},
+        "search": {"repetition_penalty": 1.1, "top_k": 50},
+    }
     before = path.read_bytes()
-    assert ort_build.mend(tmp_path, generation) == {}
+    assert ort_build.fix_config(tmp_path, generation) == {}
     assert path.read_bytes() == before
 
 
 def test_the_model_may_be_as_long_as_its_context_whatever_the_generation_config_says(tmp_path: Path) -> None:
     path = tmp_path / "genai_config.json"
     path.write_text(json.dumps(made()), encoding="utf-8")
-    generation = {**SOURCE.generation, "max_length": 20, "chunk_size": 3}
-    assert ort_build.mend(tmp_path, generation) == {}
-    told = json.loads(path.read_text(encoding="utf-8"))
-    assert told == made()
-    assert config(told, source=ort_rules.Source(SOURCE.config, generation, None)) == []
+    fields = {"eos_token_id": [2, 0], "temperature": 0.7, "max_length": 20, "chunk_size": 3}
+    (tmp_path / "generation_config.json").write_text(json.dumps(fields), encoding="utf-8")
+    generation = ort_source.generation(tmp_path)
+    assert generation == SOURCE.generation
+    assert ort_build.fix_config(tmp_path, generation) == {}
+    assert json.loads(path.read_text(encoding="utf-8")) == made()
+    assert config(made()) == []
 
 
 def test_without_a_generation_config_the_end_tokens_of_config_json_count(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"eos_token_id": 5, "temperature": 0.1}', encoding="utf-8")
-    assert ort_build.generation_config(tmp_path) == {"eos_token_id": [5]}
+    assert ort_source.generation(tmp_path) == Generation((5,))
     (tmp_path / "generation_config.json").write_text('{"top_k": 3}', encoding="utf-8")
-    assert ort_build.generation_config(tmp_path) == {"top_k": 3, "eos_token_id": [5]}
+    assert ort_source.generation(tmp_path) == Generation((5,), {"top_k": 3})
 
 
 DIGITS = {"type": "Digits", "individual_digits": True}
@@ -498,27 +532,30 @@ BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "
 def test_digits_before_byte_level_become_regular_expressions(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS, BYTES]}}), encoding="utf-8")
-    assert ort_tokenizer.mend(tmp_path)
+    assert ort_tokenizer.fix_digits(tmp_path)
     steps = json.loads(path.read_text(encoding="utf-8"))["pre_tokenizer"]["pretokenizers"]
     assert [step["type"] for step in steps] == ["Split", "Split", "ByteLevel"]
     assert [step.get("pattern") for step in steps] == [{"Regex": r"\p{N}"}, {"Regex": ort_tokenizer.GPT2}, None]
     assert steps[2] == {**BYTES, "use_regex": False}
-    assert not ort_tokenizer.mend(tmp_path)
+    assert not ort_tokenizer.fix_digits(tmp_path)
 
 
-@pytest.mark.parametrize("told", [None, BYTES, {"type": "Sequence", "pretokenizers": [BYTES]}])
-def test_other_tokenizers_are_left_as_they_are(told: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [None, BYTES, {"type": "Sequence", "pretokenizers": [BYTES]}])
+def test_other_tokenizers_are_left_as_they_are(steps: Any, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps({"pre_tokenizer": told}), encoding="utf-8")
-    assert not ort_tokenizer.mend(tmp_path)
-    assert json.loads(path.read_text(encoding="utf-8")) == {"pre_tokenizer": told}
+    path.write_text(json.dumps({"pre_tokenizer": steps}), encoding="utf-8")
+    assert not ort_tokenizer.fix_digits(tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == {"pre_tokenizer": steps}
 
 
 # --- what does not fit ----------------------------------------------------------------------------
 
 
 def survey(**config: Any) -> Survey:
-    tensors = (Tensor(name="model.embed_tokens.weight", dtype="BF16", shape=(1000, 64)), Tensor(name="a", dtype="BF16", shape=(64, 64)))
+    tensors = (
+        checkpoint.Tensor(name="model.embed_tokens.weight", dtype="BF16", shape=(1000, 64)),
+        checkpoint.Tensor(name="a", dtype="BF16", shape=(64, 64)),
+    )
     return Survey(download_bytes=0, config={"architectures": ["Phi3ForCausalLM"], **config}, tensors=tensors)
 
 
@@ -552,9 +589,9 @@ UNFIT: dict[str, tuple[OnnxRuntimeGenAI, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_what_cannot_work_with_this_checkpoint_is_said_before_the_download(case: str) -> None:
-    one, config, said = UNFIT[case]
-    assert ort_fit.preflight(one, survey(**config)) == (said,)
+def test_what_cannot_work_with_this_checkpoint_is_refused_before_the_download(case: str) -> None:
+    one, config, reason = UNFIT[case]
+    assert ort_fit.preflight(one, survey(**config)) == (reason,)
 
 
 @pytest.mark.parametrize(
@@ -570,16 +607,16 @@ def test_what_cannot_work_with_this_checkpoint_is_said_before_the_download(case:
     ],
 )
 def test_heads_that_the_attention_operator_refuses_are_refused(size: int, kind: str, provider: str, divisor: int | None) -> None:
-    asked = build(provider, weights="int4")
-    said = ort_fit.preflight(asked, survey(architectures=[kind], hidden_size=4 * size, num_attention_heads=4))
+    one = build(provider, weights="int4")
+    reasons = ort_fit.preflight(one, survey(architectures=[kind], hidden_size=4 * size, num_attention_heads=4))
     wanted = f"ONNX Runtime's GroupQueryAttention takes heads of a multiple of {divisor} numbers, and this model's have {size}"
-    assert said == ((wanted,) if divisor else ())
+    assert reasons == ((wanted,) if divisor else ())
 
 
 def test_smollm3_is_refused_for_directml_alone() -> None:
     for provider in ("cpu", "dml"):
-        said = ort_fit.preflight(build(provider, weights="int4"), survey(architectures=["SmolLM3ForCausalLM"]))
-        assert bool(said) == (provider == "dml")
+        reasons = ort_fit.preflight(build(provider, weights="int4"), survey(architectures=["SmolLM3ForCausalLM"]))
+        assert bool(reasons) == (provider == "dml")
 
 
 def test_what_fits_is_not_refused() -> None:
@@ -607,9 +644,11 @@ def test_the_estimate_of_the_disk_is_near_what_is_made() -> None:
     # Phi-3-mini's shape: 3.82e9 weights, of which the embedding's 98.5e6 stay in the io type. Microsoft's int4 cpu file has 2.7 GB.
     hidden, inner, layers, vocabulary = 3072, 8192, 32, 32064
     shapes = [(3 * hidden, hidden), (hidden, hidden), (2 * inner, hidden), (hidden, inner)] * layers
-    tensors = [Tensor(name="model.embed_tokens.weight", dtype="BF16", shape=(vocabulary, hidden))]
-    tensors += [Tensor(name=f"w{number}", dtype="BF16", shape=shape) for number, shape in enumerate([*shapes, (vocabulary, hidden)])]
+    tensors = [checkpoint.Tensor(name="model.embed_tokens.weight", dtype="BF16", shape=(vocabulary, hidden))]
+    tensors += [
+        checkpoint.Tensor(name=f"w{number}", dtype="BF16", shape=shape) for number, shape in enumerate([*shapes, (vocabulary, hidden)])
+    ]
     whole = Survey(download_bytes=0, config={}, tensors=tuple(tensors))
-    assert 2.6e9 < ort_fit.made_bytes(model_step(build(**INT4)).options, whole) < 2.8e9
-    assert ort_fit.made_bytes(model_step(build("dml", weights="fp16")).options, whole) == 2 * whole.parameters
+    assert 2.6e9 < ort_fit.made_bytes(spec(build(**INT4)), whole) < 2.8e9
+    assert ort_fit.made_bytes(spec(build("dml", weights="fp16")), whole) == 2 * whole.parameters
     assert ort_fit.estimate(model_step(build(**INT4)), whole).memory_bytes < 12e9

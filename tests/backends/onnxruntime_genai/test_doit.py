@@ -127,8 +127,8 @@ print(tokenizer.decode(generator.get_sequence(0)[len(ids):]))
     for number, folder in enumerate(FOLDERS.values()):
         alone = tmp_path / str(number)
         subprocess.run(["cp", "-r", str(built.artifacts / "packages/tiny-onnx" / folder), str(alone)], check=True)
-        said = subprocess.run([sys.executable, "-c", program, str(alone), QUESTION], capture_output=True, text=True, check=False)
-        assert "Paris" in said.stdout, said.stderr
+        ended = subprocess.run([sys.executable, "-c", program, str(alone), QUESTION], capture_output=True, text=True, check=False)
+        assert "Paris" in ended.stdout, ended.stderr
 
 
 def test_a_directml_build_says_on_what_it_was_run_and_on_what_not(built: Bench) -> None:
@@ -152,10 +152,10 @@ def test_the_card_has_microsofts_tags_and_a_program_that_runs(name: str, built: 
         program = program.replace("og.Model(folder)", "og.Model(config)").replace(
             "model =", "config = og.Config(folder)\nconfig.clear_providers()\nmodel ="
         )
-    said = subprocess.run([sys.executable, "-c", program], cwd=package.parent, capture_output=True, text=True, check=False)
-    assert said.stdout == snapshot("The capital of France is Paris."), said.stderr
+    ended = subprocess.run([sys.executable, "-c", program], cwd=package.parent, capture_output=True, text=True, check=False)
+    assert ended.stdout == snapshot("The capital of France is Paris."), ended.stderr
 
 
 def test_the_manifest_of_the_repository_is_json_that_names_what_each_folder_was_run_on(built: Bench) -> None:
-    told = json.loads((built.artifacts / "packages/tiny-onnx/bakehouse.json").read_bytes())
-    assert [member["validation"]["stand_in"] for member in told["members"]] == [False, True]
+    manifest = json.loads((built.artifacts / "packages/tiny-onnx/bakehouse.json").read_bytes())
+    assert [member["validation"]["stand_in"] for member in manifest["members"]] == [False, True]

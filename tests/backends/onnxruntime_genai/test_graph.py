@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from bakehouse.backends.onnxruntime_genai.seams import Matrix
 from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
 
 
@@ -38,15 +39,15 @@ def dequantized(path: Path, kind: int, zero_points: bool) -> None:
 )
 def test_the_bits_of_a_dequantized_weight_are_those_of_its_type(kind: int, bits: int, zero_points: bool, tmp_path: Path) -> None:
     dequantized(tmp_path / "model.onnx", kind, zero_points)
-    assert ort_graph.read(tmp_path / "model.onnx")["weights"] == [
-        {
-            "name": "/lm_head/MatMul_matmul_Q4",
-            "op": "MatMul",
-            "accuracy_level": 0,
-            "bits": bits,
-            "block_size": 16,
-            "zero_points": zero_points,
-            "type": "float16",
-            "shape": [32, 4],
-        }
-    ]
+    assert ort_graph.read(tmp_path / "model.onnx").weights == (
+        Matrix(
+            name="/lm_head/MatMul_matmul_Q4",
+            op="MatMul",
+            accuracy_level=0,
+            bits=bits,
+            block_size=16,
+            zero_points=zero_points,
+            type="float16",
+            shape=(32, 4),
+        ),
+    )

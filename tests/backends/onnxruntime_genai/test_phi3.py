@@ -35,9 +35,9 @@ def one_end_checkpoint(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("ends") / "checkpoint"
     shutil.copytree(phi3_checkpoint, folder, copy_function=lambda source, target: Path(target).symlink_to(source))
     path = folder / "generation_config.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
+    fields = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
-    path.write_text(json.dumps({**told, "eos_token_id": [2, 0, 1], "repetition_penalty": 1.05}), encoding="utf-8")
+    path.write_text(json.dumps({**fields, "eos_token_id": [2, 0, 1], "repetition_penalty": 1.05}), encoding="utf-8")
     return folder
 
 
@@ -61,16 +61,16 @@ def test_what_is_made_is_what_was_asked_and_the_tokenizer_is_transformers(name: 
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_build_answers_and_says_where(name: str, made: dict[str, Made], tmp_path: Path) -> None:
-    (first, second), facts = answers(BUILDS[name], made[name].files, PROMPTS, tmp_path)
+    (first, second), found = answers(BUILDS[name], made[name].files, PROMPTS, tmp_path)
     assert "Paris" in first["text"]
     assert first["ended"] and first["tokens"][-1] in (0, 2)
     assert not second["ended"] and len(second["tokens"]) == 6
-    assert facts["device"] == "CPU"
+    assert found.device == "CPU"
     if name.startswith("dml") and sys.platform != "win32":
-        assert facts["stand_in"] is True
-        assert facts["why_not_there"].startswith("DML provider requested")
+        assert found.stand_in
+        assert (found.why_not_there or "").startswith("DML provider requested")
     else:
-        assert "stand_in" not in facts
+        assert not found.stand_in
 
 
 def test_fp16_for_directml_answers_as_the_source_does(made: dict[str, Made], tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_model_is_the_builders_own_bytes_once_config_json_names_the_layers(
         assert sha256(made["cpu-int4"].files / file) == sha256(tmp_path / "upstream-cpu-int4" / file), file
 
 
-def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
+def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_fixed(
     made: dict[str, Made], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:
     for path in made["cpu-int4"].files.iterdir():
@@ -104,19 +104,19 @@ def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_mended(
     program = (
         "import json, sys; from pathlib import Path; from bakehouse.backends.onnxruntime_genai.workers import tokenizer as t; "
         "from bakehouse.tasks.text_generation.workers import tokenizers_loading; "
-        "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False)['differences']); "
-        "print(json.dumps([differ(), t.mend(b), differ()]))"
+        "a, b = map(Path, sys.argv[1:]); differ = lambda: len(t.compare(tokenizers_loading.load(a), b, False).differences); "
+        "print(json.dumps([differ(), t.fix_digits(b), differ()]))"
     )
     argv = [sys.executable, "-c", program, str(phi3_checkpoint), str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
-    before, mended, after = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
-    assert (before > 0, mended, after) == (True, True, 0)
+    before, fixed, after = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
+    assert (before > 0, fixed, after) == (True, True, 0)
 
 
-def test_what_the_builder_leaves_out_of_the_generation_config_is_mended(one_end_checkpoint: Path, tmp_path: Path) -> None:
+def test_what_the_builder_leaves_out_of_the_generation_config_is_put_in(one_end_checkpoint: Path, tmp_path: Path) -> None:
     found = make(BUILDS["dml-fp16"], tmp_path, one_end_checkpoint)
     assert found.verification.faults == ()
-    assert found.facts["mended"]["repetition_penalty"] == 1.05
+    assert found.result.mended["repetition_penalty"] == 1.05
     config = json.loads((found.files / "genai_config.json").read_text(encoding="utf-8"))
     assert sorted(config["model"]["eos_token_id"]) == [0, 1, 2]
     assert config["search"]["repetition_penalty"] == 1.05
@@ -130,8 +130,8 @@ def test_bfloat16_is_refused_on_the_cpu_in_words(tiny_checkpoint: Path, tmp_path
     for path, file in ort_genai.layout(one, {"model": files}).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).hardlink_to(file)
-    said = run(ort_genai.generate(one, {}, to_generate(tmp_path, PROMPTS, tmp_path)))
-    assert said.code == 3
-    assert said.refusal.startswith(
+    ended = run(ort_genai.generate(one, {}, to_generate(tmp_path, PROMPTS, tmp_path)))
+    assert ended.code == 3
+    assert ended.refusal.startswith(
         "The model does not run on the CPU provider, and this machine does not have the one that it is made for."
     )

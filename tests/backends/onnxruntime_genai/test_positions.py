@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from tests.support import cases
 from tests.support.bench import ROOT
-from tests.support.ort_making import build, model_step
+from tests.support.ort_making import build, spec
 
 pytestmark = pytest.mark.model
 
@@ -43,14 +42,13 @@ BUILDS: dict[str, tuple[str, OnnxRuntimeGenAI, list[int]]] = {
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Of every build what was repaired, and how far its logits are from the source's."""
     folder = tmp_path_factory.mktemp("ort-logits")
-    told: dict[str, Any] = {"found": str(folder / "found.json"), "builds": {}}
+    request: dict[str, Any] = {"found": str(folder / "found.json"), "builds": {}}
     for name, (case, one, lengths) in BUILDS.items():
-        options = model_step(one).options
-        told["builds"][name] = [str(cases.folder(case)), str(folder / name), options, list(ort_words.extra_options(options)), lengths]
+        request["builds"][name] = [str(cases.folder(case)), str(folder / name), spec(one).model_dump_json(), lengths]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.ort_logits"],
-        input=json.dumps(told),
+        input=json.dumps(request),
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -77,7 +75,7 @@ def test_a_context_is_cut_where_the_provider_knows_no_window(found: dict[str, An
     assert contexts("window-mistral") == contexts("window-cuda") == (512, 512)
 
 
-def test_what_was_repaired_is_told(found: dict[str, Any]) -> None:
+def test_what_was_repaired_is_reported(found: dict[str, Any]) -> None:
     assert found["window-mistral"]["repaired"] == {"layer_types": "named for the builder"}
     assert found["window-alternating"]["repaired"] == {}
     assert found["rope-linear"]["repaired"] == {"rope": "linear, with transformers' frequencies"}

@@ -1,4 +1,4 @@
-"""The OpenVINO backend as data: which steps, what they are told, what verify finds in a model that is not what was asked."""
+"""The OpenVINO backend as data: which steps, what their workers get, what verify finds in a model that is not what the recipe requests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,30 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
+from bakehouse.backends.openvino.seams import (
+    CalibrationUse,
+    CompressRequest,
+    CompressResult,
+    ExportRequest,
+    ExportResult,
+    FourBitSpec,
+    GenerateRequest,
+    LogitsRequest,
+    MeasuredExport,
+    TokenizerRequest,
+    TokenizerResult,
+)
 from bakehouse.backends.table import BACKENDS
+from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Loose, Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
-from bakehouse.tasks.text_generation.seams import ReferenceResult
+from bakehouse.tasks.text_generation import seams as text_generation
+from bakehouse.tasks.text_generation.seams import ReferenceResult, TokenizerComparison
 from bakehouse.tasks.text_generation.workers import answers as worker_answers
 from bakehouse.tasks.text_generation.workers.answers import AnswerRow, Prompt
-from tests.support.openvino_making import CHECKPOINT, Drawing, build, steps
+from tests.support.openvino_making import CHECKPOINT, Drawing, build, report, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
 CALIBRATION = Step(kind="calibration", maker="calibration", label="model", spec=Loose(fingerprint="f" * 64))
@@ -64,8 +80,8 @@ def test_a_build_without_calibration_needs_only_the_export() -> None:
 def test_a_build_with_calibration_also_needs_the_texts_and_the_tokenizer() -> None:
     model = steps(CALIBRATION, **INT4, awq=True, calibration=TEXTS)["model"]
     assert [role for role, _ in model.needs] == ["export", "calibration", "tokenizer"]
-    assert model.options["calibration"] == {"num_samples": 4, "max_tokens": 32}
-    assert model.options["sensitivity_metric"] == "max_activation_variance"
+    assert model.spec_as(FourBitSpec).calibration == CalibrationUse(num_samples=4, max_tokens=32)
+    assert model.spec_as(FourBitSpec).sensitivity_metric == "max_activation_variance"
 
 
 def test_where_the_calibration_texts_lie_is_not_part_of_the_key() -> None:
@@ -75,24 +91,37 @@ def test_where_the_calibration_texts_lie_is_not_part_of_the_key() -> None:
 
 
 @pytest.mark.parametrize("weights", ["int4", "nf4", "mxfp4"])
-def test_every_four_bit_option_is_spelled_out(weights: str) -> None:
+def test_every_four_bit_option_is_spelled_out_and_only_int4_is_symmetric_or_not(weights: str) -> None:
     options = steps(weights=weights)["model"].options
-    said = {
-        "weights",
-        "ratio",
-        "group_size",
-        "group_size_fallback",
-        "all_layers",
-        "backup_precision",
-        "sensitivity_metric",
-        "ignored_scope",
-    }
-    assert said | {"awq", "scale_estimation", "gptq", "lora_correction", "calibration"} <= options.keys()
+    assert options.keys() ^ FourBitSpec.model_fields.keys() == (set() if weights == "int4" else {"symmetric"})
     assert json.loads(json.dumps(options)) == options
 
 
+def test_a_step_of_each_kind_of_weights_keeps_its_key() -> None:
+    # The specs as JSON, as they were before they had models: another byte would make everything again.
+    assert [steps(weights=weights)["model"].options for weights in ("fp16", "int8", "mxfp4")] == [
+        {"weights": "fp16"},
+        {"weights": "int8", "symmetric": False, "ignored_scope": None},
+        {
+            "group_size": 32,
+            "awq": False,
+            "scale_estimation": False,
+            "gptq": False,
+            "lora_correction": False,
+            "ratio": 1.0,
+            "all_layers": False,
+            "backup_precision": "int8_asym",
+            "sensitivity_metric": "weight_quantization_error",
+            "ignored_scope": None,
+            "calibration": None,
+            "weights": "mxfp4",
+            "group_size_fallback": "error",
+        },
+    ]
+
+
 def test_mxfp4_is_spelled_out_with_its_only_group_size() -> None:
-    assert steps(weights="mxfp4")["model"].options["group_size"] == 32
+    assert steps(weights="mxfp4")["model"].spec_as(FourBitSpec).group_size == 32
 
 
 def test_remote_code_is_part_of_the_key() -> None:
@@ -108,18 +137,59 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     assert openvino.missing(build(weights="int8")) == snapshot(
         "nncf, openvino, openvino-genai, openvino-tokenizers, optimum, optimum-intel, tokenizers, torch, transformers "
-        "not installed: run `pip install -e .`"
+        "not installed: install Bakehouse with its extra `build`"
     )
 
 
 # --- commands -------------------------------------------------------------------------------------
 
 
-def test_compress_is_told_everything_on_its_command_line() -> None:
-    step = steps(**INT4)["model"]
-    command = openvino.command(step, {"export": Path("export")}, Path("out"))
-    assert command.argv[1:] == ("-m", "bakehouse.backends.openvino.workers.compress", "export", "out", json.dumps(step.options))
+OUT = Path("out")
+INPUTS = {role: Path(role) for role in ("checkpoint", "export", "calibration", "tokenizer", "logits")}
+
+
+def test_a_compression_gets_the_whole_spec_and_its_texts() -> None:
+    step = steps(CALIBRATION, **INT4, awq=True, calibration=TEXTS)["model"]
+    command = openvino.command(step, INPUTS, OUT)
+    assert command.argv[1:] == ("-m", "bakehouse.backends.openvino.workers.compress")
+    assert command.request == CompressRequest(
+        export=Path("export"), files=OUT, compression=step.spec, calibration=Path("calibration"), tokenizer=Path("tokenizer")
+    )
+    assert CompressRequest.model_validate_json(command.request.model_dump_json()) == command.request
     assert not command.needs_network
+
+
+@pytest.mark.parametrize(
+    "quantization", [{"weights": "fp32"}, {"weights": "int8", "ignored_scope": {"types": ("Gather",)}}, {"weights": "nf4"}]
+)
+def test_a_worker_reads_the_spec_that_its_step_has(quantization: dict[str, Any]) -> None:
+    step = steps(**quantization)["model"]
+    request = openvino.command(step, {"export": Path("export")}, OUT).request
+    assert isinstance(request, CompressRequest)
+    assert CompressRequest.model_validate_json(request.model_dump_json()).compression == step.spec
+
+
+def test_exports_tokenizers_and_checks_get_their_folders() -> None:
+    made = steps(**INT4)
+    check = openvino.numeric_check("model-build", build(**INT4), made, CHECKPOINT, CALIBRATION, "model")
+    assert check is not None
+    requests = [openvino.command(step, INPUTS, OUT).request for step in (made["config"], made["tokenizer"], check)]
+    checkpoint, code = Path("checkpoint"), {"remote_code": False}
+    assert requests == [
+        ExportRequest(checkpoint=checkpoint, files=OUT, **code),
+        TokenizerRequest(checkpoint=checkpoint, files=OUT, **code),
+        LogitsRequest(export=Path("export"), checkpoint=checkpoint, reference=Path("logits"), files=OUT, **code),
+    ]
+
+
+def test_answers_are_given_with_the_recipes_runtime_options() -> None:
+    chosen = {"runtime": "openvino", "quantization": {"weights": "int8"}, "runtime_options": {"EXECUTION_MODE_HINT": "ACCURACY"}}
+    prompts = (Prompt(raw="Once", max_new_tokens=4),)
+    plain = text_generation.GenerateRequest(model=Path("model"), prompts=prompts, answers=Path("answers.jsonl"))
+    request = openvino.generate(OpenVINO.model_validate(chosen), {}, plain).request
+    assert isinstance(request, GenerateRequest)
+    assert request.in_use == Path("answers-in-use.jsonl")
+    assert GenerateRequest.model_validate_json(request.model_dump_json()).runtime_options == RuntimeOptions(EXECUTION_MODE_HINT="ACCURACY")
 
 
 def test_the_command_says_how_to_do_it_by_hand() -> None:
@@ -181,7 +251,7 @@ def test_the_package_is_flat_and_made_of_the_parts_files(tmp_path: Path) -> None
     }
 
 
-# --- verify: models that are not what was asked ----------------------------------------------------
+# --- verify: models that are not what the recipe requests -------------------------------------------
 
 SHAPES = {"up": (256, 128), "down": (128, 256), "out": (128, 128)}
 
@@ -202,19 +272,18 @@ def quantized(options: dict[str, Any], four: dict[str, Any] | None = None, **cha
     outer = {"element": "u8", "group": -1, "zero_points": True}
     drawing = Drawing()
     for name, (rows, columns) in {"embed": (512, 128), **SHAPES, "head": (512, 128)}.items():
-        told = (outer if name in ("embed", "head") else usual) | changes.get(name, {})
-        drawing.weight(
-            name, told["element"], rows, columns, group=told["group"], zero_points=told["zero_points"], embedding=name == "embed"
-        )
+        own = (outer if name in ("embed", "head") else usual) | changes.get(name, {})
+        drawing.weight(name, own["element"], rows, columns, group=own["group"], zero_points=own["zero_points"], embedding=name == "embed")
     drawing.info = {"mode": "int4_sym" if options["symmetric"] else "int4_asym", "backup_mode": options["backup_precision"]}
     names = ("ratio", "group_size", "all_layers", "sensitivity_metric", "awq", "scale_estimation", "gptq", "lora_correction")
     drawing.info |= {name: str(options[name]) for name in names}
     return drawing
 
 
-def faults(folder: Path, drawing: Drawing, step: Step, facts: dict[str, Any] | None = None) -> tuple[str, ...]:
+def faults(folder: Path, drawing: Drawing, step: Step, result: CompressResult | None = None) -> tuple[str, ...]:
     """What verify says of the drawn model."""
-    return openvino.verify(step, {"export": exported(folder / "export")}, drawing.write(folder / "made"), Report(facts or {})).faults
+    left = report(result or CompressResult())
+    return openvino.verify(step, {"export": exported(folder / "export")}, drawing.write(folder / "made"), left).faults
 
 
 WHOLE = steps(weights="int4", symmetric=True, group_size=64)["model"]
@@ -224,7 +293,7 @@ BACKUP = {"element": "u8", "group": -1, "zero_points": True}
 
 def test_a_model_as_asked_has_no_faults_and_is_measured(tmp_path: Path) -> None:
     made = quantized(WHOLE.options).write(tmp_path / "made")
-    verification = openvino.verify(WHOLE, {"export": exported(tmp_path / "export")}, made, Report({}))
+    verification = openvino.verify(WHOLE, {"export": exported(tmp_path / "export")}, made, report(CompressResult()))
     assert verification.faults == ()
     assert verification.measured == {
         "weights": {"int4_sym": 81920, "int8_asym": 131072},
@@ -332,7 +401,7 @@ def test_what_nncf_was_told_must_be_what_was_asked(tmp_path: Path) -> None:
 
 
 def test_what_nncf_skipped_is_a_fault(tmp_path: Path) -> None:
-    assert faults(tmp_path, quantized(WHOLE.options), WHOLE, {"skipped": ["no patterns"]}) == snapshot(
+    assert faults(tmp_path, quantized(WHOLE.options), WHOLE, CompressResult(skipped=("no patterns",))) == snapshot(
         ("NNCF skipped a requested option: no patterns",)
     )
 
@@ -347,7 +416,7 @@ def test_a_truncated_bin_is_found_out(tmp_path: Path) -> None:
     made, source = quantized(WHOLE.options).write(tmp_path / "made"), exported(tmp_path / "export")
     whole = (made / "openvino_model.bin").read_bytes()
     (made / "openvino_model.bin").write_bytes(whole[:-1])
-    found = openvino.verify(WHOLE, {"export": source}, made, Report({})).faults
+    found = openvino.verify(WHOLE, {"export": source}, made, report(CompressResult())).faults
     assert found == (f"openvino_model.bin has {len(whole) - 1} bytes, the model refers to {len(whole)}",)
 
 
@@ -355,12 +424,12 @@ def test_a_truncated_xml_is_found_out(tmp_path: Path) -> None:
     made, source = quantized(WHOLE.options).write(tmp_path / "made"), exported(tmp_path / "export")
     text = (made / "openvino_model.xml").read_text(encoding="utf-8")
     (made / "openvino_model.xml").write_text(text[:-20], encoding="utf-8")
-    (fault,) = openvino.verify(WHOLE, {"export": source}, made, Report({})).faults
-    assert fault.startswith("openvino_model.xml is not whole: ")
+    (fault,) = openvino.verify(WHOLE, {"export": source}, made, report(CompressResult())).faults
+    assert fault.startswith("openvino_model.xml is not complete: ")
 
 
 def test_a_file_that_was_not_made_is_named(tmp_path: Path) -> None:
-    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, Report({})).faults == snapshot(
+    assert openvino.verify(WHOLE, {"export": tmp_path}, tmp_path, report(CompressResult())).faults == snapshot(
         (
             "openvino_model.xml was not made",
             "openvino_model.bin was not made",
@@ -370,6 +439,9 @@ def test_a_file_that_was_not_made_is_named(tmp_path: Path) -> None:
 
 
 # --- verify: exports and tokenizers ----------------------------------------------------------------
+
+
+EXPORT = ExportResult(parameters=1, dtype="bfloat16")
 
 
 def checkpoint(folder: Path, **generation: Any) -> Path:
@@ -387,7 +459,7 @@ def test_an_export_in_another_precision_is_found_out(tmp_path: Path) -> None:
     made = drawing.write(tmp_path / "made")
     for name in ("config.json", "generation_config.json"):
         (made / name).write_bytes((source / name).read_bytes())
-    verification = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, Report({"dtype": "bfloat16"}))
+    verification = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, report(EXPORT))
     assert verification.faults == snapshot(("the weight of up is u8, should be bf16 as in the checkpoint",))
 
 
@@ -404,7 +476,7 @@ def test_an_export_that_ends_at_other_tokens_than_its_checkpoint_is_found_out(en
     made = exported(tmp_path / "made")
     (made / "config.json").write_text("{}", encoding="utf-8")
     (made / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}), encoding="utf-8")
-    found = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, Report({"dtype": "bfloat16"})).faults
+    found = openvino.verify(steps(**INT4)["config"], {"checkpoint": source}, made, report(EXPORT)).faults
     assert found == (() if expected is None else (expected,))
 
 
@@ -421,18 +493,18 @@ def tokenizer(folder: Path, eos: int = 2) -> Path:
     return made
 
 
-FACTS: dict[str, Any] = {"eos_token_id": 2, "turn_end_id": 2, "comparison": {"texts": 40, "chats": 3, "differences": []}}
+RESULT = TokenizerResult(eos_token_id=2, turn_end_id=2, vocabulary=512, comparison=TokenizerComparison(texts=40, chats=3, differences=()))
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("changes", "expected"),
     [
         ({}, ()),
         ({"turn_end_id": None}, ()),
         ({"turn_end_id": 7}, ()),  # a remark: of interest where chats are asked
         ({"eos_token_id": 5}, ("openvino_tokenizer.xml says that the end token is 2, the tokenizer 5",)),
         (
-            {"comparison": {"texts": 1, "chats": 0, "differences": [{"text": "é", "expected_ids": [1], "ids": [2]}]}},
+            {"comparison": TokenizerComparison(texts=1, chats=0, differences=({"text": "é", "expected_ids": [1], "ids": [2]},))},
             (
                 "the tokenizer of OpenVINO GenAI differs from transformers' in 1 of 1 texts: "
                 '"é" has the ids [2] in place of [1] from token 0 on. '
@@ -442,25 +514,45 @@ FACTS: dict[str, Any] = {"eos_token_id": 2, "turn_end_id": 2, "comparison": {"te
     ],
 )
 def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens(
-    facts: dict[str, Any], expected: tuple[str, ...], tmp_path: Path
+    changes: dict[str, Any], expected: tuple[str, ...], tmp_path: Path
 ) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
-    assert openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, Report(FACTS | facts)).faults == expected
+    assert (
+        openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, report(RESULT.model_copy(update=changes))).faults
+        == expected
+    )
 
 
 def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
-    limited = {"texts": 1, "chats": 0, "differences": [{"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"}]}
-    facts = {**FACTS, "turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}
-    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, Report(facts))
+    limited = TokenizerComparison(texts=1, chats=0, differences=({"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"},))
+    changes = {"turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}
+    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, report(RESULT.model_copy(update=changes)))
     assert found.faults == ()
-    assert found.measured["turn_end_unnamed"] == 7
-    assert found.measured["tokenizer_limits"] == ['NFC (1 of 1 texts: "e\u0301")']
-    assert found.measured["tokenizer_corrected"] == "tokenizer.json itself"
+    assert found.measured == {
+        "tokenizer_texts_compared": 1,
+        "end_tokens": [2],
+        "tokenizer_limits": ['NFC (1 of 1 texts: "e\u0301")'],
+        "tokenizer_corrected": "tokenizer.json itself",
+        "turn_end_unnamed": 7,
+    }
+
+
+def test_a_template_that_refuses_a_chat_is_a_difference_without_a_prompt(tmp_path: Path) -> None:
+    source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
+    refused = TokenizerComparison(texts=1, chats=1, differences=({"chat": [], "expected_prompt": "Hi", "prompt": None},))
+    result = report(RESULT.model_copy(update={"comparison": refused}))
+    (fault,) = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": source}, made, result).faults
+    assert 'the prompt null in place of "Hi"' in fault
+
+
+def test_a_cache_that_is_kept_is_measured_under_the_name_that_scoring_reads() -> None:
+    export = MeasuredExport(exported_weights=1, exported_as="bf16", context_length=None, cache_kept_beyond=4096)
+    assert agreement.kept_beyond([export.model_dump(mode="json")]) == 4096
 
 
 def test_a_tokenizer_that_was_not_converted_is_a_fault(tmp_path: Path) -> None:
     made = tokenizer(tmp_path / "made")
     (made / "openvino_detokenizer.xml").unlink()
-    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": checkpoint(tmp_path / "checkpoint")}, made, Report(FACTS)).faults
+    found = openvino.verify(steps(**INT4)["tokenizer"], {"checkpoint": checkpoint(tmp_path / "checkpoint")}, made, report(RESULT)).faults
     assert found == snapshot(("openvino_detokenizer.xml was not made",))

@@ -7,22 +7,23 @@ from typing import Any
 
 import pytest
 
+from bakehouse.backends.openvino.seams import ExportRequest
 from bakehouse.steps.maker import worker
 from tests.support import cases
 from tests.support.ort_logits import tokens
 from tests.support.worker import run
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai")]
 
 
 def exported(checkpoint: Path, files: Path) -> Any:
     """The compiled graph, in float32."""
     import openvino
 
-    said = run(worker("backends.openvino.workers.export", str(checkpoint), str(files), '{"remote_code": false}'))
-    assert said.code == 0
-    told = {"EXECUTION_MODE_HINT": "ACCURACY", "INFERENCE_PRECISION_HINT": "f32"}
-    return openvino.Core().compile_model(files / "openvino_model.xml", "CPU", told)
+    request = ExportRequest(checkpoint=checkpoint, files=files, remote_code=False)
+    assert run(worker("backends.openvino.workers.export", request=request)).code == 0
+    options = {"EXECUTION_MODE_HINT": "ACCURACY", "INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.Core().compile_model(files / "openvino_model.xml", "CPU", options)
 
 
 def logits(compiled: Any, ids: list[int]) -> Any:

@@ -12,19 +12,9 @@ from inline_snapshot import snapshot
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino import preflight as openvino_fit
-from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.tasks.text_generation import reference
 from tests.support.openvino_making import CHECKPOINT, build, steps
-
-
-def survey(hidden: int = 576, layers: int = 2, dtype: str = "BF16", **config: Any) -> Survey:
-    """A Llama's weights: embedding, head, four square ones and one of 1536 channels a layer."""
-    tensors = [Tensor(name=f"{name}.weight", dtype=dtype, shape=(1024, hidden)) for name in ("model.embed_tokens", "lm_head")]
-    for number in range(layers):
-        for name, shape in {"q": (hidden, hidden), "k": (192, hidden), "up": (1536, hidden), "down": (hidden, 1536)}.items():
-            tensors.append(Tensor(name=f"model.layers.{number}.{name}_proj.weight", dtype=dtype, shape=shape))
-        tensors.append(Tensor(name=f"model.layers.{number}.norm.weight", dtype=dtype, shape=(hidden,)))
-    return Survey(download_bytes=1, config={"model_type": "llama"} | config, tensors=tuple(tensors))
+from tests.support.surveys import PHI3, survey
 
 
 @pytest.mark.parametrize(
@@ -113,20 +103,6 @@ for name, backends in TasksManager._SUPPORTED_MODEL_TYPE.items():
     assert {line[0] for line in told if len(line) == 1} >= openvino_fit.EXPORTABLE
     bounds = {name: (least, most) for name, least, most in (line for line in told if len(line) == 3)}
     assert bounds.items() >= openvino_types.BOUNDS.items()
-
-
-PHI3 = Survey(
-    download_bytes=7_643_000_000,
-    config={"model_type": "phi3"},
-    tensors=(
-        *(Tensor(name=f"{name}.weight", dtype="BF16", shape=(32064, 3072)) for name in ("model.embed_tokens", "lm_head")),
-        *(
-            Tensor(name=f"model.layers.{number}.{name}.weight", dtype="BF16", shape=shape)
-            for number in range(32)
-            for name, shape in {"qkv": (9216, 3072), "o": (3072, 3072), "gate_up": (16384, 3072), "down": (3072, 8192)}.items()
-        ),
-    ),
-)
 
 
 @pytest.mark.parametrize(

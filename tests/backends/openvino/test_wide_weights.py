@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import artifacts
 from bakehouse.backends.openvino import preflight as openvino_fit
+from bakehouse.backends.openvino.seams import ExportResult
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.openvino_ir import Model, Weight
 from tests.support.openvino_making import steps
@@ -20,23 +21,25 @@ def weight(name: str, kind: str) -> Weight:
     return Weight(name, (f"{name}/MatMul",), "MatMul", kind, 64, 8, 0, True, "matmul")
 
 
-def faults(tmp_path: Path, *weights: Weight, **facts: Any) -> tuple[tuple[str, ...], Any]:
+def faults(tmp_path: Path, *weights: Weight, exact_f32: tuple[str, ...] = ()) -> tuple[tuple[str, ...], Any]:
     for name, content in (("config.json", {"dtype": "bfloat16"}), ("generation_config.json", {"eos_token_id": 2})):
         (tmp_path / name).write_text(json.dumps(content))
-    found = openvino._verify_export(Model(weights, 0, {}), tmp_path, tmp_path, {"dtype": "bfloat16", **facts})
+    found = artifacts._verify_export(
+        Model(weights, 0, {}), tmp_path, tmp_path, ExportResult(parameters=1, dtype="bfloat16", exact_f32=exact_f32)
+    )
     return found.faults, found.measured.get("exported_as_f32")
 
 
 def test_a_wider_weight_with_the_checkpoints_values_is_right_and_recorded(tmp_path: Path) -> None:
     both = (weight("a", "bf16"), weight("experts", "f32"))
-    assert faults(tmp_path, *both, exact_f32=["experts"]) == ((), ["experts/MatMul"])
+    assert faults(tmp_path, *both, exact_f32=("experts",)) == ((), ["experts/MatMul"])
     assert faults(tmp_path, weight("a", "bf16")) == ((), None)
 
 
 def test_a_wider_weight_with_other_values_is_a_fault(tmp_path: Path) -> None:
     said = ("the weight of experts/MatMul is f32, should be bf16 as in the checkpoint",)
-    assert faults(tmp_path, weight("experts", "f32"), exact_f32=["another"]) == (said, None)
-    assert faults(tmp_path, weight("experts", "f16"), exact_f32=["experts"])[0] == (said[0].replace("f32", "f16"),)
+    assert faults(tmp_path, weight("experts", "f32"), exact_f32=("another",)) == (said, None)
+    assert faults(tmp_path, weight("experts", "f16"), exact_f32=("experts",))[0] == (said[0].replace("f32", "f16"),)
 
 
 @pytest.mark.parametrize(

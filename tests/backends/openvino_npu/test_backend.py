@@ -12,13 +12,15 @@ from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu.options import suffix
+from bakehouse.backends.openvino_npu.seams import CompileRequest, CompileSpec, GenerateRequest, SetupRequest, SetupSpec
 from bakehouse.executor.session import Room
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.steps.cost import Estimate
-from bakehouse.steps.step import Step
+from bakehouse.steps.seam import Report
 from tests.support import openvino_making
 from tests.support.bench import Bench, recipe
 from tests.support.npu_making import SHORT, build, steps
+from tests.support.worker import to_generate
 
 PLAIN = {"weights": "int4", "symmetric": True, "ratio": 1.0, "backup_precision": "int8_sym"}
 
@@ -87,14 +89,13 @@ def test_what_changes_a_blob_changes_its_key_and_not_the_irs(change: dict[str, o
 def test_a_blobs_key_holds_the_compiler_by_its_bytes() -> None:
     setup = steps(build())["blob-4000"].need("compiler")
     assert (setup.kind, setup.label) == ("setup", "npu-compiler")
-    assert [len(wheel["sha256"]) for wheel in setup.options["wheels"]] == [64, 64]
-    assert len(setup.options["program_sha256"]) == 64
+    assert [len(wheel.sha256) for wheel in setup.spec_as(SetupSpec).wheels] == [64, 64]
+    assert len(setup.spec_as(SetupSpec).program_sha256) == 64
 
 
-def test_what_the_compiler_is_told_is_what_openvino_genai_tells_it_and_where_weights_go() -> None:
-    asked = build(prefill_hint="STATIC", generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE")
-    told = npu_compiler.properties(steps(asked)["blob-4000"].options)
-    assert told == {
+def test_the_compiler_gets_what_openvino_genai_gives_it_and_where_weights_go() -> None:
+    own = build(prefill_hint="STATIC", generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE")
+    assert npu_compiler.properties(steps(own)["blob-4000"].spec_as(CompileSpec)) == {
         "NPU_PLATFORM": "4000",
         "NPU_COMPILER_TYPE": "PLUGIN",
         "NPU_USE_NPUW": "YES",
@@ -108,6 +109,22 @@ def test_what_the_compiler_is_told_is_what_openvino_genai_tells_it_and_where_wei
         "NPUW_LLM_GENERATE_HINT": "BEST_PERF",
         "CACHE_MODE": "OPTIMIZE_SIZE",
         "NPUW_WEIGHTS_BANK_ALLOC": "CPU",
+    }
+
+
+def test_the_workers_get_requests_that_they_read_as_they_were(tmp_path: Path) -> None:
+    blob = steps(build())["blob-4000"]
+    compiling = openvino_npu.command(blob, {"model": tmp_path, "compiler": tmp_path}, tmp_path).request
+    setting_up = openvino_npu.command(npu_compiler.setup("openvino-npu"), {}, tmp_path).request
+    answering = openvino_npu.generate(build(), {}, to_generate(tmp_path, [{"raw": "Once", "max_new_tokens": 4}], tmp_path)).request
+    for request, kind in ((compiling, CompileRequest), (setting_up, SetupRequest), (answering, GenerateRequest)):
+        assert isinstance(request, kind)
+        assert kind.model_validate_json(request.model_dump_json()) == request
+    assert answering.settings == {
+        "MAX_PROMPT_LEN": "128",
+        "MIN_RESPONSE_LEN": "64",
+        "PREFILL_HINT": "DYNAMIC",
+        "GENERATE_HINT": "FAST_COMPILE",
     }
 
 
@@ -146,7 +163,7 @@ def test_there_is_no_wine_to_install_on_another_processor(no_wine: None, monkeyp
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert openvino_npu.missing(build()) == snapshot("there is no NPU compiler for Linux on aarch64")
+    assert openvino_npu.missing(build()) == snapshot("no NPU compiler exists for Linux on aarch64")
 
 
 def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
@@ -159,7 +176,7 @@ def test_the_driver_compiles_for_its_own_npu_only(tmp_path: Path) -> None:
 
 
 def test_the_wheels_of_the_compiler_under_wine_are_named_with_their_hashes() -> None:
-    named = openvino_npu.packages(npu_compiler.setup("openvino-npu"), {})
+    named = openvino_npu.packages(npu_compiler.setup("openvino-npu"), Report())
     assert [(one.name, len(one.sha256)) for one in named] == [("openvino", 64), ("ziglang", 64)]
 
 
@@ -171,22 +188,23 @@ def test_openvinos_own_compiler_is_taken_before_wine_and_keyed_by_its_bytes(tmp_
     loader.write_bytes(b"loader")
     assert npu_compiler.driver() == "native"
     blob = steps(build())["blob-4000"]
-    assert blob.options["driver"] == "native"
+    spec = blob.spec_as(CompileSpec)
+    assert (spec.driver, npu_compiler.command(blob, {"model": tmp_path}, tmp_path).request.compiler) == ("native", None)
     assert [role for role, _ in blob.needs] == ["model"]
-    assert {name: len(digest) for name, digest in blob.options["libraries"].items()} == {loader.name: 64, library.name: 64}
+    assert {name: len(digest) for name, digest in (spec.libraries or {}).items()} == {loader.name: 64, library.name: 64}
     library.write_bytes(b"another")
     assert steps(build())["blob-4000"].key != blob.key
 
 
 def test_a_build_with_blobs_is_refused_before_the_download_and_one_without_is_not(
-    no_wine: None, tiny_checkpoint: Path, tmp_path: Path
+    no_wine: None, untrained_checkpoint: Path, tmp_path: Path
 ) -> None:
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     bench = Bench(tmp_path)
     blobs = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": [4000], **SHORT}
     bench.write(recipe(builds={"npu": blobs, "ir": {"runtime": "openvino-npu", "quantization": {"weights": "int8"}, **SHORT}}))
-    bench.add_model(tiny_checkpoint)
+    bench.add_model(untrained_checkpoint)
     listed = bench.build("list").splitlines()
     assert "cannot" in listed[0] and "not on this machine: no NPU compiler: run `apt-get install wine wine64`" in listed[0]
     assert "cannot" not in listed[1]
@@ -239,7 +257,7 @@ def test_compiling_is_estimated_from_the_models_size() -> None:
     assert takes.disk_bytes > 2 * 2.1e9  # int4 in groups lies in the blob twice
     by_channel = openvino_npu.estimate(steps(build(group_size=-1))["blob-4000"], whole)
     assert 2.1e9 < by_channel.disk_bytes < takes.disk_bytes - 1.5e9
-    assert openvino_npu.estimate(Step("setup", "openvino-npu", "npu-compiler", {}), whole) == Estimate(130_000_000, 500_000_000)
+    assert openvino_npu.estimate(npu_compiler.setup("openvino-npu"), whole) == Estimate(130_000_000, 500_000_000)
 
 
 # --- side by side ---------------------------------------------------------------------------------------------------

@@ -20,16 +20,17 @@ from inline_snapshot import snapshot
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import verify as npu_rules
+from bakehouse.backends.openvino_npu.seams import CompileRequest, CompileResult, CompileSpec, SetupRequest, Wheel
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats import npu_blob
 from bakehouse.steps.maker import Command, worker
-from bakehouse.steps.seam import Loose, Report
 from tests.sources.test_pypi import make_wheel
 from tests.support import small_disk
 from tests.support.bench import Bench, ran, wait_for
 from tests.support.npu_making import baked, build, model_of, needs_wine, run, steps, wine_processes
+from tests.support.openvino_making import report
 from tests.support.worker import to_generate
 
 pytestmark = [pytest.mark.model, needs_wine]
@@ -51,7 +52,7 @@ def compiler(bench: Bench) -> Path:
 def compile_step(platform: int, **options: Any) -> Any:
     """The step that compiles for a platform, some options replaced."""
     step = steps(build(platforms=(4000,)))["blob-4000"]
-    return replace(step, spec=Loose(**{**step.options, "platform": platform, **options}))
+    return replace(step, spec=step.spec_as(CompileSpec).model_copy(update={"platform": platform, **options}))
 
 
 # --- what the lane makes --------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) 
 
 def test_the_manifest_names_the_wheels_that_the_compiler_came_out_of(bench: Bench) -> None:
     named = {package.name: package.sha256 for package in bench.manifest("tiny-npu").packages}
-    assert named == {wheel["package"]: wheel["sha256"] for wheel in npu_compiler.WHEELS}
+    assert named == {wheel.package: wheel.sha256 for wheel in npu_compiler.WHEELS}
     assert bench.manifest("tiny-npu-ir").packages == ()
 
 
@@ -189,13 +190,12 @@ def test_a_weightless_blob_ends_without_weights(compiler: Path, tiny_checkpoint:
 
 def test_a_blob_whose_weights_wait_for_a_device_is_refused(compiler: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     step = compile_step(4000)
-    told = {**npu_compiler.properties(step.options)}
-    del told["NPUW_WEIGHTS_BANK_ALLOC"]
-    (tmp_path / "files").mkdir()
-    asked = json.dumps({"properties": told, "describes": npu_compiler.described(step.options)})
     model = model_of(tiny_checkpoint)
-    words = ("--driver", "wine", "--compiler", str(compiler))
-    finished = _run(worker("backends.openvino_npu.workers.compile", str(model), str(tmp_path / "files"), asked, *words), tmp_path)
+    (tmp_path / "files").mkdir()
+    command = openvino_npu.command(step, {"model": model, "compiler": compiler}, tmp_path / "files")
+    assert isinstance(command.request, CompileRequest)
+    properties = {name: value for name, value in command.request.properties.items() if name != "NPUW_WEIGHTS_BANK_ALLOC"}
+    finished = _run(replace(command, request=command.request.model_copy(update={"properties": properties})), tmp_path)
     (fault,) = openvino_npu.verify(step, {"model": model, "compiler": compiler}, tmp_path / "files", finished.report).faults
     assert fault == snapshot("the blob lists 36 of its 36 weights without their bytes")
 
@@ -212,13 +212,11 @@ def test_a_platform_that_the_compiler_does_not_know_is_refused_in_its_words(comp
 
 def test_a_blob_of_cpu_code_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     step = compile_step(4000)
-    properties = {**npu_compiler.properties(step.options), "NPUW_DEVICES": "CPU"}
-    asked = json.dumps({"properties": properties, "describes": npu_compiler.described(step.options)})
     (tmp_path / "files").mkdir()
-    command = worker(
-        "backends.openvino_npu.workers.compile", str(model_of(tiny_checkpoint)), str(tmp_path / "files"), asked, "--driver", "native"
-    )
-    finished = _run(command, tmp_path)
+    command = openvino_npu.command(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files")
+    assert isinstance(command.request, CompileRequest)
+    changes = {"properties": {**command.request.properties, "NPUW_DEVICES": "CPU"}, "driver": "native"}
+    finished = _run(replace(command, request=command.request.model_copy(update=changes)), tmp_path)
     faults = openvino_npu.verify(step, {"model": model_of(tiny_checkpoint)}, tmp_path / "files", finished.report).faults
     assert faults[0].endswith("graphs of CPU code and is made for CPU; it must be for the NPU alone")
     assert "the blob has no graph for the NPU" in faults
@@ -246,7 +244,7 @@ def test_a_damaged_blob_is_refused(bench: Bench, tmp_path: Path) -> None:
         data[:-1]: "breaks off",
     }.items():
         (tmp_path / openvino_npu.BLOB).write_bytes(broken)
-        (fault,) = openvino_npu.verify(step, {"model": tmp_path}, tmp_path, Report({"driver": "wine"})).faults
+        (fault,) = openvino_npu.verify(step, {"model": tmp_path}, tmp_path, report(CompileResult(driver="wine"))).faults
         assert said in fault
 
 
@@ -255,7 +253,7 @@ def test_what_a_blob_is_not_is_said(bench: Bench) -> None:
     step = compile_step(
         5010, openvino="2026.3.0", max_prompt_len=1024, min_response_len=128, generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE"
     )
-    assert list(npu_rules.judge(blob, step.options)) == snapshot(
+    assert list(npu_rules.judge(blob, step.spec_as(CompileSpec))) == snapshot(
         [
             "the blob has graphs for 4000, should be for 5010 only",
             "OpenVINO 2026.4.1 made the blob, should be 2026.3.0",
@@ -272,9 +270,10 @@ def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytes
     make_wheel(tmp_path / "wheels" / "tiny_model-1.0-py3-none-any.whl")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    wheel = {"package": "tiny-model", "version": "1.0", "sha256": "0" * 64, "pip": []}
+    wheel = Wheel(package="tiny-model", version="1.0", sha256="0" * 64, pip=())
     (tmp_path / "files").mkdir()
-    command = worker("backends.openvino_npu.workers.setup", str(tmp_path / "files"), json.dumps({"wheels": [wheel, wheel]}))
+    request = SetupRequest(files=tmp_path / "files", wheels=(wheel, wheel))
+    command = worker("backends.openvino_npu.workers.setup", request=request)
     with pytest.raises(Failure) as caught:
         _run(command, tmp_path)
     assert caught.value.what == snapshot(
@@ -360,7 +359,8 @@ def test_a_program_under_wine_gets_no_network() -> None:
 
 def test_a_program_that_takes_too_long_is_ended_with_all_of_wine(compiler: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     model = model_of(tiny_checkpoint)
-    words = ["model.xml", "out.blob", *(f"{name}={value}" for name, value in npu_compiler.properties(compile_step(4000).options).items())]
+    properties = npu_compiler.properties(compile_step(4000).spec_as(CompileSpec))
+    words = ["model.xml", "out.blob", *(f"{name}={value}" for name, value in properties.items())]
     program = (
         "import os\nfrom pathlib import Path\nfrom bakehouse.child import leash\n"
         "from bakehouse.backends.openvino_npu.workers import wine\nleash.hold()\n"

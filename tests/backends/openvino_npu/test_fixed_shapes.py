@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 
+from bakehouse.backends.openvino.seams import ExportRequest, TokenizerRequest
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
+from bakehouse.backends.openvino_npu.seams import GenerateRequest
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.steps.maker import worker as command
-from bakehouse.tasks.text_generation.seams import Failed, Figures
+from bakehouse.tasks.text_generation.seams import Failed, Figures, GenerateResult
 from tests.support import standin, worker
 from tests.support.cases import making
 from tests.support.npu_making import build
@@ -114,36 +115,28 @@ def _exported(kind: str, **config: Any) -> Path:
     def make(files: Path) -> None:
         checkpoint = files / "checkpoint"
         making.save(making.model(kind, num_hidden_layers=8, sliding_window=48, **config), checkpoint)
-        exported = worker.run(command("openvino_export", str(checkpoint), str(files / "model"), json.dumps({"remote_code": False})))
-        assert exported.code == 0, exported.text
-        words = worker.run(command("openvino_tokenizer", str(checkpoint), str(files / "model"), json.dumps({"remote_code": False})))
-        assert words.code == 0, words.text
+        for name, request_of in (("export", ExportRequest), ("tokenizer", TokenizerRequest)):
+            request = request_of(checkpoint=checkpoint, files=files / "model", remote_code=False)
+            done = worker.run(command(f"backends.openvino.workers.{name}", request=request))
+            assert done.code == 0, done.text
 
     return standin.made_once(f"npu-static-1-{kind}", make) / "model"
 
 
 def _answered(model: Path, folder: Path, **settings: str) -> worker.Said:
-    told = {
-        "settings": {
-            "MAX_PROMPT_LEN": "128",
-            "MIN_RESPONSE_LEN": "64",
-            "PREFILL_HINT": "DYNAMIC",
-            "GENERATE_HINT": "FAST_COMPILE",
-            **settings,
-        }
-    }
-    words = json.dumps(told | {"platforms": []})
-    request = worker.to_generate(model, [{"raw": "The quick brown fox", "max_new_tokens": 4}], folder)
-    return worker.run(command("backends.openvino_npu.workers.generate", words, request=request))
+    usual = {"MAX_PROMPT_LEN": "128", "MIN_RESPONSE_LEN": "64", "PREFILL_HINT": "DYNAMIC", "GENERATE_HINT": "FAST_COMPILE"}
+    plain = worker.to_generate(model, [{"raw": "The quick brown fox", "max_new_tokens": 4}], folder)
+    request = GenerateRequest(**dict(plain), settings=usual | settings, platforms=())
+    return worker.run(command("backends.openvino_npu.workers.generate", request=request))
 
 
 @pytest.mark.model
 def test_graphs_that_are_not_the_model_are_refused_and_those_that_are_pass(tmp_path: Path) -> None:
     mixed = _exported("qwen3", head_dim=16, use_sliding_window=True, max_window_layers=1)
     right = _answered(mixed, tmp_path)
-    assert right.code == 0 and right.report.values["graphs"]["prompts"] == [24, 56, 120] and right.facts["graphs"]["largest_kld"] < 1e-3, (
-        right.text
-    )
+    assert right.code == 0, right.text
+    graphs = right.report.read(GenerateResult).graphs
+    assert graphs is not None and graphs.prompts == (24, 56, 120) and graphs.largest_kld < 1e-3
     chunks = _answered(mixed, tmp_path, NPUW_LLM_PREFILL_CHUNK_SIZE="64")
     assert chunks.refusal.startswith("The NPU pipeline's graphs of fixed shape do not compute what the model computes.\n")
     assert "\nafter a prompt of 120 tokens the logits differ: KLD 0." in chunks.refusal

@@ -1,4 +1,4 @@
-"""What the NPU pipeline is run on and told, decided from what OpenVINO says of the machine."""
+"""What the NPU pipeline runs on and with which settings, decided from what OpenVINO says of the machine."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_npu_runs_its_own_blob_and_the_others_are_told(package: Path) -> None:
+def test_an_npu_runs_its_own_blob_and_the_others_are_named(package: Path) -> None:
     chosen = npu_generate.choose(Core("CPU", "NPU"), package, [3720, 4000, 5010])
-    assert (chosen.name, chosen.not_run, chosen.stand_in) == ("Some NPU, platform 4000, from its blob", [3720, 5010], False)
-    assert chosen.told == {}
+    assert (chosen.name, chosen.not_run, chosen.stand_in) == ("Some NPU, platform 4000, from its blob", (3720, 5010), False)
+    assert chosen.settings == {}
     assert chosen.files == {
         "BLOB_PATH": str(package / "npu/4000/openvino_model.blob"),
         "WEIGHTS_PATH": str(package / "openvino_model.bin"),
@@ -43,21 +43,21 @@ def test_an_npu_runs_its_own_blob_and_the_others_are_told(package: Path) -> None
 
 def test_an_npu_without_a_blob_of_its_own_compiles_and_no_blob_was_run(package: Path) -> None:
     chosen = npu_generate.choose(Core("CPU", "NPU"), package, [3720])
-    assert (chosen.name, chosen.not_run, chosen.files) == ("Some NPU, platform 4000, compiled here", [3720], {})
+    assert (chosen.name, chosen.not_run, chosen.files) == ("Some NPU, platform 4000, compiled here", (3720,), {})
 
 
 def test_without_an_npu_its_graphs_run_on_the_cpu_in_the_models_own_precision(package: Path) -> None:
     chosen = npu_generate.choose(Core("CPU"), package, [4000])
-    assert chosen.told == {"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", "EXECUTION_MODE_HINT": "ACCURACY"}
+    assert chosen.settings == {"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", "EXECUTION_MODE_HINT": "ACCURACY"}
     assert chosen.name == snapshot("Some CPU, running the NPU pipeline's graphs; blobs were compiled and not executed")
-    assert (chosen.not_run, chosen.stand_in) == ([4000], True)
+    assert (chosen.not_run, chosen.stand_in) == ((4000,), True)
 
 
 def test_answers_longer_than_the_room_behind_their_prompts_are_refused_with_numbers(capfd: pytest.CaptureFixture[str]) -> None:
-    asked = [Prompt(raw="a", max_new_tokens=91), Prompt(raw="b", max_new_tokens=512)]
-    npu_generate.check_lengths([37], asked[:1], 64, 128)
+    prompts = [Prompt(raw="a", max_new_tokens=91), Prompt(raw="b", max_new_tokens=512)]
+    npu_generate.check_lengths([37], prompts[:1], 64, 128)
     with pytest.raises(SystemExit):
-        npu_generate.check_lengths([37, 37], asked, 64, 128)
-    said = capfd.readouterr().out
-    assert "The graphs have room for 128 tokens of prompt and answer together." in said
-    assert '"details": ["golden prompt 2 has 37 tokens and max_new_tokens 512: 549 together"]' in said
+        npu_generate.check_lengths([37, 37], prompts, 64, 128)
+    text = capfd.readouterr().out
+    assert "The graphs have room for 128 tokens of prompt and answer together." in text
+    assert '"details": ["golden prompt 2 has 37 tokens and max_new_tokens 512: 549 together"]' in text

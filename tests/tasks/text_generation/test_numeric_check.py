@@ -155,6 +155,7 @@ def test_inputs_longer_than_the_artifacts_context_are_said_to_be_left_out() -> N
 ORT = {"runtime": "onnxruntime-genai", "execution_provider": "cpu"}
 
 
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
 @pytest.mark.parametrize(
     ("builds", "checks"),
     [
@@ -172,6 +173,7 @@ def test_one_check_serves_all_builds_of_an_export_or_of_a_provider(tmp_path: Pat
     assert all("numeric" in dict(build.validate.needs) for build in plan.builds)
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_every_runtime_has_a_check_but_the_acceleration_library(tmp_path: Path) -> None:
     builds = {"a": {"runtime": "intel-npu-acceleration-library", "quantization": {"weights": "fp16"}}}
     (build,) = planned(tmp_path, recipe(source=HUB, builds=builds)).builds

@@ -14,7 +14,7 @@ from bakehouse.tasks.text_generation.seams import Numeric
 from tests.support import cases
 from tests.support.bench import ROOT
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")]
 
 ENOUGH, SOME, LITTLE = 1e12, 1e9, 1e7
 TRIED: tuple[tuple[str, str, float], ...] = (

@@ -8,10 +8,10 @@ import pytest
 
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.tasks.text_generation.workers import positions
-from tests.support.ort_making import build, model_step
+from tests.support.ort_making import build
 
-CPU = model_step(build(weights="fp32")).options
-DML = model_step(build("dml", weights="fp16")).options
+CPU, DML = build(weights="fp32"), build("dml", weights="fp16")
+pytestmark = pytest.mark.needs_backend("onnxruntime_genai")
 PHI3 = {"model_type": "phi3", "max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "num_hidden_layers": 2}
 LLAMA = {"model_type": "llama", "max_position_embeddings": 512, "num_hidden_layers": 2}
 YARN = {"factor": 4.0, "original_max_position_embeddings": 64}
@@ -50,6 +50,7 @@ FIELDS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("fields", FIELDS)
 def test_layers_have_the_kinds_that_transformers_gives_them(fields: dict[str, Any]) -> None:
     from transformers import AutoConfig

@@ -13,7 +13,7 @@ from bakehouse.tasks.text_generation.workers import reference_model, transformer
 from tests.support import cases
 from tests.support.ort_logits import tokens
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai")]
 
 
 def loaded(name: str) -> Any:

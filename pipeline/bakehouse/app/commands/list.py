@@ -16,6 +16,7 @@ _OF_TASKS = ("status", "private", "list_deps", "template")  # options of doit's 
 class List(DoitList):  # type: ignore[misc]
     """`doit list`: every build, one line each, with --quiet its name; `--all`, task names and other options as in doit."""
 
+    doc_usage = "[--quiet]"
     doc_purpose = "list the builds (--all: every task)"
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -23,7 +23,7 @@ class Run(Options, DoitRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
-        self.dry_run = bool(params["dry_run"])
+        self.dry_run = bool(dict(params).get("dry_run"))
         return told(lambda: int(super(Run, self).execute(params, args)), failed=3)
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass

@@ -1,51 +1,53 @@
 """Builds compiled models of the archived Intel NPU Acceleration Library, in an environment of its own.
 
-The library 1.4.0 wants transformers 4.46 and numpy 1, which cannot live beside the tools of the other lanes: the environment is a step
-like any other, and the workers that import the library run in it. Its models are pickles: none is ever loaded outside of it.
+The library 1.4.0 wants transformers 4.46 and numpy 1, and the other backends want newer ones: the environment is a step like any other,
+and the workers that import the library run in it. Its models are pickles: none is ever loaded outside of it.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from bakehouse.backends.base import Room
+from bakehouse.backends.base import Proposals, Room
+from bakehouse.backends.npu_library import verify as npulib_rules
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.npu_library.seams import (
+    CompileRequest,
+    CompileResult,
+    CompileSpec,
+    EnvironmentSpec,
+    MeasuredEnvironment,
+    SetupRequest,
+    SetupResult,
+)
+from bakehouse.backends.npu_library.verify import ENVIRONMENTS, LOADER, MODEL
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
 from bakehouse.child import environment
-from bakehouse.formats import npulib_pickle, safetensors_files
+from bakehouse.formats import npulib_pickle as library_pickle
+from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.formats.npulib_pickle import Tensor, Thing
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation.seams import GenerateRequest
 
 MAKER = "intel-npu-acceleration-library"
-MODEL, LOADER = "pytorch_npu_model.pt", "load.py"
 FILES = (MODEL, LOADER, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
 _PYTHONS = ((3, 11), (3, 12))  # numpy 1.26 and the library's Windows wheels end there
-_ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
 _LOCKS = {"win32": ("npulib.txt",), "linux": ("npulib.txt", "npulib-linux.txt")}
 _VERSIONS = {"intel-npu-acceleration-library": "1.4.0", "neural-compressor": "3.1"}
-_LINEAR = {"fp16": "Linear", "int8": "QuantizedLinear", "int4": "QuantizedLinear"}
-_STORED = {"fp16": "float16", "int8": "int8", "int4": "uint8"}
-_PRECISIONS = {"float32": "fp32", "float16": "fp16", "int8": "int8_sym", "uint8": "int4_sym"}
 _BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.5}
 _ENVIRONMENT_BYTES = 1_400_000_000  # 1.2 GB with a CPU build of torch
 _BASE_BYTES = 900_000_000
@@ -55,13 +57,12 @@ def steps(
     label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
 ) -> dict[str, Step]:
     """The environment, which all builds share, and the compiled model with its tokenizer and configs."""
-    asked, setup = _ours(build), environment_step()
-    options = {"weights": asked.quantization.weights, "torch_dtype": asked.torch_dtype, "untie": True}
+    ours, setup = _ours(build), environment_step()
     compiled = Step(
         kind="compress",
         maker=MAKER,
         label=label,
-        spec=Loose(**options),
+        spec=CompileSpec(weights=ours.quantization.weights, torch_dtype=ours.torch_dtype),
         needs=(("checkpoint", checkpoint), ("environment", setup)),
         tools=_VERSIONS,
         format=2,  # 2: of a model whose weights are exactly the checkpoint's
@@ -71,10 +72,15 @@ def steps(
 
 def environment_step() -> Step:
     """The environment: its pinned packages by the hash of their locks, and the torch that it takes over."""
-    locks = {name: file_tools.sha256(_ENVIRONMENTS / name) for name in _LOCKS.get(sys.platform, ())}
-    machine = {"system": sys.platform, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    locks = {name: file_tools.sha256(ENVIRONMENTS / name) for name in _LOCKS.get(sys.platform, ())}
+    spec = EnvironmentSpec(locks=locks, system=sys.platform, python=f"{sys.version_info.major}.{sys.version_info.minor}")
     # Format 2: the record names every package, and the compiler.
-    return Step(kind="setup", maker=MAKER, label="npulib", spec=Loose(**{"locks": locks, **machine}), tools=installed("torch"), format=2)
+    return Step(kind="setup", maker=MAKER, label="npulib", spec=spec, tools=installed("torch"), format=2)
+
+
+def proposals(parameters: int | None) -> Proposals:
+    """None: the library is archived, and only who has code for it wants it."""
+    return ()
 
 
 def generate_tools() -> dict[str, str]:
@@ -89,14 +95,14 @@ def missing(build: BuildOptions) -> str | None:
     if sys.version_info[:2] not in _PYTHONS:
         return "it wants Python 3.11 or 3.12"
     if "torch" not in installed("torch") or find_spec("pip") is None:
-        return "torch or pip not installed: run `pip install -e .`"
+        return "torch or pip not installed: install Bakehouse with its extra `build`"
     if sys.platform == "linux" and shutil.which(os.environ.get("CXX") or "c++") is None:
         return "no C++ compiler: run `apt-get install g++`"
     return None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
-    """The model, its loader, and what transformers needs beside them, flat."""
+    """The model, its loader, and what transformers needs besides, flat."""
     return {name: parts["model"] / name for name in FILES if (parts["model"] / name).exists()}
 
 
@@ -115,22 +121,21 @@ def numeric_check(
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes the environment, or compiles a model in it."""
     if step.kind == "setup":
-        return worker("backends.npu_library.workers.setup", str(files), needs_network=True)
-    return _inside(
-        inputs["environment"], "backends.npu_library.workers.compile", str(inputs["checkpoint"]), str(files), json.dumps(step.options)
-    )
+        return worker("backends.npu_library.workers.setup", request=SetupRequest(files=files), needs_network=True)
+    request = CompileRequest(checkpoint=inputs["checkpoint"], files=files, spec=step.spec_as(CompileSpec))
+    return _inside(inputs["environment"], "backends.npu_library.workers.compile", request)
 
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
-    """The command that answers the prompts with the library: on the NPU if there is one, else on the CPU."""
-    return replace(_inside(parts["environment"], "backends.npu_library.workers.generate"), request=request)
+    """The command that answers the prompts with the library: on the NPU if the machine has one, else on the CPU."""
+    return _inside(parts["environment"], "backends.npu_library.workers.generate", request)
 
 
-def _inside(files: Path, name: str, *arguments: str) -> Command:
-    return Command(environment.argv(files / "site", name, *arguments))
+def _inside(files: Path, name: str, request: Request) -> Command:
+    return Command(environment.argv(files / "site", name), request=request)
 
 
-def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+def room_for(build: BuildOptions, config: Config) -> Room | None:
     """transformers generates, which takes any number of tokens."""
     return None
 
@@ -150,20 +155,20 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
-    """What one step will take: the whole checkpoint in `torch_dtype`, and the compiled layers beside it."""
+    """What one step will take: the whole checkpoint in `torch_dtype`, and the compiled layers besides."""
     if step.kind == "setup":
         return Estimate(_ENVIRONMENT_BYTES, _BASE_BYTES)
-    options = step.options if step.kind == "compress" else step.need("model").options
-    made = round(survey.parameters * _BYTES[options["weights"]])
+    spec = (step if step.kind == "compress" else step.need("model")).spec_as(CompileSpec)
+    made = round(survey.parameters * _BYTES[spec.weights])
     if step.kind == "compress":
-        loaded = survey.parameters * (4 if options["torch_dtype"] == "float32" else 2)
+        loaded = survey.parameters * (4 if spec.torch_dtype == "float32" else 2)
         return Estimate(made, loaded + made + _BASE_BYTES)
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
 def packages(step: Step, report: Report) -> tuple[Package, ...]:
     """Everything in the environment."""
-    return tuple(Package.model_validate(package) for package in report.values["packages"])
+    return report.read(SetupResult).packages
 
 
 def has_pickles(build: BuildOptions) -> bool:
@@ -171,96 +176,30 @@ def has_pickles(build: BuildOptions) -> bool:
     return True
 
 
-# --- what was made --------------------------------------------------------------------------------------------------------------
-
-
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold what was made against what was asked; the pickle is read without running it."""
+    """Compare what was made with what the recipe requests."""
     if step.kind == "setup":
-        versions = report.values["versions"]
-        wrong = [
-            f"{name} has version {versions[name]}, should be {wanted}" for name, wanted in _VERSIONS.items() if versions[name] != wanted
-        ]
-        return Verification({"packages": versions, "compiler": report.values["compiler"]}, tuple(wrong))
+        return _verify_environment(report.read(SetupResult))
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)
     try:
-        model = npulib_pickle.read(files / MODEL)
-    except npulib_pickle.Foreign as foreign:
+        model = library_pickle.read(files / MODEL)
+    except library_pickle.Foreign as foreign:
         return Verification(faults=(f"{MODEL}: {foreign}",))
+    spec, errors = step.spec_as(CompileSpec), report.read(CompileResult).relative_errors
     source = {name: shape for name, _, shape in safetensors_files.tensors(inputs["checkpoint"])}
-    faults = (*_judge(model, source, step.options), *_loader(files))
-    return Verification(_measure(model, step.options, report.values["relative_errors"]), faults)
+    faults = (*npulib_rules.judge(model, source, spec), *npulib_rules.judge_loader(files))
+    return Verification(npulib_rules.measure(model, spec, errors).model_dump(mode="json"), faults)
 
 
-def _layers(model: Thing) -> dict[str, Thing]:
-    """The layers that the library made, by name."""
-    return {name: module for name, module in npulib_pickle.modules(model) if module.name.startswith("intel_npu_acceleration_library.")}
-
-
-def _judge(model: Thing, source: Mapping[str, tuple[int, ...]], options: Mapping[str, Any]) -> Iterator[str]:
-    """Every matrix of the source but the embedding is a layer of the asked kind, everything else is there in the asked precision."""
-    weights, rest = options["weights"], options["torch_dtype"]
-    layers = _layers(model)
-    found = {f"{name}.{key}": tensor for name, one in npulib_pickle.modules(model) for key, tensor in npulib_pickle.parameters(one).items()}
-    for name, shape in sorted(source.items()):
-        owner = name.removesuffix(".weight")
-        linear = len(shape) == 2 and not owner.endswith("embed_tokens")
-        tensor = found.get(name)
-        if tensor is None:
-            yield f"{name} of the checkpoint is not in the model"
-        elif not linear:
-            yield from _differs(name, tensor, Tensor(rest, shape))
-        elif owner not in layers or not layers[owner].name.endswith(f".{_LINEAR[weights]}"):
-            yield f"{owner} is no {_LINEAR[weights]} of the library"
-        else:
-            packed = (shape[0], shape[1] // 2) if weights == "int4" else shape
-            yield from _differs(name, tensor, Tensor(_STORED[weights], packed))
-            if weights != "fp16":
-                scale = found.get(f"{owner}.scale", Tensor("nothing", ()))
-                yield from _differs(f"{owner}.scale", scale, Tensor("float16", (shape[0], 1)))
-    more = sorted(set(layers) - {name.removesuffix(".weight") for name in source} - {"lm_head"})
-    if more:
-        yield f"{more[0]} is a layer that the checkpoint has not"
-
-
-def _differs(name: str, found: Tensor, wanted: Tensor) -> Iterator[str]:
-    if found != wanted:
-        yield f"{name} is {found.dtype} {list(found.shape)}, should be {wanted.dtype} {list(wanted.shape)}"
-
-
-def _measure(model: Thing, options: Mapping[str, Any], errors: Mapping[str, float]) -> dict[str, Any]:
-    layers = _layers(model)
-    held = [npulib_pickle.parameters(layer).get("weight") for layer in layers.values()]
-    kinds = sorted({weight.dtype for weight in held if weight})
-    of_layers = {name: error for name, error in errors.items() if name in layers}
-    worst = max(of_layers, key=lambda name: of_layers[name], default="")
-    return {
-        "weights": _counts(model),
-        "linear_layers": len(layers),
-        "linear_layers_stored_as": ["int4, two in a byte" if kind == "uint8" else kind for kind in kinds],
-        "rest_stored_as": options["torch_dtype"],
-        "mean_relative_error": round(sum(of_layers.values()) / max(1, len(of_layers)), 5),
-        "largest_relative_error": of_layers.get(worst, 0.0),
-        "largest_relative_error_at": worst,
-        "embedding_relative_error": errors["model.embed_tokens"],
-    }
-
-
-def _counts(model: Thing) -> dict[str, int]:
-    """Numbers in all weights, by precision."""
-    counts: Counter[str] = Counter()
-    for _, module in npulib_pickle.modules(model):
-        if weight := npulib_pickle.parameters(module).get("weight"):
-            counts[_PRECISIONS[weight.dtype]] += math.prod(weight.shape) * (2 if weight.dtype == "uint8" else 1)
-    return dict(sorted(counts.items()))
-
-
-def _loader(files: Path) -> Iterator[str]:
-    told = (_ENVIRONMENTS / f"npulib-{LOADER}.txt").read_text(encoding="utf-8").replace("@SHA256@", file_tools.sha256(files / MODEL))
-    if (files / LOADER).read_text(encoding="utf-8") != told:
-        yield f"{LOADER} does not name the sha256 of {MODEL}"
+def _verify_environment(found: SetupResult) -> Verification:
+    wrong = [
+        f"{name} has version {found.versions[name]}, should be {wanted}"
+        for name, wanted in _VERSIONS.items()
+        if found.versions[name] != wanted
+    ]
+    return Verification(MeasuredEnvironment(packages=found.versions, compiler=found.compiler).model_dump(mode="json"), tuple(wrong))
 
 
 def _ours(build: BuildOptions) -> NpuLibrary:

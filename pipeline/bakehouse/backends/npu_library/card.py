@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = ("openvino", "transformers", "torch", "intel-npu-acceleration-library", "neural-compressor")
 
 
-def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
     """What the hub files such a model under."""
-    tags = ["intel-npu-acceleration-library", "npu", "pickle", builds[0].quantization.weights]
-    return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags}
+    return HubWords(("intel-npu-acceleration-library", "npu", "pickle", builds[0].quantization.weights))
 
 
 def format_of(build: BuildOptions) -> str:
@@ -21,9 +20,9 @@ def format_of(build: BuildOptions) -> str:
     return "compiled by the Intel NPU Acceleration Library (a pickle)"
 
 
-def facts(build: BuildOptions) -> dict[str, Any]:
+def facts(build: BuildOptions) -> CardFacts:
     """Nothing but what every card has."""
-    return {}
+    return CardFacts()
 
 
 def title(build: BuildOptions) -> str:

@@ -4,7 +4,7 @@ Nothing is shared among builds. Measured on a model of 0.2e9 weights, of 20 s of
 the checkpoint, 1.4 making the graph, 7.4 quantizing and saving, 2.9 the tokenizer. Only the last could be done once for all, by one
 more process that takes 7 s to import the same; and the graph differs by provider and has its weights in the io type.
 
-What a graph should be is ort_rules', whether a checkpoint fits ort_fit's, and what the builder is told ort_words'.
+What a model folder should be is in `weights` and `verify`, whether a checkpoint fits in `preflight`, and the builder's options in `words`.
 """
 
 from __future__ import annotations
@@ -12,32 +12,37 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bakehouse.backends.base import has_pickles, packages
+from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
+from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
+from bakehouse.backends.onnxruntime_genai.seams import BuildRequest, BuildResult, BuildSpec, GenerateRequest, LogitsRequest, Measured
+from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
-from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import numeric_check as numeric
+from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
-from bakehouse.tasks.text_generation.seams import GenerateRequest, TokenizerComparison, TokenizerRead
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "room_for", "steps", "targets", "verify",
+    "proposals", "room_for", "steps", "targets", "verify",
 ]  # fmt: skip
 
-FILES = ("genai_config.json", "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
+FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
 FORMAT = 3  # of the model step: raised when this code comes to make other bytes from the same options
 
 # One of these brings the runtime and the builder; on Windows the first two bring DirectML too.
@@ -51,15 +56,21 @@ def steps(
     label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
 ) -> dict[str, Step]:
     """The one step that makes model, tokenizer and configuration."""
-    spec = Loose(**spelled_out(_ours(build)), remote_code=remote_code)
+    spec = spelled_out(_ours(build), remote_code)
     needs = (("checkpoint", checkpoint),)
     tools = installed(*_BUILD_TOOLS)
     return {"model": Step(kind="compress", maker="onnxruntime-genai", label=label, spec=spec, needs=needs, tools=tools, format=FORMAT)}
 
 
-def spelled_out(build: OnnxRuntimeGenAI) -> dict[str, Any]:
-    """What the builder is told, nothing left open but whether embeddings are shared, which is the model's to say."""
-    return build.normal().model_dump(mode="json", include={"execution_provider", "quantization", "graph_capture"})
+def spelled_out(build: OnnxRuntimeGenAI, remote_code: bool) -> BuildSpec:
+    """What the builder gets, nothing left open but whether embeddings are shared, which the model decides."""
+    normal = build.normal()
+    return BuildSpec(
+        execution_provider=normal.execution_provider,
+        quantization=normal.quantization,
+        graph_capture=normal.graph_capture,
+        remote_code=remote_code,
+    )
 
 
 def generate_tools() -> dict[str, str]:
@@ -68,11 +79,11 @@ def generate_tools() -> dict[str, str]:
 
 
 def missing(build: BuildOptions) -> str | None:
-    """What is not installed and what to do; None if all is there. Of runtimes and engines one is enough."""
-    there = installed(*_BUILD_TOOLS)
-    absent = [name for name in _BUILD_TOOLS if name not in there and name not in _GENERATE_TOOLS]
-    absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in there for name in group)]
-    return f"{', '.join(sorted(absent))} not installed: run `pip install -e .`" if absent else None
+    """What is not installed and what to do; None if nothing is missing. Of runtimes and engines one is enough."""
+    present = installed(*_BUILD_TOOLS)
+    absent = [name for name in _BUILD_TOOLS if name not in present and name not in _GENERATE_TOOLS]
+    absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in present for name in group)]
+    return f"{', '.join(sorted(absent))} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
@@ -91,10 +102,11 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return (TITLES[_ours(build).execution_provider],)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: generation.GenerateRequest) -> Command:
     """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
-    below = request.model_copy(update={"model": request.model / folder(build)})
-    return worker("backends.onnxruntime_genai.workers.generate", *targets(build), request=below)
+    (device,) = targets(build)
+    ours = GenerateRequest(model=request.model / folder(build), prompts=request.prompts, answers=request.answers, device=device)
+    return worker("backends.onnxruntime_genai.workers.generate", request=ours)
 
 
 # The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of
@@ -106,63 +118,68 @@ def numeric_check(
     label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
 ) -> Step | None:
     """Of a float build that the CPU provider runs its own; one for all others of a provider, whose graph the builder makes in float."""
-    asked = _ours(build)
+    ours = _ours(build)
     needs = (("checkpoint", checkpoint), ("logits", logits))
-    weights = _FLOAT[asked.execution_provider]
-    if asked.quantization.weights == weights:
-        return numeric.step("onnxruntime-genai", label, parts["model"].spec, (*needs, ("model", parts["model"])), installed(*_BUILD_TOOLS))
-    plain = asked.model_copy(update={"quantization": OrtFloat(weights=weights, shared_embeddings=None), "graph_capture": None})
-    options = spelled_out(plain) | {"remote_code": parts["model"].options["remote_code"]}
-    return numeric.step(
-        "onnxruntime-genai", f"{source_label}-{asked.execution_provider}", Loose(**options), needs, installed(*_BUILD_TOOLS)
-    )
+    own, precision = parts["model"].spec_as(BuildSpec), _FLOAT[ours.execution_provider]
+    if ours.quantization.weights == precision:
+        return _comparing(label, own, (*needs, ("model", parts["model"])))
+    plain = ours.model_copy(update={"quantization": OrtFloat(weights=precision, shared_embeddings=None), "graph_capture": None})
+    return _comparing(f"{source_label}-{ours.execution_provider}", spelled_out(plain, own.remote_code), needs)
+
+
+def _comparing(label: str, spec: BuildSpec, needs: tuple[tuple[str, Step], ...]) -> Step:
+    return numeric.step("onnxruntime-genai", label, spec, needs, installed(*_BUILD_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes a model folder, or compares logits."""
-    words = json.dumps(ort_words.extra_options(step.options))
+    spec, checkpoint = step.spec_as(BuildSpec), inputs["checkpoint"]
     if step.kind == numeric.KIND:
-        places = [str(inputs["checkpoint"]), str(inputs["logits"]), str(files), json.dumps(step.options), words]
-        return worker(
-            "backends.onnxruntime_genai.workers.logits", *places, *(("--model", str(inputs["model"])) if "model" in inputs else ())
-        )
-    arguments = (str(inputs["checkpoint"]), str(files), json.dumps(step.options), words)
-    config = inputs["checkpoint"] / "config.json"
-    planned = ort_plan.plan(json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}, step.options)
-    return worker("backends.onnxruntime_genai.workers.build", *arguments, upstream=ort_words.upstream(step.options, planned))
+        compared = LogitsRequest(checkpoint=checkpoint, reference=inputs["logits"], files=files, spec=spec, model=inputs.get("model"))
+        return worker("backends.onnxruntime_genai.workers.logits", request=compared)
+    config = checkpoint / "config.json"
+    planned = ort_plan.plan(json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}, spec)
+    made = BuildRequest(checkpoint=checkpoint, files=files, spec=spec)
+    return worker("backends.onnxruntime_genai.workers.build", request=made, upstream=ort_words.upstream(spec, planned))
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold the graph as the worker read it, genai_config.json and the tokenizer against what was asked."""
+    """Compare the graph as the worker read it, genai_config.json and the tokenizer with what the recipe requests."""
     if step.kind == numeric.KIND:
         return numeric.verify(files, report)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)
-    graph, tokenizer = report.values["graph"], report.values["tokenizer"]
-    compared = TokenizerComparison.model_validate({name: tokenizer[name] for name in TokenizerComparison.model_fields})
-    read = TokenizerRead.model_validate({name: {**report.values, **tokenizer}.get(name) for name in TokenizerRead.model_fields})
-    source = ort_rules.read_source(inputs["checkpoint"], report.values.get("two_heads", False))
-    made = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
-    planned = ort_plan.plan(source.config, step.options)
-    faults = [
-        *ort_rules.judge_data(graph, {path.name: path.stat().st_size for path in files.iterdir() if path.is_file()}),
-        *ort_rules.judge_weights(graph["weights"], source, step.options),
-        *ort_rules.judge_interface(graph, made, step.options),
-        *ort_rules.judge_config(made, source, step.options),
-        *ort_rules.judge_tokenizer(compared, tokenizer["runtime_end_tokens"], made),
-    ]
-    measured = ort_rules.measure(graph["weights"]) | {
-        "context_length": made["model"]["context_length"],
-        "end_tokens": ort_rules.end_tokens(made),
-        "mended": report.values["mended"],
-        "tokenizer_texts_compared": tokenizer["texts"],
-        **tokenizer_findings.findings(compared, read, ort_rules.end_tokens(made)).model_dump(mode="json"),
-    }
-    if planned.cut_from is not None:
-        measured |= {"context_cut_from": planned.cut_from, "context_cut_reason": planned.cut_reason}
-    measured |= agreement.kept(ort_plan.kept_beyond(source.config, step.options))
-    return Verification(measured, tuple(faults))
+    spec, built = step.spec_as(BuildSpec), report.read(BuildResult)
+    checkpoint = source.read(inputs["checkpoint"], bool(built.two_heads))
+    made = genai_config.read(files)
+    faults = (
+        *ort_rules.judge_data(built.graph.data, {path.name: path.stat().st_size for path in files.iterdir() if path.is_file()}),
+        *ort_weights.judge(built.graph.weights, checkpoint, spec),
+        *ort_rules.judge_interface(built.graph, made, spec),
+        *ort_rules.judge_config(made, checkpoint, spec),
+        *ort_rules.judge_tokenizer(built.tokenizer, made),
+    )
+    return Verification(_measured(built, made, checkpoint, spec).model_dump(mode="json", exclude_none=True), faults)
+
+
+def _measured(built: BuildResult, made: GenaiConfig, checkpoint: Source, spec: BuildSpec) -> Measured:
+    planned = ort_plan.plan(checkpoint.config, spec)
+    tokenizer = built.tokenizer
+    read = generation.TokenizerRead(
+        eos_token_id=tokenizer.eos_token_id, turn_end_id=tokenizer.turn_end_id, tokenizer_corrected=built.tokenizer_corrected
+    )
+    return Measured(
+        **ort_weights.measure(built.graph.weights).model_dump(),
+        context_length=made.model.context_length,
+        end_tokens=tuple(made.end_tokens),
+        mended=built.mended,
+        tokenizer_texts_compared=tokenizer.texts,
+        **tokenizer_findings.findings(tokenizer, read, made.end_tokens).model_dump(),
+        context_cut_from=planned.cut_from,
+        context_cut_reason=planned.cut_reason or None,
+        cache_kept_beyond=ort_plan.kept_beyond(checkpoint.config, spec),
+    )
 
 
 def _ours(build: BuildOptions) -> OnnxRuntimeGenAI:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES
 from bakehouse.recipe.recipe import BuildOptions
@@ -16,12 +17,19 @@ TOOLS: tuple[str, ...] = (
 _FAMILY = "in ONNX for ONNX Runtime GenAI"
 
 
-def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Facts(CardFacts):
+    """`family`: what builds for any provider are in."""
+
+    family: str
+
+
+def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
     """What the hub files such models under, as Microsoft's cards do."""
     precisions = dict.fromkeys(build.quantization.weights for build in builds)
     directml = ["DML"] if any(_ours(build).execution_provider == "dml" for build in builds) else []
-    tags = ["ONNX", "ONNXRuntime", "onnxruntime-genai", *directml, *precisions]
-    return {"library_name": "onnxruntime-genai", "pipeline_tag": "text-generation", "inference": False, "tags": tags}
+    tags = ("ONNX", "ONNXRuntime", "onnxruntime-genai", *directml, *precisions)
+    return HubWords(tags, library_name="onnxruntime-genai", inference=False)
 
 
 def format_of(build: BuildOptions) -> str:
@@ -29,9 +37,9 @@ def format_of(build: BuildOptions) -> str:
     return f"{_FAMILY} on {title(build)}"
 
 
-def facts(build: BuildOptions) -> dict[str, Any]:
-    """`family`: what builds for any provider are in."""
-    return {"family": _FAMILY}
+def facts(build: BuildOptions) -> Facts:
+    """What builds for any provider are in."""
+    return Facts(_FAMILY)
 
 
 def title(build: BuildOptions) -> str:

@@ -15,15 +15,15 @@ _ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
 _LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a whole path
 
 
-def folder(provider: Provider, asked: OrtQuantization, captures: bool) -> str:
+def folder(provider: Provider, requested: OrtQuantization, captures: bool) -> str:
     """The folder of a build in its normal form, below the repository, with forward slashes; `captures`: whether it captures the graph.
 
     `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
     then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
     is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
-    Builds that differ in nothing but shared embeddings left open or asked for, or in min_agreement and its reason, come to the same.
+    Builds that differ in nothing but shared embeddings left open or requested, or in min_agreement and its reason, come to the same.
     """
-    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(provider, asked, captures)])}"
+    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(provider, requested, captures)])}"
 
 
 def _joined(parts: list[str]) -> str:
@@ -36,25 +36,27 @@ def _joined(parts: list[str]) -> str:
     return "-".join([*parts, digest])
 
 
-def _parts(provider: Provider, asked: OrtQuantization, captures: bool) -> Iterator[str]:
-    yield asked.weights
-    if isinstance(asked, MatMulNBits):
-        yield _ALGORITHMS[asked.algorithm]
-        yield f"block-{asked.block_size}"
-        if asked.accuracy_level:
-            yield f"acc-level-{asked.accuracy_level}"
-        if not asked.symmetric and asked.algorithm != "k_quant":
+def _parts(provider: Provider, requested: OrtQuantization, captures: bool) -> Iterator[str]:
+    yield requested.weights
+    if isinstance(requested, MatMulNBits):
+        yield _ALGORITHMS[requested.algorithm]
+        yield f"block-{requested.block_size}"
+        if requested.accuracy_level:
+            yield f"acc-level-{requested.accuracy_level}"
+        if not requested.symmetric and requested.algorithm != "k_quant":
             yield "asym"
-    if isinstance(asked, OrtInt4):
-        mixed = asked.matmul_mixed_precision
+    if isinstance(requested, OrtInt4):
+        mixed = requested.matmul_mixed_precision
         yield from (f"{name.replace('_', '-')}-int8" for name in ("last_matmul", "mixed_layers") if mixed and getattr(mixed, name))
-        if "Gather" in asked.op_types_to_quantize:
+        if "Gather" in requested.op_types_to_quantize:
             yield "embedding"
-        if asked.use_qdq:
+        if requested.use_qdq:
             yield "qdq"
-    if isinstance(asked, MatMulNBits):
-        yield from (f"without-{name.strip('/').replace('/', '-')}" for name in asked.nodes_to_exclude)
-    if (isinstance(asked, OrtFloat) or (isinstance(asked, OrtInt4) and asked.shareable)) and asked.shared_embeddings is False:
+    if isinstance(requested, MatMulNBits):
+        yield from (f"without-{name.strip('/').replace('/', '-')}" for name in requested.nodes_to_exclude)
+    if (
+        isinstance(requested, OrtFloat) or (isinstance(requested, OrtInt4) and requested.shareable)
+    ) and requested.shared_embeddings is False:
         yield "own-embedding"
     if provider == "dml" and not captures:
         yield "no-graph-capture"

@@ -53,20 +53,20 @@ class OnnxRuntimeGenAI(RuntimeBuild):
 
         `shared_embeddings` may stay None: whether the model ties its embeddings is not known here.
         """
-        asked = self.quantization
+        requested = self.quantization
         changes: dict[str, object] = {}
-        if isinstance(asked, MatMulNBits):
-            changes["symmetric"] = asked.algorithm != "k_quant" if asked.symmetric is None else asked.symmetric
-            level = 0 if isinstance(asked, OrtInt4) and asked.use_qdq else 4 if self.execution_provider in ("cpu", "webgpu") else 0
-            changes["accuracy_level"] = level if asked.accuracy_level is None else asked.accuracy_level
-            changes["nodes_to_exclude"] = tuple(sorted(set(asked.nodes_to_exclude)))
-        if isinstance(asked, OrtInt4):
-            changes["op_types_to_quantize"] = tuple(sorted(set(asked.op_types_to_quantize), reverse=True))
-            changes["shared_embeddings"] = asked.shared_embeddings if asked.shareable else False
+        if isinstance(requested, MatMulNBits):
+            changes["symmetric"] = requested.algorithm != "k_quant" if requested.symmetric is None else requested.symmetric
+            level = 0 if isinstance(requested, OrtInt4) and requested.use_qdq else 4 if self.execution_provider in ("cpu", "webgpu") else 0
+            changes["accuracy_level"] = level if requested.accuracy_level is None else requested.accuracy_level
+            changes["nodes_to_exclude"] = tuple(sorted(set(requested.nodes_to_exclude)))
+        if isinstance(requested, OrtInt4):
+            changes["op_types_to_quantize"] = tuple(sorted(set(requested.op_types_to_quantize), reverse=True))
+            changes["shared_embeddings"] = requested.shared_embeddings if requested.shareable else False
         captures = self.execution_provider == "dml" if self.graph_capture is None else self.graph_capture
         return self.model_copy(
             update={
-                "quantization": asked.model_copy(update=changes),
+                "quantization": requested.model_copy(update=changes),
                 "graph_capture": captures if self.execution_provider in CAPTURES else None,
             }
         )

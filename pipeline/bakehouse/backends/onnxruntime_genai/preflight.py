@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 
-# Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs ort_rules can judge.
+# Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs `verify` can judge.
 # Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
 ARCHITECTURES = frozenset(
     {
@@ -47,7 +47,7 @@ _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
     assert isinstance(build, OnnxRuntimeGenAI)
-    config, asked = survey.config, build.quantization
+    config, requested = survey.config, build.quantization
     reasons = []
     kind = next(iter(fields.texts(config, "architectures")), "unknown")
     if kind not in ARCHITECTURES:
@@ -55,28 +55,26 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
     ties = weight_names.ties(config)
-    if isinstance(asked, OrtFloat | OrtInt4) and asked.shared_embeddings and not ties:
+    if isinstance(requested, OrtFloat | OrtInt4) and requested.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")
     if (
-        isinstance(asked, OrtInt4)
-        and "Gather" in asked.op_types_to_quantize
+        isinstance(requested, OrtInt4)
+        and "Gather" in requested.op_types_to_quantize
         and ties
-        and asked.shareable
-        and asked.shared_embeddings is None
+        and requested.shareable
+        and requested.shared_embeddings is None
     ):
         reasons.append("the embedding has the last MatMul's weights in this model, so Gather in op_types_to_quantize would change nothing")
-    strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
-    if strange:
-        reasons.append(f"the checkpoint has tensors of type {', '.join(strange)}")
+    unknown = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
+    if unknown:
+        reasons.append(f"the checkpoint has tensors of type {', '.join(unknown)}")
     return tuple(reasons)
 
 
-def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+def room_for(build: BuildOptions, config: Config) -> Room | None:
     """The runtime refuses every max_length beyond the context that genai_config.json claims."""
     assert isinstance(build, OnnxRuntimeGenAI)
-    planned = ort_plan.plan(
-        config, {"execution_provider": build.execution_provider, "quantization": {"weights": build.quantization.weights}}
-    )
+    planned = ort_plan.plan(config, build)
     remedy = "shorten it, or give it a smaller max_new_tokens"
     return None if planned.context is None else Room(planned.context, remedy, reason=planned.cut_reason)
 
@@ -88,25 +86,24 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     """
     match step.kind:
         case "compress":
-            made = made_bytes(step.options, survey)
+            made = made_bytes(step.spec_as(BuildSpec), survey)
             largest = max((math.prod(tensor.shape) for tensor in survey.tensors), default=0)
             return Estimate(made, made + 24 * largest + _BASE_BYTES)
         case "numeric_check":
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case "validate":
-            return Estimate(0, 2 * made_bytes(step.need("model").options, survey) + _BASE_BYTES)
+            return Estimate(0, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
         case _:
             return Estimate(0, 0)
 
 
-def made_bytes(options: dict[str, Any], survey: Survey) -> int:
+def made_bytes(spec: BuildSpec, survey: Survey) -> int:
     """About how large model.onnx.data will be; an embedding that is not quantized keeps the io type."""
-    asked: dict[str, Any] = options["quantization"]
-    width = _WIDTHS[asked["weights"]]
-    if "block_size" not in asked:
+    requested = spec.quantization
+    width = _WIDTHS[requested.weights]
+    if not isinstance(requested, MatMulNBits):
         return round(survey.parameters * width)
-    io = 4 if options["execution_provider"] == "cpu" else 2
+    io = 4 if spec.execution_provider == "cpu" else 2
     embedding = max((math.prod(tensor.shape) for tensor in survey.tensors if "embed" in tensor.name), default=0)
-    per_block = io + (0 if asked["symmetric"] else 1)
-    block: int = asked["block_size"]
-    return round((survey.parameters - embedding) * (width + per_block / block) + embedding * io)
+    per_block = io + (0 if requested.symmetric else 1)
+    return round((survey.parameters - embedding) * (width + per_block / requested.block_size) + embedding * io)

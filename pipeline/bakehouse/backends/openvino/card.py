@@ -1,10 +1,11 @@
-"""What is peculiar to OpenVINO on a model card; card.md.jinja beside it says how to use the model."""
+"""What is peculiar to OpenVINO on a model card; card.md.jinja next to it says how to use the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.openvino import options
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.recipe.recipe import BuildOptions
@@ -12,11 +13,18 @@ from bakehouse.recipe.recipe import BuildOptions
 TOOLS: tuple[str, ...] = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
 
 
-def hub_words(builds: Sequence[BuildOptions]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Facts(CardFacts):
+    """`runtime_options`: what the card's program gives the runtime."""
+
+    runtime_options: Mapping[str, str | int]
+
+
+def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
     """What the hub files such a model under, as the OpenVINO organisation's cards do."""
     weights = builds[0].quantization.weights
     quantized = [] if weights in ("fp16", "fp32") else ["nncf"]
-    return {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["openvino", "openvino-genai", *quantized, weights]}
+    return HubWords(("openvino", "openvino-genai", *quantized, weights))
 
 
 def format_of(build: BuildOptions) -> str:
@@ -24,10 +32,10 @@ def format_of(build: BuildOptions) -> str:
     return "in OpenVINO IR"
 
 
-def facts(build: BuildOptions) -> dict[str, Any]:
-    """`runtime_options`: what the card's program gives the runtime."""
+def facts(build: BuildOptions) -> Facts:
+    """The runtime options of the recipe."""
     assert isinstance(build, OpenVINO)
-    return {"runtime_options": options.given(build.runtime_options)}
+    return Facts(options.given(build.runtime_options))
 
 
 def title(build: BuildOptions) -> str:

@@ -7,7 +7,7 @@ openvino_genai 2026.4.1's (LLMPipeline).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -73,10 +73,10 @@ class OpenVINO(RuntimeBuild):
         return self.model_copy(update={"quantization": quantization.normal(self.quantization)})
 
     def texts(self) -> Calibration | None:
-        """Where the texts come from, if a method was asked for that needs some."""
+        """Where the texts come from, if the recipe requests a method that needs some."""
         return self.quantization.calibration if isinstance(self.quantization, FourBit) else None
 
 
-def given(options: RuntimeOptions | None) -> dict[str, Any]:
+def given(options: RuntimeOptions | None) -> dict[str, str | int]:
     """The options that are set, as the runtime takes them; empty for its defaults."""
     return options.model_dump(mode="json", exclude_none=True) if options else {}

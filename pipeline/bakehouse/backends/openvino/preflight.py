@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
+from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
@@ -74,7 +74,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     reasons = []
     if kind not in EXPORTABLE:
         reasons.append(openvino_types.why_not(kind))
-    dtype = told_dtype(survey.config)
+    dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
@@ -83,7 +83,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     return (*reasons, *_groups(build, survey.tensors), *_ratio(build, survey.tensors))
 
 
-def told_dtype(config: Config) -> str | None:
+def named_dtype(config: Config) -> str | None:
     """The precision that a checkpoint's config.json names: "bfloat16"; None if it leaves that to the weights."""
     return fields.text(config, "dtype") or fields.text(config, "torch_dtype") or None
 
@@ -94,31 +94,31 @@ def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
     With an ignored scope it is not: which tensors it leaves out is known from the exported graph only. With a ratio below 1 the
     tensors that do not fit may all get the backup precision; it fails for certain when they are more than that takes.
     """
-    asked = build.quantization
-    if not isinstance(asked, Grouped | Mxfp4) or asked.group_size_fallback != "error" or asked.ignored_scope is not None:
+    options = build.quantization
+    if not isinstance(options, Grouped | Mxfp4) or options.group_size_fallback != "error" or options.ignored_scope is not None:
         return ()
-    size = asked.group_size if isinstance(asked, Grouped) else _MXFP4_GROUP
-    defining = [tensor for tensor in tensors if len(tensor.shape) == 2 and (asked.all_layers or not _OUTER.search(tensor.name))]
+    size = options.group_size if isinstance(options, Grouped) else _MXFP4_GROUP
+    defining = [tensor for tensor in tensors if len(tensor.shape) == 2 and (options.all_layers or not _OUTER.search(tensor.name))]
     wrong = [tensor for tensor in defining if tensor.shape[-1] % size]
     if size == -1 or not wrong:
         return ()
     total, largest = _count(defining), max(_count([tensor]) for tensor in defining)
-    if asked.ratio < 1.0 and _count(wrong) <= total * (1.0 - asked.ratio) + largest:
+    if options.ratio < 1.0 and _count(wrong) <= total * (1.0 - options.ratio) + largest:
         return ()
     first = f"{wrong[0].shape[-1]} in {wrong[0].name}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
     fits = math.gcd(*(tensor.shape[-1] for tensor in defining))
-    remedy = f"; {fits & -fits} divides all" if isinstance(asked, Grouped) and fits & -fits >= 16 else ""
+    remedy = f"; {fits & -fits} divides all" if isinstance(options, Grouped) and fits & -fits >= 16 else ""
     return (f"a group size of {size} does not divide every channel: {first}{remedy}",)
 
 
 def _ratio(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
     """Whether at least one matrix can have 4 bits: NNCF stops before their share exceeds the ratio."""
-    asked = build.quantization
+    options = build.quantization
     counts = [_count([tensor]) for tensor in tensors if len(tensor.shape) >= 2]
     least = min(counts, default=0) / max(1, sum(counts))
-    if not isinstance(asked, FourBit) or asked.ratio >= least:
+    if not isinstance(options, FourBit) or options.ratio >= least:
         return ()
-    return (f"with ratio {asked.ratio:g} no weight would get 4 bits: the smallest matrix is {least:.2g} of all",)
+    return (f"with ratio {options.ratio:g} no weight would get 4 bits: the smallest matrix is {least:.2g} of all",)
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
@@ -136,28 +136,27 @@ def estimate(step: Step, survey: Survey) -> Estimate:
         case "tokenizer":
             return Estimate(40_000_000, _BASE_BYTES)
         case "compress":
-            made = compressed_bytes(step.options, survey)
-            calibrated = 4 * survey.parameters if step.options.get("calibration") else 0  # statistics are taken in float32
-            streamed = step.options["weights"] in ("fp16", "fp32")  # converted one weight at a time while saving
+            spec = compression(step)
+            made = compressed_bytes(spec, survey)
+            calibrated = 4 * survey.parameters if isinstance(spec, FourBitSpec) and spec.calibration else 0  # statistics are in float32
+            streamed = isinstance(spec, FloatSpec)  # converted one weight at a time while saving
             return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES, mapped_bytes=native)
         case "numeric_check":
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case "validate":
-            return Estimate(0, 2 * compressed_bytes(step.need("model").options, survey) + _BASE_BYTES)
+            return Estimate(0, 2 * compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
         case _:
             return Estimate(0, 0)
 
 
-def compressed_bytes(options: dict[str, Any], survey: Survey) -> int:
+def compressed_bytes(spec: Compression, survey: Survey) -> int:
     """About how large openvino_model.bin will be."""
-    weights: str = options["weights"]
-    if weights in _WIDTHS:
-        return survey.parameters * _WIDTHS[weights]
-    outer = 0 if options["all_layers"] else _count(tensor for tensor in survey.tensors if _OUTER.search(tensor.name))
-    ratio: float = options["ratio"]
-    four = (survey.parameters - outer) * ratio
-    scales = 0.0 if options["group_size"] == -1 else four * 2.5 / options["group_size"]  # a float16 and at most a 4-bit zero point
-    backup: int = 2 if options["backup_precision"] == "none" else 1
+    if not isinstance(spec, FourBitSpec):
+        return survey.parameters * _WIDTHS[spec.weights]
+    outer = 0 if spec.all_layers else _count(tensor for tensor in survey.tensors if _OUTER.search(tensor.name))
+    four = (survey.parameters - outer) * spec.ratio
+    scales = 0.0 if spec.group_size == -1 else four * 2.5 / spec.group_size  # a float16 and at most a 4-bit zero point
+    backup = 2 if spec.backup_precision == "none" else 1
     return round(four / 2 + scales + (survey.parameters - four) * backup)
 
 

@@ -114,7 +114,7 @@ class FourBit(Model):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods beyond rounding that are asked for."""
+        """The methods beyond rounding that the recipe requests."""
         return tuple(method for method in _METHODS if getattr(self, method, False))
 
     @property

@@ -1,12 +1,13 @@
-"""Holds an OpenVINO model's weights, as openvino_ir read them, against what the recipe asked of them. Pure."""
+"""Compares an OpenVINO model's weights, as `formats.openvino_ir` reads them, with what the recipe requests. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Set
 
+from bakehouse.backends.openvino.quantization import IgnoredScope
+from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, Int8Spec, MeasuredModel
 from bakehouse.formats.openvino_ir import FLOATS, Model, Weight
 
 # What an element type means, with (False) and without (True) zero points.
@@ -30,105 +31,108 @@ def precision(weight: Weight) -> str:
     return _PRECISIONS.get((weight.type, weight.symmetric), f"{weight.type} {'without' if weight.symmetric else 'with'} zero points")
 
 
-def primary(options: Mapping[str, Any]) -> str:
-    """The precision that the options ask for in the first place."""
-    weights: str = options["weights"]
-    if weights in ("int4", "int8"):
-        return f"{weights}_{'sym' if options['symmetric'] else 'asym'}"
-    return _FLOAT_TYPES.get(weights, weights)
+def primary(spec: Compression) -> str:
+    """The precision that the recipe requests in the first place."""
+    if isinstance(spec, FloatSpec):
+        return _FLOAT_TYPES[spec.weights]
+    if spec.weights in ("int4", "int8"):
+        return f"{spec.weights}_{'sym' if spec.symmetric else 'asym'}"
+    return spec.weights
 
 
-def measure(model: Model, source: Model, options: Mapping[str, Any]) -> dict[str, Any]:
+def measure(model: Model, source: Model, spec: Compression) -> MeasuredModel:
     """Numbers for the manifest and the card: weights by precision, group sizes, shares in 4 bits, where embeddings and last MatMul are."""
     own = [weight for weight in model.weights if weight.role != "adapter"]
     counts: Counter[str] = Counter()
     for weight in own:
         counts[precision(weight)] += weight.count
-    facts: dict[str, Any] = {
-        "weights": dict(sorted(counts.items())),
-        "embedding": _joined(precision(weight) for weight in own if weight.role == "embedding"),
-        "last_matmul": _joined(precision(weight) for weight in own if weight.role == "last") or "shared with the embedding",
+    facts = MeasuredModel(
+        weights=dict(sorted(counts.items())),
+        embedding=_joined(precision(weight) for weight in own if weight.role == "embedding"),
+        last_matmul=_joined(precision(weight) for weight in own if weight.role == "last") or "shared with the embedding",
+    )
+    if not isinstance(spec, FourBitSpec):
+        return facts
+    four = [weight for weight in own if precision(weight) == primary(spec)]
+    defining = ratio_defining(source, spec)
+    shares = {
+        "group_sizes": tuple(sorted({weight.group_size for weight in four})),
+        "share_4bit": _share(four, own),
+        "share_4bit_of_ratio_defining": _share([weight for weight in four if weight.user in defining], defining.values()),
     }
-    if options["weights"] not in _FLOAT_TYPES and options["weights"] != "int8":
-        wanted = primary(options)
-        four = [weight for weight in own if precision(weight) == wanted]
-        defining = ratio_defining(source, options)
-        facts["group_sizes"] = sorted({weight.group_size for weight in four})
-        facts["share_4bit"] = _share(four, own)
-        facts["share_4bit_of_ratio_defining"] = _share([weight for weight in four if weight.user in defining], defining.values())
-    return facts
+    return facts.model_copy(update=shares)
 
 
-def judge(model: Model, source: Model, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences, one for each way in which `model`, made from the export `source`, is not what `options` ask."""
-    faults = [*_whole(model, source), *_told(model, options), *_idle(source, options)]
+def judge(model: Model, source: Model, spec: Compression) -> tuple[str, ...]:
+    """Sentences, one for each way in which `model`, made from the export `source`, is not what the recipe requests."""
+    faults = [*_complete(model, source), *_recorded(model, spec)]
+    if isinstance(spec, FloatSpec):
+        wrong = [weight for weight in model.weights if precision(weight) != primary(spec)]
+        return (*faults, *_differ(wrong, _is, f"be {primary(spec)}"))
+    faults += _idle(source, spec)
     before = {weight.user: weight for weight in source.weights}
-    if options["weights"] in _FLOAT_TYPES:
-        wrong = [weight for weight in model.weights if precision(weight) != primary(options)]
-        return (*faults, *_differ(wrong, _is, f"be {primary(options)}"))
     own = [weight for weight in model.weights if weight.role != "adapter" and weight.user in before]
-    free = [weight for weight in own if _ignored(before[weight.user], options)]
+    free = [weight for weight in own if _ignored(before[weight.user], spec.ignored_scope)]
     faults += _differ([w for w in free if w.type not in FLOATS], _is, "be in floating point: it is in the ignored scope")
     bound = [weight for weight in own if weight not in free]
-    if options["weights"] == "int8":
-        wrong = [weight for weight in bound if precision(weight) != primary(options) or weight.group_size != -1]
-        return (*faults, *_differ(wrong, _is, f"be {primary(options)} with one scale a channel"))
-    return (*faults, *_four_bit(bound, source, options), *_adapters(model, options))
+    if isinstance(spec, Int8Spec):
+        wrong = [weight for weight in bound if precision(weight) != primary(spec) or weight.group_size != -1]
+        return (*faults, *_differ(wrong, _is, f"be {primary(spec)} with one scale a channel"))
+    return (*faults, *_four_bit(bound, source, spec), *_adapters(model, spec))
 
 
-def ratio_defining(source: Model, options: Mapping[str, Any]) -> dict[str, Weight]:
+def ratio_defining(source: Model, spec: FourBitSpec) -> dict[str, Weight]:
     """The weights of the export that may get 4 bits and that the ratio counts, by user.
 
     As NNCF chooses them (WeightCompression._get_ratio_defining_params, 3.4.0): MatMuls but the last, with all_layers also that
     one and embeddings; without those that no group fits, unless that is an error.
     """
-    chosen = _candidates(source, options)
-    strict = options["group_size_fallback"] == "error"
-    return {user: weight for user, weight in chosen.items() if strict or _group(weight, options) is not None}
+    chosen = _candidates(source, spec)
+    strict = spec.group_size_fallback == "error"
+    return {user: weight for user, weight in chosen.items() if strict or _group(weight, spec) is not None}
 
 
-def _candidates(source: Model, options: Mapping[str, Any]) -> dict[str, Weight]:
-    roles = ("matmul", "last", "embedding") if options["all_layers"] else ("matmul",)
-    return {weight.user: weight for weight in source.weights if weight.role in roles and not _ignored(weight, options)}
+def _candidates(source: Model, spec: FourBitSpec) -> dict[str, Weight]:
+    roles = ("matmul", "last", "embedding") if spec.all_layers else ("matmul",)
+    return {weight.user: weight for weight in source.weights if weight.role in roles and not _ignored(weight, spec.ignored_scope)}
 
 
-def _left(source: Model, options: Mapping[str, Any]) -> Set[str]:
+def _left(source: Model, spec: FourBitSpec) -> Set[str]:
     """The users of weights that stay in floating point because no group fits them."""
-    if options["group_size_fallback"] != "ignore":
+    if spec.group_size_fallback != "ignore":
         return set()
-    return _candidates(source, options).keys() - ratio_defining(source, options).keys()
+    return _candidates(source, spec).keys() - ratio_defining(source, spec).keys()
 
 
-def _group(weight: Weight, options: Mapping[str, Any]) -> int | None:
+def _group(weight: Weight, spec: FourBitSpec) -> int | None:
     """The group size that a weight of the export should get; None if none fits."""
-    asked: int = options["group_size"]
-    if asked == -1 or weight.channel % asked == 0:
-        return asked
+    if spec.group_size == -1 or weight.channel % spec.group_size == 0:
+        return spec.group_size
     power = weight.channel & -weight.channel  # the largest power of two that divides it
-    return power if options["group_size_fallback"] == "adjust" and power >= _LEAST_ADJUSTED_GROUP else None
+    return power if spec.group_size_fallback == "adjust" and power >= _LEAST_ADJUSTED_GROUP else None
 
 
-def _four_bit(bound: list[Weight], source: Model, options: Mapping[str, Any]) -> Iterator[str]:
-    wanted, backup = primary(options), options["backup_precision"]
-    defining = ratio_defining(source, options)
-    left = _left(source, options)
+def _four_bit(bound: list[Weight], source: Model, spec: FourBitSpec) -> Iterator[str]:
+    wanted, backup = primary(spec), spec.backup_precision
+    defining = ratio_defining(source, spec)
+    left = _left(source, spec)
     four = [weight for weight in bound if precision(weight) == wanted]
     rest = [weight for weight in bound if precision(weight) != wanted]
     held = [weight for weight in four if weight.user in defining]
     yield from _differ([weight for weight in four if weight.user not in defining], _is, f"be {backup}")
-    wrong = [weight for weight in held if weight.group_size != _group(defining[weight.user], options)]
-    yield from _differ(wrong, lambda weight: f"has {_groups(weight.group_size)}", f"have {_groups(options['group_size'])}")
-    stray = [weight for weight in rest if not _is_backup(weight, left, options)]
+    wrong = [weight for weight in held if weight.group_size != _group(defining[weight.user], spec)]
+    yield from _differ(wrong, lambda weight: f"has {_groups(weight.group_size)}", f"have {_groups(spec.group_size)}")
+    stray = [weight for weight in rest if not _is_backup(weight, left, spec)]
     yield from _differ([weight for weight in stray if weight.user in defining], _is, f"be {wanted} or {backup}")
     yield from _differ([weight for weight in stray if weight.user not in defining], _is, f"be {backup}")
-    yield from _ratio(held, defining, options["ratio"])
+    yield from _ratio(held, defining, spec.ratio)
 
 
-def _is_backup(weight: Weight, left: Set[str], options: Mapping[str, Any]) -> bool:
+def _is_backup(weight: Weight, left: Set[str], spec: FourBitSpec) -> bool:
     """Whether a weight without 4 bits is in the backup precision, or in floating point where the group size left it so."""
     if weight.type in FLOATS:
-        return options["backup_precision"] == "none" or weight.user in left
-    return precision(weight) == options["backup_precision"] and weight.group_size == -1
+        return spec.backup_precision == "none" or weight.user in left
+    return precision(weight) == spec.backup_precision and weight.group_size == -1
 
 
 def _ratio(held: list[Weight], defining: dict[str, Weight], ratio: float) -> Iterator[str]:
@@ -145,7 +149,7 @@ def _ratio(held: list[Weight], defining: dict[str, Weight], ratio: float) -> Ite
         yield f"{share:.1%} of the ratio-defining weights have 4 bits, should be {least:.1%} to {ratio:.1%}"
 
 
-def _whole(model: Model, source: Model) -> Iterator[str]:
+def _complete(model: Model, source: Model) -> Iterator[str]:
     after = {user: weight.count for weight in model.weights if weight.role != "adapter" for user in weight.users}
     before = {user: weight.count for weight in source.weights for user in weight.users}
     missing = sorted(before.keys() - after.keys())
@@ -156,57 +160,60 @@ def _whole(model: Model, source: Model) -> Iterator[str]:
         yield f"the weight of {changed[0]} has {after[changed[0]]} numbers, the export's {before[changed[0]]}"
 
 
-def _told(model: Model, options: Mapping[str, Any]) -> Iterator[str]:
-    """What NNCF wrote down that it was asked, against what it should have been."""
+def _recorded(model: Model, spec: Compression) -> Iterator[str]:
+    """What NNCF recorded as its options, compared with what they should be."""
     at = ("nncf", "weight_compression")
-    if options["weights"] in _FLOAT_TYPES:
+    if isinstance(spec, FloatSpec):
         if model.told(*at, "mode") is not None:
             yield f"NNCF compressed the weights to {model.told(*at, 'mode')}, nothing should be quantized"
         return
-    names = {"backup_mode": "backup_precision"} | {name: name for name in ("ratio", "group_size", "all_layers", "sensitivity_metric")}
-    names |= {name: name for name in ("awq", "scale_estimation", "gptq", "lora_correction")}
-    expected = {"mode": primary(options)} | {told: str(options[name]) for told, name in names.items() if options["weights"] != "int8"}
+    expected = {"mode": primary(spec)}
+    if isinstance(spec, FourBitSpec):
+        expected["backup_mode"] = spec.backup_precision
+        expected |= {name: str(getattr(spec, name)) for name in ("ratio", "group_size", "all_layers", "sensitivity_metric")}
+        expected |= {name: str(getattr(spec, name)) for name in ("awq", "scale_estimation", "gptq", "lora_correction")}
     for name, value in expected.items():
         found = model.told(*at, name)
         if found != value:
             yield f"NNCF was given {name} {found}, should be {value}"
 
 
-def _adapters(model: Model, options: Mapping[str, Any]) -> Iterator[str]:
+def _adapters(model: Model, spec: FourBitSpec) -> Iterator[str]:
     count = sum(weight.role == "adapter" for weight in model.weights)
-    if bool(count) != options["lora_correction"]:
-        yield f"there are {count} low-rank corrections, there should be {'some' if options['lora_correction'] else 'none'}"
+    if bool(count) != spec.lora_correction:
+        yield f"the model has {count} low-rank corrections, and should have {'some' if spec.lora_correction else 'none'}"
 
 
-def _ignored(weight: Weight, options: Mapping[str, Any]) -> bool:
+def _ignored(weight: Weight, scope: IgnoredScope | None) -> bool:
     """Whether the ignored scope names the weight or its user; patterns match from the name's beginning, as in NNCF."""
-    scope = options["ignored_scope"]
-    if not scope:
+    if scope is None:
         return False
     names = (*weight.users, weight.name)
-    if weight.kind in scope["types"] or any(name in scope["names"] for name in names):
+    if weight.kind in scope.types or any(name in scope.names for name in names):
         return True
-    return any(re.match(pattern, name) for pattern in scope["patterns"] for name in names)
+    return any(re.match(pattern, name) for pattern in scope.patterns for name in names)
 
 
-def _idle(source: Model, options: Mapping[str, Any]) -> Iterator[str]:
-    """Entries of the ignored scope that leave out nothing; NNCF itself asks only that each matches some operation."""
-    scope = options.get("ignored_scope") or {}
-    weights = _compressible(source, {**options, "ignored_scope": None}) if scope else []
-    for kind, entries in scope.items():
+def _idle(source: Model, spec: Int8Spec | FourBitSpec) -> Iterator[str]:
+    """Entries of the ignored scope that leave out nothing; NNCF itself demands only that each matches some operation."""
+    scope = spec.ignored_scope
+    if scope is None:
+        return
+    weights = _compressible(source, spec.model_copy(update={"ignored_scope": None}))
+    for kind, entries in (("names", scope.names), ("patterns", scope.patterns), ("types", scope.types)):
         for entry in entries:
-            alone = {**options, "ignored_scope": {"names": (), "patterns": (), "types": (), kind: (entry,)}}
-            if not any(_ignored(weight, alone) for weight in weights):
+            single = IgnoredScope.model_validate({kind: (entry,)})
+            if not any(_ignored(weight, single) for weight in weights):
                 yield f"{entry!r} in {kind} of ignored_scope matches no weight that would have been compressed without it"
 
 
-def _compressible(source: Model, options: Mapping[str, Any]) -> list[Weight]:
+def _compressible(source: Model, spec: Int8Spec | FourBitSpec) -> list[Weight]:
     """The weights of the export that do not stay in floating point in any case."""
-    if options["weights"] == "int8":
+    if isinstance(spec, Int8Spec):
         return list(source.weights)
-    if options["backup_precision"] == "none":
-        return list(ratio_defining(source, options).values())
-    left = _left(source, options)
+    if spec.backup_precision == "none":
+        return list(ratio_defining(source, spec).values())
+    left = _left(source, spec)
     return [weight for weight in source.weights if weight.user not in left]
 
 

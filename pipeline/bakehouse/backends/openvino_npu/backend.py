@@ -1,37 +1,38 @@
-"""Builds OpenVINO IR for Intel NPUs, and compiles it ahead of time for each platform that is asked for.
+"""Builds OpenVINO IR for Intel NPUs, and compiles it ahead of time for each platform of the recipe.
 
-Export, tokenizer and compression are the OpenVINO lane's own steps, shared with it. Which compiler there is, npu_compiler knows;
-what a blob says of itself is read by npu_blob.
+Export, tokenizer and compression are the OpenVINO backend's own steps, shared with it. `compiler` knows which compiler this machine has;
+`formats.npu_blob` reads what a blob says of itself.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.openvino import backend as openvino
-from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
 from bakehouse.backends.openvino.preflight import preflight as openvino_preflight
+from bakehouse.backends.openvino.seams import FourBitSpec, compression
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
+from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
+from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, GenerateRequest, MeasuredBlob
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.config_json import Config
 from bakehouse.formats.npu_blob import NotABlob
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Package
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation.seams import GenerateRequest
+from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
 
 MAKER = "openvino-npu"
@@ -43,27 +44,37 @@ _BASE_BYTES = 500_000_000
 def steps(
     label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
 ) -> dict[str, Step]:
-    """The OpenVINO lane's parts, and a blob a platform, each compiled from the very model that is shipped."""
-    asked = _ours(build)
-    parts = openvino.steps(label, _plain(asked), checkpoint, source_label, None, remote_code)
-    return parts | {f"blob-{platform}": _compile(label, asked, platform, parts["model"]) for platform in asked.platforms}
+    """The OpenVINO backend's parts, and a blob a platform, each compiled from the very model that is shipped."""
+    own = _ours(build)
+    parts = openvino.steps(label, as_openvino(own), checkpoint, source_label, None, remote_code)
+    return parts | {f"blob-{platform}": _compile(label, own, platform, parts["model"]) for platform in own.platforms}
 
 
-def _compile(label: str, asked: OpenVINONpu, platform: int, model: Step) -> Step:
-    driver = npu_compiler.driver() or "wine"  # with none, `missing` tells which is the easiest to have
+def _compile(label: str, own: OpenVINONpu, platform: int, model: Step) -> Step:
+    driver = npu_compiler.driver() or "wine"  # with none, `missing` says which is the easiest to have
     wine = driver == "wine"
-    names = ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint", "cache_mode")
-    version = npu_compiler.WHEELS[0]["version"] if wine else installed("openvino").get("openvino")
-    compiler = {} if wine else {"libraries": npu_compiler.digests(driver)}  # under Wine a step of its own has the hashes
-    asked_of_it = {name: getattr(asked, name) for name in names}
+    spec = CompileSpec(
+        platform=platform,
+        driver=driver,
+        openvino=npu_compiler.WHEELS[0].version if wine else installed("openvino").get("openvino"),
+        libraries=None if wine else npu_compiler.digests(driver),  # under Wine a step of its own has the hashes
+        max_prompt_len=own.max_prompt_len,
+        min_response_len=own.min_response_len,
+        prefill_hint=own.prefill_hint,
+        generate_hint=own.generate_hint,
+        cache_mode=own.cache_mode,
+    )
     return Step(
         kind="compile",
         maker=MAKER,
         label=f"{label}-{platform}",
-        spec=Loose(**{"platform": platform, "driver": driver, "openvino": version, **compiler, **asked_of_it}),
+        spec=spec,
         needs=(("model", model), *((("compiler", npu_compiler.setup(MAKER)),) if wine else ())),
         format=2,
     )
+
+
+proposals = npu_proposals.proposals
 
 
 def generate_tools() -> dict[str, str]:
@@ -72,9 +83,9 @@ def generate_tools() -> dict[str, str]:
 
 
 def missing(build: BuildOptions) -> str | None:
-    """What is not installed, or that blobs are asked for and nothing here can compile them."""
-    asked = _ours(build)
-    return openvino.missing(_plain(asked)) or (npu_compiler.missing(asked.platforms) if asked.platforms else None)
+    """What is not installed, or that the recipe has blobs made and nothing here can compile them."""
+    own = _ours(build)
+    return openvino.missing(as_openvino(own)) or (npu_compiler.missing(own.platforms) if own.platforms else None)
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
@@ -82,7 +93,7 @@ def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     blobs = {
         f"npu/{platform}/{name}": parts[f"blob-{platform}"] / name for platform in _ours(build).platforms for name in (BLOB, DESCRIPTION)
     }
-    return openvino.layout(_plain(_ours(build)), parts) | blobs
+    return openvino.layout(as_openvino(_ours(build)), parts) | blobs
 
 
 def targets(build: BuildOptions) -> tuple[str, ...]:
@@ -90,18 +101,20 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("NPU",)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_generation.GenerateRequest) -> Command:
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
-    asked = _ours(build)
-    told = {"settings": settings(asked), "platforms": list(asked.platforms)}
-    return worker("backends.openvino_npu.workers.generate", json.dumps(told), request=request)
+    own = _ours(build)
+    wanted = GenerateRequest(
+        model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms
+    )
+    return worker("backends.openvino_npu.workers.generate", request=wanted)
 
 
 def numeric_check(
     label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
 ) -> Step | None:
-    """The OpenVINO lane's own: the export is one."""
-    return openvino.numeric_check(label, _plain(_ours(build)), parts, checkpoint, logits, source_label)
+    """The OpenVINO backend's own: the export is one."""
+    return openvino.numeric_check(label, as_openvino(_ours(build)), parts, checkpoint, logits, source_label)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -111,22 +124,22 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return npu_compiler.command(step, inputs, files)
 
 
-def room_for(build: BuildOptions, config: Mapping[str, Any]) -> Room | None:
+def room_for(build: BuildOptions, config: Config) -> Room | None:
     """The graphs have fixed shapes."""
-    asked = _ours(build)
+    own = _ours(build)
     remedy = "shorten it, lower max_new_tokens, or raise max_prompt_len and min_response_len in the recipe"
-    return Room(asked.room(), remedy, prompt=asked.max_prompt_len)
+    return Room(own.room(), remedy, prompt=own.max_prompt_len)
 
 
 def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work."""
-    asked = _ours(build)
-    reasons = list(openvino_preflight(_plain(asked), survey))
-    needed, context = asked.room(), config_fields.context(survey.config)
+    own = _ours(build)
+    reasons = list(openvino_preflight(as_openvino(own), survey))
+    needed, context = own.room(), config_fields.context(survey.config)
     if context is not None and needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")
-    reasons += npu_static.reasons(survey.config, asked)
-    if getattr(asked.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
+    reasons += npu_static.reasons(survey.config, own)
+    if getattr(own.quantization, "group_size", -1) == 128 and survey.parameters > LARGEST_GROUPED:
         reasons.append(
             f"a model of {survey.parameters / 1e9:.1f} billion weights is too large for groups of 128 on the NPU; "
             "group_size -1 is for such models"
@@ -143,9 +156,9 @@ def estimate(step: Step, survey: Survey) -> Estimate:
         case "setup":
             return Estimate(_COMPILER_BYTES, _BASE_BYTES)
         case "compile":
-            options = step.need("model").options
-            model = compressed_bytes(options, survey)
-            twice = options["weights"] == "int4" and options["group_size"] != -1
+            weights = compression(step.need("model"))
+            model = compressed_bytes(weights, survey)
+            twice = isinstance(weights, FourBitSpec) and weights.weights == "int4" and weights.group_size != -1
             return Estimate(round((2.4 if twice else 1.4) * model) + _PREFIX_BYTES, compiling_bytes(model))
         case _:
             return openvino_estimate(step, survey)
@@ -157,7 +170,7 @@ def packages(step: Step, report: Report) -> tuple[Package, ...]:
 
 
 def has_pickles(build: BuildOptions) -> bool:
-    """IR and blobs are none."""
+    """Neither IR nor a blob is a pickle."""
     return False
 
 
@@ -170,7 +183,7 @@ def compiling_bytes(model_bytes: int) -> int:
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Read the blob, and hold what it says of itself against what was asked."""
+    """Read the blob, and compare what it says of itself with what the recipe requests."""
     if step.kind == "setup":
         return npu_compiler.verify_setup(files)
     absent = tuple(f"{name} was not made" for name in (BLOB, DESCRIPTION) if not (files / name).is_file())
@@ -180,23 +193,18 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
         blob = npu_blob.read(files / BLOB)
     except NotABlob as error:
         return Verification(faults=(str(error),))
-    measured = {
-        "compiler": ", ".join(npu_rules.compilers(blob)),
-        "images": len(blob.images),
-        "image_bytes": sum(image.size_bytes for image in blob.images),
-        "blob_bytes": (files / BLOB).stat().st_size,
-        "weight_bytes": sum(tensor.size_bytes for tensor in blob.bank.tensors),
-        "weightless": blob.weightless,
-        "compiled_by": report.values["driver"],
-    }
-    return Verification(measured, tuple(npu_rules.faults(blob, step.options, inputs, files)))
+    measured = MeasuredBlob(
+        compiler=", ".join(npu_rules.compilers(blob)),
+        images=len(blob.images),
+        image_bytes=sum(image.size_bytes for image in blob.images),
+        blob_bytes=(files / BLOB).stat().st_size,
+        weight_bytes=sum(tensor.size_bytes for tensor in blob.bank.tensors),
+        weightless=blob.weightless,
+        compiled_by=report.read(CompileResult).driver,
+    )
+    return Verification(measured.model_dump(mode="json"), tuple(npu_rules.faults(blob, step.spec_as(CompileSpec), inputs, files)))
 
 
 def _ours(build: BuildOptions) -> OpenVINONpu:
     assert isinstance(build, OpenVINONpu)
     return build
-
-
-def _plain(asked: OpenVINONpu) -> OpenVINO:
-    """The build of the OpenVINO lane whose model this one ships."""
-    return OpenVINO.model_validate({"runtime": "openvino", "quantization": as_openvino(asked)})

@@ -3,15 +3,16 @@
 NPUW 2026.4.1 rewrites the masks of sliding windows by pattern (npuw_transformations of its sources), and takes prompts in chunks when
 the hint is DYNAMIC and the longest prompt has more than one (NPUW_LLM_PREFILL_CHUNK_SIZE in llm_compiled_model.cpp). Its logits on a CPU
 were compared with transformers' on random checkpoints of eight layers, for prompts and answers on both sides of the window, in both ways.
-What is not known here is found when a build is validated (workers/npu_logits.py).
+What is not known here is found when a build is validated (workers/logits.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
+from bakehouse.formats import fields
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
 from bakehouse.tasks.text_generation.workers.positions import FULL, SLIDING
 
@@ -25,12 +26,12 @@ _ON_REQUEST = ("qwen2_moe", "qwen3_moe")  # only with use_sliding_window
 _BOTH_KINDS = ("longrope", "dynamic")  # rotary embeddings that depend on the length of what is computed at once
 
 
-def reasons(config: Mapping[str, Any], asked: OpenVINONpu) -> Iterator[str]:
+def reasons(config: Config, build: OpenVINONpu) -> Iterator[str]:
     """Sentences, one for each reason why the graphs of these lengths would not be the model of this config.json."""
-    chunked = asked.prefill_hint == "DYNAMIC" and asked.max_prompt_len > CHUNK
+    chunked = build.prefill_hint == "DYNAMIC" and build.max_prompt_len > CHUNK
     kinds, window = layers(config)
     kind = str(config.get("model_type"))
-    differs = {SLIDING, FULL} <= set(kinds) and window < asked.room()
+    differs = {SLIDING, FULL} <= set(kinds) and window < build.room()
     at_once = kind not in _ONLY_IN_CHUNKS
     if SLIDING in kinds and not chunked and not at_once:
         remedy = (
@@ -46,22 +47,22 @@ def reasons(config: Mapping[str, Any], asked: OpenVINONpu) -> Iterator[str]:
             f"{window:,} tokens where only some layers have it; {remedy}"
         )
     scaling, original = positions.scaling(config).kind, positions.original_context(config)
-    if chunked and scaling in _BOTH_KINDS and original is not None and asked.max_prompt_len > original:
+    if chunked and scaling in _BOTH_KINDS and original is not None and build.max_prompt_len > original:
         yield (
             f"the NPU pipeline takes prompts in chunks of {CHUNK:,} tokens, and computes something else beyond {original:,} tokens with "
             f"rotary embeddings scaled by {scaling}; prefill_hint STATIC or max_prompt_len of at most {original:,} avoids it"
         )
 
 
-def layers(config: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+def layers(config: Config) -> tuple[tuple[str, ...], int]:
     """The kinds of layers, SLIDING and FULL, and the window in tokens; a window that the context never fills is in the graph as well."""
-    kind, told = str(config.get("model_type")), config.get("layer_types")
-    window = config.get("sliding_window", _WINDOWS.get(kind, 4096))
+    kind, named = str(config.get("model_type")), config.get("layer_types")
+    window = fields.integer(config, "sliding_window") if "sliding_window" in config else _WINDOWS.get(kind, 4096)
     unused = kind in _ON_REQUEST and not config.get("use_sliding_window", False)
     if not window or unused or (kind in _ALL_LAYERS and "sliding_window" not in config):
         return (FULL,), 0
     if kind in _ALL_LAYERS:
-        return (SLIDING,), int(window)
+        return (SLIDING,), window
     if kind not in _WINDOWS:
-        return tuple(dict.fromkeys(positions.layer_types(config))), int(window)
-    return tuple(dict.fromkeys(told)) if isinstance(told, list) else (SLIDING, FULL), int(window)
+        return tuple(dict.fromkeys(positions.layer_types(config))), window
+    return tuple(dict.fromkeys(named)) if isinstance(named, list) else (SLIDING, FULL), window

@@ -1,4 +1,4 @@
-"""What an NPU build may ask, and why the device or its pipeline refuses the rest. The weights are compressed as the OpenVINO lane's are.
+"""What an NPU build may request, and why the device or its pipeline refuses the rest. The OpenVINO backend compresses the weights.
 
 Sources: OpenVINO GenAI's guide for the NPU (2026.4: symmetric, int4 or nf4 with ratio 1.0, groups of 128 for models up to 4 to 5 B
 weights and whole channels above; nf4 from Core Ultra 200V on) and NPUW's llm_compiled_model.cpp (lengths, hints).
@@ -7,10 +7,11 @@ weights and whole channels above; nf4 from Core Ultra 200V on) and NPUW's llm_co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.model import Model, Rule
@@ -176,13 +177,13 @@ class OpenVINONpu(RuntimeBuild):
         return self.max_prompt_len + self.min_response_len
 
 
-def as_openvino(options: OpenVINONpu) -> dict[str, Any]:
-    """The quantization in the words of the OpenVINO lane, which compresses the weights."""
-    return options.quantization.model_dump(mode="json")
+def as_openvino(options: OpenVINONpu) -> OpenVINO:
+    """The build of the OpenVINO backend whose model this one ships."""
+    return OpenVINO.model_validate({"runtime": "openvino", "quantization": options.quantization.model_dump(mode="json")})
 
 
 def settings(options: OpenVINONpu) -> dict[str, str]:
-    """What the NPU pipeline is told, in the names of openvino_genai.LLMPipeline."""
+    """The settings of the NPU pipeline, in the names of openvino_genai.LLMPipeline."""
     return {
         "MAX_PROMPT_LEN": str(options.max_prompt_len),
         "MIN_RESPONSE_LEN": str(options.min_response_len),
@@ -192,7 +193,7 @@ def settings(options: OpenVINONpu) -> dict[str, str]:
 
 
 def suffix(options: OpenVINONpu) -> str:
-    """What the OpenVINO organisation ends a repository's name with for such a model; "" where it has none."""
+    """How the OpenVINO organisation ends a repository's name for such a model; "" where it has no ending."""
     match options.quantization:
         case NpuInt4(group_size=-1):
             return "-int4-cw-ov"

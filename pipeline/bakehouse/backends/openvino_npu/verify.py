@@ -1,31 +1,31 @@
-"""Holds a blob that was compiled for an NPU against what the recipe asked, the model that it was made from, and its own description."""
+"""Compares a blob that was compiled for an NPU with what the recipe requests, the model that it was made from, and its description."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import weights as npu_weights
+from bakehouse.backends.openvino_npu.seams import CompileSpec, Description
 from bakehouse.formats.npu_blob import Blob
 from bakehouse.store.files import sha256
 
 BLOB, DESCRIPTION = "openvino_model.blob", "openvino_model.json"
 
 
-def faults(blob: Blob, options: Mapping[str, Any], inputs: Mapping[str, Path], files: Path) -> Iterator[str]:
-    """Sentences, one for each way in which the blob in `files` is not what the step with these options and inputs should make."""
+def faults(blob: Blob, spec: CompileSpec, inputs: Mapping[str, Path], files: Path) -> Iterator[str]:
+    """Sentences, one for each way in which the blob in `files` is not what the step with this spec and inputs should make."""
     model = inputs["model"]
-    yield from judge(blob, options)
+    yield from judge(blob, spec)
     yield from _of_other_weights(blob, model, files / BLOB)
     yield from _of_another_compiler(blob, inputs.get("compiler"))
-    yield from _said_wrongly(blob, options, model, files)
+    yield from _described_wrongly(blob, spec, model, files)
 
 
-def judge(blob: Blob, options: Mapping[str, Any]) -> Iterator[str]:
-    """Sentences, one for each way in which a blob is not what the options ask."""
+def judge(blob: Blob, spec: CompileSpec) -> Iterator[str]:
+    """Sentences, one for each way in which a blob is not what the recipe requests."""
     if blob.cpu_graphs or blob.devices != ("NPU",):
         on = ", ".join(blob.devices) or "an unknown device"
         yield f"the blob holds {blob.cpu_graphs} graphs of CPU code and is made for {on}; it must be for the NPU alone"
@@ -33,18 +33,18 @@ def judge(blob: Blob, options: Mapping[str, Any]) -> Iterator[str]:
         yield "the blob has no graph for the NPU"
     if blob.encrypted:
         yield "the blob is encrypted"
-    platforms = sorted({image.says.get("npu", "unknown") for image in blob.images} - {str(options["platform"])})
+    platforms = sorted({image.says.get("npu", "unknown") for image in blob.images} - {str(spec.platform)})
     if platforms:
-        yield f"the blob has graphs for {', '.join(platforms)}, should be for {options['platform']} only"
-    if blob.openvino != options["openvino"]:
-        yield f"OpenVINO {blob.openvino} made the blob, should be {options['openvino']}"
+        yield f"the blob has graphs for {', '.join(platforms)}, should be for {spec.platform} only"
+    if blob.openvino != spec.openvino:
+        yield f"OpenVINO {blob.openvino} made the blob, should be {spec.openvino}"
     for name in ("max_prompt_len", "min_response_len", "prefill_hint", "generate_hint"):
         found = blob.asked.get(f"NPUW_LLM_{name.upper()}")
-        if found != str(options[name]):
-            yield f"the blob was compiled with {name} {found}, should be {options[name]}"
-    if blob.weightless != (options["cache_mode"] == "OPTIMIZE_SIZE"):
+        if found != str(getattr(spec, name)):
+            yield f"the blob was compiled with {name} {found}, should be {getattr(spec, name)}"
+    if blob.weightless != (spec.cache_mode == "OPTIMIZE_SIZE"):
         kind = "weightless" if blob.weightless else "with weights"
-        yield f"the blob is {kind}, which is not what cache_mode {options['cache_mode']} gives"
+        yield f"the blob is {kind}, which is not what cache_mode {spec.cache_mode} gives"
     if blob.bank.empty:
         yield f"the blob lists {blob.bank.empty} of its {blob.bank.empty + len(blob.bank.tensors)} weights without their bytes"
 
@@ -68,19 +68,19 @@ def _of_another_compiler(blob: Blob, compiler: Path | None) -> Iterator[str]:
     found = compilers(blob)
     if len(found) > 1 or found == ["unknown"]:
         yield f"the blob's graphs are by the compilers {', '.join(found)}; all must be by one that is known"
-    elif compiler is not None and found != (own := [said["compiler"] for said in npu_compiler.checked(compiler)]):
+    elif compiler is not None and found != (own := [graph["compiler"] for graph in npu_compiler.checked(compiler)]):
         yield f"the compiler {', '.join(found)} made the blob, should be {', '.join(own)}"
 
 
-def _said_wrongly(blob: Blob, options: Mapping[str, Any], model: Path, files: Path) -> Iterator[str]:
+def _described_wrongly(blob: Blob, spec: CompileSpec, model: Path, files: Path) -> Iterator[str]:
     """Whether the description holds of the blob and of the model."""
-    holds = {
-        **npu_compiler.described(options),
-        "compiler": ", ".join(compilers(blob)),
-        "ir_sha256": {name: sha256(model / name) for name in npu_compiler.MODEL},
-        "blob_sha256": sha256(files / BLOB),
-    }
-    said = json.loads((files / DESCRIPTION).read_text(encoding="utf-8"))
-    for name in sorted({*holds, *said}):
-        if said.get(name) != holds.get(name):
-            yield f"{DESCRIPTION} says {name} {said.get(name)}, should be {holds.get(name)}"
+    right = Description(
+        **npu_compiler.described(spec).model_dump(),
+        compiler=", ".join(compilers(blob)),
+        ir_sha256={name: sha256(model / name) for name in npu_compiler.MODEL},
+        blob_sha256=sha256(files / BLOB),
+    ).model_dump(mode="json")
+    found = json.loads((files / DESCRIPTION).read_text(encoding="utf-8"))
+    for name in sorted({*right, *found}):
+        if found.get(name) != right.get(name):
+            yield f"{DESCRIPTION} says {name} {found.get(name)}, should be {right.get(name)}"

@@ -29,7 +29,7 @@ def absent(ir: Path, blob: Path, bank: Bank) -> tuple[str, ...]:
     """Names of the IR's matrices that are not in the blob, in the model's order.
 
     NPUW puts a matrix in the bank as the IR has it, or with its groups in another order; that of a graph which stands alone, as the last
-    layer does, lies beside the graph instead. A large embedding in int8, which the CPU looks up, lies there as the float16 that it means.
+    layer does, lies next to the graph instead. A large embedding in int8, which the CPU looks up, is there as its meaning, in float16.
     """
     constants = _constants(ir / f"{MODEL}.xml")
     names = [weight.name for weight in openvino_ir.read(ir / f"{MODEL}.xml").weights]
@@ -78,7 +78,7 @@ def _meaning(row: bytes, scale: float) -> bytes:
 
 
 class _Search:
-    """Finds a matrix in a blob: a tensor of its size that begins alike is compared whole, and if there is none, all of the blob is."""
+    """Finds a matrix in a blob: a tensor of its size that begins alike is compared in full, and without one all of the blob is searched."""
 
     def __init__(self, data: mmap.mmap, bank: Bank) -> None:
         self._data, self._bank = data, bank

@@ -19,13 +19,16 @@ _LIST = "Read that code; if you trust it, list every file that it needs under so
 LOCAL = "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code."
 
 
-def known() -> frozenset[str]:
+def known() -> frozenset[str] | None:
     """The model types that the installed transformers has a class for, read from its source: importing it takes seconds.
+
+    None where transformers is not installed: such a machine looks at models and builds none.
 
     They are the first items of the pairs in `CONFIG_MAPPING_NAMES` (transformers 5.5, models/auto/configuration_auto.py).
     """
     spec = importlib.util.find_spec("transformers")
-    assert spec is not None and spec.origin is not None
+    if spec is None or spec.origin is None:
+        return None
     text = (Path(spec.origin).parent / "models" / "auto" / "configuration_auto.py").read_text(encoding="utf-8")
     for node in ast.parse(text).body:
         match node:
@@ -39,8 +42,8 @@ def refuse_unlisted_code(config: Mapping[str, JsonValue], listed: Collection[str
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
     """
-    model_type = config.get("model_type")
-    if model_type in known():
+    model_type, types = config.get("model_type"), known()
+    if types is None or model_type in types:
         return
     # "owner/repo--module.Class" points to another repository, which is never listed.
     auto_map = config.get("auto_map")

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from bakehouse.child import events, hermetic, leash
+from bakehouse.child import start
 
 TOOLS = ("intel-npu-acceleration-library", "neural-compressor", "numpy", "torch", "transformers")
 
 
-def main() -> None:
-    """Report the versions, the device and the Python files that were imported, as paths below the folder of packages."""
-    leash.hold()
-    hermetic.seal()
+@dataclass(frozen=True)
+class Request:
+    """The fields of seams.CheckRequest: none."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The fields of seams.CheckResult."""
+
+    modules: list[str]
+    device: str
+    versions: dict[str, str]
+
+
+def run(request: Request) -> Result:
+    """The versions, the device and the Python files that were imported, as paths below the folder of packages."""
     warnings.simplefilter("ignore")
     import intel_npu_acceleration_library as library
     import neural_compressor.adaptor.pytorch  # noqa: F401
@@ -32,7 +45,7 @@ def main() -> None:
     site = Path(str(library.__file__)).parent.parent
     files = {Path(str(module.__file__)) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
     modules = sorted(path.relative_to(site).as_posix() for path in files if path.suffix == ".py" and site in path.parents)
-    events.result(
+    return Result(
         modules=modules,
         device=f"NPU, driver {get_driver_version()}" if npu_available() else "CPU, in place of an NPU",
         versions={name: metadata.version(name) for name in TOOLS if name != TOOLS[0]} | {TOOLS[0]: library.__version__.removeprefix("v")},
@@ -40,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run_plain(run, Request)

@@ -1,4 +1,4 @@
-"""Says a checkpoint again in the words of transformers 4.46, exactly, or refuses it: names of config fields that changed since.
+"""Writes a checkpoint's configs for transformers 4.46, exactly, or refuses it: names of config fields that changed since.
 
 transformers 5 writes `dtype` for `torch_dtype` and puts all about rotary embeddings under `rope_parameters` (modeling_rope_utils.py);
 4.46 reads `rope_theta`, `partial_rotary_factor` and `rope_scaling`. Tokenizers that 5 calls TokenizersBackend are PreTrainedTokenizerFast.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.child import events
+from bakehouse.formats import fields
+from bakehouse.formats.fields import Fields
 from bakehouse.tasks.text_generation.workers import end_tokens
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -23,7 +23,7 @@ _REMEDY = "Take another runtime for this model: openvino-npu compiles it for the
 
 
 def copy(checkpoint: Path, folder: Path) -> None:
-    """Fill a new folder: weights linked, JSON said again, code of the repository left out."""
+    """Fill a new folder: weights linked, configs written anew, code of the repository left out."""
     folder.mkdir()
     for path in sorted(checkpoint.iterdir()):
         if path.suffix == ".safetensors":
@@ -32,7 +32,7 @@ def copy(checkpoint: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
     write(folder / "config.json", config(read(checkpoint / "config.json")))
     if (checkpoint / "generation_config.json").exists():
-        write(folder / "generation_config.json", older_version(read(checkpoint / "generation_config.json")))
+        write(folder / "generation_config.json", without_version(read(checkpoint / "generation_config.json")))
     if ends := end_tokens.of(checkpoint):
         end_tokens.complete(checkpoint, folder, ends)
     template = checkpoint / "chat_template.jinja"
@@ -48,37 +48,35 @@ def link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def config(told: Mapping[str, Any]) -> dict[str, Any]:
+def config(newer: Fields) -> Fields:
     """config.json as 4.46 reads it."""
-    made = older_version({name: value for name, value in told.items() if name not in ("auto_map", "dtype", "rope_parameters")})
-    if "dtype" in told:
-        made["torch_dtype"] = told["dtype"]
-    if reasons := strange_rope(told):
+    kept = {name: value for name, value in newer.items() if name not in ("auto_map", "dtype", "rope_parameters")}
+    dtype = {"torch_dtype": newer["dtype"]} if "dtype" in newer else {}
+    if reasons := strange_rope(newer):
         events.refuse(f"{reasons[0]}.", _REMEDY)
-    if parameters := told.get("rope_parameters"):
-        made |= {"rope_theta": parameters["rope_theta"], "rope_scaling": None}
-    return made
+    parameters = fields.nested(newer, "rope_parameters")
+    rope = {"rope_theta": parameters["rope_theta"], "rope_scaling": None} if parameters else {}
+    return {**without_version(kept), **dtype, **rope}
 
 
-def strange_rope(told: Mapping[str, Any]) -> list[str]:
-    """What a config says of its rotary embeddings, in the newer or the older words, that this lane does not take; sentences."""
-    parameters = told.get("rope_parameters") or {}
-    scaling = told.get("rope_scaling") or {}
-    kind = parameters.get("rope_type", "default")
+def strange_rope(config: Fields) -> list[str]:
+    """What a config has of rotary embeddings, in the newer or the older fields, that this backend does not take; sentences."""
+    parameters, scaling = fields.nested(config, "rope_parameters"), fields.nested(config, "rope_scaling")
+    kind = fields.text(parameters, "rope_type") or "default"
     strange = sorted(parameters.keys() - _ROPE) or ([kind] if kind != "default" else [])
     reasons = [f"transformers 4.46 has no way to say this model's rotary embeddings: {', '.join(strange)}"] if strange else []
     if scaling:
-        kind = scaling.get("rope_type", scaling.get("type", "unknown"))
+        kind = fields.text(scaling, "rope_type") or fields.text(scaling, "type") or "unknown"
         reasons.append(f"this backend compiles models with plain rotary embeddings, and this one scales them: {kind}")
-    factor = parameters.get("partial_rotary_factor", told.get("partial_rotary_factor", 1.0))
-    if factor != 1.0:
+    factors = (fields.number(one, "partial_rotary_factor") for one in (parameters, config))
+    if (factor := next((one for one in factors if one is not None), 1.0)) != 1.0:
         reasons.append(f"transformers 4.46 rotates all of a head for these models, this one only {factor:g} of it")
     return reasons
 
 
-def tokenizer_config(told: Mapping[str, Any], template: str | None) -> dict[str, Any]:
+def tokenizer_config(newer: Fields, template: str | None) -> Fields:
     """tokenizer_config.json as 4.46 reads it: it knows no file of its own for the chat template."""
-    made = {name: value for name, value in told.items() if name not in ("auto_map", "backend", "is_local")}
+    made = {name: value for name, value in newer.items() if name not in ("auto_map", "backend", "is_local")}
     if made.get("tokenizer_class") in _GENERIC_TOKENIZERS:
         made["tokenizer_class"] = "PreTrainedTokenizerFast"
     if template is not None:
@@ -86,17 +84,17 @@ def tokenizer_config(told: Mapping[str, Any], template: str | None) -> dict[str,
     return made
 
 
-def older_version(told: Mapping[str, Any]) -> dict[str, Any]:
+def without_version(config: Fields) -> Fields:
     """Without the version that wrote it, which would not be true of what is written now."""
-    return {name: value for name, value in told.items() if name != "transformers_version"}
+    return {name: value for name, value in config.items() if name != "transformers_version"}
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Fields:
     """A JSON object."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: Fields = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
+def write(path: Path, content: Fields) -> None:
     """A JSON object, as transformers lays it out."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

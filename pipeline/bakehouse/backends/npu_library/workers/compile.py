@@ -1,25 +1,22 @@
-"""Compiles a checkpoint with the Intel NPU Acceleration Library, in its environment, and says how far each layer is from its source.
-
-    npulib_compile CHECKPOINT FILES OPTIONS
+"""Compiles a checkpoint with the Intel NPU Acceleration Library, in its environment, and measures how far each layer is from its source.
 
 It does what `NPUModelForCausalLM.from_pretrained` does, but for two things that would make another model: see `untie` and `name`.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import math
 import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
-from bakehouse.child import events, hermetic, leash
+from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import loading
 
 MODEL = "pytorch_npu_model.pt"
@@ -27,33 +24,49 @@ LOADER = "load.py"
 _TEMPLATE = Path(__file__).resolve().parent.parent / "environments" / f"npulib-{LOADER}.txt"
 
 
-def main() -> None:
-    """Fill FILES with the compiled model, its loader, its tokenizer and its configs."""
-    leash.hold()
-    hermetic.seal()
+class Spec(TypedDict):
+    """The fields of seams.CompileSpec."""
+
+    weights: str
+    torch_dtype: str
+    untie: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """The fields of seams.CompileRequest."""
+
+    checkpoint: str
+    files: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Result:
+    """The fields of seams.CompileResult."""
+
+    relative_errors: dict[str, float]
+
+
+def run(request: Request) -> Result:
+    """Fill the folder with the compiled model, its loader, its tokenizer and its configs."""
     warnings.simplefilter("ignore")  # of the library: that there is no NPU; what it runs on is reported when it generates
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
+    checkpoint, files = Path(request.checkpoint), Path(request.files)
     folder = Path("model")  # relative, below the scratch folder: the path is pickled with the model
-    npulib_checkpoint.copy(told.checkpoint, folder)
-    model = compiled(folder, told.options)
+    npulib_checkpoint.copy(checkpoint, folder)
+    model = compiled(folder, request.spec)
     events.progress("comparing with the source")
-    errors = dict(distances(model, told.checkpoint))
+    errors = dict(distances(model, checkpoint))
     events.progress("saving the model")
-    save(model, told.files)
+    save(model, files)
+    kept = {*npulib_checkpoint.TOKENIZER_FILES, "config.json", "generation_config.json"} - {"chat_template.jinja"}
     for path in sorted(folder.iterdir()):
-        if (
-            path.name in (*npulib_checkpoint.TOKENIZER_FILES, "config.json", "generation_config.json")
-            and path.name != "chat_template.jinja"
-        ):
-            shutil.copyfile(path, told.files / path.name)
-    events.result(relative_errors={name: round(error, 6) for name, error in errors.items()})
+        if path.name in kept:
+            shutil.copyfile(path, files / path.name)
+    return Result(relative_errors={name: round(error, 6) for name, error in errors.items()})
 
 
-def compiled(folder: Path, options: dict[str, Any]) -> Any:
+def compiled(folder: Path, spec: Spec) -> Any:
     """The model of `folder`, compiled by the library."""
     if npulib_checkpoint.read(folder / "config.json").get("tie_word_embeddings") and loading.has_two_heads(folder):
         events.refuse(
@@ -67,12 +80,12 @@ def compiled(folder: Path, options: dict[str, Any]) -> Any:
 
     dtypes = {"int4": library.int4, "int8": library.int8, "fp16": torch.float16}
     events.progress("loading the checkpoint")
-    precision = getattr(torch, options["torch_dtype"])
+    precision = getattr(torch, spec["torch_dtype"])
     model = loading.causal_lm(folder, use_cache=True, attn_implementation="sdpa", torch_dtype=precision)
-    if options["untie"]:
+    if spec["untie"]:
         untie(model)
     events.progress("compiling the model")
-    model = library.compile(model, CompilerConfig(dtype=dtypes[options["weights"]]))
+    model = library.compile(model, CompilerConfig(dtype=dtypes[spec["weights"]]))
     name(model)
     return model
 
@@ -81,7 +94,7 @@ def untie(model: Any) -> None:
     """Give the head weights of its own.
 
     neural-compressor 3.1 (qdq_weight_sym in adaptor/torch_utils/weight_only.py) divides and rounds a layer's weight in place. Where
-    the head's is the embedding's too, the embedding would be left as integers, and the model would say nothing but line ends.
+    the head's is the embedding's too, the embedding would be left as integers, and the model would write nothing but line ends.
     """
     import torch
 
@@ -113,10 +126,8 @@ def distances(model: Any, checkpoint: Path) -> Iterator[tuple[str, float]]:
     """Of each linear layer and the embedding: the norm of its weights' difference from the source's, over the norm of those."""
     from safetensors import safe_open
 
-    shards: dict[str, Any] = {}
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        opened: Any = safe_open(path, framework="pt")  # type: ignore[no-untyped-call]
-        shards |= dict.fromkeys(opened.keys(), opened)
+    opened: list[Any] = [safe_open(path, framework="pt") for path in sorted(checkpoint.glob("*.safetensors"))]  # type: ignore[no-untyped-call]
+    shards = {key: one for one in opened for key in one.keys()}  # noqa: SIM118
 
     def source(place: str) -> Any:
         key = f"{place}.weight"
@@ -156,4 +167,4 @@ def save(model: Any, files: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run_plain(run, Request)

@@ -1,14 +1,11 @@
 """Makes the environment of the Intel NPU Acceleration Library: pinned wheels, this environment's torch, and on Linux a compiled library.
 
-    python -m bakehouse.backends.npu_library.workers.setup FILES
-
-The packages, which this backend's environments pins by hash, go to FILES/site. The library has wheels for Windows only; on Linux its one
-C++ file is compiled from the sources on the package index against OpenVINO's libraries, out of the package that it was written for.
+The packages, which this backend's environments pin by hash, go to the folder `site`. The library has wheels for Windows only; on Linux
+its one C++ file is compiled from the sources on the package index against OpenVINO's libraries, out of the package that it was written for.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import importlib.util
@@ -21,11 +18,13 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bakehouse.child import environment, events, leash, wheel_file
+from bakehouse.backends.npu_library.seams import CheckRequest, CheckResult, SetupRequest, SetupResult
+from bakehouse.child import environment, events, start, wheel_file
+from bakehouse.records import Package
 
 LOCKS = Path(__file__).resolve().parent.parent / "environments"
 WHEELS, SOURCES = LOCKS / "npulib.txt", LOCKS / "npulib-linux.txt"
@@ -39,44 +38,42 @@ FLAGS = ("-std=c++14", "-O3", "-fPIC", "-shared", "-pthread", "-mavx2", "-mf16c"
 UNUSED = ("torch/include/", "torch/test/")
 
 
-def main() -> None:
-    """Fill FILES/site, and check that the library in it multiplies."""
-    leash.hold()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", type=Path)
-    told = parser.parse_args()
-    site = told.files / "site"
+def run(request: SetupRequest) -> SetupResult:
+    """Fill the folder `site`, and check that the library in it multiplies."""
+    site = request.files / "site"
     packages = install(site, WHEELS)
     events.progress("copying torch")
     for name in sorted(torch_distributions(site)):
         copy_distribution(name, site)
-        packages.append(package(name, metadata.version(name)))
+        packages.append(Package(name=name, version=metadata.version(name)))
     built_by = None
     if sys.platform != "win32":
         packages += compile_library(site, SOURCES)
         built_by = compiler_version()
     events.progress("checking the library")
-    facts = check(site)
-    compile_modules(site, facts.pop("modules"))
-    events.result(**facts, packages=packages, compiler=built_by)
+    found = check(site)
+    compile_modules(site, found.modules)
+    return SetupResult(device=found.device, versions=found.versions, packages=tuple(packages), compiler=built_by)
 
 
 # --- packages -----------------------------------------------------------------------------------------------------------------
 
 
-def package(name: str, version: str, digest: str = "") -> dict[str, str]:
-    """A package as the record names it; the sha256 is that of the file on the package index."""
-    return {"name": name, "version": version, "sha256": digest}
+def install(site: Path, lock: Path) -> list[Package]:
+    """Install the wheels of `lock` into `site`; what they are, by pip's own report (installation report, version 1).
 
-
-def install(site: Path, lock: Path) -> list[dict[str, str]]:
-    """Install the wheels of `lock` into `site`; what they are, by pip's own report (installation report, version 1)."""
+    Their sha256 is that of the file on the package index.
+    """
     report = Path.cwd() / "installed.json"
     doing = "installing the pinned wheels"
     pip(doing, "install", "--only-binary=:all:", "--no-compile", "--target", str(site), "--report", str(report), "-r", str(lock))
     shutil.rmtree(site / "bin", ignore_errors=True)
     return [
-        package(one["metadata"]["name"].lower(), one["metadata"]["version"], one["download_info"]["archive_info"]["hashes"]["sha256"])
+        Package(
+            name=one["metadata"]["name"].lower(),
+            version=one["metadata"]["version"],
+            sha256=one["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
         for one in json.loads(report.read_text(encoding="utf-8"))["install"]
     ]
 
@@ -110,11 +107,11 @@ def torch_distributions(site: Path) -> set[str]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    there = {canonicalize_name(one.metadata["Name"]) for one in metadata.distributions(path=[str(site)])}
+    present = {canonicalize_name(one.metadata["Name"]) for one in metadata.distributions(path=[str(site)])}
     found: set[str] = set()
 
     def visit(name: str) -> None:
-        if name in there or name in found:
+        if name in present or name in found:
             return
         try:
             requirements = metadata.requires(name) or []
@@ -130,7 +127,7 @@ def torch_distributions(site: Path) -> set[str]:
 
 
 def copy_distribution(name: str, site: Path) -> None:
-    """Copy what pip installed as `name`, each file held against the hash that came with its wheel."""
+    """Copy what pip installed as `name`, each file compared with the hash that came with its wheel."""
     for path in metadata.distribution(name).files or ():
         inside = path.as_posix()
         if ".." in path.parts or path.suffix == ".pyc" or path.name == "direct_url.json" or inside.startswith(UNUSED):
@@ -150,8 +147,8 @@ def copy_distribution(name: str, site: Path) -> None:
 # --- the library on Linux -----------------------------------------------------------------------------------------------------
 
 
-def compile_library(site: Path, lock: Path) -> list[dict[str, str]]:
-    """Put the library into `site`: its Python files, what its C++ file compiles to, and OpenVINO's libraries beside that.
+def compile_library(site: Path, lock: Path) -> list[Package]:
+    """Put the library into `site`: its Python files, what its C++ file compiles to, and OpenVINO's libraries next to that.
 
     Returns what it was made of.
     """
@@ -162,7 +159,7 @@ def compile_library(site: Path, lock: Path) -> list[dict[str, str]]:
     pip("downloading the library's sources", "download", "--no-build-isolation", "--dest", str(scratch), "-r", str(lock))
     sdist, wheel = next(scratch.glob("*.tar.gz")), next(scratch.glob("*.whl"))
     made_of = [
-        package(name, str(version), sha256(path))
+        Package(name=name, version=str(version), sha256=sha256(path))
         for path, (name, version) in ((sdist, parse_sdist_filename(sdist.name)), (wheel, parse_wheel_filename(wheel.name)[:2]))
     ]
     with tarfile.open(sdist) as archive:
@@ -196,8 +193,8 @@ def compiler() -> str:
 
 def compiler_version() -> str:
     """What the C++ compiler calls itself, on one line."""
-    said = subprocess.run((compiler(), "--version"), capture_output=True, text=True, check=True).stdout
-    return said.partition("\n")[0].strip()
+    output = subprocess.run((compiler(), "--version"), capture_output=True, text=True, check=True).stdout
+    return output.partition("\n")[0].strip()
 
 
 def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
@@ -220,28 +217,22 @@ def compile_bindings(source: Path, openvino: Path, libraries: Path) -> None:
 # --- is it good? --------------------------------------------------------------------------------------------------------------
 
 
-def check(site: Path) -> dict[str, list[str]]:
-    """Run npulib_check with the new packages: what it says, with the names of the files that it imported as `modules`."""
+def check(site: Path) -> CheckResult:
+    """Run the worker `check` with the new packages; its result."""
+    request, result = Path.cwd() / "check-request.json", Path.cwd() / "check-result.json"
+    request.write_text(CheckRequest().model_dump_json(), encoding="utf-8", newline="\n")
     done = subprocess.run(
-        environment.argv(site, "backends.npu_library.workers.check"),
+        environment.argv(site, "backends.npu_library.workers.check", str(request), str(result)),
         env={**os.environ, "BAKEHOUSE_PARENT": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    reported = [json.loads(line).get("facts", {}) for line in said(done.stdout.splitlines())]
-    facts = [one for one in reported if "modules" in one]
-    if done.returncode != 0 or not facts:
+    if done.returncode != 0 or not result.is_file():
         details = [*done.stdout.splitlines(), *done.stderr.splitlines()][-12:]
         events.refuse("The environment was made, and the library does not work in it.", "Please report it with these lines.", details)
-    found: dict[str, list[str]] = facts[-1]
-    return found
-
-
-def said(lines: Sequence[str]) -> Iterator[str]:
-    """The events among a worker's lines."""
-    return (line.removeprefix(events.MARK) for line in lines if line.startswith(events.MARK))
+    return CheckResult.model_validate_json(result.read_bytes())
 
 
 def compile_modules(site: Path, modules: Sequence[str]) -> None:
@@ -255,4 +246,4 @@ def compile_modules(site: Path, modules: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, SetupRequest, online=True)

@@ -9,11 +9,15 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai.workers import mapped
-from bakehouse.backends.onnxruntime_genai.workers import mends as ort_mends
+from bakehouse.backends.onnxruntime_genai import genai_config, source, words
+from bakehouse.backends.onnxruntime_genai.quantization import OrtInt8
+from bakehouse.backends.onnxruntime_genai.seams import BuildRequest, BuildResult, BuildSpec, Changes
+from bakehouse.backends.onnxruntime_genai.workers import fixes, mapped
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.backends.onnxruntime_genai.workers import repair as ort_repair
 from bakehouse.child import events, start
@@ -21,6 +25,14 @@ from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokeniz
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the builder was made to do otherwise than by itself, by name, and whether the checkpoint's files hold two heads."""
+
+    changes: Changes
+    two_heads: bool
 
 
 class _Tokenizers:
@@ -36,7 +48,7 @@ class _Tokenizers:
         return _Tokenizers.load(Path(folder), bool(trust_remote_code)).tokenizer
 
 
-class Said(io.TextIOBase):
+class Output(io.TextIOBase):
     """What the builder prints, as the worker's own events."""
 
     def __init__(self, layers: int) -> None:
@@ -50,63 +62,65 @@ class Said(io.TextIOBase):
         return len(text)
 
 
-def build(checkpoint: Path, files: Path, options: dict[str, Any], words: list[str]) -> dict[str, Any]:
+def build(checkpoint: Path, files: Path, spec: BuildSpec, more_options: Sequence[str] = ()) -> Built:
     """Fill `files` with genai_config.json, model.onnx, model.onnx.data and the tokenizer's files.
 
-    The same as the builder's command line, but for what ort_plan has it do otherwise; what that was, by name.
+    The same as the builder's command line, but for what `plan` has it do otherwise. `more_options`: KEY=VALUE words for the builder.
     """
     from onnxruntime_genai.models import builder
 
-    ort_mends.layers_without_rope()
+    fixes.layers_without_rope()
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    weights, provider = options["quantization"]["weights"], options["execution_provider"]
-    with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Said(config.get("num_hidden_layers", 0))):
+    weights, provider = spec.quantization.weights, spec.execution_provider
+    with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(Output(config.get("num_hidden_layers", 0))):
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
-        planned = ort_plan.plan(config, options)
-        told = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, [*words, *planned.words])
-        keep_two_heads(checkpoint, told, options)
+        planned = ort_plan.plan(config, spec)
+        extra = [*words.extra_options(spec), *more_options, *planned.words]
+        options = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, extra)
+        two_heads = bool(options["shared_embeddings"]) and has_two_heads(checkpoint, spec)
+        if two_heads:
+            options["shared_embeddings"] = False
         events.progress("loading the checkpoint")
         try:
-            with loading.watched(), ort_repair.applied(told["hf_details"]["hf_config"], planned) as repaired:
-                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **told)
+            with loading.watched(), ort_repair.applied(options["hf_details"]["hf_config"], planned) as repaired:
+                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **options)
         except (NotImplementedError, ValueError) as error:
             events.refuse(
                 "The model builder does not take this model with these options.",
                 "Change the quantization in the recipe, or take another model.",
                 str(error).splitlines(),
             )
-    return repaired | cut(files, planned)
+    return Built(repaired | cut(files, planned), two_heads)
 
 
-def cut(files: Path, planned: ort_plan.Plan) -> dict[str, Any]:
+def cut(files: Path, planned: ort_plan.Plan) -> Changes:
     """Have genai_config.json claim no more tokens than the model is right for; the runtime refuses a longer max_length by itself."""
     if planned.cut_from is None:
         return {}
-    path = files / "genai_config.json"
+    path = files / genai_config.NAME
     made = json.loads(path.read_text(encoding="utf-8"))
     made["model"]["context_length"] = made["search"]["max_length"] = planned.context
     path.write_text(json.dumps(made, indent=4), encoding="utf-8", newline="\n")
     return {"context_length": planned.context}
 
 
-def keep_two_heads(checkpoint: Path, told: dict[str, Any], options: dict[str, Any]) -> None:
-    """Have embedding and head written as the files have them where config.json ties them and they differ, as transformers loads them.
+def has_two_heads(checkpoint: Path, spec: BuildSpec) -> bool:
+    """Whether embedding and head have to be written as the files have them: config.json ties them and they differ.
 
-    The builder would take the head for the embedding too (base.py, make_embedding_lookup).
+    transformers loads them so, and the builder would take the head for the embedding too (base.py, make_embedding_lookup).
     """
-    if not told["shared_embeddings"] or not loading.has_two_heads(checkpoint):
-        return
-    if options["quantization"].get("shared_embeddings"):
+    if not loading.has_two_heads(checkpoint):
+        return False
+    if not isinstance(spec.quantization, OrtInt8) and spec.quantization.shared_embeddings:
         events.refuse(
             "config.json makes embedding and head one matrix, and the files hold two of different values: they cannot be shared.",
             "Leave shared_embeddings out of the recipe.",
         )
-    told["shared_embeddings"] = False
-    events.result(two_heads=True)
+    return True
 
 
 def stream(checkpoint: Path) -> None:
-    """Have the builder quantize one weight at a time from now on (see ort_stream): the same bytes in half the memory."""
+    """Have the builder quantize one weight at a time from now on (see `stream`): the same bytes in half the memory."""
     events.progress("importing the model builder")
     import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
     from builders import base
@@ -118,63 +132,48 @@ def stream(checkpoint: Path) -> None:
     Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
 
 
-def generation_config(checkpoint: Path) -> dict[str, Any]:
-    """generation_config.json, where there is one, with the checkpoint's end tokens, whichever of its files names them."""
-    path = checkpoint / "generation_config.json"
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return told if told.get("eos_token_id") is not None else {**told, "eos_token_id": end_tokens.of(checkpoint)}
-
-
-def mend(files: Path, generation: dict[str, Any]) -> dict[str, Any]:
+def fix_config(files: Path, generation: source.Generation) -> Changes:
     """Put into genai_config.json what the builder leaves out of the generation config; what that was, by name.
 
     End tokens, without which answers run on; and search defaults that it looks for in config.json only (repetition_penalty and
     others, make_genai_config in base.py).
     """
-    path = files / "genai_config.json"
+    path = files / genai_config.NAME
     config = json.loads(path.read_text(encoding="utf-8"))
-    has, wanted = end_tokens.as_named(config["model"]["eos_token_id"]), end_tokens.as_named(generation.get("eos_token_id"))
-    mended: dict[str, Any] = {}
-    if short := [token for token in wanted if token not in has]:
-        config["model"]["eos_token_id"] = mended["eos_token_id"] = [*has, *short]
-    for name in ort_plan.SEARCH:
-        value = generation.get(name)
-        if value is not None and config["search"][name] != value:
-            config["search"][name] = mended[name] = value
-    if mended:
+    has = end_tokens.as_named(config["model"]["eos_token_id"])
+    changes: Changes = {}
+    if short := [token for token in generation.end_tokens if token not in has]:
+        config["model"]["eos_token_id"] = changes["eos_token_id"] = [*has, *short]
+    for name, value in generation.search.items():
+        if config["search"][name] != value:
+            config["search"][name] = changes[name] = value
+    if changes:
         path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
-    return mended
+    return changes
 
 
-def main() -> None:
-    """`CHECKPOINT FILES OPTIONS WORDS`: the step's options and the builder's extra options, both as JSON."""
-    told = start.parser(__doc__, "checkpoint", "files", documents=("options", "words")).parse_args()
+def run(request: BuildRequest) -> BuildResult:
+    """Make the model folder, put right what the builder and the runtime do otherwise than the source, and read it back."""
+    checkpoint, files, spec = request.checkpoint, request.files, request.spec
     # The builder writes `git rev-parse HEAD` of the repository around its own folder into the model (base.py, get_genai_commit):
     # in a virtual environment inside a repository every commit would change the bytes. Without git it writes its release's own.
     os.environ["GIT_DIR"] = os.devnull
-    stream(told.checkpoint)
-    repaired = build(told.checkpoint, told.files, told.options, told.words)
+    stream(checkpoint)
+    built = build(checkpoint, files, spec)
     from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
     from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 
-    mended = repaired | mend(told.files, generation_config(told.checkpoint))
-    if ort_tokenizer.mend(told.files):
-        mended["tokenizer.json"] = "digits split by a regular expression"
-    loaded = _Tokenizers.load(told.checkpoint, told.options["remote_code"])
-    tokenizer = loaded.tokenizer
-    if ort_tokenizer.mend_blanks(told.files):
-        mended["added_tokens"] = "runs of blanks are decoded as blanks"
-    if ort_tokenizer.mend_words(tokenizer, told.files):
-        mended["tokenizer_module.json"] = "has the runtime cut a text before blanks and line ends only"
-    if ort_tokenizer.mend_template(tokenizer, told.files):
-        mended[ort_tokenizer.TEMPLATE] = "takes a message that is a text, too"
-    events.result(
+    changes = built.changes | fix_config(files, source.generation(checkpoint))
+    loaded = _Tokenizers.load(checkpoint, spec.remote_code)
+    changes |= ort_tokenizer.fix(loaded.tokenizer, files)
+    return BuildResult(
+        mended=changes,
+        graph=ort_graph.read(files / "model.onnx"),
+        tokenizer=ort_tokenizer.compare(loaded.tokenizer, files, spec.remote_code),
+        two_heads=built.two_heads or None,
         tokenizer_corrected=loaded.corrected,
-        mended=mended,
-        graph=ort_graph.read(told.files / "model.onnx"),
-        tokenizer=ort_tokenizer.compare(tokenizer, told.files, told.options["remote_code"]),
     )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, BuildRequest)

@@ -1,12 +1,10 @@
 """Answers prompts greedily with a model folder in onnxruntime_genai, as a user of the package would.
 
-On the provider that the folder is made for where this machine has it, else on the CPU provider, and then says so.
+On the provider that the folder is made for where this machine has it, else on the CPU provider, and then reports that.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,24 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.onnxruntime_genai import genai_config
+from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
+from bakehouse.backends.onnxruntime_genai.seams import GenerateRequest
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from bakehouse.tasks.text_generation.workers import answers, chats
-
-
-def provider(folder: Path) -> str:
-    """The execution provider that genai_config.json names; "cpu" if it names none."""
-    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
-    options = config["model"]["decoder"]["session_options"]["provider_options"]
-    return next((str(name) for entry in options for name in entry), "cpu")
 
 
 def lacks(name: str, folder: Path) -> str | None:
     """Why this runtime on this machine does not have the provider; None if it has.
 
-    Asked with a model of two operations: if that loads, then the real model has to run there too. The only place that knows of
+    It is tried with a model of two operations: if that loads, then the real model has to run, too. The only place that knows of
     providers; on Windows onnxruntime-genai-directml or -winml is what brings `dml`.
     """
     import onnxruntime_genai as og
@@ -79,12 +73,9 @@ def encode(tokenizer: Any, template: str | None, prompt: answers.Prompt) -> list
     return [int(token) for token in tokenizer.encode(text)]
 
 
-def refuse_too_long(folder: Path, tokenizer: Any, asked: Sequence[answers.Prompt]) -> None:
-    """End here if a prompt and the answer that it may have are more than the model's context."""
-    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
-    context = config["model"]["context_length"]
-    template = ort_tokenizer.template(folder)
-    counts = [(len(encode(tokenizer, template, prompt)), prompt.max_new_tokens) for prompt in asked]
+def refuse_too_long(context: int, tokenizer: Any, template: str | None, prompts: Sequence[answers.Prompt]) -> None:
+    """End here if a prompt and the answer that it may have are more than the model's context of so many tokens."""
+    counts = [(len(encode(tokenizer, template, prompt)), prompt.max_new_tokens) for prompt in prompts]
     too_long = [
         f"prompt {number}: {tokens} tokens, and {new} of its answer (max_new_tokens)"
         for number, (tokens, new) in enumerate(counts, start=1)
@@ -98,24 +89,22 @@ def refuse_too_long(folder: Path, tokenizer: Any, asked: Sequence[answers.Prompt
         )
 
 
-def room(folder: Path, tokens: int) -> int:
+def room(config: GenaiConfig, tokens: int) -> int:
     """The `max_length` for a prompt with its answer of so many tokens together.
 
     A cache that slides must have room for its window (onnxruntime-genai 0.18: "KV cache capacity must be at least local_window_size").
     """
-    model: dict[str, Any] = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
-    window: int = (model["decoder"].get("sliding_window") or {}).get("window_size", 0)
-    return max(tokens, min(window, int(model["context_length"])))
+    return max(tokens, min(config.window, config.model.context_length))
 
 
-def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
-    """One greedy answer; ends at the end tokens of the folder's genai_config.json."""
+def answer(model: Any, tokenizer: Any, folder: Path, config: GenaiConfig, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
+    """One greedy answer; ends at the end tokens of the folder's genai_config.json, `config`."""
     import onnxruntime_genai as og
 
     ids = encode(tokenizer, ort_tokenizer.template(folder), prompt)
     params = og.GeneratorParams(model)
     most = prompt.max_new_tokens
-    params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(folder, len(ids) + most))
+    params.set_search_options(do_sample=False, num_beams=1, batch_size=1, max_length=room(config, len(ids) + most))
     tokens: list[int] = []
     times = [time.monotonic()]
     generator = og.Generator(model, params)
@@ -138,33 +127,28 @@ def answer(model: Any, tokenizer: Any, folder: Path, index: int, prompt: answers
     )
 
 
-def main() -> None:
-    """`DEVICE REQUEST RESULT`, DEVICE being what people call the provider that the model is made for."""
-    parser = start.parser(__doc__, documents=())
-    parser.add_argument("device")
-    told = parser.parse_args(sys.argv[1:-2])
-    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
+def run(request: GenerateRequest) -> GenerateResult:
+    """Write the answers; what the model ran on."""
     events.progress("loading the model")
     import onnxruntime_genai as og
 
-    reason = lacks(provider(request.model), request.model)
+    config = genai_config.read(request.model)
+    reason = lacks(config.provider, request.model)
     started = time.monotonic()
     model = load(request.model, reason is not None)
     load_s = time.monotonic() - started
     tokenizer = og.Tokenizer(model)
-    refuse_too_long(request.model, tokenizer, request.prompts)
-    answers.write(request.answers, request.prompts, partial(answer, model, tokenizer, request.model))
+    refuse_too_long(config.model.context_length, tokenizer, ort_tokenizer.template(request.model), request.prompts)
+    answers.write(request.answers, request.prompts, partial(answer, model, tokenizer, request.model, config))
     on_cpu = model.device_type == "CPU"
-    start.leave(
-        GenerateResult(
-            device="CPU" if on_cpu else told.device,
-            device_name=answers.processor() if on_cpu else f"the first {model.device_type} device",
-            load_s=load_s,
-            stand_in=reason is not None,
-            why_not_there=reason,
-        )
+    return GenerateResult(
+        device="CPU" if on_cpu else request.device,
+        device_name=answers.processor() if on_cpu else f"the first {model.device_type} device",
+        load_s=load_s,
+        stand_in=reason is not None,
+        why_not_there=reason,
     )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GenerateRequest)

@@ -6,7 +6,6 @@ whole is run itself; for every other one the builder makes the same graph in flo
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.onnxruntime_genai import genai_config
+from bakehouse.backends.onnxruntime_genai.seams import LogitsRequest
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import Failed, Figures, Precision
+from bakehouse.tasks.text_generation.seams import Failed, Figures, NumericResult, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare
 from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
@@ -32,14 +33,13 @@ class Runner:
     """
 
     def __init__(self, folder: Path, reuse: bool = False) -> None:
-        config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
-        self.context = int(config["context_length"])
-        self.window = int((config["decoder"].get("sliding_window") or {}).get("window_size") or 0)
         import onnxruntime_genai as og
 
-        told = og.Config(str(folder))
-        told.clear_providers()
-        self.model = og.Model(told)
+        found = genai_config.read(folder)
+        self.context, self.window = found.model.context_length, found.window
+        config = og.Config(str(folder))
+        config.clear_providers()
+        self.model = og.Model(config)
         self.reuse = reuse
         self.generator: Any = None
         self.cached: list[int] = []
@@ -94,22 +94,25 @@ class Runner:
 
 
 @contextmanager
-def _built(group: Group, made: Path | None, checkpoint: Path, options: dict[str, Any], words: list[str]) -> Iterator[Path]:
+def built(group: Group, request: LogitsRequest) -> Iterator[Path]:
     """The build itself, or one in float of all layers or of the first ones."""
-    if group.is_whole and made is not None:
-        yield made
+    if group.is_whole and request.model is not None:
+        yield request.model
         return
+    from bakehouse.backends.onnxruntime_genai import source
     from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
     from bakehouse.tasks.text_generation.workers import transformers_logits
 
-    with transformers_logits.first_layers(checkpoint, group.layers, group.of) as source, tempfile.TemporaryDirectory() as folder:
-        pruned = ["prune_lm_head=true"] if group.pruned else []
-        ort_build.build(source, Path(folder), options, [*words, *pruned])
-        ort_build.mend(Path(folder), ort_build.generation_config(source))
+    with (
+        transformers_logits.first_layers(request.checkpoint, group.layers, group.of) as checkpoint,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        ort_build.build(checkpoint, Path(folder), request.spec, ["prune_lm_head=true"] if group.pruned else [])
+        ort_build.fix_config(Path(folder), source.generation(checkpoint))
         yield Path(folder)
 
 
-def _compared(group: Group, folder: Path, precision: Precision, provider: str) -> Compared:
+def compared(group: Group, folder: Path, precision: Precision, provider: str) -> Compared:
     """The figures of a group; of a graph for another provider that the CPU provider cannot run at all, only that it is so."""
     events.progress("loading the model")
     try:
@@ -128,24 +131,21 @@ def _compared(group: Group, folder: Path, precision: Precision, provider: str) -
     return found, beyond
 
 
-def main() -> None:
-    """`CHECKPOINT REFERENCE FILES OPTIONS WORDS [--model FOLDER]`: options of a float build and the builder's words for it, as JSON."""
-    parser = start.parser(__doc__, "checkpoint", "reference", "files", documents=("options", "words"))
-    parser.add_argument("--model", type=Path)
-    told = parser.parse_args()
-    os.environ["GIT_DIR"] = os.devnull  # see ort_build
-    precision = PRECISIONS[told.options["quantization"]["weights"]]
-    groups, not_checked = logits_compare.read(told.reference)
-    runs: list[Figures | Failed] = []
-    if told.model is None and len(groups) > 1:  # all layers once more in float would take longer than the build itself
+def run(request: LogitsRequest) -> NumericResult:
+    """Measure every group of runs that the reference has, and write the figures."""
+    os.environ["GIT_DIR"] = os.devnull  # see build
+    precision = PRECISIONS[request.spec.quantization.weights]
+    groups, not_checked = logits_compare.read(request.reference)
+    if request.model is None and len(groups) > 1:  # all layers once more in float would take longer than the build itself
         groups = [group for group in groups if not group.is_whole]
+    runs: list[Figures | Failed] = []
     for group in groups:
-        with _built(group, told.model, told.checkpoint, told.options, told.words) as folder:
-            found, beyond = _compared(group, folder, precision, told.options["execution_provider"])
+        with built(group, request) as folder:
+            found, beyond = compared(group, folder, precision, request.spec.execution_provider)
         runs += found
         not_checked += beyond
-    events.result(**logits_compare.write(told.files, runs, not_checked, precision).model_dump(mode="json"))
+    return logits_compare.write(request.files, runs, not_checked, precision)
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, LogitsRequest)

@@ -7,13 +7,14 @@ checkpoints with random weights (tests/backends/onnxruntime_genai/test_positions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
+from bakehouse.backends.onnxruntime_genai.quantization import OrtQuantization, Provider
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
 
-Config = Mapping[str, Any]
 # LlamaModel.make_rope_init knows llama3 and passes over every other kind in silence; nemotron.py and smollm.py inherit it.
 _LLAMAS = frozenset({"llama", "nemotron", "smollm3"})
 # What the runtime does with GroupQueryAttention's local_window_size is the provider's: DirectML's kernel does not read it
@@ -22,7 +23,7 @@ _WINDOWLESS = frozenset({"dml"})
 # Rotated within the attention only (smollm.py), and always by an operator before it (hunyuan.py).
 _ONE_WAY = frozenset({"smollm3", "hunyuan_v1_dense"})
 _RECOMPUTES_AT, _KEEPS = 4096, frozenset({"dml", "NvTensorRtRtx"})
-# How ort_repair has norms made; of Gemma also the scale of the embedding, which the builder rounds to two decimals.
+# How `repair` has norms made; of Gemma also the scale of the embedding, which the builder rounds to two decimals.
 _NORMS = {
     "gemma": "with norms and the embedding's scale in float32",
     "gemma2": "with norms and the embedding's scale in float32",
@@ -31,21 +32,15 @@ _NORMS = {
     "phi": "with the source's layer_norm_eps",
 }
 
-# Search defaults that a generation config may set under the same name. max_length is not among them: it is the model's context.
-SEARCH = (
-    "diversity_penalty",
-    "do_sample",
-    "early_stopping",
-    "length_penalty",
-    "min_length",
-    "no_repeat_ngram_size",
-    "num_beams",
-    "num_return_sequences",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-)
+
+class Target(Protocol):
+    """What a model is made for, and its precision: the options of a build, or the spec of a step."""
+
+    @property
+    def execution_provider(self) -> Provider: ...
+
+    @property
+    def quantization(self) -> OrtQuantization: ...
 
 
 @dataclass(frozen=True)
@@ -73,18 +68,18 @@ class Plan:
     cut_reason: str = ""
 
 
-def plan(config: Config, options: Mapping[str, Any]) -> Plan:
-    """The plan for a config.json and a step's options."""
+def plan(config: Config, target: Target) -> Plan:
+    """The plan for a config.json and what is to be made of it."""
     window, context = positions.window(config), positions.context(config)
     rope = _rope(config)
     # Without this word the KV cache of these layers is a ring of the window's size: right too, but it refuses every max_length below
     # the window ("KV cache capacity (20) must be at least local_window_size (64)"), and a rewind, and only cpu, cuda and trt-rtx have it.
     words = () if window is None else ("windowed_kv_cache=false",)
     named = None if window is None else tuple(positions.layer_types(config))
-    before = rotated_before(config, options)
+    before = rotated_before(config, target)
     by_hand = _by_hand(config, named, rope, before)
     limits: list[tuple[int, str]] = []
-    if window is not None and options["execution_provider"] in _WINDOWLESS:
+    if window is not None and target.execution_provider in _WINDOWLESS:
         limits.append((window, "DirectML's attention does not know the model's sliding window: beyond it answers are not the source's."))
     original = positions.original_context(config)
     if rope == "exact" and positions.scaling(config).kind == "longrope" and original is not None:
@@ -95,30 +90,30 @@ def plan(config: Config, options: Mapping[str, Any]) -> Plan:
     return Plan(words, named, rope, size, by_hand, before, context, reason)
 
 
-def rotated_before(config: Config, options: Mapping[str, Any]) -> bool:
+def rotated_before(config: Config, target: Target) -> bool:
     """Whether the attention that the builder would have rotate cannot rotate what this model rotates of a head.
 
     GroupQueryAttention rotates multiples of 16 numbers only ("cos_cache dimension 1 must be <= head_size / 2 and a multiple of 8",
     onnxruntime 1.31.1, group_query_attention_helper.h), RotaryEmbedding any number.
     """
     size = positions.rotated(config)
-    return size is not None and size % 16 != 0 and config.get("model_type") not in _ONE_WAY and rotates_within(options)
+    return size is not None and size % 16 != 0 and config.get("model_type") not in _ONE_WAY and rotates_within(target)
 
 
-def rotates_within(options: Mapping[str, Any]) -> bool:
+def rotates_within(target: Target) -> bool:
     """Whether the builder has GroupQueryAttention rotate: not for DirectML, and in float32 CUDA has another operator (base.py)."""
-    provider = options["execution_provider"]
-    return provider != "dml" and not (provider == "cuda" and options["quantization"]["weights"] == "fp32")
+    provider = target.execution_provider
+    return provider != "dml" and not (provider == "cuda" and target.quantization.weights == "fp32")
 
 
-def kept_beyond(config: Config, options: Mapping[str, Any]) -> int | None:
+def kept_beyond(config: Config, target: Target) -> int | None:
     """The length beyond which the runtime goes on with keys that transformers computes anew; None if they do the same.
 
     onnxruntime-genai 0.18.0 computes anew as well, at this one length whatever config.json says, and not on DirectML and TensorRT
     (Generator::GenerateNextToken in src/generators.cpp). A context that is cut there is never passed.
     """
-    length, end = positions.recomputed_at(config), plan(config, options).context
-    does = config.get("model_type") == "phi3" and length == _RECOMPUTES_AT and options["execution_provider"] not in _KEEPS
+    length, end = positions.recomputed_at(config), plan(config, target).context
+    does = config.get("model_type") == "phi3" and length == _RECOMPUTES_AT and target.execution_provider not in _KEEPS
     return None if length is None or does or (end is not None and end <= length) else length
 
 

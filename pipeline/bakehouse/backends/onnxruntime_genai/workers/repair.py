@@ -1,4 +1,4 @@
-"""Has the model builder make what transformers computes, where by itself it makes something else: see ort_plan for the rules."""
+"""Has the model builder make what transformers computes, where by itself it makes something else: see `plan` for the rules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from bakehouse.backends.onnxruntime_genai.seams import Changes
 from bakehouse.backends.onnxruntime_genai.workers.plan import Plan
 from bakehouse.tasks.text_generation.workers import positions
 
@@ -30,7 +31,7 @@ _EPSILON = {"nemotron": "norm_eps", "olmo": "", "phi": "layer_norm_eps"}
 
 
 @contextmanager
-def applied(config: Any, plan: Plan) -> Iterator[dict[str, Any]]:
+def applied(config: Any, plan: Plan) -> Iterator[Changes]:
     """Change the configuration that the builder was given, and the builder's classes while the body runs; what was changed, by name."""
     with ExitStack() as stack:
         yield _fields(config, plan) | _norms(config, stack) | _rope(config, plan, stack)
@@ -42,9 +43,9 @@ def _put(stack: ExitStack, owner: type, name: str, value: Any) -> None:
     setattr(owner, name, value)
 
 
-def _fields(config: Any, plan: Plan) -> dict[str, Any]:
+def _fields(config: Any, plan: Plan) -> Changes:
     """Take out what transformers does not read, and name the layers."""
-    done: dict[str, Any] = {}
+    done: Changes = {}
     declared = set(type(config).__dataclass_fields__)
     for name in _READ:
         if name not in declared and getattr(config, name, None) is not None:
@@ -60,11 +61,11 @@ def _fields(config: Any, plan: Plan) -> dict[str, Any]:
     return done
 
 
-def _norms(config: Any, stack: ExitStack) -> dict[str, Any]:
+def _norms(config: Any, stack: ExitStack) -> Changes:
     """Epsilon, the kind of norm, and offsets that are added in float32 as transformers does."""
     from builders import base, gemma, olmo
 
-    done: dict[str, Any] = {}
+    done: Changes = {}
     if config.model_type in _EPSILON:
         config.rms_norm_eps = getattr(config, _EPSILON[config.model_type], 1e-5)
         done["rms_norm_eps"] = config.rms_norm_eps
@@ -99,14 +100,14 @@ def _in_float(make: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-def _rope(config: Any, plan: Plan, stack: ExitStack) -> dict[str, Any]:
+def _rope(config: Any, plan: Plan, stack: ExitStack) -> Changes:
     """Rotary embeddings as the plan says."""
     from builders import base
 
-    done: dict[str, Any] = {}
-    told = getattr(config, "rope_parameters", None) or {}
+    done: Changes = {}
+    parameters = getattr(config, "rope_parameters", None) or {}
     if config.model_type not in positions.PARTLY_ROTATED:
-        told.pop("partial_rotary_factor", None)
+        parameters.pop("partial_rotary_factor", None)
         if getattr(config, "partial_rotary_factor", 1.0) != 1.0:
             config.partial_rotary_factor = 1.0
             done["partial_rotary_factor"] = "left out: transformers does not read it"
@@ -114,16 +115,16 @@ def _rope(config: Any, plan: Plan, stack: ExitStack) -> dict[str, Any]:
         for name in ("is_fused_rope_supported", "is_packed_matmul_supported"):  # what rotates takes queries and keys by themselves
             _put(stack, base.Model, name, lambda builder: False)
         done["rotary_embeddings"] = "before the attention, which rotates multiples of 16 numbers only"
-    kind = told.get("rope_type", "default")
+    kind = parameters.get("rope_type", "default")
     if plan.rope == "own":
-        return done | (_two_caches(config, told) if kind == "longrope" else {})
+        return done | (_two_caches(config) if kind == "longrope" else {})
     if plan.rope == "exact":
         frequencies, factor = _scaled(config, kind)
         _put(stack, base.Model, "make_rotary_embedding_caches_from_scratch", _caches(frequencies, factor))
         done["rope"] = f"{kind}, with transformers' frequencies"
     elif kind != "default":
         done["rope"] = f"not scaled: within the context {kind} does not"
-    plain = {name: told[name] for name in ("rope_theta", "partial_rotary_factor") if name in told}
+    plain = {name: parameters[name] for name in ("rope_theta", "partial_rotary_factor") if name in parameters}
     config.rope_parameters = {**plain, "rope_type": "default"}
     if config.model_type == "phi3" and config.original_max_position_embeddings != config.max_position_embeddings:
         # The builder chooses between its two kinds of Phi-3 by these two lengths.
@@ -132,14 +133,15 @@ def _rope(config: Any, plan: Plan, stack: ExitStack) -> dict[str, Any]:
     return done
 
 
-def _two_caches(config: Any, told: dict[str, Any]) -> dict[str, Any]:
+def _two_caches(config: Any) -> Changes:
     """What Phi3MiniLongRoPEModel reads: the older word, and the embeddings' factor where the configuration names it or what it comes of."""
-    done: dict[str, Any] = {}
-    told.setdefault("type", "longrope")
+    done: Changes = {}
+    parameters = config.rope_parameters
+    parameters.setdefault("type", "longrope")
     for name in ("short_mscale", "long_mscale"):
-        told.pop(name, None)  # transformers reads them of a PhiMoE only
-        if told.get("attention_factor") is not None or told.get("factor") is not None:
-            told[name] = done[name] = _scaled(config, "longrope")[1]
+        parameters.pop(name, None)  # transformers reads them of a PhiMoE only
+        if parameters.get("attention_factor") is not None or parameters.get("factor") is not None:
+            parameters[name] = done[name] = _scaled(config, "longrope")[1]
     return done
 
 

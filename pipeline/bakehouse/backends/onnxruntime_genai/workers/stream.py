@@ -36,7 +36,7 @@ def streamed(to_nbits: ToNbits, between: Callable[[], None]) -> ToNbits:
     """A method that gives what `to_nbits` gives, with the float weights of one node in memory at a time; `between` is called after each."""
 
     def to_nbits_streamed(builder: Any) -> ir.Model:
-        weights = _set_aside(builder.model)
+        weights = _taken_out(builder.model)
         made = dict(_quantized(builder, weights, to_nbits, between))
         proto = ir.to_proto(builder.model)
         if builder.quantization_algo == "default":
@@ -52,7 +52,7 @@ def streamed(to_nbits: ToNbits, between: Callable[[], None]) -> ToNbits:
     return to_nbits_streamed
 
 
-def _set_aside(model: ir.Model) -> Weights:
+def _taken_out(model: ir.Model) -> Weights:
     """Take all weights out of the graph, and leave in it only their names, types and shapes."""
     weights: Weights = {}
     for name, value in model.graph.initializers.items():
@@ -78,7 +78,7 @@ def _quantized(builder: Any, weights: Weights, to_nbits: ToNbits, between: Calla
         given = set(alone.model.graph.initializers)
         result = to_nbits(alone)
         new = [value.const_value for name, value in result.graph.initializers.items() if name not in given]
-        tensors = tuple(_apart(tensor) for tensor in new if tensor is not None)
+        tensors = tuple(_copied(tensor) for tensor in new if tensor is not None)
         if tensors:
             for name in given:
                 del weights[name]
@@ -109,7 +109,7 @@ def _in_order(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
 
-def _apart(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+def _copied(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     """A copy: parts of a protobuf message share its memory, and keep all of it, the float weight too, as long as one of them lives."""
     return ir.from_proto(ir.to_proto(tensor))
 

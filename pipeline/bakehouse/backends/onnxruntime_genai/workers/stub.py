@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-# What a model folder holds beside its tokenizer.
+from bakehouse.backends.onnxruntime_genai import genai_config
+
+# What a model folder holds besides its tokenizer.
 _MODEL_FILES = (".onnx", ".data")
 
 
@@ -15,17 +16,17 @@ def write(model: Path, folder: Path) -> None:
     """Fill `folder` with the tokenizer of the model folder `model` and a graph that turns ids into floats.
 
     Only a loaded model gives a tokenizer (og.Tokenizer, onnxruntime-genai 0.18), and the real one takes gigabytes, or needs a
-    provider that is not here.
+    provider that this machine does not have.
     """
     for path in model.iterdir():
         if path.is_file() and path.suffix not in _MODEL_FILES:
             shutil.copyfile(path, folder / path.name)
-    config = json.loads((model / "genai_config.json").read_text(encoding="utf-8"))
-    decoder: dict[str, Any] = config["model"]["decoder"]
+    config = json.loads((model / genai_config.NAME).read_text(encoding="utf-8"))
+    decoder = config["model"]["decoder"]
     decoder["filename"] = "stub.onnx"
     decoder["session_options"]["provider_options"] = []
     decoder |= {"inputs": {"input_ids": "input_ids"}, "outputs": {"logits": "logits"}}
-    (folder / "genai_config.json").write_text(json.dumps(config), encoding="utf-8", newline="\n")
+    (folder / genai_config.NAME).write_text(json.dumps(config), encoding="utf-8", newline="\n")
     _write_graph(folder / "stub.onnx")
 
 

@@ -1,4 +1,4 @@
-"""Holds the tokenizer of ONNX Runtime GenAI, as it reads a model folder, against transformers' on hard texts and chats."""
+"""Compares the tokenizer of ONNX Runtime GenAI, as it reads a model folder, with transformers' on hard texts and chats, and fixes it."""
 
 from __future__ import annotations
 
@@ -8,43 +8,61 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from bakehouse.backends.onnxruntime_genai.seams import Changes, RuntimeTokenizer
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.child import events
-from bakehouse.tasks.text_generation.seams import TokenizerComparison
+from bakehouse.formats import fields
+from bakehouse.formats.fields import Fields
 from bakehouse.tasks.text_generation.workers import chats, hard_texts
 from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, is_limit
 
 TEMPLATE = "chat_template.jinja"
 BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # what SentencePiece writes for a blank
 NOTHING = "\N{REPLACEMENT CHARACTER}"
-_FIRST = 20  # added tokens that mend_words tries; compare tries all
+_FIRST = 20  # added tokens that fix_words tries; compare tries all
 # What ByteLevel splits by where its own regular expression is in use (tokenizers, pre_tokenizers/byte_level.rs).
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
-def mend(files: Path) -> bool:
-    """Have tokenizer.json say in regular expressions what the runtime does not do otherwise; whether there was anything.
+def fix(tokenizer: Any, files: Path) -> Changes:
+    """Have the runtime read the tokenizer of a model folder as the checkpoint's is, `tokenizer`; what was done, by name."""
+    changes: Changes = {}
+    if fix_digits(files):
+        changes["tokenizer.json"] = "digits split by a regular expression"
+    if fix_blanks(files):
+        changes["added_tokens"] = "runs of blanks are decoded as blanks"
+    if fix_words(tokenizer, files):
+        changes["tokenizer_module.json"] = "has the runtime cut a text before blanks and line ends only"
+    if fix_template(tokenizer, files):
+        changes[TEMPLATE] = "takes a message that is a text, too"
+    return changes
+
+
+def fix_digits(files: Path) -> bool:
+    """Have tokenizer.json give as regular expressions what the runtime does not do otherwise; whether anything was to be done.
 
     onnxruntime-genai 0.18.0 joins a blank to the digit after it where `Digits` comes before `ByteLevel` with its own expression
-    ("a 1", SmolLM2 and others); of the same two steps as `Split` it does what tokenizers does. `compare` holds both against it.
+    ("a 1", SmolLM2 and others); of the same two steps as `Split` it does what tokenizers does. `compare` compares both with it.
     """
     path = files / "tokenizer.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    steps = (told.get("pre_tokenizer") or {}).get("pretokenizers") or []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    steps = (content.get("pre_tokenizer") or {}).get("pretokenizers") or []
     match steps:
         case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            told["pre_tokenizer"]["pretokenizers"] = [_split(r"\p{N}"), _split(GPT2), {**steps[1], "use_regex": False}]
-            path.write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
+            content["pre_tokenizer"]["pretokenizers"] = [_split(r"\p{N}"), _split(GPT2), {**steps[1], "use_regex": False}]
+            path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
             return True
         case _:
             return False
 
 
-def _split(expression: str) -> dict[str, Any]:
+def _split(expression: str) -> dict[str, JsonValue]:
     return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
-def compare(tokenizer: Any, files: Path, remote_code: bool) -> dict[str, Any]:
+def compare(tokenizer: Any, files: Path, remote_code: bool) -> RuntimeTokenizer:
     """How many texts and chats were compared, what differs, and the ids that end an answer by either tokenizer.
 
     Args:
@@ -63,28 +81,29 @@ def compare(tokenizer: Any, files: Path, remote_code: bool) -> dict[str, Any]:
     found += _differences(tokenizer, other, texts)
     for special in (True, False):
         found += hard_texts.differences(texts, _of_transformers(tokenizer, special), _of_transformers(packaged, special))
-    compared = TokenizerComparison(texts=len(texts), chats=len(prompts), differences=tuple(found))
-    return {
-        **compared.model_dump(mode="json"),
-        "eos_token_id": tokenizer.eos_token_id,
-        "turn_end_id": chats.turn_end(tokenizer),
-        "runtime_end_tokens": sorted(int(token) for token in other.eos_token_ids),
-    }
+    return RuntimeTokenizer(
+        texts=len(texts),
+        chats=len(prompts),
+        differences=tuple(found),
+        eos_token_id=tokenizer.eos_token_id,
+        turn_end_id=chats.turn_end(tokenizer),
+        runtime_end_tokens=tuple(sorted(int(token) for token in other.eos_token_ids)),
+    )
 
 
-def mend_blanks(files: Path) -> bool:
-    """Take runs of blanks out of tokenizer.json's added tokens, where they are ordinary tokens, too; whether there were any.
+def fix_blanks(files: Path) -> bool:
+    """Take runs of blanks out of tokenizer.json's added tokens, where they are ordinary tokens, too; whether it had any.
 
     onnxruntime-genai 0.18 writes an added token as it stands: code that a Gemma indents would come out with U+2581 for blanks. To
-    `tokenizers` it makes no difference for texts without that character, which are all that people write; `compare` sees to it.
+    `tokenizers` it makes no difference for texts without that character, which are all that people write; `compare` checks that.
     """
     path, settings = files / "tokenizer.json", files / "tokenizer_config.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    runs = {token["content"] for token in told["added_tokens"] if _is_run(token["content"]) and not token["special"]}
-    if not runs or not _like_sentencepiece(told) or not runs <= told["model"]["vocab"].keys():
+    content = json.loads(path.read_text(encoding="utf-8"))
+    runs = {token["content"] for token in content["added_tokens"] if _is_run(token["content"]) and not token["special"]}
+    if not runs or not _like_sentencepiece(content) or not runs <= content["model"]["vocab"].keys():
         return False
-    told["added_tokens"] = [token for token in told["added_tokens"] if token["content"] not in runs]
-    path.write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in runs]
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
     config = json.loads(settings.read_text(encoding="utf-8"))
     if "added_tokens_decoder" in config:
         kept = {number: token for number, token in config["added_tokens_decoder"].items() if token["content"] not in runs}
@@ -96,7 +115,7 @@ def _is_run(token: str) -> bool:
     return set(token) == {BLANK}
 
 
-def mend_words(tokenizer: Any, files: Path) -> bool:
+def fix_words(tokenizer: Any, files: Path) -> bool:
     """Have the runtime keep blanks together with what follows them, where its own way with a SentencePiece-like tokenizer is wrong.
 
     onnxruntime-genai 0.18 (onnxruntime-extensions, bpe_kernels.cc, SpmTokenize) cuts a text for such a tokenizer.json with Llama 3's
@@ -127,12 +146,12 @@ def _right(tokenizer: Any, files: Path, texts: Sequence[str]) -> bool:
     return all(is_limit(case) for case in _differences(tokenizer, _runtime(files), texts))
 
 
-def _like_sentencepiece(told: dict[str, Any]) -> bool:
+def _like_sentencepiece(content: Fields) -> bool:
     """Whether the runtime takes tokenizer.json's BPE for one of SentencePiece's (bpe_kernels.cc, LoadSpmModelParams)."""
-    decoder = told.get("decoder") or {}
-    steps = decoder.get("decoders") or []
-    return told["model"].get("type") == "BPE" and any(
-        (step.get("type"), (step.get("pattern") or {}).get("String")) == ("Replace", BLANK) or step.get("replacement") == BLANK
+    steps = fields.objects(fields.nested(content, "decoder"), "decoders")
+    return fields.text(fields.nested(content, "model"), "type") == "BPE" and any(
+        (fields.text(step, "type") == "Replace" and fields.text(fields.nested(step, "pattern"), "String") == BLANK)
+        or fields.text(step, "replacement") == BLANK
         for step in steps
     )
 
@@ -198,8 +217,8 @@ def rendering(tokenizer: Any) -> chats.Render:
     return lambda chat, text: str(tokenizer.apply_chat_template(json.dumps(chat), template_str=text, add_generation_prompt=True))
 
 
-def mend_template(checkpoint_tokenizer: Any, files: Path) -> bool:
-    """Have a chat template that reads messages as lists of parts take texts, too; whether there was anything.
+def fix_template(checkpoint_tokenizer: Any, files: Path) -> bool:
+    """Have a chat template that reads messages as lists of parts take texts, too; whether it was such a one.
 
     onnxruntime-genai 0.18 gives the template what it was given, as transformers does: a message that is a text, which is what everybody
     writes, would vanish from the prompt. openvino_genai 2026.4 makes parts of it by itself.

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from bakehouse.backends.openvino.seams import CalibrationUse
 from bakehouse.child import events
 from bakehouse.tasks.text_generation.workers import tokenizers_loading
 
 SAMPLES = "samples.txt"
+Inputs = dict[str, npt.NDArray[Any]]  # arrays by the names of the model's inputs
 
 
-def samples(model: Any, calibration: Path, tokenizer: Path, options: dict[str, int]) -> list[dict[str, Any]]:
+def samples(model: Any, calibration: Path, tokenizer: Path, use: CalibrationUse) -> list[Inputs]:
     """Model inputs, one for each of the first `num_samples` lines that are not blank, each cut to `max_tokens` tokens.
 
     What optimum-intel feeds a text-generation model in calibration: one prefill a sample from an empty state.
@@ -26,11 +29,11 @@ def samples(model: Any, calibration: Path, tokenizer: Path, options: dict[str, i
     if not names <= known:
         unknown = ", ".join(sorted(names - known))
         events.refuse(f"This model also takes {unknown}, for which no calibration is known.", "Leave out the data-aware methods.")
-    asked = (encode(line, truncation=True, max_length=options["max_tokens"])["input_ids"] for line in lines[: options["num_samples"]])
-    return [{name: value for name, value in inputs(ids).items() if name in names} for ids in asked if ids]
+    texts = (encode(line, truncation=True, max_length=use.max_tokens)["input_ids"] for line in lines[: use.num_samples])
+    return [{name: value for name, value in inputs(ids).items() if name in names} for ids in texts if ids]
 
 
-def inputs(ids: list[int]) -> dict[str, Any]:
+def inputs(ids: list[int]) -> Inputs:
     """All that a stateful decoder may take for one text from its beginning, as int64 of shape (1, tokens); beam_idx int32 of shape (1,)."""
     row = np.array([ids], dtype=np.int64)
     return {

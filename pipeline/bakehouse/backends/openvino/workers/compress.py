@@ -8,44 +8,52 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
+from bakehouse.backends.openvino.verify import primary
 from bakehouse.child import events, start
 
 XML = "openvino_model.xml"
 
 
-def arguments(options: dict[str, Any]) -> dict[str, Any]:
+def arguments(spec: Int8Spec | FourBitSpec) -> dict[str, object]:
     """Every argument of `nncf.compress_weights` but the model and the data set; the 8-bit modes take no other than these."""
     import nncf
 
-    weights, symmetric = options["weights"], options.get("symmetric")
-    mode = {"int4": "int4_sym" if symmetric else "int4_asym", "int8": "int8_sym" if symmetric else "int8_asym"}.get(weights, weights)
-    scope = options["ignored_scope"]
-    told: dict[str, Any] = {
-        "mode": nncf.CompressWeightsMode(mode),
-        "ratio": options.get("ratio", 1.0),
-        "group_size": options.get("group_size", -1),
-        "ignored_scope": nncf.IgnoredScope(**{name: list(values) for name, values in scope.items()}, validate=True) if scope else None,
+    scope = spec.ignored_scope.model_dump(mode="json") if spec.ignored_scope else None
+    made: dict[str, object] = {
+        "mode": nncf.CompressWeightsMode(primary(spec)),
+        "ratio": spec.ratio if isinstance(spec, FourBitSpec) else 1.0,
+        "group_size": spec.group_size if isinstance(spec, FourBitSpec) else -1,
+        "ignored_scope": nncf.IgnoredScope(**scope, validate=True) if scope else None,
     }
-    if weights == "int8":
-        return told
-    advanced = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode(options["group_size_fallback"]))
-    told |= {name: options[name] for name in ("all_layers", "awq", "scale_estimation", "gptq", "lora_correction")}
-    return told | {
-        "sensitivity_metric": nncf.SensitivityMetric(options["sensitivity_metric"]),
-        "backup_mode": nncf.BackupMode(options["backup_precision"]),
+    if not isinstance(spec, FourBitSpec):
+        return made
+    advanced = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode(spec.group_size_fallback))
+    made |= {name: getattr(spec, name) for name in ("all_layers", "awq", "scale_estimation", "gptq", "lora_correction")}
+    return made | {
+        "sensitivity_metric": nncf.SensitivityMetric(spec.sensitivity_metric),
+        "backup_mode": nncf.BackupMode(spec.backup_precision),
         "advanced_parameters": advanced,
     }
 
 
 class Skips(logging.Handler):
-    """Reports what NNCF leaves out with no more than a line in its log: AWQ, where the model has no pattern for it."""
+    """Collects what NNCF leaves out with no more than a line in its log: AWQ, where the model has no pattern for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if "will be skipped" in record.getMessage():
-            events.result(skipped=[record.getMessage()])
+            self.messages.append(record.getMessage())
 
 
-def quantize(model: Any, options: dict[str, Any], calibration: Path | None, tokenizer: Path | None) -> Any:
+def quantize(
+    model: Any, spec: Int8Spec | FourBitSpec, calibration: Path | None = None, tokenizer: Path | None = None
+) -> tuple[Any, CompressResult]:
     """The model with NNCF's weight compression, and marked as optimum-intel marks one."""
     events.progress("importing nncf")
     import nncf
@@ -53,25 +61,25 @@ def quantize(model: Any, options: dict[str, Any], calibration: Path | None, toke
 
     from bakehouse.backends.openvino.workers import progress as openvino_progress
 
-    data: dict[str, Any] = {}
-    if calibration is not None and tokenizer is not None:
+    data: dict[str, object] = {}
+    samples = None
+    if calibration is not None and tokenizer is not None and isinstance(spec, FourBitSpec) and spec.calibration is not None:
         from bakehouse.backends.openvino.workers import calibration as openvino_calibration
 
-        samples = openvino_calibration.samples(model, calibration, tokenizer, options["calibration"])
-        events.result(calibration_samples=len(samples))
+        samples = openvino_calibration.samples(model, calibration, tokenizer, spec.calibration)
         data = {"dataset": nncf.Dataset(samples), "subset_size": len(samples)}
     openvino_progress.follow()
-    nncf_logger.addHandler(Skips())
+    nncf_logger.addHandler(skips := Skips())
     events.progress("compressing weights")
     try:
-        made = nncf.compress_weights(model, **arguments(options), **data)
+        made = nncf.compress_weights(model, **arguments(spec), **data)
     except nncf.InvalidGroupSizeError as error:
         remedy = "Choose another group_size, or a group_size_fallback."
         events.refuse("The group size does not divide every channel.", remedy, str(error).splitlines())
     except nncf.ValidationError as error:
         events.refuse("NNCF refuses the options.", "Correct the quantization in the recipe.", str(error).splitlines())
     mark(made, nncf.__version__)
-    return made
+    return made, CompressResult(calibration_samples=None if samples is None else len(samples), skipped=tuple(skips.messages))
 
 
 def mark(model: Any, version: str) -> None:
@@ -83,55 +91,51 @@ def mark(model: Any, version: str) -> None:
     model.set_rt_info(version, ["optimum", "nncf_version"])
 
 
-def compress(export: Path, files: Path, options: dict[str, Any], calibration: Path | None, tokenizer: Path | None) -> None:
+def run(request: CompressRequest) -> CompressResult:
     """Fill `files` with openvino_model.{xml,bin} and openvino_config.json; the weights of `export` are mapped, not read."""
     import openvino as ov
 
     events.progress("reading the model")
-    model = ov.Core().read_model(export / XML)
-    target = options["weights"]
-    if target == "fp16" or target == "fp32":
+    model, spec, result = ov.Core().read_model(request.export / XML), request.compression, CompressResult()
+    if isinstance(spec, FloatSpec):
         from bakehouse.backends.openvino.workers import floats as openvino_floats
 
-        openvino_floats.change(model, "f16" if target == "fp16" else "f32")
+        openvino_floats.change(model, "f16" if spec.weights == "fp16" else "f32")
     else:
-        model = quantize(model, options, calibration, tokenizer)
+        model, result = quantize(model, spec, request.calibration, request.tokenizer)
     events.progress("saving the model")
-    ov.save_model(model, files / XML, compress_to_fp16=target == "fp16")
-    (files / "openvino_config.json").write_text(
-        json.dumps(config(options), indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n"
-    )
+    ov.save_model(model, request.files / XML, compress_to_fp16=spec.weights == "fp16")
+    text = json.dumps(config(spec), indent=2, sort_keys=True) + "\n"
+    (request.files / "openvino_config.json").write_text(text, encoding="utf-8", newline="\n")
+    return result
 
 
-def config(options: dict[str, Any]) -> dict[str, Any]:
+def config(spec: Compression) -> dict[str, JsonValue]:
     """What optimum-intel's OVConfig reads back. Its own command writes that file with no facts in it (2.1.0)."""
-    weights = options["weights"]
-    quantized: dict[str, Any] | None = None
-    if weights not in ("fp16", "fp32"):
-        names = ("ratio", "group_size", "group_size_fallback", "all_layers", "backup_precision", "sensitivity_metric")
-        methods = ("scale_estimation", "gptq", "lora_correction")
-        quantized = {"dtype": weights, "bits": 8 if weights == "int8" else 4, "sym": options.get("symmetric", False)}
-        quantized |= {name: options[name] for name in (*names, *methods) if name in options}
-        quantized |= {"quant_method": "awq" if options.get("awq") else "default", "ignored_scope": options["ignored_scope"]}
-        quantized |= {"num_samples": options["calibration"]["num_samples"]} if options.get("calibration") else {}
     return {
-        "dtype": weights,
+        "dtype": spec.weights,
         "input_info": None,
         "optimum_version": metadata.version("optimum"),
-        "quantization_config": quantized,
+        "quantization_config": None if isinstance(spec, FloatSpec) else _quantization_config(spec),
         "save_onnx_model": False,
         "transformers_version": metadata.version("transformers"),
     }
 
 
-def main() -> None:
-    """`EXPORT FILES OPTIONS [--calibration DIR --tokenizer DIR]`, OPTIONS being the step's options as JSON."""
-    parser = start.parser(__doc__, "export", "files")
-    parser.add_argument("--calibration", type=Path)
-    parser.add_argument("--tokenizer", type=Path)
-    told = parser.parse_args()
-    compress(told.export, told.files, told.options, told.calibration, told.tokenizer)
+def _quantization_config(spec: Int8Spec | FourBitSpec) -> dict[str, JsonValue]:
+    """What OVConfig names quantization_config, in the names of OVWeightQuantizationConfig."""
+    options: dict[str, JsonValue] = spec.model_dump(mode="json")
+    names = ("ratio", "group_size", "group_size_fallback", "all_layers", "backup_precision", "sensitivity_metric")
+    kept = (*names, "scale_estimation", "gptq", "lora_correction", "ignored_scope")
+    return {
+        "dtype": spec.weights,
+        "bits": 4 if isinstance(spec, FourBitSpec) else 8,
+        "sym": bool(spec.symmetric),
+        **{name: options[name] for name in kept if name in options},
+        "quant_method": "awq" if isinstance(spec, FourBitSpec) and spec.awq else "default",
+        **({"num_samples": spec.calibration.num_samples} if isinstance(spec, FourBitSpec) and spec.calibration else {}),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, CompressRequest)

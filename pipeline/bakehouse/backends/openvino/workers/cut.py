@@ -31,10 +31,10 @@ def keep_first(model: Any, layers: int, of: int) -> bool:
     if _layer(name) != of - 1:
         return False
     wanted = _LAYER.sub(lambda found: f"{found[1]}{layers - 1}", name, count=1)
-    there = next((node for node in model.get_ordered_ops() if node.get_friendly_name() == wanted), None)
-    if there is None or there.get_type_name() != last.get_node().get_type_name():
+    found = next((node for node in model.get_ordered_ops() if node.get_friendly_name() == wanted), None)
+    if found is None or found.get_type_name() != last.get_node().get_type_name():
         return False
-    new = there.output(last.get_index())
+    new = found.output(last.get_index())
     if new.get_partial_shape() != last.get_partial_shape():
         return False
     for consumer in list(last.get_target_inputs()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.workers import rope as openvino_rope
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
@@ -20,14 +21,17 @@ def load(checkpoint: Path, remote_code: bool) -> Any:
     if getattr(config, "quantization_config", None):
         events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
     model = loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
-    precision = str(model.dtype).removeprefix("torch.")
-    if precision not in PRECISIONS:
+    if (precision := precision_of(model)) not in PRECISIONS:
         events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
-    events.result(parameters=model.num_parameters(), dtype=precision)
     return model
 
 
-def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
+def precision_of(model: Any) -> str:
+    """The precision of a torch model's weights: "bfloat16"."""
+    return str(model.dtype).removeprefix("torch.")
+
+
+def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
     """Fill `files` with openvino_model.{xml,bin}, config.json and generation_config.json.
 
     `export_from_model` and not `main_export`: the latter quantizes to int8 by itself from 1e9 parameters on.
@@ -50,22 +54,23 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> None:
         trust_remote_code=remote_code,
         patch_16bit_model=model.dtype.itemsize == 2,
     )
+    exact = None
     if model.dtype.itemsize == 2:
         from bakehouse.backends.openvino.workers import exact as openvino_exact
 
         events.progress("looking at the weights that are wider than the checkpoint's")
-        events.result(exact_f32=openvino_exact.wide(files / "openvino_model.xml", str(model.dtype).removeprefix("torch.")))
+        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision_of(model)))
+    return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision_of(model), "exact_f32": exact})
 
 
-def main() -> None:
-    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+def run(request: ExportRequest) -> ExportResult:
+    """Export the model, and have its generation_config.json name the checkpoint's end tokens."""
     with start.own_modules():
-        remote_code = told.options["remote_code"]
-        ends = tokenizers_loading.end_tokens_of(told.checkpoint, remote_code)
-        export(told.checkpoint, told.files, remote_code)
-        end_tokens.complete(told.checkpoint, told.files, ends)
+        ends = tokenizers_loading.end_tokens_of(request.checkpoint, request.remote_code)
+        result = export(request.checkpoint, request.files, request.remote_code)
+        end_tokens.complete(request.checkpoint, request.files, ends)
+        return result
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, ExportRequest)

@@ -8,17 +8,20 @@ it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one pa
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.options import given
+from bakehouse.backends.openvino.seams import GenerateRequest
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult, UsedAnswers
+from bakehouse.tasks.text_generation.seams import GenerateResult, UsedAnswers
 from bakehouse.tasks.text_generation.workers import answers, chats
 
+Options = Mapping[str, str | int]  # of the runtime, in its own names
 ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
 REMEDY = (
     "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`: the card's program then has it too, and computes in the model's "
@@ -59,8 +62,16 @@ def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     )
 
 
-def answer_all(folder: Path, device: str, options: dict[str, Any], asked: Sequence[answers.Prompt], path: Path) -> dict[str, Any]:
-    """Load the model with these options, and answer all prompts; facts about the run.
+@dataclass(frozen=True)
+class Loaded:
+    """How long it took to load the model, and the ids of the tokens that end its answers."""
+
+    load_s: float
+    end_tokens: tuple[int, ...]
+
+
+def answer_all(folder: Path, device: str, options: Options, prompts: Sequence[answers.Prompt], path: Path) -> Loaded:
+    """Load the model with these options, and answer all prompts into the file `path`.
 
     The pipeline is gone from memory when this returns.
     """
@@ -70,12 +81,12 @@ def answer_all(folder: Path, device: str, options: dict[str, Any], asked: Sequen
     started = time.monotonic()
     pipe = openvino_genai.LLMPipeline(folder, device, **options)
     load_s = time.monotonic() - started
-    answers.write(path, asked, partial(answer, pipe))
+    answers.write(path, prompts, partial(answer, pipe))
     config = pipe.get_generation_config()
-    return {"load_s": load_s, "end_tokens": sorted({*config.stop_token_ids, config.eos_token_id})}
+    return Loaded(load_s, tuple(sorted({*config.stop_token_ids, config.eos_token_id})))
 
 
-def precision(core: Any, device: str, options: dict[str, Any]) -> str:
+def precision(core: Any, device: str, options: Options) -> str:
     """What the device computes in with these options, as "bf16"; "" for the model's own precision."""
     known = core.get_property(device, "SUPPORTED_PROPERTIES")
     core.set_property(device, {name: value for name, value in options.items() if name in known})
@@ -83,36 +94,29 @@ def precision(core: Any, device: str, options: dict[str, Any]) -> str:
     return "" if name == "dynamic" else name
 
 
-def main() -> None:
-    """`IN_USE OPTIONS [--device CPU]`: IN_USE is for the second run's answers, OPTIONS its options, JSON."""
-    parser = start.parser(__doc__, "in_use")
-    parser.add_argument("--device", default="CPU")
-    told = parser.parse_args(sys.argv[1:-2])
-    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
+def run(request: GenerateRequest) -> GenerateResult:
+    """Answer the prompts in the model's own precision, and with the recipe's options."""
     import openvino as ov
 
-    core, asked = ov.Core(), request.prompts
-    facts = answer_all(request.model, told.device, ACCURATE, asked, request.answers)
-    if told.options == ACCURATE:  # the same run again would give the same answers
-        shutil.copyfile(request.answers, told.in_use)
+    core, options = ov.Core(), given(request.runtime_options)
+    loaded = answer_all(request.model, request.device, ACCURATE, request.prompts, request.answers)
+    if options == ACCURATE:  # the same run again would give the same answers
+        shutil.copyfile(request.answers, request.in_use)
     else:
-        answer_all(request.model, told.device, told.options, asked, told.in_use)
-    used = UsedAnswers(
-        runtime_options={name: str(value) for name, value in told.options.items()},
-        precision=precision(core, told.device, told.options),
-        remedy=REMEDY,
-    )
-    start.leave(
-        GenerateResult(
-            device=told.device,
-            device_name=str(core.get_property(told.device, "FULL_DEVICE_NAME")).strip(),
-            load_s=facts["load_s"],
-            end_tokens=facts["end_tokens"],
-            runtime_options=ACCURATE,
-            in_use=used,
-        )
+        answer_all(request.model, request.device, options, request.prompts, request.in_use)
+    return GenerateResult(
+        device=request.device,
+        device_name=str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
+        load_s=loaded.load_s,
+        end_tokens=loaded.end_tokens,
+        runtime_options=ACCURATE,
+        in_use=UsedAnswers(
+            runtime_options={name: str(value) for name, value in options.items()},
+            precision=precision(core, request.device, options),
+            remedy=REMEDY,
+        ),
     )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GenerateRequest)

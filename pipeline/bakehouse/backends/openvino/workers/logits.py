@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.seams import LogitsRequest
 from bakehouse.backends.openvino.workers import cut as openvino_cut
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import Failed, Figures
+from bakehouse.tasks.text_generation.seams import Failed, Figures, NumericResult
 from bakehouse.tasks.text_generation.workers import logits_compare
 from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
 
@@ -34,7 +35,7 @@ class Runner:
     sound where logits at a position do not depend on later tokens. What comes out wrong so has to be tried without.
 
     Raises:
-        UnknownLayers: if it cannot be told which nodes are the first layers'.
+        UnknownLayers: if the nodes of the first layers cannot be recognized.
     """
 
     def __init__(self, folder: Path, quick: bool = False, reuse: bool = False, layers: int | None = None, of: int = 0) -> None:
@@ -96,7 +97,7 @@ class Runner:
 
 
 def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> Compared:
-    """The figures of a group: of the export's own first layers, or where these are wrong or not to be told of an export of these alone.
+    """The figures of a group: of the export's own first layers, or where these are wrong or not recognized of an export of these alone.
 
     A model may scale something by how many layers it has.
     """
@@ -132,18 +133,17 @@ def _exported(group: Group, export: Path, checkpoint: Path, remote_code: bool) -
         yield Path(folder)
 
 
-def main() -> None:
-    """`EXPORT CHECKPOINT REFERENCE FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    told = start.parser(__doc__, "export", "checkpoint", "reference", "files").parse_args()
-    groups, not_checked = logits_compare.read(told.reference)
+def run(request: LogitsRequest) -> NumericResult:
+    """Compare every group of runs, and write the figures."""
+    groups, not_checked = logits_compare.read(request.reference)
     runs: list[Figures | Failed] = []
     with start.own_modules():
         for group in groups:
-            found, beyond = compared(group, told.export, told.checkpoint, told.options["remote_code"])
+            found, beyond = compared(group, request.export, request.checkpoint, request.remote_code)
             runs += found
             not_checked += beyond
-    events.result(**logits_compare.write(told.files, runs, not_checked, "float32").model_dump(mode="json"))
+    return logits_compare.write(request.files, runs, not_checked, "float32")
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, LogitsRequest)

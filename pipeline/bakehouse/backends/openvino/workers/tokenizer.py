@@ -1,4 +1,4 @@
-"""Converts a checkpoint's tokenizer to OpenVINO, saves it for transformers beside it, and compares the two on hard texts."""
+"""Converts a checkpoint's tokenizer to OpenVINO, saves it for transformers next to it, and compares the two on hard texts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from bakehouse.backends.openvino.seams import TokenizerRequest, TokenizerResult
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.seams import TokenizerComparison
 from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizer_difference, tokenizers_loading
@@ -16,8 +19,8 @@ from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizer
 def convert(tokenizer: Any, files: Path) -> None:
     """Write openvino_{tokenizer,detokenizer}.{xml,bin}, with the options of optimum-intel's exporter.
 
-    optimum-intel only logs a failure and calls the export good; here it is one. It also puts a simplified chat template beside
-    some known ones for older runtimes; openvino_genai 2026.4 renders those as transformers does, so the original stays alone.
+    optimum-intel only logs a failure and calls the export good; here it is one. It also adds a simplified chat template to
+    some known ones for older runtimes; openvino_genai 2026.4 renders those as transformers does, so only the original is kept.
     """
     import openvino as ov
     from openvino_tokenizers import convert_tokenizer
@@ -38,9 +41,11 @@ def convert(tokenizer: Any, files: Path) -> None:
     tokenizer.chat_template = named
 
 
+Cut = dict[str, JsonValue]  # a pre-tokenizer, as tokenizer.json has it
 # What `Digits` one by one and then `ByteLevel` cut (tokenizers, pre_tokenizers/digits.rs and byte_level.rs), as one expression.
 _DIGITS_AND_WORDS = r"\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
 _LAST_BLANKS = r"\s+(?!\S)"
+_CORRECTED = "texts are cut by equal expressions: by its own they came out otherwise"
 
 
 @contextmanager
@@ -53,13 +58,13 @@ def not_looking_beyond(tokenizer: Any) -> Iterator[bool]:
     from tokenizers import Tokenizer
 
     engine = tokenizer.backend_tokenizer
-    before, said = engine.pre_tokenizer, json.loads(engine.to_str())
-    steps = equal_steps((said["pre_tokenizer"] or {}).get("pretokenizers") or [])
+    before, document = engine.pre_tokenizer, json.loads(engine.to_str())
+    steps = equal_steps((document["pre_tokenizer"] or {}).get("pretokenizers") or [])
     if steps is None:
         yield False
         return
     engine.pre_tokenizer = Tokenizer.from_str(
-        json.dumps(said | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}})
+        json.dumps(document | {"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}})
     ).pre_tokenizer
     try:
         yield True
@@ -67,7 +72,7 @@ def not_looking_beyond(tokenizer: Any) -> Iterator[bool]:
         engine.pre_tokenizer = before
 
 
-def equal_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+def equal_steps(steps: list[Cut]) -> list[Cut] | None:
     """The same cuts by expressions that need not know where a piece ends; None for steps of other kinds."""
     match steps:
         case [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True} as last]:
@@ -82,7 +87,7 @@ def equal_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
             return None
 
 
-def _expression(step: dict[str, Any]) -> str:
+def _expression(step: Cut) -> str:
     """The expression whose matches a step cuts off; "" if it does something else."""
     match step:
         case {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated", "invert": False}:
@@ -91,7 +96,7 @@ def _expression(step: dict[str, Any]) -> str:
             return ""
 
 
-def _split(expression: str) -> dict[str, Any]:
+def _split(expression: str) -> Cut:
     return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
 
 
@@ -109,7 +114,7 @@ def compare(tokenizer: Any, files: Path) -> TokenizerComparison:
 
 
 def wrong(comparison: TokenizerComparison) -> bool:
-    """Whether there are differences other than the known limits of this runtime."""
+    """Whether the tokenizers differ in more than the known limits of this runtime."""
     return not all(map(tokenizer_difference.is_limit, comparison.differences))
 
 
@@ -132,33 +137,33 @@ def rendering(tokenizer: Any) -> chats.Render:
     return lambda chat, template: str(tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, chat_template=template))
 
 
-def main() -> None:
-    """`CHECKPOINT FILES OPTIONS`, OPTIONS being the step's options as JSON."""
-    told = start.parser(__doc__, "checkpoint", "files").parse_args()
+def run(request: TokenizerRequest) -> TokenizerResult:
+    """Convert, compare, and where the two differ convert once more with expressions that OpenVINO reads rightly."""
     with start.own_modules():
         events.progress("importing transformers")
-        loaded = tokenizers_loading.read(told.checkpoint, told.options["remote_code"])
+        loaded = tokenizers_loading.read(request.checkpoint, request.remote_code)
         tokenizer = loaded.tokenizer
-        tokenizer.save_pretrained(told.files)
-        events.result(
-            tokenizer_corrected=loaded.corrected,
-            eos_token_id=tokenizer.eos_token_id,
-            turn_end_id=chats.turn_end(tokenizer),
-            vocabulary=len(tokenizer),
-        )
+        tokenizer.save_pretrained(request.files)
+        end, turn_end, vocabulary = tokenizer.eos_token_id, chats.turn_end(tokenizer), len(tokenizer)
         events.progress("converting the tokenizer")
-        convert(tokenizer, told.files)
+        convert(tokenizer, request.files)
         events.progress("comparing the tokenizers")
-        comparison = compare(tokenizer, told.files)
+        comparison, corrected = compare(tokenizer, request.files), None
         if wrong(comparison):
             with not_looking_beyond(tokenizer) as rewritten:
                 if rewritten:
-                    convert(tokenizer, told.files)
+                    convert(tokenizer, request.files)
             if rewritten:
-                comparison = compare(tokenizer, told.files)
-                events.result(conversion_corrected="texts are cut by equal expressions: by its own they came out otherwise")
-        events.result(comparison=comparison.model_dump(mode="json"))
+                comparison, corrected = compare(tokenizer, request.files), _CORRECTED
+    return TokenizerResult(
+        eos_token_id=end,
+        turn_end_id=turn_end,
+        tokenizer_corrected=loaded.corrected,
+        conversion_corrected=corrected,
+        vocabulary=vocabulary,
+        comparison=comparison,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, TokenizerRequest)

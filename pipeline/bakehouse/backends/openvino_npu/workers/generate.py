@@ -1,15 +1,12 @@
-"""Answers prompts greedily in openvino_genai's NPU pipeline: on the NPU where there is one, importing the blob; else its graphs on the CPU.
-
-    python -m bakehouse.backends.openvino_npu.workers.generate '{"settings": {...}, "platforms": [...]}' REQUEST RESULT
+"""Answers prompts greedily in openvino_genai's NPU pipeline: on the machine's NPU, importing the blob; without one its graphs on the CPU.
 
 The pipeline has graphs of fixed shape, one for prompts and one for answers. NPUW can run the same graphs on the CPU: that shows the
-weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO lane does.
+weights, the shapes and the pipeline, and not the NPU's code. There they compute in the model's own precision, as the OpenVINO backend does.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.workers.generate import ACCURATE, answer, encode
+from bakehouse.backends.openvino_npu.seams import GenerateRequest
 from bakehouse.backends.openvino_npu.workers import logits as npu_logits
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult
+from bakehouse.tasks.text_generation.seams import GenerateResult
 from bakehouse.tasks.text_generation.workers import answers
 
 # Ordinary words; their tokens are repeated for longer prompts.
@@ -32,25 +30,25 @@ TEXT = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What the pipeline is told besides its settings, the files it is pointed at, the device in words, and platforms whose blob ran not."""
+    """Further settings of the pipeline, the files that it opens, the device in words, and the platforms whose blobs do not run."""
 
-    told: dict[str, str]
+    settings: dict[str, str]
     files: dict[str, str]
     name: str
-    not_run: list[int]
+    not_run: tuple[int, ...]
     stand_in: bool = False
 
 
-def choose(core: Any, folder: Path, platforms: list[int]) -> Choice:
+def choose(core: Any, folder: Path, platforms: Sequence[int]) -> Choice:
     """The NPU with its blob if it has one here, the NPU without, or the CPU in its place."""
     if "NPU" not in core.available_devices:
         compiled = "; blobs were compiled and not executed" if platforms else ""
         name = f"{_full_name(core, 'CPU')}, running the NPU pipeline's graphs{compiled}"
-        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, platforms, stand_in=True)
+        return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, tuple(platforms), stand_in=True)
     platform = str(core.get_property("NPU", "DEVICE_ARCHITECTURE")).strip()
     name = f"{_full_name(core, 'NPU')}, platform {platform}"
-    others = [one for one in platforms if str(one) != platform]
-    if others == platforms:
+    others = tuple(one for one in platforms if str(one) != platform)
+    if len(others) == len(platforms):
         return Choice({}, {}, f"{name}, compiled here", others)
     blob = folder / "npu" / platform / "openvino_model.blob"
     described = json.loads(blob.with_suffix(".json").read_text(encoding="utf-8"))
@@ -62,7 +60,7 @@ def _full_name(core: Any, device: str) -> str:
     return str(core.get_property(device, "FULL_DEVICE_NAME")).strip()
 
 
-def check_lengths(sizes: list[int], asked: Sequence[answers.Prompt], longest: int, room: int) -> None:
+def check_lengths(sizes: list[int], prompts: Sequence[answers.Prompt], longest: int, room: int) -> None:
     """Refuse prompts that the graphs have no room for, and answers that they have no room for behind them, all at once.
 
     Args:
@@ -79,7 +77,7 @@ def check_lengths(sizes: list[int], asked: Sequence[answers.Prompt], longest: in
         )
     wide = [
         f"golden prompt {number} has {size} tokens and max_new_tokens {new}: {size + new} together"
-        for number, (size, new) in enumerate(zip(sizes, (prompt.max_new_tokens for prompt in asked), strict=True), 1)
+        for number, (size, new) in enumerate(zip(sizes, (prompt.max_new_tokens for prompt in prompts), strict=True), 1)
         if size + new > room
     ]
     if wide:
@@ -90,16 +88,14 @@ def check_lengths(sizes: list[int], asked: Sequence[answers.Prompt], longest: in
         )
 
 
-def main() -> None:
+def run(request: GenerateRequest) -> GenerateResult:
     """Write the answers, and on what they were made."""
-    told = start.parser(__doc__, documents=("told",)).parse_args(sys.argv[1:-2])
-    request = GenerateRequest.model_validate_json(Path(sys.argv[-2]).read_bytes())
     events.progress("loading the model")
     import openvino as ov
     import openvino_genai
 
-    chosen = choose(ov.Core(), request.model, told.told["platforms"])
-    settings = {**told.told["settings"], **chosen.told}
+    chosen = choose(ov.Core(), request.model, request.platforms)
+    settings = {**request.settings, **chosen.settings}
     numbers = {key: int(settings[key]) for key in ("MAX_PROMPT_LEN", "MIN_RESPONSE_LEN")}
     started = time.monotonic()
     try:
@@ -111,29 +107,25 @@ def main() -> None:
             [str(error).strip().splitlines()[-1][:500]],
         )
     load_s = time.monotonic() - started
-    asked = request.prompts
-    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in asked]
-    check_lengths(sizes, asked, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
-    answers.write(request.answers, asked, partial(answer, pipe))
-    config = pipe.get_generation_config()
-    graphs = None
+    sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in request.prompts]
+    check_lengths(sizes, request.prompts, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))
+    answers.write(request.answers, request.prompts, partial(answer, pipe))
+    config, graphs = pipe.get_generation_config(), None
     if chosen.stand_in:
         text = [int(token) for token in pipe.get_tokenizer().encode(TEXT, add_special_tokens=True).input_ids.data[0]]
         del pipe  # the graphs are compiled once more, since the pipeline shows no logits
         graphs = npu_logits.check(request.model, text, numbers, settings)
-    start.leave(
-        GenerateResult(
-            device="CPU" if chosen.stand_in else "NPU",
-            device_name=chosen.name,
-            load_s=load_s,
-            end_tokens=tuple(sorted({*config.stop_token_ids, config.eos_token_id})),
-            stand_in=chosen.stand_in,
-            runtime_options=settings,
-            not_run=tuple(f"NPU {platform}" for platform in chosen.not_run),
-            graphs=graphs,
-        )
+    return GenerateResult(
+        device="CPU" if chosen.stand_in else "NPU",
+        device_name=chosen.name,
+        load_s=load_s,
+        end_tokens=tuple(sorted({*config.stop_token_ids, config.eos_token_id})),
+        stand_in=chosen.stand_in,
+        runtime_options=settings,
+        not_run=tuple(f"NPU {platform}" for platform in chosen.not_run),
+        graphs=graphs,
     )
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GenerateRequest)

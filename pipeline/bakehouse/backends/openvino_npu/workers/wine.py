@@ -1,10 +1,10 @@
 """Runs a Windows program under Wine: no display, no network, a prefix of its own, a time limit, memory watched, and nothing left behind.
 
 Wine's services outlive both the program and a wineserver that was killed. So a guardian, a process and a session of its own, starts
-all of it and is the one that orphans fall to (PR_SET_CHILD_SUBREAPER). When whoever asked for the program is gone, be it by SIGKILL,
+all of it and is the one that orphans fall to (PR_SET_CHILD_SUBREAPER). When the process that started it is gone, be it by SIGKILL,
 the pipe between them ends, and the guardian ends everything and then itself. What it holds in the foreground, program and
 wineserver, would die with it too (PR_SET_PDEATHSIG); the wineserver that Wine would start itself is a daemon. When the guardian is
-killed, its orphans fall to whoever asked, and are ended there.
+killed, its orphans fall to the process that started it, and are ended there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEAST_FREE_DISK_BYTES = 64_000_000  # a program that failed with less had most l
 _DONE = "wine.json"
 _DRIVE = "p:"
 _LOOKS_EVERY_S = 0.2
-_TELLS_EVERY_S = 2.0
+_REPORTS_EVERY_S = 2.0
 _SERVER_STARTS_WITHIN_S = 30.0
 
 # linux/prctl.h, linux/seccomp.h, linux/audit.h, asm/unistd_64.h
@@ -43,10 +43,10 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
 
 
 def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
-    """Run `program` in `folder` to its end; its exit code and what it said. Wine's prefix is made in `folder`, and goes again.
+    """Run `program` in `folder` to its end; its exit code and output. Wine's prefix is made in `folder`, and goes again.
 
     The words may be names in `folder` and KEY=VALUE: neither spaces nor paths, which Windows would spell otherwise.
-    Ends with a refusal if it takes too long, or more memory or disk than there is.
+    Ends with a refusal if it takes too long, or more memory or disk than the machine has.
     """
     _take_orphans()
     argv = (sys.executable, "-m", "bakehouse.backends.openvino_npu.workers.wine", str(folder), doing, str(timeout_s), str(program), *words)
@@ -58,7 +58,7 @@ def run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s
         name = signal.Signals(-code).name
         events.refuse(f"{doing}: the process that watches over Wine died of {name}, and all of Wine was ended.", "Run it again.")
     if code > 0:
-        raise SystemExit(code)  # it has said why
+        raise SystemExit(code)  # it has reported why
     done = folder / _DONE
     returned, text = json.loads(done.read_text(encoding="utf-8"))
     done.unlink()
@@ -70,7 +70,7 @@ def main() -> None:
     crash.install()
     folder, doing, timeout_s, program, *words = sys.argv[1:]
     _take_orphans()
-    threading.Thread(target=_end_with_the_asker, daemon=True).start()
+    threading.Thread(target=_end_with_the_starter, daemon=True).start()
     result = _run(Path(program), words, Path(folder), doing, float(timeout_s))
     (Path(folder) / _DONE).write_text(json.dumps(result), encoding="utf-8", newline="\n")
 
@@ -79,7 +79,7 @@ def _take_orphans() -> None:
     _check(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
-def _end_with_the_asker() -> None:
+def _end_with_the_starter() -> None:
     while os.read(0, 4096):
         pass
     _end_all()
@@ -88,13 +88,13 @@ def _end_with_the_asker() -> None:
 
 def _run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_s: float) -> tuple[int, str]:
     log = folder / "wine.log"
-    with _server(folder, program.parent) as (wine, server, environment), log.open("wb") as said:
+    with _server(folder, program.parent) as (wine, server, environment), log.open("wb") as output:
         child = subprocess.Popen(
             (wine, f"{_DRIVE}\\{program.name}", *words),
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             preexec_fn=_hold,
         )
@@ -110,7 +110,7 @@ def _run(program: Path, words: Sequence[str], folder: Path, doing: str, timeout_
 
 
 def lines(text: str) -> list[str]:
-    """What a program said, without Wine's own remarks."""
+    """What a program wrote, without Wine's own remarks."""
     return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("wine: ")][-15:]
 
 
@@ -138,7 +138,7 @@ def _server(folder: Path, programs: Path) -> Iterator[tuple[str, subprocess.Pope
 
 
 def _make_drives(prefix: Path, programs: Path) -> None:
-    """Wine's own two, and one for the program: what it opens beside itself then has a path of plain letters, wherever it lies."""
+    """Wine's own two, and one for the program: what it opens next to itself then has a path of plain letters, wherever it lies."""
     drives = prefix / "dosdevices"
     drives.mkdir()
     (prefix / "drive_c").mkdir()
@@ -171,8 +171,8 @@ def _wait_for(server: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(child: subprocess.Popen[bytes], server: subprocess.Popen[bytes], doing: str, timeout_s: float) -> None:
-    """Wait for its end, say how much memory it holds, and stop it before the system would have to."""
-    started = told = time.monotonic()
+    """Wait for its end, report how much memory it holds, and stop it before the system would have to."""
+    started = reported = time.monotonic()
     events.progress(doing)
     while child.poll() is None:
         now = time.monotonic()
@@ -190,8 +190,8 @@ def _watch(child: subprocess.Popen[bytes], server: subprocess.Popen[bytes], doin
                 f"{doing}: stopped with {held / 1e9:.1f} GB held, because memory was running out.",
                 "Close other programs, run without -n, or use a machine with more memory.",
             )
-        if now - told > _TELLS_EVERY_S:
-            told = now
+        if now - reported > _REPORTS_EVERY_S:
+            reported = now
             events.progress(f"{doing}, memory held", _resident(child), None, "B")
         time.sleep(_LOOKS_EVERY_S)
 
@@ -220,7 +220,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _end_all() -> None:
-    """Kill every descendant; an orphan becomes a child, so that in the end there is none."""
+    """Kill every descendant; an orphan becomes a child, so that none is left in the end."""
     while left := psutil.Process().children(recursive=True):
         for process in left:
             try:

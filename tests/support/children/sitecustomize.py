@@ -1,6 +1,13 @@
-"""On the PYTHONPATH of a doit under test: kills it, or a child of its, right before a certain thing, as a power cut would.
+"""On the PYTHONPATH of the children of tests.
 
-BAKEHOUSE_TEST_KILL_AT is one of
+BAKEHOUSE_TEST_LIGHT refuses an import of torch (torch_guard.py).
+
+BAKEHOUSE_TEST_HURRY is what the seconds of each `time.sleep` are divided by: what waits for a hub to recover, product and client,
+then waits less and is otherwise what it is.
+
+BAKEHOUSE_TEST_KILL_AT kills doit, or a child of doit, right before a certain thing, as a power cut would.
+
+It is one of
 - `EVENT TEXT`: doit, at one of Python's audit events ("os.rename", "os.link", "os.mkdir") with TEXT in its arguments;
 - `parent`, `child`: doit, or its child, as the child starts;
 - `stop`: nothing is killed; the child stops as it starts, until it is told to go on.
@@ -9,6 +16,15 @@ BAKEHOUSE_TEST_KILL_AT is one of
 import os
 import signal
 import sys
+import time
+
+import torch_guard
+
+torch_guard.install()
+
+if _HURRY := float(os.environ.get("BAKEHOUSE_TEST_HURRY", "0")):
+    _sleep = time.sleep
+    time.sleep = lambda seconds: _sleep(seconds / _HURRY)
 
 _EVENT, _, _TEXT = os.environ.get("BAKEHOUSE_TEST_KILL_AT", "").partition(" ")
 

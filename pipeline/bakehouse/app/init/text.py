@@ -1,0 +1,78 @@
+"""The YAML of a new recipe, with comments for the person who goes on with it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import yaml
+from pydantic import BaseModel
+
+from bakehouse.app.init.origin import UNKNOWN, Origin
+from bakehouse.backends.base import Proposal
+from bakehouse.recipe.recipe import Golden, Source
+
+_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe before it is written: `left_out` has proposals that do not fit, each with the reason."""
+
+    name: str
+    origin: Origin
+    golden: Golden
+    builds: Sequence[Proposal]
+    left_out: Sequence[tuple[str, str]] = ()
+
+
+def recipe(draft: Draft) -> str:
+    """The text of the file."""
+    lines = [
+        "schema_version: 1",
+        f"name: {draft.name}",
+        f"description: {_value(f'{draft.origin.title} for AI PCs')}",
+        "source:",
+        *_source(draft.origin.source),
+        "# Every build must answer this before it is packaged; add what your users ask.",
+        "golden:",
+        *_golden(draft.golden),
+        "builds:",
+        *(line for one in draft.builds for line in _build(one)),
+        *(line for name, reason in draft.left_out for line in _comment(f"left out, {name}: {reason}", 2)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _source(source: Source) -> Iterator[str]:
+    for line in _lines(source, 2):
+        if line.strip() == f"license: {UNKNOWN}":
+            yield "  # The source does not say what licence the model has: write it here before you publish anything."
+        yield line
+
+
+def _golden(golden: Golden) -> list[str]:
+    first, *rest = _lines(golden, 4)
+    return [f"  - {first.strip()}", *rest]
+
+
+def _build(proposal: Proposal) -> list[str]:
+    return [*_comment(proposal.why, 2), f"  {proposal.name}:", *_lines(proposal.build, 4)]
+
+
+def _lines(model: BaseModel, indent: int) -> list[str]:
+    """The fields of a model that are set, a line each: a mapping or a list in one line, `weights` first in a quantization."""
+    given = model.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return [" " * indent + f"{name}: {_value(value)}" for name, value in given.items()]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        value = {name: value[name] for name in sorted(value, key=lambda name: name != "weights")}
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).removesuffix("\n...\n").strip()
+
+
+def _comment(text: str, indent: int) -> list[str]:
+    start = f"{' ' * indent}# "
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=start) if text else []

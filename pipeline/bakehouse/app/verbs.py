@@ -1,0 +1,69 @@
+"""The one table of commands: what `bakehouse VERB` and `doit VERB` carry out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_COMMANDS = "bakehouse.app.commands"
+
+# Commands that a checkout's doit has too, in place of doit's own or beside them: the plugins of pyproject.toml.
+OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "run": f"{_COMMANDS}.run:Run",
+        "list": f"{_COMMANDS}.list:List",
+        "plan": f"{_COMMANDS}.plan:Plan",
+        "lint": f"{_COMMANDS}.lint:Lint",
+        "schema": f"{_COMMANDS}.schema:Schema",
+        "check": f"{_COMMANDS}.check:Check",
+        "rebuild": f"{_COMMANDS}.rebuild:Rebuild",
+        "release": f"{_COMMANDS}.release:Release",
+        "matrix": f"{_COMMANDS}.matrix:Matrix",
+        "prune": f"{_COMMANDS}.prune:Prune",
+        "compare": f"{_COMMANDS}.compare:Compare",
+        "forget": f"{_COMMANDS}.refused:Forget",
+        "ignore": f"{_COMMANDS}.refused:Ignore",
+        "info": f"{_COMMANDS}.refused:Info",
+        "dumpdb": f"{_COMMANDS}.refused:DumpDB",
+        "reset-dep": f"{_COMMANDS}.refused:ResetDep",
+        "strace": f"{_COMMANDS}.refused:Strace",
+        "verify": f"{_COMMANDS}.refused:Verify",
+    }
+)
+# Commands whose names are task groups in doit: `bakehouse build NAME` is `doit build:NAME`.
+OF_TASKS: MappingProxyType[str, str] = MappingProxyType(
+    {name: f"{_COMMANDS}.groups:{name.capitalize()}" for name in ("build", "sign", "publish", "clean")}
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command of `bakehouse`: its name, what it does in a few words, and what may follow it, for examples."""
+
+    name: str
+    does: str
+    examples: tuple[str, ...] = ()
+
+
+# In the order in which a person meets them.
+VERBS = (
+    Verb("init", "write a recipe for a model: from the hub, a folder or a GGUF file"),
+    Verb("list", "list the builds of all recipes, and how they stand"),
+    Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4-openvino")),
+    Verb("lint", "check all recipes; every error of every file"),
+    Verb("build", "make builds: download, convert, prove, package", ("phi3-int4-openvino", "phi3", "'*-int4-openvino' -c -n 2")),
+    Verb(
+        "compare",
+        "show packages side by side: size, bits, agreement with the source, answers",
+        ("", "phi3-int4-openvino phi3-int8-openvino", "--html page.html"),
+    ),
+    Verb("check", "check a package, or everything in the store: every file against every list"),
+    Verb("sign", "sign a copy of a package"),
+    Verb("publish", "bring packages to where their recipes publish them", ("phi3-int4-openvino --dry-run",)),
+    Verb("release", "make the files of a release out of packages"),
+    Verb("rebuild", "make a package again from what lies in it, and compare the bytes", ("artifacts/packages/phi3-int4-openvino",)),
+    Verb("matrix", "print the builds as a matrix for CI"),
+    Verb("clean", "forget results, so that the next build makes them again", ("phi3-int4-openvino", "convert:phi3-int4-openvino")),
+    Verb("prune", "drop what no recipe reaches", ("--dry-run",)),
+    Verb("schema", "write the recipes' JSON Schema for editors and the table of their fields"),
+)

@@ -1,0 +1,189 @@
+"""What the OpenVINO backend's steps are made by, what its workers get and leave, and what is measured of the files that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bakehouse.backends.openvino.options import RuntimeOptions
+from bakehouse.backends.openvino.quantization import Fallback, IgnoredScope, Metric
+from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import seams as text_generation
+from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
+# --- specs ----------------------------------------------------------------------------------------------------------
+
+
+class CheckpointSpec(Spec):
+    """Of an export and of a tokenizer: whether Python files of the checkpoint may run."""
+
+    remote_code: bool
+
+
+class FloatSpec(Spec):
+    """Of a model whose weights stay in floating point."""
+
+    weights: Literal["fp32", "fp16"]
+
+
+class Int8Spec(Spec):
+    """Of a model whose weights are all 8-bit integers."""
+
+    weights: Literal["int8"]
+    symmetric: bool
+    ignored_scope: IgnoredScope | None
+
+
+class CalibrationUse(Spec):
+    """How calibration texts are used: the most samples, and the most tokens of each."""
+
+    num_samples: int
+    max_tokens: int
+
+
+class FourBitSpec(Spec):
+    """Of a model whose weights have 4 bits. The defaults are those of mxfp4, which leaves no choice; only int4 is symmetric or not."""
+
+    group_size: int = 32
+    awq: bool = False
+    scale_estimation: bool = False
+    gptq: bool = False
+    lora_correction: bool = False
+    ratio: float
+    all_layers: bool
+    backup_precision: Literal["none", "int8_sym", "int8_asym"]
+    sensitivity_metric: Metric
+    ignored_scope: IgnoredScope | None
+    calibration: CalibrationUse | None
+    group_size_fallback: Fallback
+    weights: Literal["int4", "nf4", "mxfp4"]
+    symmetric: bool | None = Field(default=None, exclude_if=_is_none)
+
+
+Compression = FloatSpec | Int8Spec | FourBitSpec
+
+
+def compression(step: Step) -> Compression:
+    """The spec of a step that compresses a model."""
+    assert isinstance(step.spec, FloatSpec | Int8Spec | FourBitSpec), f"the spec of {step.label} is {type(step.spec).__name__}"
+    return step.spec
+
+
+# --- workers --------------------------------------------------------------------------------------------------------
+
+
+class ExportRequest(Request):
+    """Export the checkpoint in `checkpoint` into the empty folder `files`."""
+
+    checkpoint: Path
+    files: Path
+    remote_code: bool
+
+
+class ExportResult(Result):
+    """How many parameters the model has, and in which precision torch has them.
+
+    `exact_f32` names the 32-bit constants whose numbers are all of 16 bits; None for a checkpoint in 32 bits.
+    """
+
+    parameters: int
+    dtype: Literal["float32", "float16", "bfloat16"]
+    exact_f32: tuple[str, ...] | None = None
+
+
+class TokenizerRequest(ExportRequest):
+    """Convert the tokenizer of the checkpoint in `checkpoint` into the empty folder `files`."""
+
+
+class TokenizerResult(TokenizerRead):
+    """Also how many tokens the tokenizer knows, and how OpenVINO's differs from it."""
+
+    vocabulary: int
+    comparison: TokenizerComparison
+
+
+class CompressRequest(Request):
+    """Compress the model in `export` into the empty folder `files`; with a calibration, its texts and the tokenizer for them."""
+
+    export: Path
+    files: Path
+    compression: Annotated[Compression, Field(discriminator="weights")]
+    calibration: Path | None = None
+    tokenizer: Path | None = None
+
+
+class CompressResult(Result):
+    """What NNCF left out of what the recipe requests, in its own words, and how many calibration samples it got."""
+
+    calibration_samples: int | None = None
+    skipped: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+
+
+class LogitsRequest(Request):
+    """Compare the logits of the model in `export` with those that were computed of its checkpoint (`reference`)."""
+
+    export: Path
+    checkpoint: Path
+    reference: Path
+    files: Path
+    remote_code: bool
+
+
+class GenerateRequest(text_generation.GenerateRequest):
+    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`."""
+
+    in_use: Path
+    runtime_options: RuntimeOptions | None
+    device: str = "CPU"
+
+
+# --- measured -------------------------------------------------------------------------------------------------------
+
+
+class Measured(BaseModel):
+    """Facts read from the files of a step, for manifest and card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class MeasuredExport(Measured):
+    """Of an export: how many weights, in which precision, and which of them in 32 bits; the context and where its cache is kept, in tokens.
+
+    `cache_kept_beyond` is what `agreement.kept_beyond` reads.
+    """
+
+    exported_weights: int
+    exported_as: str
+    context_length: int | None
+    cache_kept_beyond: int | None = Field(default=None, exclude_if=_is_none)
+    exported_as_f32: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+
+
+class MeasuredTokenizer(Measured):
+    """Of a tokenizer: on how many texts it was compared, and its end tokens; `tokenizer_findings.Findings` are next to them."""
+
+    tokenizer_texts_compared: int
+    end_tokens: tuple[int, ...]
+
+
+class MeasuredModel(Measured):
+    """Of a compressed model: weights by precision, where embeddings and last MatMul are; in 4 bits also group sizes and shares."""
+
+    weights: dict[str, int]
+    embedding: str
+    last_matmul: str
+    group_sizes: tuple[int, ...] | None = Field(default=None, exclude_if=_is_none)
+    share_4bit: float | None = Field(default=None, exclude_if=_is_none)
+    share_4bit_of_ratio_defining: float | None = Field(default=None, exclude_if=_is_none)

@@ -1,0 +1,214 @@
+"""`bakehouse init`: what a source is, which builds fit it, and the recipe that is written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.app.init import command, origin
+from bakehouse.errors import Failure
+from bakehouse.executor.process import Children
+from bakehouse.recipe import loader
+from bakehouse.recipe.recipe import HuggingFace, Local
+from tests.formats.test_gguf_header import PLAIN, write
+from tests.support.hub import Hub
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HIDDEN, INNER, WORDS = 640, 1280, 1000
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("PIPELINE_RECIPES", "PIPELINE_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def model(folder: Path, context: int = 4096, **card: str) -> Path:
+    """A Llama of two layers with weights of zeros, a chat template, and a card with this front matter."""
+    folder.mkdir(parents=True)
+    layer = {
+        "input_layernorm": (HIDDEN,), "post_attention_layernorm": (HIDDEN,),
+        **{f"self_attn.{name}_proj": (HIDDEN, HIDDEN) for name in "qkvo"},
+        "mlp.gate_proj": (INNER, HIDDEN), "mlp.up_proj": (INNER, HIDDEN), "mlp.down_proj": (HIDDEN, INNER),
+    }  # fmt: skip
+    shapes = {"model.embed_tokens": (WORDS, HIDDEN), "model.norm": (HIDDEN,), "lm_head": (WORDS, HIDDEN)}
+    shapes |= {f"model.layers.{number}.{name}": shape for number in range(2) for name, shape in layer.items()}
+    weights(folder / "model.safetensors", {f"{name}.weight": shape for name, shape in shapes.items()})
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", "hidden_size": HIDDEN,
+        "intermediate_size": INNER, "num_hidden_layers": 2, "num_attention_heads": 10, "num_key_value_heads": 10, "vocab_size": WORDS,
+        "max_position_embeddings": context, "eos_token_id": 2, "rms_norm_eps": 1e-5, "tie_word_embeddings": False,
+    }  # fmt: skip
+    texts = {
+        "config.json": json.dumps(config), "generation_config.json": '{"eos_token_id": 2}', "tokenizer.json": "{}",
+        "tokenizer_config.json": json.dumps({"chat_template": "{{ messages }}"}),
+        "README.md": "---\n" + "".join(f"{name}: {value}\n" for name, value in card.items()) + "---\n# A model\n",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A safetensors file of zeros in bfloat16."""
+    header: dict[str, Any] = {}
+    at = 0
+    for name, shape in shapes.items():
+        size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(at))
+
+
+def init(*words: str) -> int:
+    parser = argparse.ArgumentParser("bakehouse init")
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(words), Children())
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(Failure) as caught:
+        init(*words)
+    return str(caught.value)
+
+
+def test_a_folder_becomes_a_recipe_that_the_loader_takes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(here / "recipes" / "My-Model", license="apache-2.0", base_model="bakers/base")
+    assert init("recipes/My-Model") == 0
+    (loaded,) = loader.load_all(here / "recipes")
+    assert isinstance(loaded.recipe.source, Local)
+    assert (loaded.recipe.source.path, loaded.recipe.source.base_model) == ("My-Model", "bakers/base")
+    assert loaded.text == snapshot("""\
+schema_version: 1
+name: my-model
+description: My-Model for AI PCs
+source:
+  type: local
+  path: My-Model
+  license: apache-2.0
+  base_model: bakers/base
+# Every build must answer this before it is packaged; add what your users ask.
+golden:
+  - prompt: What is the capital of France?
+    contains: [Paris]
+    max_new_tokens: 32
+builds:
+  # Intel CPU and GPU: 4 bits, a scale for each 32 weights; 20% of the layers stay in 8 bits, those that lose most.
+  # ACCURACY: compute in the model's own precision, which quantized weights need on processors that round to bfloat16 by
+  # default.
+  int4-openvino:
+    runtime: openvino
+    quantization: {weights: int4, ratio: 0.8, group_size: 32, symmetric: false}
+    runtime_options: {EXECUTION_MODE_HINT: ACCURACY}
+  # Intel CPU and GPU: 8 bits, nearest to the source of all quantized builds.
+  int8-openvino:
+    runtime: openvino
+    quantization: {weights: int8}
+    runtime_options: {EXECUTION_MODE_HINT: ACCURACY}
+  # Any CPU: 4 bits in blocks of 32; accuracy_level 4 multiplies in 8-bit integers, which is fastest.
+  int4-ort-cpu:
+    runtime: onnxruntime-genai
+    execution_provider: cpu
+    quantization: {weights: int4, block_size: 32, accuracy_level: 4}
+  # Any GPU with DirectX 12, on Windows: 4 bits in blocks of 32.
+  int4-ort-directml:
+    runtime: onnxruntime-genai
+    execution_provider: dml
+    quantization: {weights: int4, block_size: 32}
+  # Intel NPU, compiled ahead of time for Lunar Lake (4000); 3720 is Meteor Lake, 5010 Panther Lake.
+  int4-npu:
+    runtime: openvino-npu
+    quantization: {weights: int4, group_size: 128}
+    platforms: [4000]
+""")
+    assert capsys.readouterr().out.replace(str(here), "HERE") == snapshot("""\
+My-Model: My-Model, licence apache-2.0
+wrote HERE/recipes/my-model.yaml
+  my-model-int4-openvino
+  my-model-int8-openvino
+  my-model-int4-ort-cpu
+  my-model-int4-ort-directml
+  my-model-int4-npu
+next: bakehouse build my-model-int4-openvino
+""")
+
+
+def test_a_repository_is_pinned_to_the_commit_that_main_is_now(here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.serve(model(here.parent / "model", license="other", license_name="llama3", license_link="LICENSE"), "bakers/Tiny", COMMIT)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert init("bakers/Tiny", "--runtime", "openvino", "--name", "mine", "--prompt", "Say hi", "--contains", "hi") == 0
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    assert isinstance(recipe.source, HuggingFace)
+    source = recipe.source
+    assert (source.revision, source.license, source.license_name, source.license_link) == (COMMIT, "other", "llama3", "LICENSE")
+    assert list(recipe.builds) == ["int4-openvino", "int8-openvino"]
+    assert (recipe.golden[0].prompt, recipe.golden[0].contains) == ("Say hi", ("hi",))
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("bakers/tiny", ("bakers/tiny", "main", "")),
+        ("bakers/tiny@v1", ("bakers/tiny", "v1", "")),
+        ("https://huggingface.co/bakers/tiny", ("bakers/tiny", "main", "")),
+        ("https://huggingface.co/bakers/tiny/tree/dev", ("bakers/tiny", "dev", "")),
+        ("https://huggingface.co/bakers/tiny/blob/main/a%20b.gguf", ("bakers/tiny", "main", "a b.gguf")),
+    ],
+)
+def test_a_repository_may_be_given_by_its_address(given: str, place: tuple[str, str, str]) -> None:
+    found = origin.place(given)
+    assert found and (found.repo, found.revision, found.gguf) == place
+
+
+def test_a_gguf_file_gets_groups_of_32_and_its_own_licence(here: Path) -> None:
+    (here / "recipes").mkdir()
+    write(here / "recipes" / "Tiny.Q8_0.gguf", {**PLAIN, "general.license": "mit", "tokenizer.chat_template": "{{ messages }}"})
+    assert init("recipes/Tiny.Q8_0.gguf", "--runtime", "openvino") == 0
+    (loaded,) = loader.load_all(here / "recipes")
+    assert loaded.recipe.source.license == "mit"
+    assert "group_size: 32" in loaded.text
+
+
+def test_a_build_that_does_not_fit_is_left_out_with_its_reason(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(here / "recipes" / "short", context=512)
+    init("recipes/short")
+    reason = "max_prompt_len and min_response_len make 1152 tokens together, and the model's context holds 512"
+    assert f"left out: int4-npu: {reason}" in capsys.readouterr().out
+    assert f"  # left out, int4-npu: {reason}" in (here / "recipes" / "short.yaml").read_text(encoding="utf-8")
+
+
+def test_a_recipe_that_exists_is_not_written_over(here: Path) -> None:
+    model(here / "recipes" / "tiny")
+    init("recipes/tiny")
+    assert "recipes/tiny.yaml exists." in refusal("recipes/tiny")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("./nothing",), "`./nothing` does not exist here."),
+        (("nothing",), "`nothing` is not a model."),
+        (("bakers/tiny", "--prompt", "Hi"), "Give both --prompt and --contains."),
+    ],
+)
+def test_what_is_no_source_is_refused_with_what_could_be_one(here: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in refusal(*words)
+
+
+def test_a_folder_that_does_not_exist_may_have_been_meant(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert "recipes/tiny does not exist here, so it was taken for a repository on the hub" in refusal("recipes/tiny")

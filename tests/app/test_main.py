@@ -1,0 +1,99 @@
+"""The command `bakehouse` as it is typed: in a folder without a checkout, by one table with doit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.app import usage
+from bakehouse.app.main import main
+from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
+from tests.app.test_init import model
+from tests.support.bench import ROOT
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a user: a model next to a recipe that `init` wrote; no checkout, no dodo.py."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PIPELINE_RECIPES", "PIPELINE_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    model(tmp_path / "recipes" / "tiny", license="mit")
+    assert main(["init", "recipes/tiny", "--runtime", "openvino"]) == 0
+    return tmp_path
+
+
+def bakehouse(*words: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from bakehouse.app.main import main; sys.argv[0] = 'bakehouse'; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+
+
+def test_the_checkouts_doit_has_the_same_commands() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["doit"]["plugins"]["command"] == dict(OF_DOIT)
+
+
+def test_every_verb_is_in_the_help_and_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for verb in VERBS:
+        assert f"\n  {verb.name} " in text
+        if verb.name in {**OF_DOIT, **OF_TASKS}:
+            assert usage.of_verb(verb).startswith(f"usage: bakehouse {verb.name}")
+
+
+def test_the_help_of_a_verb_has_no_option_that_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["build", "--help"]) == 0
+    assert capsys.readouterr().out == snapshot("""\
+usage: bakehouse build [NAME ...]
+
+Make builds: download, convert, prove, package.
+
+  -c, --continue  after a build has failed, go on with the others
+  -n N            run up to N steps at once, as far as memory allows
+
+examples:
+  bakehouse build phi3-int4-openvino
+  bakehouse build phi3
+  bakehouse build '*-int4-openvino' -c -n 2
+""")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("biuld", "build"), ("verify", "check"), ("lst", "list")])
+def test_a_command_that_does_not_exist_is_answered_with_the_nearest(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([typed, "x"]) == 2
+    assert capsys.readouterr().err == f"ERROR: `bakehouse {typed}` is not a command. Did you mean `bakehouse {meant}`?\n"
+
+
+def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path) -> None:
+    listed = bakehouse("list", "--quiet")
+    assert (listed.returncode, listed.stdout.split()) == (0, ["build:tiny-int4-openvino", "build:tiny-int8-openvino"]), listed.stderr
+    planned = bakehouse("plan", "tiny-int8-openvino")
+    assert planned.returncode == 0 and "run   convert:tiny-int8-openvino" in planned.stdout, planned.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tiny-int4-openvin", "build:tiny-int4-openvino"),
+        ("tinny", "build:tiny"),
+        ("nope-*", "no task matches build:nope-*"),
+    ],
+)
+def test_a_build_that_does_not_exist_is_refused_with_what_may_be_meant(here: Path, name: str, said: str) -> None:
+    done = bakehouse("build", name)
+    assert done.returncode == 3 and said in done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
+    done = bakehouse("publish", "tiny", "--dry-run")
+    assert done.returncode == 3 and "its recipe does not say where tiny is published" in done.stderr
+    done = bakehouse("clean", "tiny-int4-openvino")
+    assert (done.returncode, done.stderr) == (0, "")
