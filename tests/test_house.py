@@ -27,7 +27,7 @@ HEAVY = {
     "accelerate",
     "numpy",
 }
-COMMANDS = {"attempts", "tasks", "cli", "commands"}
+COMMANDS = {"main", "dodo", "attempts", "tasks", "cli", "commands"}
 
 
 def _imports(path: Path) -> set[str]:

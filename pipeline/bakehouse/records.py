@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class Written(BaseModel):
@@ -21,9 +20,11 @@ class FileRecord(Written):
 
 
 class Ran(Written):
-    """A command that was run; paths in the artifacts folder are relative to it."""
+    """A command as it was run, and what its worker was given; paths under the artifacts folder are relative to it."""
 
     argv: tuple[str, ...]
+    # Left out where it is None: of programs that get none, and in packages of older versions, whose bytes have to stay.
+    request: dict[str, JsonValue] | None = Field(None, exclude_if=lambda request: request is None)
     upstream: str = ""
     seconds: float
     peak_memory_bytes: int
@@ -37,14 +38,14 @@ class StepRecord(Written):
     maker: str
     label: str
     key: str
-    options: dict[str, Any]
+    options: dict[str, JsonValue]
     needs: dict[str, str]  # role -> "kind/key"
     tools: dict[str, str]
     format: int
     files: tuple[FileRecord, ...]
     ran: tuple[Ran, ...]
-    facts: dict[str, Any]  # what the worker reported
-    measured: dict[str, Any]  # what verify read from the artifact
+    facts: dict[str, JsonValue]  # what the worker reported
+    measured: dict[str, JsonValue]  # what verify read from the artifact
     made_at: datetime
     made_on: dict[str, str]  # machine class: os, architecture, processor, memory, python
 

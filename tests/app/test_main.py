@@ -59,9 +59,9 @@ Make builds: download, convert, prove, package.
   -n N            run up to N steps at once, as far as memory allows
 
 examples:
-  bakehouse build phi3-int4-openvino
+  bakehouse build phi3-int4
   bakehouse build phi3
-  bakehouse build '*-int4-openvino' -c -n 2
+  bakehouse build '*-int4' -c -n 2
 """)
 
 

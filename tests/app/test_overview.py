@@ -17,12 +17,11 @@ from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build, Plan
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest
 from tests.support.bench import INT4, recipe
-from tests.support.fakes import HUB, planned, put
+from tests.support.fakes import HUB, FakeSpec, planned, put
 from tests.support.surveys import survey
 
 pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
@@ -138,16 +137,16 @@ def why(step: Step, session: Session) -> str:
 
 
 def test_another_tool_another_format_and_many_changes_are_reasons(session: Session) -> None:
-    before = Step("compress", "openvino", "tiny-int4", Loose(a=1, b=1, c=1, d=1), tools={"nncf": "3.4.0"})
+    before = Step("compress", "openvino", "tiny-int4", FakeSpec(a=1, b=1, c=1, d=1), tools={"nncf": "3.4.0"})
     put(before, session.store)
     assert why(replace(before, tools={"nncf": "3.5.0"}), session) == "nncf 3.4.0 -> 3.5.0"
     assert why(replace(before, format=2), session) == "format 1 -> 2"
-    assert why(replace(before, spec=Loose(**dict.fromkeys("abcd", 2))), session) == snapshot("a 1 -> 2; b 1 -> 2; c 1 -> 2; and 1 more")
-    assert why(replace(before, label="tiny-other", spec=Loose(a=2)), session) == "never made"
+    assert why(replace(before, spec=FakeSpec(**dict.fromkeys("abcd", 2))), session) == snapshot("a 1 -> 2; b 1 -> 2; c 1 -> 2; and 1 more")
+    assert why(replace(before, label="tiny-other", spec=FakeSpec(a=2)), session) == "never made"
 
 
 def test_damage_is_a_reason_and_names_the_file(session: Session) -> None:
-    step = Step("compress", "openvino", "tiny-int4", Loose())
+    step = Step("compress", "openvino", "tiny-int4", FakeSpec())
     put(step, session.store, model_bin="whole")
     path = session.store.files(step) / "model.bin"
     path.chmod(0o644)

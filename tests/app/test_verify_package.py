@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.app import check_package, main
 from bakehouse.errors import Failure
+from bakehouse.package.seams import SigstoreIdentity, TrustedChain
 from tests.support.bench import ROOT
 from tests.support.packed import pack
 
@@ -59,14 +60,14 @@ def test_what_the_hubs_client_leaves_is_one_line_however_much_it_is(package: Pat
 
 def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main.main(["check"])
+        main.main(["check", "./package", "--signed-by", "me"])
     assert caught.value.code == 2
-    assert "the following arguments are required: DIR" in capsys.readouterr().err
+    assert "unrecognized arguments: --signed-by me" in capsys.readouterr().err
 
 
 def test_the_verb_of_before_names_the_one_of_today(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["verify", str(package)]) == 2
-    assert capsys.readouterr() == ("", "ERROR: The command is now called `bakehouse check DIR`.\n")
+    assert capsys.readouterr() == ("", "ERROR: `bakehouse verify` is not a command. Did you mean `bakehouse check`?\n")
 
 
 def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,11 +75,13 @@ def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest
     assert main.main(["check", str(package), "--key", str(pem)]) == 1
     assert capsys.readouterr().out.startswith("damaged  model.sig: missing, so nothing says who made this\n")
     chain = check_package.signer({**NOTHING, "certificate": f"{pem},{pem}"})
-    assert chain and chain.asked == {"method": "certificate", "chain": [str(pem), str(pem)]}
+    assert chain and chain.trusted == TrustedChain(chain=(pem, pem))
     someone = check_package.signer({**NOTHING, "identity": "https://forge.example/me"})
-    assert someone and someone.asked["issuer"] == "https://token.actions.githubusercontent.com"
+    assert someone and someone.trusted == SigstoreIdentity(
+        identity="https://forge.example/me", issuer="https://token.actions.githubusercontent.com"
+    )
     other = check_package.signer({**NOTHING, "identity": "me@example.org", "issuer": "https://id.example"})
-    assert other and other.asked == {"method": "sigstore", "identity": "me@example.org", "issuer": "https://id.example"}
+    assert other and other.trusted == SigstoreIdentity(identity="me@example.org", issuer="https://id.example")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ MESSAGES = {
         "open('/nowhere/tokenizer.json')",
         "The worker failed at its start: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/tokenizer.json'.",
         (),
-        "See that /nowhere/tokenizer.json is there, is whole, and may be read and written.",
+        "see that /nowhere/tokenizer.json exists, is complete, and may be read and written",
     ),
 }
 
@@ -157,7 +157,7 @@ def test_an_exception_of_a_thread_does_not_fail_a_worker_that_went_on(tmp_path: 
 
 def test_every_worker_reports_what_nothing_catches() -> None:
     workers = {str(path): path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "bakehouse").rglob("workers/*.py")}
-    programs = {name: text for name, text in workers.items() if "\ndef main() -> None:" in text}
-    begins = ("start.parser(", "leash.hold()", "crash.install()")
+    programs = {name: text for name, text in workers.items() if '\nif __name__ == "__main__":' in text}
+    begins = ("start.run(", "start.run_plain(", "start.parser(", "leash.hold()", "crash.install()")
     assert [name for name, text in programs.items() if not any(begin in text for begin in begins)] == []
     assert len(programs) > 10

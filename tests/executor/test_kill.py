@@ -133,7 +133,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 # --- asked to stop ------------------------------------------------------------------------------------------------
 
-SAID = "interrupted; run it again: it goes on from the last whole step"
+SAID = "interrupted; run it again: it goes on from the last complete step"
 
 
 @pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["alone", "side by side"])

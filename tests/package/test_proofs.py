@@ -292,4 +292,17 @@ def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, lin
     with pytest.raises(Failure) as caught:
         checksums.read(tmp_path / "SHA256SUMS")
     number = len(line.splitlines())
-    assert str(caught.value) == (f"SHA256SUMS: Line {number} is not a sha256, two spaces and a path.\n  what to do: Get the package again.")
+    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path\n  what to do: get the package anew")
+
+
+def test_the_provenance_names_what_the_workers_of_a_step_were_given() -> None:
+    (step,) = _manifest().steps
+    (ran,) = step.ran
+    given = step.model_copy(update={"ran": (ran.model_copy(update={"request": {"files": "OUT/files"}}),)})
+
+    def steps(one: StepRun) -> Any:
+        written: Any = provenance.statement(_manifest().model_copy(update={"steps": (one,)}), ())
+        return written["predicate"]["buildDefinition"]["internalParameters"]["steps"]
+
+    assert "requests" not in steps(step)[0]
+    assert steps(given)[0]["requests"] == [{"files": "OUT/files"}]

@@ -19,12 +19,13 @@ from bakehouse.executor import making
 from bakehouse.executor.making import Made
 from bakehouse.executor.session import Session
 from bakehouse.package import signing
+from bakehouse.package.seams import PublicKey
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest
 from tests.support.bench import ROOT
+from tests.support.fakes import FakeSpec
 from tests.support.keys import key_pair
 from tests.support.packed import pack
 
@@ -39,7 +40,7 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture
 def package(session: Session) -> Step:
     """A package step in the store, proven and under two names."""
-    step = Step(kind="package", maker="fake", label="phi3-int4-openvino", spec=Loose())
+    step = Step(kind="package", maker="fake", label="phi3-int4-openvino", spec=FakeSpec())
 
     def fill(staging: making.Staging) -> Made:
         staging.files.rmdir()
@@ -143,8 +144,8 @@ def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere
     assert str(caught.value).startswith("signing x: The package could not be signed: ")
     environ = {"PIPELINE_SIGN": f"key:{private}", "PIPELINE_SIGN_PASSWORD": "hush-hush"}
     signed = signing.sign(package, "x", session, environ)
-    signing.check(signed, {"method": "key", "key": str(public)}, tmp_path / "scratch", session.children)
-    written = [path for path in session.store.root.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
+    signing.check(signed, PublicKey(key=public), tmp_path / "scratch", session.children)
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
     assert written == []
 
 

@@ -20,7 +20,8 @@ from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.publish import receipts
-from bakehouse.publish.workers import hub_publish, hub_remote, hub_upload, publish_errors, publish_plan
+from bakehouse.publish.seams import PublishRequest
+from bakehouse.publish.workers import hub_publish, hub_remote, hub_upload, publish_errors
 from bakehouse.store.store import Store
 from tests.support import published
 from tests.support.bench import Bench, wait_for
@@ -245,7 +246,9 @@ publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is co
 def test_what_a_hub_that_is_gone_holds_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    request = publish_plan.Request(tmp_path, REPO, True, "main", False, None, "title", "", ())
+    request = PublishRequest(
+        folder=tmp_path, repo=REPO, private=True, branch="main", pull_request=False, tag=None, title="title", description="", files=()
+    )
     assert hub_publish.standing(request, hub_remote.Held(True, "ab" * 20, {})) == snapshot(
         "what main of bakers/tiny-int4 holds now could not be read; before this it held commit abababababab"
     )

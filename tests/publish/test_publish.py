@@ -142,8 +142,8 @@ def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Worksho
     outcome = run(bench)
     assert workshop.holds(REPO) == on_disk(bench)
     assert workshop.put == []
-    assert outcome.plan["changed"] == ["README.md", "bakehouse.json", "config.json"]
-    assert (outcome.plan["new"], outcome.plan["gone"]) == (["added.txt"], ["openvino_tokenizer.bin"])
+    assert outcome.plan.changed == ("README.md", "bakehouse.json", "config.json")
+    assert (outcome.plan.new, outcome.plan.gone) == (("added.txt",), ("openvino_tokenizer.bin",))
     assert ".gitattributes" in workshop.repos[("model", REPO, workshop.made[REPO].branches["main"])]
 
 
@@ -153,7 +153,7 @@ def test_folders_of_a_package_arrive_as_folders(workshop: Workshop, tmp_path: Pa
     run(bench)
     assert set(workshop.holds(REPO)) == {f"{folder}/model.onnx", f"{folder}/model.onnx.data", "README.md", "bakehouse.json"}
     published.package(bench, {"README.md": CARD.encode()})
-    assert run(bench).plan["gone"] == [f"{folder}/model.onnx", f"{folder}/model.onnx.data"]
+    assert run(bench).plan.gone == (f"{folder}/model.onnx", f"{folder}/model.onnx.data")
     assert set(workshop.holds(REPO)) == {"README.md", "bakehouse.json"}
 
 
@@ -328,8 +328,8 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
     assert (
         "  not signed yet: PIPELINE_SIGN is set, so `doit publish:tiny-int4` would sign it first" in publication.text(outcome).splitlines()
     )
-    signed = replace(outcome, plan={**outcome.plan, "new": [*outcome.plan["new"], "model.sig"]})
-    assert "  signed: model.sig is part of it" in publication.text(signed).splitlines()
+    signed = replace(outcome, plan=outcome.plan.model_copy(update={"new": (*outcome.plan.new, "model.sig")}))
+    assert "  signed: model.sig goes with it" in publication.text(signed).splitlines()
 
 
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:
@@ -341,7 +341,7 @@ def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp
     workshop.make(REPO, private=False)
     bench = publishing(tmp_path, visibility="public")
     monkeypatch.delenv("HF_TOKEN")
-    assert len(run(bench, dry_run=True).plan["new"]) == 7
+    assert len(run(bench, dry_run=True).plan.new) == 7
     assert refusal(bench) == snapshot(
         """\
 publishing tiny-int4: No token for the hub is set.
@@ -448,7 +448,7 @@ def test_somebody_elses_work_is_not_removed_but_may_be_asked_for_in_a_pull_reque
     )
     assert asked(workshop) == []
     outcome = run(publishing(tmp_path / "pull", pull_request=True))
-    assert "model.safetensors" in outcome.plan["gone"]
+    assert "model.safetensors" in outcome.plan.gone
     assert "model.safetensors" in workshop.holds(REPO)
 
 
@@ -456,7 +456,7 @@ def test_a_package_takes_the_place_of_one_whose_manifest_has_the_old_name(worksh
     told = {**on_disk(bench), "weights.bin": b"older"}
     told[OLD_MANIFEST] = told.pop(MANIFEST)
     workshop.make(REPO, files=told)
-    assert run(bench).plan["gone"] == [OLD_MANIFEST, "weights.bin"]
+    assert run(bench).plan.gone == (OLD_MANIFEST, "weights.bin")
     assert workshop.holds(REPO) == on_disk(bench)
 
 
@@ -464,4 +464,4 @@ def test_a_repository_made_by_hand_with_a_card_and_a_licence_is_filled(workshop:
     workshop.make(REPO, files={"README.md": b"soon", "LICENSE": b"mine", ".gitignore": b"*.bin\n"})
     outcome = run(bench)
     assert workshop.holds(REPO) == on_disk(bench)
-    assert outcome.plan["gone"] == [".gitignore"]
+    assert outcome.plan.gone == (".gitignore",)

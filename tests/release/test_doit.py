@@ -163,7 +163,7 @@ def test_another_machine_gets_the_package_from_the_shared_store_and_makes_nothin
     taker.write(recipe(builds=INT8))
     taker.add_model(built.recipes / "model")
     output = taker.build("build:tiny-int8")
-    assert "remote   package of tiny-int8, " in output
+    assert "shared   package of tiny-int8, " in output
     assert ran(output) == ["build:tiny-int8"]
     assert taker.build("check", "--package", str(taker.artifacts / "packages" / "tiny-int8")).endswith("nothing wrong\n")
 

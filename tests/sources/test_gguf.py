@@ -11,13 +11,13 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.sources import gguf, pypi
-from bakehouse.steps.seam import Loose
+from bakehouse.sources.seams import GGUFResult, LocalSpec
 from bakehouse.steps.step import Step
 from tests.support import gguf_files, standin, worker
 
 pytestmark = pytest.mark.model  # gguf, torch and transformers are imported all over
 
-DOWNLOAD = Step(kind="download", maker="local", label="tiny", spec=Loose(fingerprint="0" * 64, gguf="model.gguf"))
+DOWNLOAD = Step(kind="download", maker="local", label="tiny", spec=LocalSpec(fingerprint="0" * 64, gguf="model.gguf"))
 STEP = gguf.checkpoint(DOWNLOAD, "model.gguf", "tiny")
 TEXTS = [
     "Hello, world!",
@@ -85,7 +85,7 @@ def test_an_answer_ends_at_the_end_of_its_turn_too(tmp_path: Path) -> None:
     # As in Llama 3: the end-of-sequence token is one, the chat template ends a turn with another.
     changed = metadata(ggml__eos_token_id=0)
     said = convert(gguf_files.write(tmp_path / "model.gguf", gguf_files.tiny_model("llama"), changed), tmp_path / "files")
-    assert said.report.values["end_tokens"] == [0, 2]
+    assert said.report.read(GGUFResult).end_tokens == (0, 2)
     generation = json.loads((tmp_path / "files" / "generation_config.json").read_text(encoding="utf-8"))
     assert generation["eos_token_id"] == [0, 2]
     assert (generation["bos_token_id"], generation["pad_token_id"]) == (1, 2)
@@ -262,7 +262,7 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"no GGUF at all, but long enough to be looked at")
     said = convert(tmp_path / "model.gguf", tmp_path / "files")
-    assert said.refusal == snapshot("model.gguf is not a whole GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")
+    assert said.refusal == snapshot("model.gguf is not a complete GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")
 
 
 def test_a_gguf_cut_short_is_refused(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_gguf_cut_short_is_refused(tmp_path: Path) -> None:
             opened.truncate(size)
         said = convert(path, tmp_path / f"files-{size}")
         assert said.code == 3, said.text
-        assert said.refusal.startswith("model.gguf is not a whole GGUF file: ")
+        assert said.refusal.startswith("model.gguf is not a complete GGUF file: ")
 
 
 # --- the real one ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from bakehouse.formats import gguf_header
 from bakehouse.sources import gguf
-from bakehouse.steps.seam import Loose
+from bakehouse.sources.seams import GGUFResult, LocalSpec
 from bakehouse.steps.step import Step
 from tests.support import cases, worker
 
@@ -69,10 +69,10 @@ def test_a_gguf_that_cannot_be_read_exactly_is_said_from_its_header(name: str, w
 
 
 def test_without_an_end_token_a_gguf_ends_as_its_chat_template_does(tmp_path: Path) -> None:
-    download: Any = Step(kind="download", maker="local", label="tiny", spec=Loose())
+    download: Any = Step(kind="download", maker="local", label="tiny", spec=LocalSpec(fingerprint="0" * 64, gguf="model.gguf"))
     path = source("gguf-noeos")
     said = worker.run(gguf.command(gguf.checkpoint(download, path.name, "tiny"), {"download": path.parent}, tmp_path))
     assert said.code == 0, said.text
-    assert said.report.values["end_tokens"] == [2]
+    assert said.report.read(GGUFResult).end_tokens == (2,)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))["eos_token"] == "<|im_end|>"
     assert json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"] == 2

@@ -61,7 +61,7 @@ TOLD: list[tuple[str, str, str, dict[str, Any]]] = [
     ),
     (
         "401",
-        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or there is none of that name.",
+        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or does not exist.",
         f"Check source.repo in the recipe; if it is right, accept the licence at {PAGE}, and give a token with {LOG_IN}.",
         {"path": "api"},
     ),

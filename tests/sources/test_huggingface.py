@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from inline_snapshot import snapshot
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import HuggingFace
 from bakehouse.sources import huggingface
-from bakehouse.steps.maker import Command
-from bakehouse.steps.seam import Report
+from bakehouse.sources.seams import DownloadResult
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Fault, Hub
@@ -85,7 +85,7 @@ def test_only_what_a_checkpoint_needs_is_fetched(served: Hub, repository: Path, 
     assert {path.name for path in files.iterdir()} == WANTED
     for name in WANTED:
         assert (files / name).read_bytes() == (repository / name).read_bytes()
-        assert said.report.values["files"][name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
+        assert said.report.read(DownloadResult).files[name] == hashlib.sha256((repository / name).read_bytes()).hexdigest()
     step = huggingface.download(source(), "tiny")
     verification = huggingface.verify(step, {}, files, said.report)
     assert verification.faults == ()
@@ -188,10 +188,10 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are shown'),
-        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; only gpt-2'),
-        (b"GGML" + bytes(100), "model.gguf is not a whole GGUF file: it does not begin with GGUF."),
-        (gguf()[:90], "model.gguf is not a whole GGUF file: it ends in the middle of its header"),
+        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are proven'),
+        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; known exactly are'),
+        (b"GGML" + bytes(100), "model.gguf is not a complete GGUF file: it does not begin with GGUF."),
+        (gguf()[:90], "model.gguf is not a complete GGUF file: it ends in the middle of its header"),
     ],
 )
 def test_a_gguf_that_cannot_be_read_is_refused_before_it_is_downloaded(hub: Hub, tmp_path: Path, body: bytes, said: str) -> None:
@@ -212,7 +212,7 @@ def test_a_gguf_that_is_not_there_is_refused_with_those_that_are(hub: Hub, tmp_p
     said = fetch(huggingface.download(source(gguf="model.gguf"), "tiny"), hub, tmp_path / "files")
     assert said.code == 3
     assert said.refusal == snapshot(
-        "bakers/tiny: There is no file model.gguf at that commit.\n"
+        "bakers/tiny: The repository has no file model.gguf at that commit.\n"
         "other.gguf\n"
         "Write the path of a file that is in the repository into the recipe."
     )
@@ -242,7 +242,7 @@ def test_pickled_weights_are_refused(hub: Hub, repository: Path, tmp_path: Path)
             path.unlink()
     hub.serve(repository, REPO, COMMIT)
     expected = (
-        "bakers/tiny: The weights are pickles, which can run any code while they are read, and there are no safetensors.\n"
+        "bakers/tiny: The weights are pickles, which can run any code while they are read, and the repository has no safetensors.\n"
         "pytorch_model.bin\n"
         "Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
     )
@@ -264,9 +264,9 @@ def test_an_index_that_names_a_shard_elsewhere_is_refused(hub: Hub, repository: 
     (repository / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
     assert download(hub, tmp_path / "files").refusal == snapshot(
-        "bakers/tiny: model.safetensors.index.json names shards that are not there.\n"
+        "bakers/tiny: model.safetensors.index.json names shards that are missing.\n"
         "../../evil.safetensors\n"
-        "Take another commit of the repository: this one is not whole."
+        "Take another commit of the repository: this one is incomplete."
     )
 
 
@@ -339,11 +339,11 @@ LOG_IN = "`hf auth login` or HF_TOKEN"
 KEPT = "what was downloaded is kept"
 REFUSALS = {
     "401": (
-        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or there is none of that name.\n"
+        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or does not exist.\n"
         f"Check source.repo in the recipe; if it is right, accept the licence at {{hub}}/bakers/tiny, and give a token with {LOG_IN}."
     ),
     "token": (
-        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or there is none of that name.\n"
+        "The hub does not show bakers/tiny without a valid token (401): it is private or gated, or does not exist.\n"
         f"Check source.repo in the recipe; if it is right, accept the licence at {{hub}}/bakers/tiny, and give a token with {LOG_IN}."
     ),
     "gated": (
@@ -405,7 +405,7 @@ def test_offline_mode_is_honoured(served: Hub, tmp_path: Path) -> None:
     said = download(served, tmp_path / "files", HF_HUB_OFFLINE="1")
     assert said.refusal == snapshot(
         "bakers/tiny must be downloaded, and the hub's client is set to stay offline.\n"
-        "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network."
+        "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once with a network."
     )
     assert served.requests == []
 
@@ -443,7 +443,7 @@ def test_a_full_disk_ends_a_download(served: Hub, tmp_path: Path) -> None:
     command = huggingface.command(huggingface.download(source(), "tiny"), {}, files)
     small = f'mount -t tmpfs -o size=100k tmpfs "{files}" && exec "$@"'  # in a name space of its own: no right is needed
     program = ("unshare", "--map-root-user", "--mount", "sh", "-c", small, "sh", *command.argv)
-    said = worker.run(Command(program), {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint})
+    said = worker.run(replace(command, argv=program), {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint})
     assert said.code == 1
     assert "OSError: [Errno 28] No space left on device" in said.text.splitlines()  # which a stage puts into words
 
@@ -488,7 +488,7 @@ def test_a_killed_download_goes_on(served: Hub, repository: Path, tmp_path: Path
     files.mkdir()
     served.misbehave(Fault("slow", SHARD, after=400_000))
     env = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": served.endpoint}
-    process = worker.start(huggingface.command(huggingface.download(source(), "tiny"), {}, files), env)
+    process = worker.start(huggingface.command(huggingface.download(source(), "tiny"), {}, files), env, tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
         if SHARD in line and '"done": 0' not in line and '"done": null' not in line:
@@ -510,9 +510,5 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     said = download(served, files)
     with (files / SHARD).open("r+b") as opened:
         opened.truncate(200_000)
-    whole = said.report.values["files"]
     size = len(safetensors({"a": 100_000}))
-    report = Report({"files": whole})
-    assert huggingface.verify(step, {}, files, report).faults == (
-        f"{SHARD} has 200000 bytes, and should have {size} according to its header.",
-    )
+    assert huggingface.verify(step, {}, files, said.report).faults == (f"{SHARD} has 200000 bytes, and by its header it has {size}.",)

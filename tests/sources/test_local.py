@@ -51,7 +51,7 @@ def copied(base: Path, path: str, files: Path) -> tuple[worker.Said, tuple[str, 
     step = sources.checkpoint(source(path), "tiny", base=base, fingerprint=fingerprint(base / path))
     step = dict(step.needs).get("download", step)
     said = worker.run(local.command(step, {}, files))
-    return said, local.verify(step, {}, files, said.report).faults
+    return said, local.verify(step, {}, files, said.report).faults if said.code == 0 else ()
 
 
 def test_only_what_belongs_to_a_checkpoint_is_copied(base: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_pa
 def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
     with pytest.raises(Failure) as failure:
         local.resolve(base, "none")
-    assert str(failure.value) == f"{base}: none is not there.\n  what to do: Put it there, or write the right path into the recipe."
+    assert str(failure.value) == f"{base}: none does not exist.\n  what to do: Put it in that place, or correct the path in the recipe."
 
 
 def test_pickles_are_refused(base: Path) -> None:
@@ -166,7 +166,7 @@ def test_pickles_are_refused(base: Path) -> None:
     with pytest.raises(Failure) as failure:
         fingerprint(base / "model")
     assert str(failure.value) == (
-        f"{base}/model: The weights are pickles, which can run any code while they are read, and there are no safetensors.\n"
+        f"{base}/model: The weights are pickles, which can run any code while they are read, and the repository has no safetensors.\n"
         "    pytorch_model.bin\n"
         "  what to do: Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
     )
@@ -208,7 +208,7 @@ def test_a_checkpoint_whose_json_is_nonsense_is_refused(file: str, content: str,
     (base / "model" / file).write_text(content, encoding="utf-8")
     with pytest.raises(Failure) as failure:
         fingerprint(base / "model")
-    assert str(failure.value) == f"{base}/model: {said}\n  what to do: Take a whole checkpoint, as the model's author published it."
+    assert str(failure.value) == f"{base}/model: {said}\n  what to do: Take a complete checkpoint, as the model's author published it."
 
 
 def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(base: Path) -> None:
@@ -234,24 +234,19 @@ def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lin
             recipe("two", source={**apart["source"], "path": "gone"}),
         )
     assert str(caught.value).replace(f"{base}/", "") == snapshot(
-        """\
-one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.
-  6 |   path: notes.txt
-    |         ^^^^^^^^^
-help: Write the path of one of them into the recipe.
-
-one.yaml:21:15: model is a directory.
-  21 |         path: model
-     |               ^^^^^
-help: Write the path of a text file into the recipe.
-
-two.yaml:6:9: gone is not there.
-  6 |   path: gone
-    |         ^^^^
-help: Put it there, or write the right path into the recipe.
-
-3 errors in 2 recipes.\
-"""
+        "one.yaml:6:9: notes.txt is neither a checkpoint directory nor a GGUF file.\n"
+        "  6 |   path: notes.txt\n"
+        "    |         ^^^^^^^^^\n"
+        "help: Write the path of one of them into the recipe.\n\n"
+        "one.yaml:21:15: model is a directory.\n"
+        "  21 |         path: model\n"
+        "     |               ^^^^^\n"
+        "help: Write the path of a text file into the recipe.\n\n"
+        "two.yaml:6:9: gone does not exist.\n"
+        "  6 |   path: gone\n"
+        "    |         ^^^^\n"
+        "help: Put it in that place, or correct the path in the recipe.\n\n"
+        "3 errors in 2 recipes"
     )
 
 

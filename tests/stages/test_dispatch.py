@@ -50,7 +50,7 @@ def test_a_step_waits_for_memory_that_another_has(tmp_path: Path) -> None:
     running.start()
     inside.wait(10)
     with dispatch.room(steps(weights="int8")["config"], session):
-        assert doing == snapshot(["waiting until there is memory for it next to what runs"])
+        assert doing == snapshot(["waiting until it has memory next to what runs"])
     running.join(10)
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bakehouse.steps.seam import Loose
-from tests.support.fakes import step
+from bakehouse.steps.step import Notes
+from tests.support.fakes import FakeSpec, step
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,7 @@ from tests.support.fakes import step
     [
         {"kind": "export"},
         {"maker": "other"},
-        {"spec": Loose(bits=8)},
+        {"spec": FakeSpec(bits=8)},
         {"tools": {"oven": "1.1"}},
         {"format": 2},
         {"needs": (("model", step(bits=4)),)},
@@ -25,7 +26,7 @@ def test_whatever_can_change_the_bytes_changes_the_key(change: dict[str, object]
     assert replace(before, **change).key != before.key  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", [{"label": "other"}, {"notes": {"path": "/somewhere"}}], ids=lambda change: next(iter(change)))
+@pytest.mark.parametrize("change", [{"label": "other"}, {"notes": Notes(path=Path("/somewhere"))}], ids=lambda change: next(iter(change)))
 def test_what_cannot_change_the_bytes_does_not_change_the_key(change: dict[str, object]) -> None:
     before = step(bits=4)
     assert replace(before, **change).key == before.key  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ConfigDict
 
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session
@@ -17,12 +18,21 @@ from bakehouse.plan import plan
 from bakehouse.plan.plan import Plan
 from bakehouse.recipe import loader
 from bakehouse.steps.maker import Command, Verification
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report, Spec
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
 
 WRITES_A_FILE = "(files / 'made.txt').write_text('made')"
+
+
+class FakeSpec(Spec):
+    """Options of any name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class FakeMaker:
 
 def step(kind: Any = "compress", label: str = "fake-int4", needs: tuple[tuple[str, Step], ...] = (), **options: Any) -> Step:
     """A step with the given options."""
-    return Step(kind=kind, maker="fake", label=label, spec=Loose(**options), needs=needs, tools={"oven": "1.0"})
+    return Step(kind=kind, maker="fake", label=label, spec=FakeSpec(**options), needs=needs, tools={"oven": "1.0"})
 
 
 def put(step: Step, store: Store, **texts: str) -> None:

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from filelock import FileLock
 from bakehouse.recipe.recipe import PyPI
 from bakehouse.sources import gguf, pypi
 from bakehouse.steps.step import Step
+from tests.support import worker
 
 CACHE = Path(os.environ.get("BAKEHOUSE_TEST_CACHE", Path.home() / ".cache/bakehouse-tests"))
 FORMAT = 1  # raise it when this module comes to make other bytes
@@ -58,9 +58,9 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _run(step: Step, maker: Any, inputs: dict[str, Path], files: Path) -> None:
-    done = subprocess.run(maker.command(step, inputs, files).argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{step.kind} of {step.label} failed:\n{done.stdout}\n{done.stderr}")
+    done = worker.run(maker.command(step, inputs, files))
+    if done.code != 0:
+        raise RuntimeError(f"{step.kind} of {step.label} failed:\n{done.text}")
 
 
 def smollm2_gguf() -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
 from bakehouse.package import inspect as inspection
 from bakehouse.package.file_names import SIGNATURE
+from bakehouse.package.seams import PublicKey, SigstoreIdentity, Trusted, TrustedChain
 from bakehouse.recipe.types import printable
 from bakehouse.text import count_text, size_text
 
@@ -29,7 +29,7 @@ class Signer:
     """By whom a package must be signed: in the words of whoever asks, and as `signing.check` takes it."""
 
     named: str
-    asked: Mapping[str, Any]
+    trusted: Trusted
 
 
 def signer(options: Mapping[str, str | None]) -> Signer | None:
@@ -43,25 +43,25 @@ def signer(options: Mapping[str, str | None]) -> Signer | None:
         raise Failure(f"--{empty[0]} is empty, so nothing would be checked", remedy="say by whom the package must be signed")
     if "issuer" in given and "identity" not in given:
         raise Failure("--issuer vouches for an identity, and none is named", remedy="add --identity")
-    issuer = given.pop("issuer", _ISSUER)
+    issuer = given.pop("issuer", None) or _ISSUER
     if len(given) > 1:
         names = " and ".join(f"--{name}" for name in given)
         raise Failure(f"{names}: a package has one signature, of one kind", remedy="give one of them")
     match given:
         case {"key": str(path)}:
-            return Signer(path, {"method": "key", "key": _file("key", path)})
+            return Signer(path, PublicKey(key=_file("key", path)))
         case {"certificate": str(paths)}:
-            return Signer(paths, {"method": "certificate", "chain": [_file("certificate", path) for path in paths.split(",")]})
+            return Signer(paths, TrustedChain(chain=tuple(_file("certificate", path) for path in paths.split(","))))
         case {"identity": str(identity)}:
-            return Signer(identity, {"method": "sigstore", "identity": identity, "issuer": issuer})
+            return Signer(identity, SigstoreIdentity(identity=identity, issuer=issuer))
         case _:
             return None
 
 
-def _file(option: str, path: str) -> str:
+def _file(option: str, path: str) -> Path:
     if not Path(path).is_file():
         raise Failure(f"there is no file {path}", where=f"--{option}", remedy="name the PEM file, from where you trust it")
-    return str(Path(path).absolute())
+    return Path(path).absolute()
 
 
 def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
@@ -113,7 +113,7 @@ def _signature(folder: Path, found: inspection.Inspection, by: Signer) -> tuple[
 
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            why = signing.check(folder.absolute(), by.asked, Path(scratch), Children())
+            why = signing.check(folder.absolute(), by.trusted, Path(scratch), Children())
         except Failure as failure:
             return printable(f"{SIGNATURE}: {failure.what}"), ""
     return "", printable(f"{SIGNATURE}: not checked: {why}") if why else ""

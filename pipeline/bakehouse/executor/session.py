@@ -1,4 +1,4 @@
-"""One run of the pipeline: its store, its children, and whom to tell how far each step is."""
+"""One run of the pipeline: its store, its children, and who watches how far each step is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Room:
 
     @contextmanager
     def hold(self, size_bytes: int, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Run with so much memory set apart; the first always may, and `on_wait` is called once if this one has to wait."""
+        """Run with so much memory reserved; the first always may, and `on_wait` is called once if this one has to wait."""
         with self._changed:
             if not self._held:
                 self._total = self._available()
@@ -60,13 +60,13 @@ class Room:
 
 @dataclass(frozen=True)
 class Session:
-    """What a stage needs beside the step: where things lie, the children that run, and who watches."""
+    """What a stage needs besides the step: where things lie, the children that run, and who watches."""
 
     store: Store
     children: Children = field(default_factory=Children)
     tell: Tell = _nobody
     room: Room = field(default_factory=Room)
-    made: Callable[[Step], None] = _no_more  # told of every step that a task has made
+    made: Callable[[Step], None] = _no_more  # called with every step that a task has made
 
 
 def machine() -> dict[str, str]:

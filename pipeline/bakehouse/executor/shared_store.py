@@ -7,8 +7,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,8 +17,9 @@ from bakehouse.child import redact as discreet
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
+from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, StoreRequest, StoreResult
 from bakehouse.records import StepRecord
-from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.maker import worker
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Store
@@ -49,44 +50,43 @@ class Remote:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
 
     def supply(self, roots: Iterable[Step], say: Callable[[str], None]) -> None:
-        """Bring here what the remote has of these steps, or else of what they need; what is brought hides what only it needs.
+        """Bring here what the shared store has of these steps, or else of what they need; what is brought hides what only it needs.
 
         Raises:
-            Failure: PIPELINE_REMOTE is no place that can be used, the remote lets us not in, or it holds something that is not what it
+            Failure: PIPELINE_REMOTE is not a place that can be used, it lets us not in, or it holds something that is not what it
                 says it is.
         """
         roots = tuple(roots)
         missing = [step for step in _wanted(roots, self._store.has) if step.kind not in _OURS]
         if not self._url or not missing:
             return
-        say(f"asking the remote {self._shown} for what is missing here")
-        listed = self._talk("list", *(_name(step) for step in missing))
-        present = set(listed.get("present", ())) if listed else set()
+        say(f"asking the shared store {self._shown} for what is missing here")
+        listed = self._talk(ListSteps(names=tuple(_name(step) for step in missing)))
+        present = set(listed.present) if listed else set()
         _wanted(roots, lambda step: self._store.has(step) or (_name(step) in present and self._fetch(step, say)))
 
     def keep(self, step: Step) -> None:
-        """Put a step there that was made here; a remote that is read only, out of reach or none is fine."""
+        """Put a step into it that was made here; a shared store that is read only, out of reach or none is fine."""
         if not self._wants_to_write or step.kind in _OURS:
             return
         try:
-            if not self._writes or self._talk("put", _name(step), str(self._store.folder(step))) is None:
+            if not self._writes or self._talk(PutStep(name=_name(step), folder=self._store.folder(step))) is None:
                 self._not_kept.append(f"{step.kind} of {step.label}")
         except Failure as failure:
             self._writes = False
             self._not_kept.append(f"{step.kind} of {step.label}")
-            self._warn(
-                f"WARNING: {step.kind} of {step.label} was not put into the remote, and nothing more will be in this run: {failure.what}"
-            )
+            lost = f"{step.kind} of {step.label} was not put into the shared store"
+            self._warn(f"WARNING: {lost}, and nothing more will be in this run: {failure.what}")
 
     @property
     def not_kept(self) -> str | None:
-        """A sentence for the end of a run on the steps that were made here and are not in the remote; None if all of them are."""
+        """A sentence for the end of a run on the steps that were made here and are not in the shared store; None if all of them are."""
         if not self._not_kept:
             return None
         number, what = len(self._not_kept), names.some(self._not_kept)
         steps, were, them = ("step", "was", "it") if number == 1 else ("steps", "were", "them")
-        done = f"{number} {steps} made here {were} not put into the remote {self._shown}"
-        return f"{done}, so other machines cannot take {them} from there: {what}"
+        done = f"{number} {steps} made here {were} not put into the shared store {self._shown}"
+        return f"{done}, so other machines cannot take {them} from it: {what}"
 
     def _fetch(self, step: Step, say: Callable[[str], None]) -> bool:
         with self._store.making(step, lambda: say(f"waiting for another run that is at {step.kind} of {step.label}")) as staging:
@@ -94,42 +94,40 @@ class Remote:
                 return True
             files.remove(staging.files)
             staging.files.mkdir()
-            facts = self._talk("fetch", _name(step), str(staging.folder))
-            if facts is None:
+            fetched = self._talk(FetchStep(name=_name(step), folder=staging.folder))
+            if fetched is None:
                 return False
             written = staging.folder / "record.json"
             record = _matching(written.read_bytes(), step)
             written.unlink()
-            staging.log.write_text(f"brought from the remote {self._shown}\n", encoding="utf-8", newline="\n")
+            staging.log.write_text(f"brought from the shared store {self._shown}\n", encoding="utf-8", newline="\n")
             self._store.commit(step, staging, record)
-            say(f"remote   {step.kind} of {step.label}, {size_text(facts['fetched_bytes'])}")
+            say(f"shared   {step.kind} of {step.label}, {size_text(fetched.fetched_bytes or 0)}")
             return True
 
-    def _talk(self, verb: str, *arguments: str) -> dict[str, Any] | None:
-        """What the worker answers; None, with a warning, if the remote cannot be reached or, in read mode, does not let us in."""
+    def _talk(self, work: ListSteps | FetchStep | PutStep) -> StoreResult | None:
+        """What the worker answers; None, with a warning, if the shared store cannot be reached or, in read mode, does not let us in."""
         if not self._url:
             return None
-        environ = {
-            **credentials.of_remote(self._url, self._environ),
-            "BAKEHOUSE_REMOTE": self._url,
-            "BAKEHOUSE_REMOTE_TIMEOUT_S": str(self._patience_s),
-        }
-        command = Command(worker("executor.workers.remote_store", verb, *arguments).argv, environ, needs_network=True)
+        # The URL may hold a password, which must not be in a request: that is written to disk.
+        environ = {**credentials.of_remote(self._url, self._environ), "BAKEHOUSE_REMOTE": self._url}
+        request = StoreRequest(work=work, patience_s=self._patience_s)
+        command = replace(worker("executor.workers.remote_store", request=request, needs_network=True), env=environ)
         with tempfile.TemporaryDirectory() as folder:
             log, scratch = Path(folder) / "log.txt", Path(folder) / "scratch"
             try:
                 done = process.run(command, children=self._children, log=log, scratch=scratch, on_progress=lambda _: None)
             except Failure as failure:
-                raise self._with_log(failure, log, verb) from failure
-        refuses = done.report.values.get("refuses")
-        if refuses and self._writes:
+                raise self._with_log(failure, log, work.verb) from failure
+        result = done.report.read(StoreResult)
+        if result.refuses and self._writes:
             remedy = "give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE"
-            raise Failure(f"the remote refuses: {refuses}", remedy=remedy)
-        if why := done.report.values.get("unreachable") or refuses:
-            self._warn(f"WARNING: the remote {self._shown} cannot be used, work goes on without it: {why}")
+            raise Failure(f"the shared store refuses: {result.refuses}", remedy=remedy)
+        if why := result.unreachable or result.refuses:
+            self._warn(f"WARNING: the shared store {self._shown} cannot be used, work goes on without it: {why}")
             self._url = ""
             return None
-        return dict(done.report.values)
+        return result
 
     def _with_log(self, failure: Failure, log: Path, verb: str) -> Failure:
         """The failure with its log where it stays."""
@@ -158,7 +156,7 @@ def _mode(environ: Mapping[str, str]) -> str:
 
 
 def _patience_s(environ: Mapping[str, str]) -> float:
-    """How long the remote may be silent before work goes on without it."""
+    """How long the shared store may be silent before work goes on without it."""
     given = environ.get("PIPELINE_REMOTE_TIMEOUT_S") or str(_PATIENCE_S)
     if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
         raise Failure(
@@ -168,7 +166,7 @@ def _patience_s(environ: Mapping[str, str]) -> float:
 
 
 def _wanted(roots: Iterable[Step], is_here: Callable[[Step], bool]) -> list[Step]:
-    """What is not here of these steps and of what they need: a step that is here hides what only it needs. Each is asked for once."""
+    """What is not here of these steps and of what they need: a step that is here hides what only it needs. Each is requested once."""
     seen: set[str] = set()
     found: list[Step] = []
 
@@ -196,13 +194,13 @@ def _matching(body: bytes, step: Step) -> StepRecord:
     Raises:
         Failure: it is not; whoever wrote it did not make what the key stands for.
     """
-    remedy = "delete that record there, and find out who wrote it"
+    remedy = "delete that record in it, and find out who wrote it"
     try:
         record = StepRecord.model_validate_json(body)
     except ValidationError as error:
-        raise Failure(f"the remote is corrupt: the record of {_name(step)} cannot be read", remedy=remedy) from error
+        raise Failure(f"the shared store is corrupt: the record of {_name(step)} cannot be read", remedy=remedy) from error
     needs = {role: _name(needed) for role, needed in step.needs}
-    told = (record.kind, record.maker, record.options, record.needs, record.tools, record.format)
-    if told != (step.kind, step.maker, step.options, needs, step.tools, step.format):
-        raise Failure(f"the remote is corrupt: the record of {_name(step)} tells of another step", remedy=remedy)
+    recorded = (record.kind, record.maker, record.options, record.needs, record.tools, record.format)
+    if recorded != (step.kind, step.maker, step.options, needs, step.tools, step.format):
+        raise Failure(f"the shared store is corrupt: the record of {_name(step)} is about another step", remedy=remedy)
     return record

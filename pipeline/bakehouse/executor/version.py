@@ -38,7 +38,7 @@ def commit(checkout: Path = CHECKOUT) -> str:
             process.run(Command((git, *words)), children=Children(), log=log, scratch=scratch, on_progress=lambda _: None)
         except Failure:  # it is not git's, or git will not read it: then nothing is claimed
             return ""
-        said = log.read_text(encoding="utf-8").splitlines()[1:]  # the first line is the command
-    changed = [line for line in said if not line.startswith("# ")]
-    oid = next((line.removeprefix(_OID) for line in said if line.startswith(_OID)), "")
+        lines = log.read_text(encoding="utf-8").splitlines()[1:]  # the first line is the command
+    changed = [line for line in lines if not line.startswith("# ")]
+    oid = next((line.removeprefix(_OID) for line in lines if line.startswith(_OID)), "")
     return "" if changed or oid == "(initial)" else oid

@@ -1,4 +1,4 @@
-"""What a GGUF file's header says, read without the `gguf` distribution, and which parts cannot be read exactly: known before any work.
+"""What a GGUF file has in its header, read without the `gguf` package, and what of it cannot be read exactly: known before any work.
 
 The format is that of ggml's docs/gguf.md (version 2 and 3, little-endian).
 """
@@ -9,6 +9,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from bakehouse.formats import fields
+
+Metadata = Mapping[str, Any]  # the key-value pairs of a GGUF file: texts, numbers, truth values, and arrays of them
 
 ANOTHER_SOURCE = "Take the model's safetensors checkpoint as the source instead."
 ARCHITECTURES = ("llama", "qwen2")
@@ -32,15 +36,15 @@ CARRIED = frozenset(
 PRE_TOKENIZERS = ("gpt-2", "llama-bpe", "qwen2", "smollm")
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_KEEP = 64  # elements of an array; of a vocabulary nobody asks here
+_KEEP = 64  # elements of an array; the vocabulary is not needed here
 
 
 class NotGGUF(Exception):
     """The file is not a GGUF that can be read; with the reason."""
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The key-value pairs of the file; of an array only its first elements.
+def read(path: Path) -> Metadata:
+    """The key-value pairs of the file; of an array no more than its first elements.
 
     Raises:
         NotGGUF: it has another magic number, is cut short, or is of another version.
@@ -49,8 +53,8 @@ def read(path: Path) -> dict[str, Any]:
         return read_from(file)
 
 
-def read_from(file: IO[bytes]) -> dict[str, Any]:
-    """The same from an open file, which may be remote; only its header is read."""
+def read_from(file: IO[bytes]) -> Metadata:
+    """The same of an open file, which may be elsewhere; no more of it is read than its header."""
     try:
         if file.read(4) != b"GGUF":
             raise NotGGUF("it does not begin with GGUF")
@@ -62,10 +66,13 @@ def read_from(file: IO[bytes]) -> dict[str, Any]:
         raise NotGGUF("it ends in the middle of its header, or its header is damaged") from error
 
 
-def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def faults(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
     """What cannot be read exactly: a sentence each, and the keys that it is about."""
-    if (parts := metadata.get("split.count", 0)) > 1:
-        yield f"The GGUF is part {metadata.get('split.no', 0) + 1} of {parts}; only a file with the whole model is read.", []
+    if (parts := fields.integer(metadata, "split.count") or 0) > 1:
+        yield (
+            f"The GGUF is part {(fields.integer(metadata, 'split.no') or 0) + 1} of {parts}; only a file with the whole model is read.",
+            [],
+        )
     architecture = metadata.get("general.architecture")
     if architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
@@ -76,10 +83,10 @@ def faults(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield from _tokenizer(metadata)
 
 
-def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
-    """`key = value` of all keys that would be ignored and have an effect."""
+def not_carried(architecture: str, metadata: Metadata) -> list[str]:
+    """`key = value` of all that would be left out and has an effect."""
     own = {key.removeprefix(f"{architecture}."): value for key, value in metadata.items() if key.startswith(f"{architecture}.")}
-    head = own.get("embedding_length", 0) // max(1, own.get("attention.head_count", 1))
+    head = (fields.integer(own, "embedding_length") or 0) // max(1, fields.integer(own, "attention.head_count") or 1)
     without_effect = {
         "attention.key_length": head,
         "attention.value_length": head,
@@ -98,7 +105,7 @@ def not_carried(architecture: str, metadata: Mapping[str, Any]) -> list[str]:
     return lost
 
 
-def _tokenizer(metadata: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _tokenizer(metadata: Metadata) -> Iterator[tuple[str, list[str]]]:
     model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
     if model != "gpt2":
         kind = f'of the kind "{model}"' if model else "of an unnamed kind"

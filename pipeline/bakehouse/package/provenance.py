@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
-from bakehouse.package.manifest import PackageManifest
+from bakehouse.package.manifest import PackageManifest, StepRun
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 from bakehouse.records import Builder, FileRecord
 
@@ -59,7 +59,7 @@ class Definition(_Part):
     build_type: Literal["urn:bakehouse:recipe:v1"]
     external_parameters: External
     internal_parameters: Internal
-    resolved_dependencies: tuple[dict[str, Any], ...]
+    resolved_dependencies: tuple[dict[str, JsonValue], ...]
 
 
 class Predicate(_Part):
@@ -82,22 +82,22 @@ def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
     return json.dumps(statement(manifest, subjects), indent=2, ensure_ascii=False) + "\n"
 
 
-def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict[str, Any]:
-    """The statement: what was made (subjects), from what (resolved dependencies), how (the recipe), by whom and when."""
-    definition = {
+def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict[str, JsonValue]:
+    """The statement: what was made (subjects), what of (resolved dependencies), how (the recipe), by whom and when."""
+    definition: JsonValue = {
         "buildType": BUILD_TYPE,
         "externalParameters": external(manifest),
         "internalParameters": {
             "key": manifest.key,
-            "steps": [{"kind": step.kind, "key": step.key, "commands": [list(ran.argv) for ran in step.ran]} for step in manifest.steps],
-            "machine": manifest.made_on,
+            "steps": [_step(step) for step in manifest.steps],
+            "machine": {**manifest.made_on},
         },
         "resolvedDependencies": [*source_files(manifest), *map(_dependency, tools(manifest)), *_itself(manifest.builder)],
     }
-    metadata = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
+    metadata: dict[str, JsonValue] = {"startedOn": _utc(_started(manifest)), "finishedOn": _utc(manifest.made_at)}
     if manifest.builder.invocation:
         metadata["invocationId"] = manifest.builder.invocation
-    details = {"builder": {"id": manifest.builder.id}, "metadata": metadata}
+    details: JsonValue = {"builder": {"id": manifest.builder.id}, "metadata": metadata}
     return {
         "_type": STATEMENT,
         "subject": [{"name": file.path, "digest": {"sha256": file.sha256}} for file in subjects],
@@ -106,16 +106,23 @@ def statement(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> dict
     }
 
 
-def external(manifest: PackageManifest) -> dict[str, Any]:
-    """All that was requested: the recipe with every default spelled out, and which build or bundle of it."""
+def _step(step: StepRun) -> dict[str, JsonValue]:
+    """A step with its commands, and what their workers were given, where they got a request."""
+    commands: list[JsonValue] = [list(ran.argv) for ran in step.ran]
+    requests: list[JsonValue] = [ran.request for ran in step.ran if ran.request is not None]
+    return {"kind": step.kind, "key": step.key, "commands": commands, **({"requests": requests} if requests else {})}
+
+
+def external(manifest: PackageManifest) -> dict[str, JsonValue]:
+    """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
     short = manifest.build.build
     builds = [member.build for member in manifest.members]
     recipe = as_recipe(*builds, bundle=short, words=manifest.build.card) if builds else as_recipe(manifest.build)
     return {"build": short, "recipe": recipe.model_dump(mode="json", exclude_none=True)}
 
 
-def source_files(manifest: PackageManifest) -> list[dict[str, Any]]:
-    """The files that the model was made from, each with its sha256 and address."""
+def source_files(manifest: PackageManifest) -> list[dict[str, JsonValue]]:
+    """The files that the model was made of, each with its sha256 and where it can be had."""
     origin = origin_purl(manifest.build)
     return [
         {"name": file.path, **({"uri": f"{origin}#{file.path}"} if origin else {}), "digest": {"sha256": file.sha256}}
@@ -174,8 +181,10 @@ def _purl(name: str, version: str, known: bool) -> str:
     return f"pkg:{'pypi' if known else 'generic'}/{name.lower().replace('_', '-')}@{version}"
 
 
-def _dependency(tool: Tool) -> dict[str, Any]:
-    digest = {name: value for name, value in (("sha256", tool.sha256), ("record-sha256", tool.record_sha256)) if value}
+def _dependency(tool: Tool) -> dict[str, JsonValue]:
+    digest: dict[str, JsonValue] = {
+        name: value for name, value in (("sha256", tool.sha256), ("record-sha256", tool.record_sha256)) if value
+    }
     return {
         "name": tool.name,
         "uri": tool.purl,
@@ -184,11 +193,11 @@ def _dependency(tool: Tool) -> dict[str, Any]:
     }
 
 
-def _itself(builder: Builder) -> Iterator[dict[str, Any]]:
+def _itself(builder: Builder) -> Iterator[dict[str, JsonValue]]:
     """Bakehouse, by its version and by the commit of its checkout, as far as either is known."""
     if builder.version or builder.commit:
         at = f"@{builder.version}" if builder.version else ""
-        digest = {"digest": {"gitCommit": builder.commit}} if builder.commit else {}
+        digest: dict[str, JsonValue] = {"digest": {"gitCommit": builder.commit}} if builder.commit else {}
         yield {"name": "bakehouse", "uri": f"pkg:generic/bakehouse{at}", **digest}
 
 

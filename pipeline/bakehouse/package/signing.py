@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +16,17 @@ from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.package import release_policy
 from bakehouse.package.file_names import SIGNATURE
+from bakehouse.package.seams import (
+    CheckSignature,
+    Sign,
+    SignatureRequest,
+    SignatureResult,
+    Signer,
+    SigningCertificate,
+    SigningKey,
+    Sigstore,
+    Trusted,
+)
 from bakehouse.records import FileRecord, Written
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step
@@ -33,24 +43,24 @@ class Signed(Written):
     signature: FileRecord
 
 
-def method(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """How to sign, from PIPELINE_SIGN.
+def method(environ: Mapping[str, str] = os.environ) -> Signer:
+    """How to sign, out of PIPELINE_SIGN.
 
     Raises:
         Failure: it is not set, not in a known form, or names a file that does not exist.
     """
     chosen = environ.get("PIPELINE_SIGN", "")
     kind, _, rest = chosen.partition(":")
-    paths = [str(Path(part).absolute()) for part in rest.split(",") if part]
-    if missing := [path for path in paths if not Path(path).is_file()]:
-        raise Failure(f"{missing[0]} does not exist.", where="PIPELINE_SIGN", remedy="Name the files of the key that signs.")
+    paths = [Path(part).absolute() for part in rest.split(",") if part]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
     match kind, len(paths):
         case "key", 1:
-            return {"method": "key", "key": paths[0]}
+            return SigningKey(key=paths[0])
         case "certificate", count if count >= 2:
-            return {"method": "certificate", "key": paths[0], "certificate": paths[1], "chain": paths[2:]}
+            return SigningCertificate(key=paths[0], certificate=paths[1], chain=tuple(paths[2:]))
         case "sigstore", 0:
-            return {"method": "sigstore"}
+            return Sigstore()
         case _:
             what = "It is not set, so how to sign is unknown." if not chosen else f"{kind}:… is not a valid way to sign."
             raise Failure(what, where="PIPELINE_SIGN", remedy=f"Set it to {_FORMS}.")
@@ -101,9 +111,9 @@ def sign(package: Step, name: str, session: Session, environ: Mapping[str, str] 
         new = session.store.root / ".staging" / f"signed-{name}"
         shutil.rmtree(new, ignore_errors=True)
         _copy(package, name, session, new / "files")
-        command = worker("package.workers.model_signature", "sign", str(new / "files"), str(new / SIGNATURE), json.dumps(chosen))
-        command = Command(command.argv, _secrets(chosen["method"], environ), needs_network=chosen["method"] == "sigstore")
-        _run(command, new, session.children, f"signing {name}")
+        request = SignatureRequest(folder=new / "files", signature=new / SIGNATURE, work=Sign(by=chosen))
+        command = worker("package.workers.model_signature", request=request, needs_network=isinstance(chosen, Sigstore))
+        _run(replace(command, env=_secrets(chosen, environ)), new, session.children, f"signing {name}")
         (new / SIGNATURE).rename(new / "files" / SIGNATURE)
         (made,) = files.records_of(new / "files", [new / "files" / SIGNATURE])
         files.remove(final)
@@ -147,39 +157,42 @@ def _kept(name: str, session: Session) -> Signed | None:
         return None
 
 
-def _signer(chosen: Mapping[str, Any]) -> str:
-    """What signs, in a few words without a secret: the method, and the hash of the certificates or of the key's file."""
-    named = chosen.get("certificate") or chosen.get("key")
-    return f"{chosen['method']} {files.sha256(Path(named))}" if named else str(chosen["method"])
+def _signer(chosen: Signer) -> str:
+    """What signs, in few words that tell no secret: the method, and the hash of the certificates or of the key's file."""
+    match chosen:
+        case SigningCertificate(certificate=named) | SigningKey(key=named):
+            return f"{chosen.method} {files.sha256(named)}"
+        case Sigstore():
+            return chosen.method
 
 
-def _secrets(kind: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What only the signer may see: the key's password, or the token by which a CI job proves its identity."""
-    if kind == "sigstore":
+def _secrets(chosen: Signer, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the signer alone may know: the key's password, or what a CI job proves its identity with."""
+    if isinstance(chosen, Sigstore):
         return {name: value for name, value in environ.items() if name.startswith("ACTIONS_ID_TOKEN_REQUEST_")}
     password = environ.get("PIPELINE_SIGN_PASSWORD")
     return {"BAKEHOUSE_KEY_PASSWORD": password} if password else {}
 
 
-def check(package: Path, chosen: Mapping[str, Any], scratch: Path, children: Children) -> str:
-    """Compare a package with the signature in it; "" if they agree, else why that could not be checked, and what to do.
+def check(package: Path, trusted: Trusted, scratch: Path, children: Children) -> str:
+    """Compare a package with the signature in it; "" if it holds, else why that could not be found out, and what to do.
 
     Args:
-        chosen: `{"method": "key", "key": ...}`, `{"method": "certificate", "chain": [...]}`, or sigstore with identity and issuer.
+        trusted: by whom the signature must be.
 
     Raises:
         Failure: they do not agree; with the reason that the verifier gives.
     """
-    command = worker("package.workers.model_signature", "verify", str(package), str(package / SIGNATURE), json.dumps(chosen))
-    command = Command(command.argv, {}, needs_network=chosen["method"] == "sigstore")
-    return str(_run(command, scratch, children, "").get("not_checked", ""))
+    request = SignatureRequest(folder=package, signature=package / SIGNATURE, work=CheckSignature(by=trusted))
+    command = worker("package.workers.model_signature", request=request, needs_network=trusted.method == "sigstore")
+    return _run(command, scratch, children, "").not_checked or ""
 
 
-def _run(command: Command, folder: Path, children: Children, where: str) -> Mapping[str, Any]:
+def _run(command: Command, folder: Path, children: Children, where: str) -> SignatureResult:
     folder.mkdir(parents=True, exist_ok=True)
+    log, scratch = folder / "log.txt", folder / "scratch"
     try:
-        return process.run(
-            command, children=children, log=folder / "log.txt", scratch=folder / "scratch", on_progress=lambda _: None
-        ).report.values
+        done = process.run(command, children=children, log=log, scratch=scratch, on_progress=lambda _: None)
+        return done.report.read(SignatureResult)
     except Failure as failure:
         raise Failure(failure.what, where=where, remedy=failure.remedy, details=failure.details) from failure

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.calibration import CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
@@ -17,7 +18,6 @@ from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from bakehouse.tasks.text_generation.workers.answers import Prompt
@@ -162,18 +162,17 @@ def _assemble(
     runtime = resolved.options.runtime
     backend = BACKENDS[runtime]
     pieces = (("checkpoint", checkpoint), *parts.items())
-    dump = resolved.model_dump(mode="json")
     validate = Step(
         kind="validate",
         maker=runtime,
         label=resolved.name,
-        spec=Loose(golden=dump["golden"], options=dump["options"]),
+        spec=ValidateSpec(golden=resolved.golden, options=resolved.options),
         needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate))
-    package = Step(kind="package", maker=runtime, label=resolved.name, spec=Loose(build=dump), needs=needs, format=PACKAGE_FORMAT)
+    package = Step(kind="package", maker=runtime, label=resolved.name, spec=PackageSpec(build=resolved), needs=needs, format=PACKAGE_FORMAT)
     return Build(
         resolved.name,
         resolved,
@@ -189,12 +188,11 @@ def _assemble(
 def _bundle(name: str, short: str, members: list[Build], words: CardWords | None) -> Build:
     """One package of several builds."""
     first = members[0]
-    card = {"card": words.model_dump(mode="json")} if words else {}
     package = Step(
         kind="package",
         maker=first.package.maker,
         label=name,
-        spec=Loose(**{"repository": short, "builds": [member.resolved.model_dump(mode="json") for member in members], **card}),
+        spec=BundleSpec(repository=short, builds=tuple(member.resolved for member in members), card=words),
         needs=tuple((member.resolved.build, member.package) for member in members),
         format=PACKAGE_FORMAT,
     )

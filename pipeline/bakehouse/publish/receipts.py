@@ -6,7 +6,7 @@ import itertools
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -83,9 +83,9 @@ def _read(path: Path) -> Receipt | None:
         return None
 
 
-def _content(receipt: Receipt) -> dict[str, Any]:
-    """What a receipt says, except when the commit was made and whether this run made it."""
-    return receipt.model_dump(exclude={"published_at", "committed"})
+def _content(receipt: Receipt) -> str:
+    """What a receipt says, whenever and by whomever the commit was made."""
+    return receipt.model_dump_json(exclude={"published_at", "committed"})
 
 
 def endpoint() -> str:

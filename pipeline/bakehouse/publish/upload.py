@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
 from bakehouse.executor import process
@@ -17,6 +15,7 @@ from bakehouse.package import release_policy
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.publish import receipts
 from bakehouse.publish.receipts import Receipt
+from bakehouse.publish.seams import AskRequest, Published, PublishRequest, PublishResult, UploadPlan
 from bakehouse.recipe.publish import Destination
 from bakehouse.records import FileRecord
 from bakehouse.steps.maker import worker
@@ -33,14 +32,14 @@ class Outcome:
     """What a publication would change or changed.
 
     Attributes:
-        plan: paths by `new`, `changed`, `same` and `gone`; `card`, a diff; `upload_bytes`; whether `repository` and `branch` exist.
+        plan: what it changes in the repository.
         title, description: the commit's message.
         receipt: what was changed; None for a dry run.
     """
 
     name: str
     destination: Destination
-    plan: Mapping[str, Any]
+    plan: UploadPlan
     title: str
     description: str
     receipt: Receipt | None = None
@@ -70,14 +69,14 @@ def run(
         release_policy.refuse_unfit(session.store.package(name), manifest, destination, signed=signed is not None)
         folder, parts = (signed[0], (*parts, signed[1])) if signed else (session.store.package(name), parts)
         title, description = message(manifest, next(part.sha256 for part in parts if part.path == MANIFEST))
-        request = _request(folder, destination, parts, title, description)
-        facts = _carried_out(name, request, session, dry_run=dry_run, tell=tell)
+        request = _request(folder, destination, parts, title, description, dry_run=dry_run)
+        result = _carried_out(name, request, session, tell)
     except Failure as failure:
         raise Failure(failure.what, where=f"publishing {name}", remedy=failure.remedy, details=failure.details) from failure
-    outcome = Outcome(name, destination, facts["plan"], title, description)
-    if dry_run:
+    outcome = Outcome(name, destination, result.plan, title, description)
+    if result.published is None:
         return outcome
-    receipt = _receipt(manifest, destination, parts, facts)
+    receipt = _receipt(manifest, destination, parts, result.published)
     receipts.write(session.store, receipt)
     return replace(outcome, receipt=receipt)
 
@@ -88,10 +87,9 @@ def check_token(name: str, destination: Destination, session: Session) -> None:
     Raises:
         Failure: no token is set, the hub does not take it, or the hub cannot be reached.
     """
-    scratch = session.store.root / ".staging" / f"token-{name}"
-    command = replace(
-        worker("publish.workers.hub_publish", "--check-token", destination.repo, needs_network=True, hub_token=True), env=_CLIENT
-    )
+    scratch = session.store.root / ".staging" / f"ask-{name}"
+    command = worker("publish.workers.hub_ask", request=AskRequest(repo=destination.repo), needs_network=True, hub_token=True)
+    command = replace(command, env=_CLIENT)
     try:
         process.run(command, children=session.children, log=scratch / "log.txt", scratch=scratch, on_progress=lambda _: None)
     except Failure as failure:
@@ -111,32 +109,40 @@ def message(manifest: PackageManifest, manifest_sha256: str) -> tuple[str, str]:
     return f"{manifest.name}, package {manifest.key[:12]}", "\n".join(lines)
 
 
-def _request(folder: Path, destination: Destination, parts: tuple[FileRecord, ...], title: str, description: str) -> dict[str, Any]:
-    wanted = {name: value for name, value in asdict(destination).items() if name not in ("sign", "allow_pickle")}
-    return {**wanted, "folder": str(folder), "title": title, "description": description, "files": [part.model_dump() for part in parts]}
+def _request(
+    folder: Path, destination: Destination, parts: tuple[FileRecord, ...], title: str, description: str, *, dry_run: bool
+) -> PublishRequest:
+    return PublishRequest(
+        folder=folder,
+        repo=destination.repo,
+        private=destination.private,
+        branch=destination.branch,
+        pull_request=destination.pull_request,
+        tag=destination.tag,
+        title=title,
+        description=description,
+        files=parts,
+        dry_run=dry_run,
+    )
 
 
-def _carried_out(
-    name: str, request: dict[str, Any], session: Session, *, dry_run: bool, tell: Callable[[Progress], None]
-) -> Mapping[str, Any]:
-    """Run the worker; its log is next to the receipts."""
+def _carried_out(name: str, request: PublishRequest, session: Session, tell: Callable[[Progress], None]) -> PublishResult:
+    """Have the worker do it; its log is beside the receipts."""
     folder = receipts.folder(session.store, name)
     scratch = session.store.root / ".staging" / f"publish-{name}"
-    log = folder / ("plan.txt" if dry_run else "log.txt")
-    with session.store.lock(f"publish-{name}", lambda: tell(Progress("waiting for another run that publishes this build"))):
+    log = folder / ("plan.txt" if request.dry_run else "log.txt")
+    with session.store.lock(f"publish-{name}", lambda: tell(Progress("waiting for another run that publishes this"))):
         folder.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        path = scratch / "request.json"
-        files.write(path, json.dumps(request, indent=2) + "\n")
-        arguments = ("--request", str(path), *(("--dry-run",) if dry_run else ()))
-        command = replace(worker("publish.workers.hub_publish", *arguments, needs_network=True, hub_token=True), env=_CLIENT)
+        command = replace(worker("publish.workers.hub_publish", request=request, needs_network=True, hub_token=True), env=_CLIENT)
         try:
-            return process.run(command, children=session.children, log=log, scratch=scratch, on_progress=tell).report.values
+            done = process.run(command, children=session.children, log=log, scratch=scratch, on_progress=tell)
+            return done.report.read(PublishResult)
         finally:
             files.remove(scratch)
 
 
-def _receipt(manifest: PackageManifest, destination: Destination, parts: tuple[FileRecord, ...], facts: Mapping[str, Any]) -> Receipt:
+def _receipt(manifest: PackageManifest, destination: Destination, parts: tuple[FileRecord, ...], published: Published) -> Receipt:
     endpoint = receipts.endpoint()
     return Receipt(
         name=manifest.name,
@@ -144,13 +150,13 @@ def _receipt(manifest: PackageManifest, destination: Destination, parts: tuple[F
         endpoint=endpoint,
         repo=destination.repo,
         branch=destination.branch,
-        commit=facts["commit"],
-        url=facts["url"] or f"{endpoint}/{destination.repo}/commit/{facts['commit']}",
-        pull_request=facts["url"] is not None,
+        commit=published.commit,
+        url=published.url or f"{endpoint}/{destination.repo}/commit/{published.commit}",
+        pull_request=published.url is not None,
         tag=destination.tag,
-        committed=facts["committed"],
+        committed=published.committed,
         manifest_sha256=next(part.sha256 for part in parts if part.path == MANIFEST),
-        files=facts["compared"],
+        files=published.compared,
         size_bytes=sum(part.size for part in parts),
         published_at=datetime.now(UTC),
     )

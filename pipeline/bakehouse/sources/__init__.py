@@ -1,1 +1,1 @@
-"""Where models come from, a module a type of source; which there are is in `table`."""
+"""Where models come from, a module for each type of source; `table` lists them."""

@@ -1,17 +1,18 @@
-"""Texts for the data-aware quantization methods, one sample a line, as `samples.txt`: a file beside the recipe, or of a hub data set."""
+"""Texts for the data-aware quantization methods, one sample a line, as `samples.txt`: a file next to the recipe, or of a hub data set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from bakehouse.errors import Failure
 from bakehouse.recipe.calibration import Calibration, CalibrationFile, CalibrationHub
 from bakehouse.sources import local
+from bakehouse.sources.seams import CopyRequest, CopyResult, DownloadRequest, TextsFileSpec, TextsHubSpec
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
-from bakehouse.steps.step import Step
+from bakehouse.steps.seam import Report
+from bakehouse.steps.step import Notes, Step
 
 SAMPLES = "samples.txt"
 
@@ -21,19 +22,20 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
 
     Args:
         base: the recipe's folder.
-        fingerprint: `local.fingerprint` of a file beside the recipe; None for a hub data set.
+        fingerprint: `local.fingerprint` of a file next to the recipe; None for a hub data set.
 
     Raises:
-        Failure: the file is not there, or lies outside `base`.
+        Failure: the file does not exist, or lies outside `base`.
     """
     match source:
         case CalibrationFile():
-            path = resolve_texts(base, source.path)
-            options: dict[str, Any] = {"type": "file", "fingerprint": fingerprint}
-            return Step(kind="calibration", maker="calibration", label=label, spec=Loose(**options), notes={"path": str(path)})
+            if fingerprint is None:
+                raise ValueError("a file of texts is planned with its fingerprint")
+            notes = Notes(path=resolve_texts(base, source.path))
+            return Step(kind="calibration", maker="calibration", label=label, spec=TextsFileSpec(fingerprint=fingerprint), notes=notes)
         case CalibrationHub():
-            options = {"type": "huggingface", "repo": source.repo, "revision": source.revision, "file": source.file}
-            return Step(kind="calibration", maker="calibration", label=label, spec=Loose(**options))
+            spec = TextsHubSpec(repo=source.repo, revision=source.revision, file=source.file)
+            return Step(kind="calibration", maker="calibration", label=label, spec=spec)
         case _:
             assert_never(source)
 
@@ -51,22 +53,23 @@ def resolve_texts(base: Path, relative: str) -> Path:
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that writes samples.txt into `files`."""
-    asked = step.options
-    if asked["type"] == "file":
-        return worker("sources.workers.copy_local", "--path", step.notes["path"], "--as", SAMPLES, "--files", str(files))
-    where = ("--repo", asked["repo"], "--revision", asked["revision"], "--type", "dataset")
-    only = ("--only", asked["file"], "--as", SAMPLES, "--files", str(files))
-    return worker("sources.workers.hub_download", *where, *only, needs_network=True, hub_token=True)
+    if isinstance(step.spec, TextsFileSpec):
+        return worker("sources.workers.copy_local", request=CopyRequest(path=local.place(step), name=SAMPLES, files=files))
+    spec = step.spec_as(TextsHubSpec)
+    request = DownloadRequest(
+        repo=spec.repo, revision=spec.revision, type="dataset", only=spec.file, name=SAMPLES, remote_code={}, files=files
+    )
+    return worker("sources.workers.hub_download", request=request, needs_network=True, hub_token=True)
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold the texts against what was planned with: the same bytes, UTF-8, and at least one sample."""
+    """Compare the texts with what was planned with: the same bytes, UTF-8, and at least one sample."""
     faults = local.lost(files, [SAMPLES])
     if faults:
         return Verification(faults=tuple(faults))
-    if step.options["type"] == "file":
-        copied = {Path(step.notes["path"]).name: report.values.get("files", {}).get(SAMPLES, "")}
-        if local.combined(copied) != step.options["fingerprint"]:
+    if isinstance(step.spec, TextsFileSpec):
+        copied = {local.place(step).name: report.read(CopyResult).files.get(SAMPLES, "")}
+        if local.combined(copied) != step.spec.fingerprint:
             faults.append("The calibration file changed while it was being read: run the same command again.")
     try:
         count = sum(1 for line in (files / SAMPLES).read_text(encoding="utf-8").splitlines() if line.strip())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from bakehouse.formats import safetensors_files
+from bakehouse.sources.seams import GGUFRequest, GGUFResult, GGUFSpec
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 
 # What decides the bytes: gguf dequantizes, torch rounds to bfloat16, the others write weights, configuration and tokenizer.
@@ -21,7 +24,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
         kind="checkpoint",
         maker="gguf",
         label=label,
-        spec=Loose(file=file, dtype="bfloat16"),
+        spec=GGUFSpec(file=file),
         needs=(("download", download),),
         tools=installed(*TOOLS),
         format=2,  # 2: an end token where only the chat template names it
@@ -29,7 +32,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
 
 
 def missing() -> str | None:
-    """What is not installed and what to do; None if all is there."""
+    """What is not installed and what to do; None if all of it is."""
     found = installed(*TOOLS)
     absent = [name for name in TOOLS if name not in found]
     return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
@@ -37,16 +40,18 @@ def missing() -> str | None:
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that reads the GGUF in the download and writes the checkpoint into `files`."""
-    return worker("sources.workers.gguf_checkpoint", "--gguf", str(inputs["download"] / step.options["file"]), "--files", str(files))
+    gguf = inputs["download"] / step.spec_as(GGUFSpec).file
+    return worker("sources.workers.gguf_checkpoint", request=GGUFRequest(gguf=gguf, files=files))
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold the checkpoint against what was asked: whole, weights in bfloat16, a tokenizer, an end token."""
+    """Compare the checkpoint with what was requested: complete, weights in bfloat16, a tokenizer, an end token."""
     faults = list(safetensors_files.faults(files))
     dtypes = sorted({tensor.dtype for tensor in safetensors_files.tensors(files)}) if not faults else []
     if dtypes not in ([], ["BF16"]):
         faults.append(f"The weights are {', '.join(dtypes)}, not BF16.")
-    if not report.values.get("end_tokens"):
+    found = report.read(GGUFResult)
+    if not found.end_tokens:
         faults.append("No token ends an answer.")
-    measured = {"weights": dtypes, **{name: report.values.get(name) for name in ("architecture", "end_tokens", "parameters")}}
-    return Verification(measured, tuple(faults))
+    weights: list[JsonValue] = [*dtypes]
+    return Verification({"weights": weights, **found.model_dump(mode="json")}, tuple(faults))

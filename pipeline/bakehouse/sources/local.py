@@ -1,4 +1,4 @@
-"""A checkpoint directory or a single file beside the recipe, known by what is in it."""
+"""A checkpoint directory or a single file next to the recipe, known by what is in it."""
 
 from __future__ import annotations
 
@@ -9,39 +9,47 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.errors import Failure
 from bakehouse.formats import safetensors_files
 from bakehouse.recipe.recipe import Local
+from bakehouse.sources.seams import CopyRequest, CopyResult, LocalSpec
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
-from bakehouse.steps.step import Step
+from bakehouse.steps.seam import Report
+from bakehouse.steps.step import Notes, Step
 
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
 
 
 def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
     """The step that copies the files; their content is in its options, where they lie is in its notes."""
-    options = {"fingerprint": fingerprint, "gguf": path.name if path.suffix == ".gguf" else None}
-    return Step(kind="download", maker="local", label=label, spec=Loose(**options), notes={"path": str(path)})
+    spec = LocalSpec(fingerprint=fingerprint, gguf=path.name if path.suffix == ".gguf" else None)
+    return Step(kind="download", maker="local", label=label, spec=spec, notes=Notes(path=path))
+
+
+def place(step: Step) -> Path:
+    """Where the files of a step lie that copies them from next to the recipe."""
+    assert step.notes.path is not None, f"{step.kind} of {step.label} is planned without its path"
+    return step.notes.path
 
 
 def file_name(step: Step) -> str:
     """Name of the GGUF file in the step's directory."""
-    return str(step.options["gguf"])
+    gguf = step.spec_as(LocalSpec).gguf
+    assert gguf is not None
+    return gguf
 
 
 def resolve(base: Path, relative: str) -> Path:
     """The absolute path of what a recipe in the folder `base` calls `relative`.
 
     Raises:
-        Failure: it is not there, or it (or a file of it) lies outside `base`, be it through a symbolic link.
+        Failure: it does not exist, or it (or a file of it) lies outside `base`, be it through a symbolic link.
     """
     path, floor = base / relative, base.resolve()
     if not path.exists():
-        raise Failure(f"{relative} is not there.", where=str(base), remedy="Put it there, or write the right path into the recipe.")
+        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
     outside = [name for name in (path, *files_of(path).values()) if not name.resolve().is_relative_to(floor)]
     if outside:
         raise Failure(
@@ -70,10 +78,10 @@ def resolve_model(base: Path, relative: str) -> Path:
 
 
 def files_of(path: Path) -> dict[str, Path]:
-    """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences beside it.
+    """What belongs to a source at `path`, by name: a checkpoint's files, or one file with the licences next to it.
 
     Raises:
-        Failure: the directory is no safetensors checkpoint.
+        Failure: the directory is not a safetensors checkpoint.
     """
     try:
         return checkpoint_files.belonging(path)
@@ -87,12 +95,13 @@ def fingerprint(path: Path, cache: Path) -> str:
     A file's sha256 is kept in the JSON file `cache` and taken from there as long as path, size, times and inode are the same.
 
     Raises:
-        Failure: `path` is not there, or is no safetensors checkpoint.
+        Failure: `path` does not exist, or is not a safetensors checkpoint.
     """
     if not path.exists():
-        raise Failure("This is not there.", where=str(path), remedy="Put it there, or write the right path into the recipe.")
+        raise Failure("This does not exist.", where=str(path), remedy="Put it in that place, or correct the path in the recipe.")
     known = _remembered(cache)
-    hashes, fresh = {}, {}
+    hashes: dict[str, str] = {}
+    fresh: dict[str, list[int | str]] = {}
     for name, file in files_of(path).items():
         stat = file.stat()
         identity = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
@@ -114,36 +123,36 @@ def combined(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
 
 
-def _remembered(cache: Path) -> dict[str, list[Any]]:
+def _remembered(cache: Path) -> dict[str, list[int | str]]:
     with contextlib.suppress(FileNotFoundError, ValueError):  # it only saves time: a damaged one is made anew
         known = json.loads(cache.read_text(encoding="utf-8"))
         return known if isinstance(known, dict) else {}
     return {}
 
 
-def _remember(cache: Path, known: Mapping[str, list[Any]]) -> None:
+def _remember(cache: Path, known: Mapping[str, list[int | str]]) -> None:
     staged = cache.with_name(f"{cache.name}.{os.getpid()}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         staged.write_text(json.dumps(known, indent=0), encoding="utf-8", newline="\n")
         staged.replace(cache)
-    except OSError:  # a disk that is full or not ours to write: `doit list` works there all the same
+    except OSError:  # a disk that is full or not ours to write: `doit list` works all the same
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that copies the files into `files`."""
-    return worker("sources.workers.copy_local", "--path", step.notes["path"], "--files", str(files))
+    return worker("sources.workers.copy_local", request=CopyRequest(path=place(step), files=files))
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold what was copied against the fingerprint that was planned with."""
-    copied: dict[str, str] = report.values.get("files", {})
+    """Compare what was copied with the fingerprint that was planned with."""
+    spec, copied = step.spec_as(LocalSpec), report.read(CopyResult).files
     faults = lost(files, copied)
-    if combined(copied) != step.options["fingerprint"]:
+    if combined(copied) != spec.fingerprint:
         faults.append("The source's files changed while they were being read: run the same command again.")
-    if not step.options["gguf"]:
+    if not spec.gguf:
         faults += safetensors_files.faults(files)
     return Verification({"fingerprint": combined(copied)}, tuple(faults))
 

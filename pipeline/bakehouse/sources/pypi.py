@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from bakehouse.recipe.recipe import PyPI
+from bakehouse.sources.seams import PyPISpec, WheelRequest, WheelResult
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 
 
@@ -17,32 +18,32 @@ def download(source: PyPI, label: str) -> Step:
         kind="download",
         maker="pypi",
         label=label,
-        spec=Loose(package=source.package, version=source.version, file=source.file, sha256=source.sha256),
+        spec=PyPISpec(package=source.package, version=source.version, file=source.file, sha256=source.sha256),
     )
 
 
 def file_name(step: Step) -> str:
     """Name of the fetched file in the step's directory."""
-    return PurePosixPath(step.options["file"]).name
+    return PurePosixPath(step.spec_as(PyPISpec).file).name
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that fetches the file and the wheel's licence into `files`."""
-    asked = step.options
+    spec = step.spec_as(PyPISpec)
     return worker(
-        "child.wheel_file",
-        *("--package", asked["package"], "--version", asked["version"], "--file", asked["file"], "--sha256", asked["sha256"]),
-        *("--files", str(files)),
+        "sources.workers.pypi_download",
+        request=WheelRequest(package=spec.package, version=spec.version, file=spec.file, sha256=spec.sha256, files=files),
         needs_network=True,
-        upstream=f"pip download --no-deps --only-binary=:all: {asked['package']}=={asked['version']}",
+        upstream=f"pip download --no-deps --only-binary=:all: {spec.package}=={spec.version}",
     )
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    """Hold the fetched file against the recipe's sha256, which the worker computed from the bytes as it wrote them."""
+    """Compare the fetched file's sha256, which the worker computed from the bytes as it wrote them, with the recipe's."""
+    spec, found = step.spec_as(PyPISpec), report.read(WheelResult)
     name, faults = file_name(step), []
     if not (files / name).is_file():
-        faults.append(f"The wheel's file {name} is not there.")
-    if report.values.get("sha256") != step.options["sha256"]:
-        faults.append(f"{name} has the sha256 {report.values.get('sha256')}, the recipe names {step.options['sha256']}.")
-    return Verification({"wheel": report.values.get("wheel"), "sha256": report.values.get("sha256")}, tuple(faults))
+        faults.append(f"The wheel's file {name} is missing.")
+    if found.sha256 != spec.sha256:
+        faults.append(f"{name} has the sha256 {found.sha256}, the recipe names {spec.sha256}.")
+    return Verification({"wheel": found.wheel, "sha256": found.sha256}, tuple(faults))

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
 from bakehouse.sources import calibration, gguf, huggingface, local, pypi
+from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 
@@ -24,7 +25,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
 
     Raises:
-        Failure: a local source is not there, is no model, or lies outside `base`.
+        Failure: a local source does not exist, is not a model, or lies outside `base`.
     """
     match source:
         case HuggingFace():
@@ -37,9 +38,14 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
             if fingerprint is None:
                 raise ValueError("a local source is planned with its fingerprint")
             download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
-            return gguf.checkpoint(download, local.file_name(download), label) if download.options["gguf"] else download
+            return gguf.checkpoint(download, local.file_name(download), label) if download.spec_as(LocalSpec).gguf else download
         case _:
             assert_never(source)
+
+
+def brings_code(checkpoint: Step) -> bool:
+    """Whether a checkpoint has Python files of its own that may run."""
+    return isinstance(checkpoint.spec, HubSpec) and bool(checkpoint.spec.remote_code)
 
 
 def missing(checkpoint: Step) -> str | None:
@@ -48,5 +54,5 @@ def missing(checkpoint: Step) -> str | None:
 
 
 def survey(source: Source, label: str) -> Step | None:
-    """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download tells."""
+    """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download shows them."""
     return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from bakehouse.executor.making import Made, make
@@ -10,8 +9,7 @@ from bakehouse.executor.session import Session, machine
 from bakehouse.package import manifest as manifests
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.plan.seams import BundleSpec
 from bakehouse.stages.package import describe, recipe_text
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
@@ -21,21 +19,20 @@ from bakehouse.store.store import Staging
 
 def run(step: Step, session: Session) -> None:
     """Make the repository of builds whose packages are made: every folder in it is the one that was verified and validated."""
-    builds = [ResolvedBuild.model_validate_json(json.dumps(dump)) for dump in step.options["builds"]]
-    words = CardWords.model_validate_json(json.dumps(step.options["card"])) if "card" in step.options else None
+    spec = step.spec_as(BundleSpec)
 
     def fill(staging: Staging) -> Made:
         members: list[PackageManifest] = []
         made: set[str] = set()
-        for build in builds:
+        for build in spec.builds:
             package = session.store.files(step.need(build.build))
             members.append(manifests.read(package))
             wanted = {file.path for file in members[-1].files if file.path.startswith(f"{build.options.folder()}/")}
             for place in sorted(wanted | _legal(members[-1]) - made):
                 files.link(package / place, staging.files / place)
                 made.add(place)
-        files.write(staging.files / RECIPE, recipe_text(*builds, bundle=step.options["repository"], words=words))
-        describe(staging.files, _manifest(step, members, words))
+        files.write(staging.files / RECIPE, recipe_text(*spec.builds, bundle=spec.repository, words=spec.card))
+        describe(staging.files, _manifest(step, spec, members))
         return Made(Verification())
 
     make(step, session, fill)
@@ -46,11 +43,11 @@ def _legal(manifest: PackageManifest) -> set[str]:
     return {file.path for file in manifest.files if "/" not in file.path} - {CARD, RECIPE}
 
 
-def _manifest(step: Step, members: list[PackageManifest], words: CardWords | None) -> PackageManifest:
+def _manifest(step: Step, spec: BundleSpec, members: list[PackageManifest]) -> PackageManifest:
     """What is known of all members; the first stands for what they have in common."""
     first = members[0]
     steps = {one.key: one for member in members for one in member.steps}
-    name = {"name": step.label, "build": step.options["repository"], "card": words}
+    name = {"name": step.label, "build": spec.repository, "card": spec.card}
     return first.model_copy(
         update={
             "name": step.label,

@@ -13,10 +13,10 @@ _AS_THEY_CAME = ("survey", "setup", "download", "calibration")  # their files ar
 
 
 def run(step: Step, maker: Maker, session: Session) -> None:
-    """Make `step` by its maker's command and hold the result against what was asked.
+    """Make `step` by its maker's command and compare the result with what was requested.
 
     Raises:
-        Failure: the child failed, or what it made is not what was asked.
+        Failure: the child failed, or what it made is not what was requested.
     """
     inputs = {role: session.store.files(needed) for role, needed in step.needs}
 

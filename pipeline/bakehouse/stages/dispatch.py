@@ -8,6 +8,7 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.formats.checkpoint import read_checkpoint
+from bakehouse.plan.seams import BundleSpec
 from bakehouse.sources import gguf
 from bakehouse.sources.table import SOURCES
 from bakehouse.stages import bundle as repository
@@ -29,7 +30,7 @@ def run(step: Step, session: Session) -> None:
         match step.kind:
             case "validate":
                 validate.run(step, BACKENDS[step.maker], session)
-            case "package" if "repository" in step.options:
+            case "package" if isinstance(step.spec, BundleSpec):
                 repository.run(step, session)
             case "package":
                 package.run(step, BACKENDS[step.maker], session)
@@ -38,9 +39,9 @@ def run(step: Step, session: Session) -> None:
 
 
 def room(step: Step, session: Session) -> AbstractContextManager[None]:
-    """Memory set apart for a step: steps run side by side where there is room for both, mapped files aside, else one after the other."""
+    """Memory reserved for a step: steps run side by side where both have room, mapped files aside, else one after the other."""
     takes = _own_bytes(step, session)
-    waiting = Progress("waiting until there is memory for it next to what runs")
+    waiting = Progress("waiting until it has memory next to what runs")
     return session.room.hold(takes, lambda: session.tell(step, waiting)) if takes else nullcontext()
 
 

@@ -17,6 +17,7 @@ from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import Distribution, NumericCheck, StepRecord
@@ -35,7 +36,7 @@ _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 def run(step: Step, backend: Backend, session: Session) -> None:
     """Make the package of a build whose parts are made and whose validation passed."""
     store = session.store
-    build = ResolvedBuild.model_validate_json(json.dumps(step.options["build"]))
+    build = step.spec_as(PackageSpec).build
 
     def fill(staging: Staging) -> Made:
         link_model(step, build.options, backend, store, staging.files)
@@ -49,7 +50,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
 
 
 def describe(folder: Path, manifest: PackageManifest) -> None:
-    """Add card, manifest and proofs to a package whose other files are there."""
+    """Add card, manifest and proofs to a package that has its other files."""
     # The card is about the manifest, and the manifest lists the card: it is written first without it.
     manifest = manifest.model_copy(update={"files": files.records(folder)})
     files.write(folder / CARD, card.render(manifest))

@@ -1,4 +1,4 @@
-"""Can it succeed? Asked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
+"""Can it succeed? Checked before the work: tools, shapes, disk and memory, from headers alone; and refused with numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build
 from bakehouse.sources import local
-from bakehouse.sources.table import SOURCES
+from bakehouse.sources import table as sources
+from bakehouse.sources.seams import LocalSpec
 from bakehouse.stages import convert, estimates, prompt_room
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
@@ -50,14 +51,14 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Asked:
-    """A step that is asked for by itself, and the builds that it leads to."""
+    """A step that is requested by itself, and the builds that it leads to."""
 
     step: Step
     builds: tuple[Build, ...]
 
 
 def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) -> tuple[Step, ...]:
-    """The steps that would run, in order: a step that is there hides what only it needs."""
+    """The steps that would run, in order: a step in the store hides what only it needs."""
     wanted: dict[str, Step] = {}
 
     def want(step: Step) -> None:
@@ -78,15 +79,15 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     if store.has(build.checkpoint):
         return surveys.read_checkpoint(store.files(build.checkpoint))
     if build.survey is None:
-        return _beside_the_recipe(build.checkpoint)
+        return _next_to_the_recipe(build.checkpoint)
     if not store.has(build.survey):
         if not ask:
             return None
-        convert.run(build.survey, SOURCES[build.survey.maker], session)
+        convert.run(build.survey, sources.SOURCES[build.survey.maker], session)
     return Survey.model_validate_json((store.files(build.survey) / "survey.json").read_bytes())
 
 
-def _beside_the_recipe(checkpoint: Step) -> Survey | None:
+def _next_to_the_recipe(checkpoint: Step) -> Survey | None:
     """What is known of a local checkpoint before it is copied; of a GGUF file nothing is before it is read."""
     folder = _local_folder(checkpoint)
     if folder is None:
@@ -96,11 +97,11 @@ def _beside_the_recipe(checkpoint: Step) -> Survey | None:
 
 
 def _local_folder(checkpoint: Step) -> Path | None:
-    return Path(checkpoint.notes["path"]) if checkpoint.maker == "local" and not checkpoint.options["gguf"] else None
+    return local.place(checkpoint) if isinstance(checkpoint.spec, LocalSpec) and not checkpoint.spec.gguf else None
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
-    """What the missing steps of these builds, and of what is asked for apart from them, will take, from shapes alone."""
+    """What the missing steps of these builds, and of what is requested besides them, will take, from shapes alone."""
     apart = tuple(apart)
     builds = tuple(build for build in builds if not session.store.is_exposed(build.package, build.name))  # others take nothing
     download = disk = memory = 0
@@ -120,7 +121,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Ite
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
     surveys_of = {key: survey for key, survey in known.items() if survey}
-    # Packages under their names are files of their own, beside what they take in the store.
+    # Packages under their names are files of their own, besides what they take in the store.
     to_copy = () if not builds or session.store.shares_blocks() else builds
     copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
     return Forecast(download, disk + copies, memory, copies)
@@ -137,7 +138,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
 
 
 def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
-    """Refuse builds, and steps asked for apart, that cannot succeed on this machine, all reasons at once, before any of the work.
+    """Refuse builds, and steps requested by themselves, that cannot succeed on this machine, all reasons at once, before any of the work.
 
     A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
 
@@ -166,7 +167,7 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
 def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
     """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
 
-    A source that does not answer is asked once for all of its builds.
+    A source that does not answer gets one request for all of its builds.
     """
     silent: dict[str, Failure] = {}
     found: list[tuple[Step, Failure]] = []
@@ -197,9 +198,9 @@ def _against(ways: Iterable[tuple[Build, ...]], reasons: Callable[[Build], Itera
     """Why none of the builds of a way can be made: of every way for which that is so, each reason once."""
     found: dict[str, None] = {}
     for builds in ways:
-        told = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
-        if all(told):
-            found |= dict.fromkeys(reason for those in told for reason in those)
+        by_build = [[f"{one.name}: {reason}" for one in build.members or (build,) for reason in reasons(one)] for build in builds]
+        if all(by_build):
+            found |= dict.fromkeys(reason for those in by_build for reason in those)
     return tuple(found)
 
 
@@ -207,7 +208,7 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     """Why a build's options do not fit its checkpoint, as far as that is known: a source elsewhere is asked only if `ask`.
 
     Raises:
-        Failure: the source does not answer, or is no whole checkpoint.
+        Failure: the source does not answer, or is not a complete checkpoint.
     """
     survey = survey_of(build, session, ask=ask)
     options = build.resolved.options
@@ -216,11 +217,11 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     # The options need no word where no runtime could make the checkpoint.
     fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
     here = _folder(build, session)
-    asked = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
-    beyond = suitability.tokens_beyond(here, survey.config, asked) if here else ()
+    texts = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
+    beyond = suitability.tokens_beyond(here, survey.config, texts) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
-    told = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
-    return told or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+    reasons = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
@@ -229,8 +230,8 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
     The hub's names are SPDX's in small letters, or families of them: "gpl-3.0" stands for GPL-3.0-only, "bsd" for BSD-2-Clause.
     """
     source = build.resolved.source
-    says, given = survey.license.lower(), (source.license_name or source.license).lower()
-    if says not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{says}-"):
+    listed, given = survey.license.lower(), (source.license_name or source.license).lower()
+    if listed not in ("", "other", "unknown") and not given.startswith("licenseref-") and not f"{given}-".startswith(f"{listed}-"):
         yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
 
 
@@ -246,7 +247,7 @@ def _too_long(build: Build, survey: Survey) -> Iterator[str]:
 
 
 def _folder(build: Build, session: Session) -> Path | None:
-    """Where a build's checkpoint lies, in the store or beside the recipe; None before it is downloaded."""
+    """Where a build's checkpoint lies, in the store or next to the recipe; None before it is downloaded."""
     return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
 
 
@@ -254,7 +255,7 @@ def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
     """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
     here = _folder(build, session)
     chats = any(golden.messages for golden in build.resolved.golden)
-    if not chats or here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here):
+    if not chats or here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here):
         return ()
     return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
 
@@ -262,7 +263,7 @@ def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
 def _endless(build: Build, session: Session) -> tuple[str, ...]:
     """Whether no file names a token that ends an answer, nor a chat template may do; known once the files are here."""
     here = _folder(build, session)
-    if here is None or build.checkpoint.options.get("remote_code") or surveys.has_chat_template(here) or end_tokens.of(here):
+    if here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here) or end_tokens.of(here):
         return ()
     return (f"{end_tokens.NOWHERE[:-1]}: {end_tokens.REMEDY[0].lower()}{end_tokens.REMEDY[1:-1]}",)
 
@@ -273,14 +274,14 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
     if build.checkpoint.maker != "gguf" or not downloads:
         return ()
     try:
-        told = gguf_header.read(Path(downloads[0].notes["path"]))
+        metadata = gguf_header.read(local.place(downloads[0]))
     except gguf_header.NotGGUF as error:
-        return (f"the source is not a whole GGUF file: {error}",)
+        return (f"the source is not a complete GGUF file: {error}",)
     reasons = [
         f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
-        for what, details in gguf_header.faults(told)
+        for what, details in gguf_header.faults(metadata)
     ]
-    if any(golden.messages for golden in build.resolved.golden) and not told.get("tokenizer.chat_template"):
+    if any(golden.messages for golden in build.resolved.golden) and not metadata.get("tokenizer.chat_template"):
         reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
     return tuple(reasons)
 
@@ -305,7 +306,7 @@ def check_room(expected: Forecast, store: Store) -> None:
 
 
 def check_leaving(publications: Iterable[Build], signatures: Iterable[Build], session: Session) -> None:
-    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is not there.
+    """Refuse before any work what would be refused after it: builds to publish that may not go, and a signer that is missing.
 
     Raises:
         Failure: PIPELINE_SIGN is wrong or missing, or a build has pickles that its recipe does not let go.

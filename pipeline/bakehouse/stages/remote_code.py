@@ -20,8 +20,8 @@ def refuse_code(steps: Iterable[Step], environ: Mapping[str, str] = os.environ) 
     """
     if environ.get(VARIABLE) == RUNS:
         return
-    if told := list(dict.fromkeys(step.label for step in steps if step.options.get("remote_code") is True)):
+    if running := list(dict.fromkeys(step.label for step in steps if getattr(step.spec, "remote_code", None) is True)):
         raise Failure(
-            f"Building {', '.join(told)} would run Python files of the model's own repository on this machine",
+            f"{', '.join(running)} would run Python files of the model's own repository on this machine",
             remedy=f"read them at the pinned commit (they are in source.remote_code); if you trust them, set {VARIABLE}={RUNS}",
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import JsonValue
 
 from bakehouse.backends.base import Backend, in_use
 from bakehouse.errors import Failure
@@ -15,6 +14,7 @@ from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
 from bakehouse.package.manifest import Validation
 from bakehouse.plan.plan import prompts
+from bakehouse.plan.seams import ValidateSpec
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import BuildOptions, Golden
 from bakehouse.records import InUse, Verdict
@@ -36,8 +36,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     Raises:
         Failure: an answer is not what the recipe expects; prompts, answers and verdicts are then under `failed/`.
     """
-    golden = TypeAdapter(tuple[Golden, ...]).validate_json(json.dumps(step.options["golden"]))
-    options = TypeAdapter(BuildOptions).validate_json(json.dumps(step.options["options"]))
+    spec = step.spec_as(ValidateSpec)
+    golden, options = spec.golden, spec.options
 
     def fill(staging: Staging) -> Made:
         folder = staging.folder / "model"
@@ -73,7 +73,8 @@ def link_model(step: Step, build: BuildOptions, backend: Backend, store: Store, 
 
 def _reference_precision(step: Step, store: Store) -> str | None:
     record = store.record(step.need("reference"))
-    return record.measured.get("reference_precision") if record else None
+    precision = record.measured.get("reference_precision") if record else None
+    return precision if isinstance(precision, str) else None
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -89,7 +90,8 @@ def read_answers(path: Path) -> list[Answer]:
 def _turn_end_unnamed(step: Step, store: Store) -> int | None:
     """The token that ends an answer by the chat template, if the model's end tokens leave it out; measured where the tokenizer was made."""
     records = (store.record(needed) for _, needed in step.needs)
-    return next((record.measured["turn_end_unnamed"] for record in records if record and "turn_end_unnamed" in record.measured), None)
+    found = (record.measured.get("turn_end_unnamed") for record in records if record)
+    return next((token for token in found if isinstance(token, int)), None)
 
 
 def _kept_beyond(step: Step, store: Store) -> int | None:
@@ -141,7 +143,7 @@ def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, result: Gener
     )
 
 
-def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, object]:
+def _measured(verdicts: tuple[Verdict, ...]) -> dict[str, JsonValue]:
     return {"prompts": len(verdicts), "passed": sum(verdict.passed for verdict in verdicts)}
 
 

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from pydantic import JsonValue
 
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
@@ -42,15 +44,15 @@ def worker(
 
 @dataclass(frozen=True)
 class Verification:
-    """What an artifact is, read from the artifact, and where that is not what was asked.
+    """What an artifact is, read from the artifact, and where that is not what was requested.
 
     Attributes:
         measured: facts by name (JSON values), recorded in the manifest and the card.
-        faults: sentences, one for each way in which the artifact is not what was asked; empty if it is.
+        faults: sentences, one for each way in which the artifact is not what was requested; empty if it is.
         what: what the faults come to, and `remedy`, what to do; "" where they are about what the recipe asks.
     """
 
-    measured: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, JsonValue] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     what: str = ""
     remedy: str = ""
@@ -62,10 +64,10 @@ class Maker(Protocol):
     def command(self, step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         """The command that fills the empty directory `files`; `inputs` maps a role to the needed step's files.
 
-        A download may find in `files` what an earlier, broken-off run left, and go on from there.
+        A download may find in `files` what an earlier, broken-off run left, and go on from that.
         """
         ...
 
     def verify(self, step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-        """Hold what is in `files` against what `step` asked; `report` is what the worker reported."""
+        """Compare what is in `files` with what `step` requests; `report` is what the worker reported."""
         ...

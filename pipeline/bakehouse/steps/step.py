@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bakehouse.steps.seam import Spec
@@ -32,6 +33,17 @@ Kind = Literal[
 
 
 @dataclass(frozen=True)
+class Notes:
+    """What a child needs to know that cannot change the bytes; not part of a step's key.
+
+    Attributes:
+        path: where a local source lies on this machine; None for every other step.
+    """
+
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One unit of work.
 
@@ -43,7 +55,7 @@ class Step:
         needs: (role, step) pairs, the directories it reads; their keys are part of the key.
         tools: name -> version of all that can change the bytes; part of the key.
         format: raised by hand when our own code comes to make other bytes from the same options.
-        notes: what a child needs to be told but cannot change the bytes (a local path); not part of the key.
+        notes: what a child needs to know that cannot change the bytes; not part of the key.
     """
 
     kind: Kind
@@ -53,7 +65,7 @@ class Step:
     needs: tuple[tuple[str, Step], ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
     format: int = 1
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = Notes()
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -80,7 +92,7 @@ class Step:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def need(self, role: str) -> Step:
-        """The step that fills `role`; KeyError if there is none."""
+        """The step that fills `role`; KeyError if no step does."""
         return dict(self.needs)[role]
 
     def closure(self) -> Iterator[Step]:
@@ -99,7 +111,7 @@ class Step:
 
     @property
     def reads(self) -> tuple[Step, ...]:
-        """What must be in the store to make this step: what it needs; for a package, which tells its whole story, all before it."""
+        """What must be in the store to make this step: what it needs; for a package, whose manifest names it, all that led to it."""
         if self.kind == "package":
             return tuple(step for step in self.closure() if step is not self)
         return tuple(step for _, step in self.needs)

@@ -14,6 +14,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.session import Session
 from bakehouse.formats import checkpoint, gguf_header
+from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe import spdx
 from bakehouse.recipe.recipe import HuggingFace, Local, Source
 from bakehouse.recipe.types import is_repository, quoted
@@ -157,7 +158,7 @@ def _as_written(path: Path, recipes: Path) -> str:
     return path.relative_to(recipes).as_posix() if path.is_relative_to(recipes) else path.as_posix()
 
 
-def _gguf_header(path: Path) -> dict[str, Any]:
+def _gguf_header(path: Path) -> Metadata:
     try:
         return gguf_header.read(path)
     except gguf_header.NotGGUF as error:

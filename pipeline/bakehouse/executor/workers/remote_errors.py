@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bakehouse.child import events
+from bakehouse.child import events, start
 from bakehouse.child.redact import clean
 from bakehouse.errors import FULL
+from bakehouse.executor.seams import StoreResult
 
 _REFUSING = (401, 403, "401", "403")  # HTTP statuses
 # Clients' own errors for having nothing to show (botocore, google-auth, azure-core, paramiko), which cannot be imported here.
@@ -23,7 +24,7 @@ _WITHOUT_CREDENTIALS = {
 
 
 class Corrupt(Exception):
-    """The remote holds something that is not what it says it is."""
+    """The shared store holds something that is not what its name says."""
 
 
 @contextmanager
@@ -50,37 +51,35 @@ def of_the_address() -> Iterator[None]:
         if type(error) is not ValueError:  # an answer that cannot be read
             raise
         events.refuse(
-            f"the remote's address cannot be used: {in_a_line(error)}",
+            f"the shared store's address cannot be used: {in_a_line(error)}",
             "Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE.",
         )
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Tell in a sentence why the body failed on the remote; let every other error through."""
+def explained(work: Callable[[], StoreResult]) -> StoreResult:
+    """What `work` comes to; in a sentence, why it failed on the remote. Every other error passes."""
     try:
-        yield
+        return work()
     except Corrupt as corrupt:
-        events.refuse(f"the remote is corrupt: {corrupt}", "Delete that object there, and find out who wrote it.")
+        events.refuse(f"the shared store is corrupt: {corrupt}", "Delete that object in it, and find out who wrote it.")
     except NotImplementedError:
-        events.refuse("this kind of remote cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
+        events.refuse("this kind of shared store cannot be written to", "Set PIPELINE_REMOTE_MODE to read, or take another URL.")
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
-            events.refuse(f"there is no room: {in_a_line(error)}", "Free space, here or where the remote is, and run it again.")
+            events.refuse(f"no room is left: {in_a_line(error)}", "Free space, here or in the shared store, and run it again.")
         if refuses(error):
-            events.result(refuses=in_a_line(error))
-        elif is_bug(error):
+            return StoreResult(refuses=in_a_line(error))
+        if is_bug(error):
             raise
-        else:
-            events.result(unreachable=in_a_line(error))
+        return StoreResult(unreachable=in_a_line(error))
 
 
 @contextmanager
 def answering(patience_s: float) -> Iterator[None]:
-    """End, telling that the remote is out of reach, if the body takes longer than `patience_s`: not every driver has timeouts."""
+    """End with the result that the remote is out of reach if the body takes longer than `patience_s`: not every driver has timeouts."""
 
     def give_up() -> None:
-        events.result(unreachable=f"no answer for {patience_s:g} s")
+        start.leave(StoreResult(unreachable=f"no answer for {patience_s:g} s"))
         os._exit(0)
 
     timer = threading.Timer(patience_s, give_up)
@@ -93,7 +92,7 @@ def answering(patience_s: float) -> Iterator[None]:
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether the remote said that this may not be done by whom it takes us for."""
+    """Whether the remote answered that the account it takes us for may not do this."""
     seen: BaseException | None = error
     while seen is not None:
         statuses = (

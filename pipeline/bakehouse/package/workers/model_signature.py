@@ -1,52 +1,53 @@
-"""Signs a model folder, or checks its signature, with OpenSSF model signing.
-
-    python -m bakehouse.package.workers.model_signature sign|verify FOLDER SIGNATURE JSON
-
-JSON is `{"method": "key", "key": PATH}`, `{"method": "certificate", "key": PATH, "certificate": PATH, "chain": [PATH, ...]}` or
-`{"method": "sigstore"}` to sign; to verify, the key is the public one, a certificate needs its chain only, and sigstore takes
-`identity` and `issuer`. A private key's password is in BAKEHOUSE_KEY_PASSWORD.
-"""
+"""Signs a model folder, or checks its signature, with OpenSSF model signing. A private key's password is in BAKEHOUSE_KEY_PASSWORD."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.package.file_names import SIGNATURE
+from bakehouse.package.seams import (
+    CheckSignature,
+    PublicKey,
+    Sign,
+    SignatureRequest,
+    SignatureResult,
+    SigningCertificate,
+    SigningKey,
+    Sigstore,
+    SigstoreIdentity,
+    TrustedChain,
+)
 
 
-def main() -> None:
-    """Sign or verify; a signature that does not match is refused with a sentence."""
-    leash.hold()
-    verb, folder, signature, chosen = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
+def run(request: SignatureRequest) -> SignatureResult:
+    """Sign or verify; a signature that does not hold is refused in words."""
+    verb, folder, signature = request.work.verb, request.folder, request.signature
     try:
         # each of them imports libraries of its own, of which one may be missing
         from model_signing import hashing, signing, verifying  # noqa: F401
     except ImportError as error:
         what = f"model-signing is not installed ({error})."
-        _unable(verb, what, "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'.")
+        return _unable(verb, what, "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'.")
     events.progress("signing" if verb == "sign" else "checking the signature")
     try:
-        (_sign if verb == "sign" else _verify)(folder, signature, chosen)
-    # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise their own exceptions; all of them mean no.
+        _sign(folder, signature, request.work) if isinstance(request.work, Sign) else _verify(folder, signature, request.work)
+    # Each signer and its libraries (cryptography, OpenSSL, sigstore, requests) raise kinds of their own; all of them mean no.
     except Exception as error:
         if verb == "verify" and (isinstance(error, OSError) or type(error).__name__ == "TUFError"):  # sigstore's roots come by the network
-            _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Remove the cause, and check again.")
+            return _unable(verb, f"The signature could not be checked: {_text(error)[:400]}.", "Look at what stops it, and check again.")
         _refuse(verb, error)
-    events.result(method=chosen["method"])
+    return SignatureResult()
 
 
-def _unable(verb: str, what: str, remedy: str) -> NoReturn:
-    """End without a verdict: a signature that could not be checked is not the same as one that does not match."""
+def _unable(verb: str, what: str, remedy: str) -> SignatureResult:
+    """The end without a verdict, which of a present signature is not the same as one that does not hold."""
     if verb == "sign":
         events.refuse(what, remedy)
-    events.result(not_checked=f"{what} {remedy}")
-    raise SystemExit(0)
+    return SignatureResult(not_checked=f"{what} {remedy}")
 
 
 def _text(error: Exception) -> str:
@@ -68,18 +69,18 @@ def _hashing(ignored: list[str]) -> Any:
     return hashing.Config().use_file_serialization().set_ignored_paths(paths=[SIGNATURE, *ignored])
 
 
-def _sign(folder: Path, signature: Path, chosen: dict[str, Any]) -> None:
+def _sign(folder: Path, signature: Path, work: Sign) -> None:
     from model_signing import signing
 
     config = signing.Config().set_hashing_config(_hashing([]))
-    match chosen["method"]:
-        case "key":
-            config.use_elliptic_key_signer(private_key=chosen["key"], password=_password())
-        case "certificate":
+    match work.by:
+        case SigningKey(key=key):
+            config.use_elliptic_key_signer(private_key=str(key), password=_password())
+        case SigningCertificate(key=key, certificate=certificate, chain=chain):
             config.use_certificate_signer(
-                private_key=chosen["key"], signing_certificate=chosen["certificate"], certificate_chain=chosen["chain"]
+                private_key=str(key), signing_certificate=str(certificate), certificate_chain=[str(path) for path in chain]
             )
-        case "sigstore":
+        case Sigstore():
             config.use_sigstore_signer(use_ambient_credentials=True)
     config.sign(folder, signature)
 
@@ -89,19 +90,19 @@ def _password() -> Any:
     return os.environ.get("BAKEHOUSE_KEY_PASSWORD", "").encode() or None
 
 
-def _verify(folder: Path, signature: Path, chosen: dict[str, Any]) -> None:
+def _verify(folder: Path, signature: Path, work: CheckSignature) -> None:
     from model_signing import verifying
 
     config = verifying.Config().set_hashing_config(_hashing([".cache/huggingface"]))
-    match chosen["method"]:
-        case "key":
-            config.use_elliptic_key_verifier(public_key=chosen["key"])
-        case "certificate":
-            config.use_certificate_verifier(certificate_chain=chosen["chain"])
-        case "sigstore":
-            config.use_sigstore_verifier(identity=chosen["identity"], oidc_issuer=chosen["issuer"])
+    match work.by:
+        case PublicKey(key=key):
+            config.use_elliptic_key_verifier(public_key=str(key))
+        case TrustedChain(chain=chain):
+            config.use_certificate_verifier(certificate_chain=[str(path) for path in chain])
+        case SigstoreIdentity(identity=identity, issuer=issuer):
+            config.use_sigstore_verifier(identity=identity, oidc_issuer=issuer)
     config.verify(folder, signature)
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, SignatureRequest, online=True)

@@ -1,86 +1,39 @@
-"""Uploads a package to a repository on the hub, or reports what that would change.
-
-    python -m bakehouse.publish.workers.hub_publish --request FILE [--dry-run]
-    python -m bakehouse.publish.workers.hub_publish --check-token REPO
-
-FILE is JSON: folder, repo, private, branch, pull_request, tag (or null), title, description, and files (path, size, sha256),
-all of the package. `--check-token` only checks that the hub takes the token, which the hub's client finds in the environment or in a login.
-"""
+"""Brings a package to a repository on the hub, or says what that would change."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-from typing import NoReturn
+from huggingface_hub import HfApi, constants
 
-from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.utils import disable_progress_bars, set_client_factory
-
-from bakehouse.child import events, leash, redact
-from bakehouse.publish.workers import hub_remote, hub_upload
+from bakehouse.child import events, start
+from bakehouse.publish.seams import Published, PublishRequest, PublishResult
+from bakehouse.publish.workers import hub_client, hub_remote, hub_upload
 from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
-from bakehouse.publish.workers.publish_errors import Refused, chain, in_words
-from bakehouse.publish.workers.publish_plan import Found, Request, check_repository, has_content, look, plan, same_pull_request
+from bakehouse.publish.workers.publish_errors import Refused, refusing
+from bakehouse.publish.workers.publish_plan import Found, check_repository, has_content, look, plan, same_pull_request
 from bakehouse.recipe.publish import MAIN
-from bakehouse.sources.workers.hub_errors import LOG_IN
 from bakehouse.store.package_files import MANIFEST
 
 
-def main() -> None:
-    """Publish, plan, or check the token."""
-    leash.hold()
-    redact.install(events.progress)
-    parser = argparse.ArgumentParser()
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--request", type=Path)
-    what.add_argument("--check-token", metavar="REPO")
-    parser.add_argument("--dry-run", action="store_true")
-    arguments = parser.parse_args()
-    disable_progress_bars()
-    set_client_factory(hub_upload.patient_client)
-    request = _request(arguments.request) if arguments.request else None
-    repo = request.repo if request else arguments.check_token
-    try:
-        token = get_token()
-        redact.keep(token)
-        if token is None and not arguments.dry_run:
-            raise Refused("No token for the hub is set.", f"Set one that may write to {repo}, with {LOG_IN}.")
-        if request is None:
-            hub_remote.exists(repo)
-            return
+def run(request: PublishRequest) -> PublishResult:
+    """Publish, or plan."""
+    with refusing(request.repo):
+        token = hub_client.token(request.repo, needed=not request.dry_run)
         found, package = look(request)
-        events.result(plan=plan(request, found))
-        if not arguments.dry_run:
-            publish(request, HfApi(token=token, library_name="bakehouse"), found, package)
-    except Exception as error:
-        refuse(error, repo)
+        planned = plan(request, found)
+        if request.dry_run:
+            return PublishResult(plan=planned)
+        done = publish(request, HfApi(token=token, library_name="bakehouse"), found, package)
+        return PublishResult(plan=planned, published=done)
 
 
-def _request(path: Path) -> Request:
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return Request(**{**facts, "folder": Path(facts["folder"]), "files": tuple(facts["files"])})
-
-
-def refuse(error: Exception, repo: str) -> NoReturn:
-    """End with what the error means; a bug keeps its traceback."""
-    words = in_words(error, repo)
-    if words is None:
-        raise error
-    notes = [note for one in chain(error) for note in getattr(one, "__notes__", ())]
-    events.refuse(words.what, words.remedy, [*words.details, *notes])
-
-
-def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> None:
-    """Create what is missing, send, commit once, and compare what the hub has; report the result."""
+def publish(request: PublishRequest, api: HfApi, found: Found, package: dict[str, Local]) -> Published:
+    """Make what is missing, send, commit once, and look whether the hub has it."""
     if found.comparison.nothing_to_do and found.on_branch and found.held:
-        finish(request, api, package, found.held.commit, None, committed=False)
-        return
+        return finish(request, api, package, found.held.commit, None, committed=False)
     if found.pull_request is not None:
         held = hub_remote.read(request.repo, f"refs/pr/{found.pull_request}")
         assert held is not None
-        finish(request, api, package, held.commit, pull_request_url(request, found.pull_request), committed=False)
-        return
+        return finish(request, api, package, held.commit, pull_request_url(request, found.pull_request), committed=False)
     before = found.held
     try:
         before, comparison = prepared(request, api, found, package)
@@ -91,11 +44,11 @@ def publish(request: Request, api: HfApi, found: Found, package: dict[str, Local
     except Exception as error:
         error.add_note(standing(request, before))
         raise
-    finish(request, api, package, commit, url, committed=committed)
+    return finish(request, api, package, commit, url, committed=committed)
 
 
-def prepared(request: Request, api: HfApi, found: Found, package: dict[str, Local]) -> tuple[Held, Comparison]:
-    """The branch to commit to, created if it does not exist, and how the package differs from it."""
+def prepared(request: PublishRequest, api: HfApi, found: Found, package: dict[str, Local]) -> tuple[Held, Comparison]:
+    """The branch to commit to, made if it was not there, and how the package differs from it."""
     held = found.held
     if held is None:
         hub_upload.make_repository(api, request.repo, request.private)
@@ -109,7 +62,7 @@ def prepared(request: Request, api: HfApi, found: Found, package: dict[str, Loca
     return held, hub_remote.compare(package, held.files)
 
 
-def send(request: Request, api: HfApi, held: Held, comparison: Comparison, package: dict[str, Local]) -> tuple[str, str | None]:
+def send(request: PublishRequest, api: HfApi, held: Held, comparison: Comparison, package: dict[str, Local]) -> tuple[str, str | None]:
     """Weights, then one commit of everything; its id, and the pull request's address."""
     files = hub_upload.additions(request.folder, package, comparison)
     hub_upload.send_weights(api, request.repo, request.branch, files, pull_request=request.pull_request)
@@ -131,13 +84,13 @@ def send(request: Request, api: HfApi, held: Held, comparison: Comparison, packa
     )
 
 
-def pull_request_url(request: Request, number: int) -> str:
-    """The address of a pull request."""
+def pull_request_url(request: PublishRequest, number: int) -> str:
+    """Where a pull request is discussed."""
     return f"{constants.ENDPOINT}/{request.repo}/discussions/{number}"
 
 
-def standing(request: Request, before: Held | None) -> str:
-    """What the branch holds after a failure, if that can be read."""
+def standing(request: PublishRequest, before: Held | None) -> str:
+    """What the branch holds after a failure, as far as that can be found out."""
     was = f"commit {before.commit[:12]}" if before else "nothing"
     try:
         now = hub_remote.read(request.repo, request.branch) if hub_remote.exists(request.repo) else None
@@ -155,9 +108,9 @@ def standing(request: Request, before: Held | None) -> str:
 # --- after ----------------------------------------------------------------------------------------
 
 
-def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str, url: str | None, *, committed: bool) -> None:
-    """Compare what the hub reports at the commit with the package, and the manifest byte for byte; then tag, and report."""
-    events.progress("checking what the hub has")
+def finish(request: PublishRequest, api: HfApi, package: dict[str, Local], commit: str, url: str | None, *, committed: bool) -> Published:
+    """Compare what the hub reports at the commit with the package, and the manifest byte for byte; then tag."""
+    events.progress("looking whether the hub has it all")
     at = f"refs/pr/{url.rsplit('/', 1)[-1]}" if url else commit
     try:
         held = hub_remote.read(request.repo, at)
@@ -173,11 +126,11 @@ def finish(request: Request, api: HfApi, package: dict[str, Local], commit: str,
         except Exception as error:
             error.add_note(f"{request.where} holds the complete package at commit {commit}; only the tag is missing")
             raise
-    events.result(commit=commit, url=url, committed=committed, compared=len(package))
+    return Published(commit=commit, url=url, committed=committed, compared=len(package))
 
 
-def check(request: Request, held: Held, at: str, package: dict[str, Local]) -> None:
-    """Refuse if the hub reports another content for any file, or returns a changed manifest."""
+def check(request: PublishRequest, held: Held, at: str, package: dict[str, Local]) -> None:
+    """Refuse if the hub reports another content for any file, or the manifest comes back changed."""
     wrong = [package[name].difference(held.files[name]) or "" for name in sorted(package.keys() & held.files.keys())]
     wrong = [line for line in wrong if line]
     wrong += [f"{name}: missing" for name in sorted(package.keys() - held.files.keys())]
@@ -193,4 +146,4 @@ def check(request: Request, held: Held, at: str, package: dict[str, Local]) -> N
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, PublishRequest, online=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 
 from bakehouse.package.file_names import CARD
 from bakehouse.sources.workers import hub_files
-from bakehouse.sources.workers.hub_files import Remote
+from bakehouse.sources.workers.hub_info import Info, Remote
 from bakehouse.store.package_files import MANIFEST, OLD_MANIFEST
 
 # The hub makes these with a repository and keeps its LFS rules there: they belong to it and not to a package.
@@ -80,11 +80,11 @@ def read(repo: str, revision: str) -> Held | None:
     """
     url = f"{constants.ENDPOINT}/api/models/{repo}/revision/{quote(revision, safe='')}"
     try:
-        info = _json(url, {"blobs": "true"})
+        info = Info.model_validate(_json(url, {"blobs": "true"}))
     except RevisionNotFoundError:
         return None
-    files = {entry["rfilename"]: hub_files.remote(entry) for entry in info["siblings"]}
-    return Held(bool(info.get("private")), info["sha"], files)
+    assert info.sha is not None
+    return Held(info.private, info.sha, info.files)
 
 
 def exists(repo: str) -> bool:
@@ -153,8 +153,8 @@ def _is_manifest(body: bytes) -> bool:
     return isinstance(found, dict) and {"schema_version", "name", "key", "files", "source"} <= found.keys()
 
 
-def hashed(path: Path, name: str, arrived: Any) -> Local:
-    """A file of the package as it is on disk now; `arrived` gets the number of bytes of each block."""
+def hashed(path: Path, name: str, arrived: Callable[[int], None]) -> Local:
+    """A file of the package as it is on disk now; `arrived` is told the bytes of each block."""
     size, sha256 = path.stat().st_size, hashlib.sha256()
     git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as opened:

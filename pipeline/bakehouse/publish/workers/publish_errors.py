@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+from bakehouse.child import events
 from bakehouse.child.redact import clean
 from bakehouse.sources.workers.hub_errors import LOG_IN
 
@@ -53,6 +55,19 @@ def unanswered(error: BaseException) -> bool:
         isinstance(one, httpx.TransportError | json.JSONDecodeError) or (isinstance(one, RuntimeError) and _CLOSED in str(one))
         for one in chain(error)
     )
+
+
+@contextmanager
+def refusing(repo: str) -> Iterator[None]:
+    """End with what an error of the body means, and what was noted on it; a bug keeps its traceback."""
+    try:
+        yield
+    except Exception as error:
+        words = in_words(error, repo)
+        if words is None:
+            raise
+        notes = [note for one in chain(error) for note in getattr(one, "__notes__", ())]
+        events.refuse(words.what, words.remedy, [*words.details, *notes])
 
 
 def in_words(error: BaseException, repo: str) -> Refused | None:

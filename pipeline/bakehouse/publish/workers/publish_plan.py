@@ -5,37 +5,16 @@ from __future__ import annotations
 import difflib
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 from bakehouse.child import events
 from bakehouse.package.file_names import CARD
+from bakehouse.publish.seams import PublishRequest, UploadPlan
 from bakehouse.publish.workers import hub_remote, hub_upload
 from bakehouse.publish.workers.hub_remote import Comparison, Held, Local
 from bakehouse.publish.workers.publish_errors import Refused
 from bakehouse.recipe.publish import MAIN
 
 LONGEST_DIFF = 400  # lines
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is requested; see `hub_publish`."""
-
-    folder: Path
-    repo: str
-    private: bool
-    branch: str
-    pull_request: bool
-    tag: str | None
-    title: str
-    description: str
-    files: tuple[dict[str, Any], ...]
-
-    @property
-    def where(self) -> str:
-        """The branch, in words."""
-        return f"{self.branch} of {self.repo}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +33,7 @@ class Found:
     pull_request: int | None = None
 
 
-def look(request: Request) -> tuple[Found, dict[str, Local]]:
+def look(request: PublishRequest) -> tuple[Found, dict[str, Local]]:
     """What the repository holds, and the package's files as they are on disk now."""
     events.progress(f"reading {request.repo} on the hub")
     held, on_branch = None, False
@@ -75,8 +54,8 @@ def look(request: Request) -> tuple[Found, dict[str, Local]]:
     return Found(held, on_branch, comparison, number), package
 
 
-def check_repository(request: Request, held: Held) -> None:
-    """Refuse a repository whose visibility differs from the recipe's, and one that holds other people's work."""
+def check_repository(request: PublishRequest, held: Held) -> None:
+    """Refuse a repository that others see or do not see against the recipe's word, and one that holds somebody else's work."""
     if held.private != request.private:
         is_, requested = ("private", "public") if held.private else ("public", "private")
         raise Refused(
@@ -91,9 +70,9 @@ def check_repository(request: Request, held: Held) -> None:
         )
 
 
-def read_package(request: Request) -> dict[str, Local]:
-    """The package's files, hashed now and compared with what was validated."""
-    total = sum(file["size"] for file in request.files)
+def read_package(request: PublishRequest) -> dict[str, Local]:
+    """The package's files, hashed now and held against what was proven."""
+    total = sum(file.size for file in request.files)
     done, reported, package = 0, 0.0, {}
 
     def arrived(size: int) -> None:
@@ -105,17 +84,17 @@ def read_package(request: Request) -> dict[str, Local]:
 
     wrong = []
     for file in request.files:
-        local = hub_remote.hashed(request.folder / file["path"], file["path"], arrived)
+        local = hub_remote.hashed(request.folder / file.path, file.path, arrived)
         package[local.path] = local
-        if (local.sha256, local.size) != (file["sha256"], file["size"]):
-            wrong.append(f"{local.path}: sha256 {local.sha256}, should be {file['sha256']}")
+        if (local.sha256, local.size) != (file.sha256, file.size):
+            wrong.append(f"{local.path}: sha256 {local.sha256}, should be {file.sha256}")
     if wrong:
         raise Refused("The package has changed since it was validated, so it is not published.", "Build it again.", tuple(wrong))
     return package
 
 
-def same_pull_request(request: Request, package: dict[str, Local]) -> int | None:
-    """The number of an open pull request of this title with exactly this content."""
+def same_pull_request(request: PublishRequest, package: dict[str, Local]) -> int | None:
+    """The number of an open pull request of ours that has this very content."""
     for number in hub_remote.open_pull_requests(request.repo, request.title):
         held = hub_remote.read(request.repo, f"refs/pr/{number}")
         if held is not None and hub_remote.compare(package, held.files).nothing_to_do:
@@ -123,7 +102,7 @@ def same_pull_request(request: Request, package: dict[str, Local]) -> int | None
     return None
 
 
-def check_tag(request: Request, package: dict[str, Local], held: Held, comparison: Comparison) -> None:
+def check_tag(request: PublishRequest, package: dict[str, Local], held: Held, comparison: Comparison) -> None:
     """Refuse, before anything is sent, a tag that names another content."""
     assert request.tag
     tagged = hub_remote.tags(request.repo).get(request.tag)
@@ -132,28 +111,28 @@ def check_tag(request: Request, package: dict[str, Local], held: Held, compariso
     raise hub_upload.tag_taken(request.repo, request.tag, tagged)
 
 
-def has_content(request: Request, package: dict[str, Local], commit: str) -> bool:
-    """Whether the repository is exactly this package at a commit."""
+def has_content(request: PublishRequest, package: dict[str, Local], commit: str) -> bool:
+    """Whether the repository is this very package at a commit."""
     held = hub_remote.read(request.repo, commit)
     return held is not None and hub_remote.compare(package, held.files).nothing_to_do
 
 
-def plan(request: Request, found: Found) -> dict[str, Any]:
-    """What would be changed, as facts."""
+def plan(request: PublishRequest, found: Found) -> UploadPlan:
+    """What would be done."""
     held, comparison = found.held, found.comparison
-    sizes = {file["path"]: file["size"] for file in request.files}
-    return {
+    sizes = {file.path: file.size for file in request.files}
+    return UploadPlan(
         **asdict(comparison),
-        "repository": held is not None,
-        "branch": found.on_branch,
-        "commit": held.commit if held else None,
-        "pull_request": found.pull_request,
-        "upload_bytes": sum(sizes[name] for name in (*comparison.new, *comparison.changed)),
-        "card": card_diff(request, held) if CARD in (*comparison.new, *comparison.changed) else [],
-    }
+        repository=held is not None,
+        branch=found.on_branch,
+        commit=held.commit if held else None,
+        pull_request=found.pull_request,
+        upload_bytes=sum(sizes[name] for name in (*comparison.new, *comparison.changed)),
+        card=tuple(card_diff(request, held)) if CARD in (*comparison.new, *comparison.changed) else (),
+    )
 
 
-def card_diff(request: Request, held: Held | None) -> list[str]:
+def card_diff(request: PublishRequest, held: Held | None) -> list[str]:
     """How the model card changes, as a unified diff."""
     old = hub_remote.content(request.repo, held.commit, CARD).decode("utf-8", "replace") if held and CARD in held.files else ""
     new = (request.folder / CARD).read_text(encoding="utf-8")

@@ -9,11 +9,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bakehouse.formats import safetensors_files
 from bakehouse.sources.workers import other_formats
 from bakehouse.sources.workers.unfit import Unfit as Unfit
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 BESIDE_WEIGHTS = frozenset(
     {
@@ -36,18 +39,18 @@ BESIDE_WEIGHTS = frozenset(
 TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # the other templates of a tokenizer that has several
 LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
 PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
-_WHOLE = "Take a whole checkpoint, as the model's author published it."
+_COMPLETE = "Take a complete checkpoint, as the model's author published it."
 
 
 def belonging(path: Path) -> dict[str, Path]:
-    """The files of a local source, by name: of a checkpoint directory, or one file (a GGUF with the licences beside it).
+    """The files of a local source, by name: of a checkpoint directory, or one file (a GGUF with the licences next to it).
 
     Raises:
-        Unfit: the directory is no safetensors checkpoint.
+        Unfit: the directory is not a safetensors checkpoint.
     """
     if path.is_file():
-        beside = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
-        return {name: path.parent / name for name in (path.name, *licences(beside))}
+        others = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
+        return {name: path.parent / name for name in (path.name, *licences(others))}
     names = [other.name for other in path.iterdir() if other.is_file()]
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
     names += [other.relative_to(path).as_posix() for other in path.glob("*/*.jinja") if other.is_file()]
@@ -60,26 +63,26 @@ def belonging(path: Path) -> dict[str, Path]:
     return {name: path / name for name in sorted(wanted)}
 
 
-def json_object(raw: bytes, name: str) -> dict[str, Any]:
-    """What a JSON file of a checkpoint says; Unfit if it is no JSON object."""
+def json_object(raw: bytes, name: str) -> dict[str, JsonValue]:
+    """The content of a JSON file of a checkpoint; Unfit if it is not a JSON object."""
     try:
         value = json.loads(raw)
     except ValueError as error:  # not JSON, or not even text
-        raise Unfit(f"{name} is not JSON: {error}.", _WHOLE) from error
+        raise Unfit(f"{name} is not JSON: {error}.", _COMPLETE) from error
     if not isinstance(value, dict):
-        raise Unfit(f"{name} is not a JSON object.", _WHOLE)
+        raise Unfit(f"{name} is not a JSON object.", _COMPLETE)
     return value
 
 
 def one(file: str, names: Iterable[str]) -> str:
     """`file`, if it is among `names`; else an Unfit that shows the others of its sort."""
-    there = set(names)
-    if file not in there:
+    present = set(names)
+    if file not in present:
         suffix = PurePosixPath(file).suffix
         raise Unfit(
-            f"There is no file {file} at that commit.",
+            f"The repository has no file {file} at that commit.",
             "Write the path of a file that is in the repository into the recipe.",
-            sorted(name for name in there if name.endswith(suffix)),
+            sorted(name for name in present if name.endswith(suffix)),
         )
     return file
 
@@ -91,26 +94,26 @@ def licences(names: Iterable[str]) -> tuple[str, ...]:
 
 def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
     """All files of a checkpoint but the weights; Unfit if there is no config.json."""
-    there = set(names)
-    if "config.json" not in there:
+    present = set(names)
+    if "config.json" not in present:
         raise Unfit(
             "There is no config.json, so this is not a transformers checkpoint.",
             "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file.",
         )
-    return tuple(sorted(there & BESIDE_WEIGHTS | {name for name in there if TEMPLATES.fullmatch(name)} | set(licences(there))))
+    return tuple(sorted(present & BESIDE_WEIGHTS | {name for name in present if TEMPLATES.fullmatch(name)} | set(licences(present))))
 
 
 def tokenizer(names: Iterable[str], code: Iterable[str] = ()) -> None:
-    """Unfit if transformers can make no tokenizer of what is there; of code of the repository's own nothing is known.
+    """Unfit if transformers can make no tokenizer of these files; of code of the repository's own nothing is known.
 
     vocab.json with merges.txt, as older repositories have them, is enough. A SentencePiece model alone is not: transformers 5.5 needs
     the package sentencepiece for it, and its conversion drops a leading space that SentencePiece keeps (LlamaTokenizer).
     """
-    there = set(names)
-    if "tokenizer.json" in there or {"vocab.json", "merges.txt"} <= there or list(code):
+    present = set(names)
+    if "tokenizer.json" in present or {"vocab.json", "merges.txt"} <= present or list(code):
         return
-    pieces = sorted(there & {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
-    if "tekken.json" in there:
+    pieces = sorted(present & {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
+    if "tekken.json" in present:
         raise Unfit(
             "There is no tokenizer.json, only tekken.json, which no runtime here reads: it is the tokenizer of Mistral's own tools.",
             "Take a repository of this model in the Hugging Face layout, with tokenizer.json.",
@@ -118,25 +121,25 @@ def tokenizer(names: Iterable[str], code: Iterable[str] = ()) -> None:
     if pieces:
         raise Unfit(
             f"There is no tokenizer.json, only {pieces[0]}: a SentencePiece model alone is not read.",
-            "Take a repository or a commit of this model that has tokenizer.json, or put one there that its author made.",
+            "Take a repository or a commit of this model that has tokenizer.json, or add one that its author made.",
         )
     raise Unfit("There is no tokenizer.json, so texts cannot be turned into tokens.", "Put the tokenizer's files with the weights.")
 
 
 def weights(names: Iterable[str]) -> str:
     """The file that weights begin with: the single safetensors file, or the index; Unfit if there is neither."""
-    there = set(names)
+    present = set(names)
     for name in (safetensors_files.SINGLE, safetensors_files.INDEX):
-        if name in there:
+        if name in present:
             return name
-    pickles = sorted(name for name in there if PICKLE.fullmatch(name))
+    pickles = sorted(name for name in present if PICKLE.fullmatch(name))
     if pickles:
         raise Unfit(
-            "The weights are pickles, which can run any code while they are read, and there are no safetensors.",
+            "The weights are pickles, which can run any code while they are read, and the repository has no safetensors.",
             "Take a repository or a commit with safetensors weights; the hub's converter makes them on request.",
             pickles,
         )
-    others = sorted(name for name in there if name.endswith((".safetensors", ".gguf")))
+    others = sorted(name for name in present if name.endswith((".safetensors", ".gguf")))
     raise Unfit(
         f"There is neither {safetensors_files.SINGLE} nor {safetensors_files.INDEX}.",
         "Let the recipe's source name a safetensors checkpoint at the top of a repository, or one GGUF file.",
@@ -144,18 +147,18 @@ def weights(names: Iterable[str]) -> str:
     )
 
 
-def shards(index: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
-    """The shards that `index` names; Unfit if one is not among `names`, or is no plain safetensors file."""
-    there = set(names)
+def shards(index: Mapping[str, JsonValue], names: Iterable[str]) -> tuple[str, ...]:
+    """The shards that `index` names; Unfit if one is not among `names`, or is not a plain safetensors file."""
+    present = set(names)
     try:
         listed = safetensors_files.shards(index)
     except safetensors_files.NotSafetensors as error:
-        raise Unfit(f"{safetensors_files.INDEX} is not an index of weights: {error}.", _WHOLE) from error
-    strange = [name for name in listed if name not in there or "/" in name or not name.endswith(".safetensors")]
+        raise Unfit(f"{safetensors_files.INDEX} is not an index of weights: {error}.", _COMPLETE) from error
+    strange = [name for name in listed if name not in present or "/" in name or not name.endswith(".safetensors")]
     if strange:
         raise Unfit(
-            f"{safetensors_files.INDEX} names shards that are not there.",
-            "Take another commit of the repository: this one is not whole.",
+            f"{safetensors_files.INDEX} names shards that are missing.",
+            "Take another commit of the repository: this one is incomplete.",
             strange,
         )
     return listed

@@ -1,13 +1,10 @@
 """Copies the files of a local source, hashing what was copied; shares the blocks where the file system can.
 
-    python -m bakehouse.sources.workers.copy_local --path DIR_OR_FILE [--as NAME] --files DIR
-
 Which files belong to it, is decided by the same rules as for a repository on the hub.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import hashlib
 import json
@@ -15,7 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
+from bakehouse.sources.seams import CopyRequest, CopyResult
 from bakehouse.sources.workers import checkpoint_files, model_type
 
 FICLONE = 0x40049409  # linux/fs.h
@@ -23,19 +21,13 @@ CHUNK = 1 << 20
 CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 
 
-def main() -> None:
-    """Copy --path into --files."""
-    leash.hold()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--path", type=Path, required=True)
-    parser.add_argument("--as", dest="name", default="")
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    path, files = asked.path, asked.files
+def run(request: CopyRequest) -> CopyResult:
+    """Copy the source's files into the folder, which is emptied before."""
+    path, files = request.path, request.files
     for left in files.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     if not path.exists():
-        events.refuse(f"{path} is not there any more.", "Put it back, or write the right path into the recipe.")
+        events.refuse(f"{path} does not exist any more.", "Put it back, or correct the path in the recipe.")
     try:
         belonging = checkpoint_files.belonging(path)
     except checkpoint_files.Unfit as unfit:
@@ -45,11 +37,11 @@ def main() -> None:
     total, done, hashes = sum(file.stat().st_size for file in belonging.values()), 0, {}
     for name, file in belonging.items():
         events.progress(f"copying {name}", done, total, "B")
-        target = asked.name or name
+        target = request.name or name
         (files / target).parent.mkdir(exist_ok=True)
         hashes[target] = copy(file, files / target)
         done += (files / target).stat().st_size
-    events.result(files=hashes)
+    return CopyResult(files=hashes)
 
 
 def copy(source: Path, target: Path) -> str:
@@ -80,4 +72,4 @@ def shares_blocks(origin: int, copied: int) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, CopyRequest)

@@ -1,35 +1,27 @@
 """Turns a GGUF file into a Hugging Face checkpoint: bfloat16 safetensors, configuration, tokenizer, chat template, end tokens.
 
-    python -m bakehouse.sources.workers.gguf_checkpoint --gguf FILE --files DIR
-
 Reading the weights is transformers' work. What that reader skips in silence (a key or a tensor that it has no place
 for, a weight that the file does not hold) is refused here, because the result would be another model.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.formats import gguf_header
-from bakehouse.formats.gguf_header import ANOTHER_SOURCE
+from bakehouse.formats.gguf_header import ANOTHER_SOURCE, Metadata
+from bakehouse.sources.seams import GGUFRequest, GGUFResult
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.tasks.text_generation.workers import chats
 
 
-def main() -> None:
-    """Make the checkpoint of --gguf in --files."""
-    leash.hold()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--files", type=Path, required=True)
-    arguments = parser.parse_args()
-    gguf, files = arguments.gguf, arguments.files
+def run(request: GGUFRequest) -> GGUFResult:
+    """Make the checkpoint of the GGUF file."""
+    gguf, files = request.gguf, request.files
     events.progress("reading the GGUF's metadata")
     metadata, tensors = read(gguf)
     refuse_what_is_not_carried(metadata, tensors)
@@ -46,21 +38,22 @@ def main() -> None:
     tidy(files)
     for name in checkpoint_files.licences(path.name for path in gguf.parent.iterdir() if path.is_file()):
         shutil.copyfile(gguf.parent / name, files / name)
-    events.result(architecture=metadata["general.architecture"], end_tokens=ends, parameters=sum(p.numel() for p in model.parameters()))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return GGUFResult(architecture=metadata["general.architecture"], end_tokens=tuple(ends), parameters=parameters)
 
 
-def read(gguf: Path) -> tuple[dict[str, Any], list[str]]:
+def read(gguf: Path) -> tuple[Metadata, list[str]]:
     """All key-value pairs of the file, and the names of its tensors."""
     from gguf import GGUFReader
 
     try:
         reader = GGUFReader(gguf)
     except (ValueError, IndexError) as error:  # what the reader raises for a wrong magic number and for a file cut short
-        events.refuse(f"{gguf.name} is not a whole GGUF file: {error}.", "Check the file in the recipe's source.")
+        events.refuse(f"{gguf.name} is not a complete GGUF file: {error}.", "Check the file in the recipe's source.")
     return {key: field.contents() for key, field in reader.fields.items()}, [tensor.name for tensor in reader.tensors]
 
 
-def refuse_what_is_not_carried(metadata: Mapping[str, Any], tensors: list[str]) -> None:
+def refuse_what_is_not_carried(metadata: Metadata, tensors: list[str]) -> None:
     """End here if the file says something that the reader would leave out."""
     for what, details in gguf_header.faults(metadata):
         events.refuse(what, ANOTHER_SOURCE, details)
@@ -89,7 +82,7 @@ def load(gguf: Path) -> Any:
     return model
 
 
-def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
+def end_tokens(tokenizer: Any, metadata: Metadata) -> list[int]:
     """Numbers of the tokens that end an answer: end-of-sequence first, then end-of-turn where that is another one."""
     ends = [
         metadata[key]
@@ -108,16 +101,16 @@ def end_tokens(tokenizer: Any, metadata: Mapping[str, Any]) -> list[int]:
 
 
 def refuse_template(tokenizer: Any) -> None:
-    """End here if there is a chat template that takes no chat at all."""
-    said = ""
+    """End here if the chat template takes no chat at all."""
+    reason = ""
     for chat in chats.CHATS if tokenizer.chat_template else ():
         try:
             chats.reference_prompt(tokenizer, chat)
             return
         except Exception as error:  # of a template's own, of a type, of a missing field
-            said = said or str(error)
-    if said:
-        events.refuse(f"The GGUF's chat template cannot be rendered: {said}.", ANOTHER_SOURCE)
+            reason = reason or str(error)
+    if reason:
+        events.refuse(f"The GGUF's chat template cannot be rendered: {reason}.", ANOTHER_SOURCE)
 
 
 def name_tokens(model: Any, tokenizer: Any, ends: list[int]) -> None:
@@ -161,4 +154,4 @@ def write_json(path: Path, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, GGUFRequest)

@@ -15,6 +15,7 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from bakehouse.child import events
+from bakehouse.formats.gguf_header import Metadata
 
 # Token types of the GGUF specification (`tokenizer.ggml.token_type`).
 CONTROL, USER_DEFINED = 3, 4
@@ -47,7 +48,7 @@ WHOLE_WORDS_FIRST = {"llama-bpe"}  # a pre-token that is in the vocabulary is ta
 BEGINS_WITH_BOS = {"llama-bpe"}  # where the metadata does not say
 
 
-def build(metadata: Mapping[str, Any]) -> PreTrainedTokenizerFast:
+def build(metadata: Metadata) -> PreTrainedTokenizerFast:
     """The tokenizer that `metadata` (a GGUF's key-value pairs) describes; refuses a kind that is not in the table."""
     model, pre = metadata.get("tokenizer.ggml.model", ""), metadata.get("tokenizer.ggml.pre", "")
     if model != "gpt2":
@@ -99,7 +100,7 @@ def _engine(pre: str, tokens: list[str], merges: list[str]) -> Tokenizer:
     return engine
 
 
-def special_tokens(metadata: Mapping[str, Any]) -> dict[str, str]:
+def special_tokens(metadata: Metadata) -> dict[str, str]:
     """transformers' name of each special token that the metadata numbers, with its text."""
     names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     tokens = metadata["tokenizer.ggml.tokens"]

@@ -1,80 +1,68 @@
 """Downloads a checkpoint, or one file, from a hub repository at a pinned commit.
 
-    python -m bakehouse.sources.workers.hub_download --repo OWNER/NAME --revision COMMIT --files DIR
-        [--type model|dataset] [--only FILE [--as NAME]] [--remote-code FILE=SHA256 ...]
-
-DIR may hold what an earlier, broken-off run left: whole files are hashed again, a partial one goes on where it was.
+The folder may hold what an earlier, broken-off run left: complete files are hashed again, a partial one goes on where it was.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
 from bakehouse.formats import gguf_header, safetensors_files
+from bakehouse.sources.seams import DownloadRequest, DownloadResult
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
+from bakehouse.sources.workers.hub_info import Remote
 
-SECONDS_BETWEEN_WORDS = 0.5
+SECONDS_BETWEEN_REPORTS = 0.5
 
 
-def main() -> None:
-    """Fill --files."""
-    leash.hold()
+def run(request: DownloadRequest) -> DownloadResult:
+    """Fill the folder."""
     discreet.install(events.progress)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repo", required=True)
-    parser.add_argument("--revision", required=True)
-    parser.add_argument("--type", default="model")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--as", dest="name", default="")
-    parser.add_argument("--remote-code", action="append", default=[])
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    events.progress(f"asking the hub for {asked.repo}")
-    repository = hub_files.Repository(asked.repo, asked.revision, asked.type)
-    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    events.progress(f"asking the hub for {request.repo}")
+    repository = hub_files.Repository(request.repo, request.revision, request.type)
     try:
-        with hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(request.repo, request.revision):
             remotes = hub_files.listing(repository).files
-            if asked.only:
-                fetched = one_file(repository, remotes, asked.only, asked.name, asked.files)
+            if request.only:
+                fetched = one_file(repository, remotes, request.only, request.name, request.files)
             else:
-                fetched = checkpoint(repository, remotes, code, asked.files)
+                fetched = checkpoint(repository, remotes, request.remote_code, request.files)
     except checkpoint_files.Unfit as unfit:
-        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
-    sweep(asked.files, fetched)
-    events.result(files=fetched, hub_sha256={name: remote.sha256 for name, remote in remotes.items() if name in fetched and remote.sha256})
+        events.refuse(f"{request.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+    sweep(request.files, fetched)
+    by_hub = {name: remote.sha256 for name, remote in remotes.items() if name in fetched and remote.sha256}
+    return DownloadResult(files=fetched, hub_sha256=by_hub)
 
 
-def one_file(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], only: str, name: str, files: Path) -> dict[str, str]:
+def one_file(repository: hub_files.Repository, remotes: dict[str, Remote], only: str, name: str, files: Path) -> dict[str, str]:
     """Fetch the file `only`, under its own last name or `name`, and the licences; their sha256 by name."""
     checkpoint_files.one(only, remotes)
     if only.endswith(".gguf"):
         refuse_unreadable_gguf(repository, remotes[only])
     wanted = {only: name or PurePosixPath(only).name, **{licence: licence for licence in checkpoint_files.licences(remotes)}}
-    fetched, told = {}, telling(sum(remotes[origin].size for origin in wanted))
+    fetched, fetch_one = {}, reporting(sum(remotes[origin].size for origin in wanted))
     for origin, target in wanted.items():
-        fetched[target] = told(repository, remotes[origin], files / target)
+        fetched[target] = fetch_one(repository, remotes[origin], files / target)
     return fetched
 
 
-def refuse_unreadable_gguf(repository: hub_files.Repository, remote: hub_files.Remote) -> None:
+def refuse_unreadable_gguf(repository: hub_files.Repository, remote: Remote) -> None:
     """Refuse before the download what the reader would refuse after it, from the file's header."""
     events.progress(f"reading the header of {remote.name}")
     try:
-        told = gguf_header.read_from(hub_files.opened(repository, remote))
+        metadata = gguf_header.read_from(hub_files.opened(repository, remote))
     except gguf_header.NotGGUF as error:
         remedy = "Take another file or another commit of the repository."
-        raise checkpoint_files.Unfit(f"{remote.name} is not a whole GGUF file: {error}.", remedy) from error
-    for what, details in gguf_header.faults(told):
+        raise checkpoint_files.Unfit(f"{remote.name} is not a complete GGUF file: {error}.", remedy) from error
+    for what, details in gguf_header.faults(metadata):
         raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
 
 
-def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str], files: Path) -> dict[str, str]:
+def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], code: dict[str, str], files: Path) -> dict[str, str]:
     """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
@@ -82,10 +70,10 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Re
     small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
     large: tuple[str, ...] = (first,)
     total = sum(remotes[name].size for name in small)
-    fetched, told = {}, telling(total)
+    fetched, fetch_one = {}, reporting(total)
     for name in small:
         (files / name).parent.mkdir(exist_ok=True)
-        fetched[name] = told(repository, remotes[name], files / name)
+        fetched[name] = fetch_one(repository, remotes[name], files / name)
         if name in code and fetched[name] != code[name]:
             raise checkpoint_files.Unfit(
                 f"{name} is not the code that the recipe lists.",
@@ -94,25 +82,25 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Re
             )
     model_type.refuse_unlisted_code(checkpoint_files.json_object((files / "config.json").read_bytes(), "config.json"), code)
     if first == safetensors_files.INDEX:
-        fetched[first] = told(repository, remotes[first], files / first)
+        fetched[first] = fetch_one(repository, remotes[first], files / first)
         large = checkpoint_files.shards(checkpoint_files.json_object((files / first).read_bytes(), first), remotes)
-    told = telling(sum(remotes[name].size for name in large))
+    fetch_one = reporting(sum(remotes[name].size for name in large))
     for name in large:
-        fetched[name] = told(repository, remotes[name], files / name)
+        fetched[name] = fetch_one(repository, remotes[name], files / name)
     return fetched
 
 
-def telling(total: int) -> Callable[[hub_files.Repository, hub_files.Remote, Path], str]:
-    """A `fetch` that says how many of `total` bytes are there, over all files that it is called for."""
-    done, said = 0, 0.0
+def reporting(total: int) -> Callable[[hub_files.Repository, Remote, Path], str]:
+    """A `fetch` that reports how many of `total` bytes have come, over all files that it is called for."""
+    done, reported = 0, 0.0
 
-    def fetch(repository: hub_files.Repository, remote: hub_files.Remote, to: Path) -> str:
+    def fetch(repository: hub_files.Repository, remote: Remote, to: Path) -> str:
         nonlocal done
 
         def arrived(size: int) -> None:
-            nonlocal said
-            if time.monotonic() - said >= SECONDS_BETWEEN_WORDS or done + size == total:
-                said = time.monotonic()
+            nonlocal reported
+            if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS or done + size == total:
+                reported = time.monotonic()
                 events.progress(f"downloading {remote.name}", done + size, total, "B")
 
         digest = hub_files.fetch(repository, remote, to, arrived)
@@ -132,4 +120,4 @@ def sweep(files: Path, fetched: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, DownloadRequest, online=True)

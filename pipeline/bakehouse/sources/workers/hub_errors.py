@@ -30,7 +30,7 @@ def explained(repo: str, revision: str) -> Iterator[None]:
     except OfflineModeIsEnabled:
         events.refuse(
             f"{repo} must be downloaded, and the hub's client is set to stay offline.",
-            "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once where there is a network.",
+            "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or run it once with a network.",
         )
     except HfHubHTTPError as error:
         refuse_answer(repo, revision, error)
@@ -63,7 +63,7 @@ def refuse_answer(repo: str, revision: str, error: HfHubHTTPError) -> NoReturn:
         )
     if status == 401:
         events.refuse(
-            f"The hub does not show {repo} without a valid token (401): it is private or gated, or there is none of that name.",
+            f"The hub does not show {repo} without a valid token (401): it is private or gated, or does not exist.",
             f"Check source.repo in the recipe; if it is right, accept the licence at {page}, and give a token with {LOG_IN}.",
         )
     if status == 403:

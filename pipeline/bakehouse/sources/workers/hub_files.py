@@ -1,4 +1,4 @@
-"""Files of a hub repository at one commit: what is there, and fetching one so that a broken-off download goes on where it was.
+"""Files of a hub repository at one commit: what it holds, and fetching one so that a broken-off download goes on where it was.
 
 The client's own download (huggingface_hub 1.21) writes to a file of a random name and deletes it when it fails
 (huggingface_hub#4228), so a killed download of 5 GB begins again at nothing. So the bytes are streamed here, through
@@ -22,22 +22,13 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from bakehouse.child import events
 from bakehouse.child import redact as discreet
+from bakehouse.sources.workers.hub_info import Info, Remote
 
 CHUNK = 1 << 20
 TRIES_WITHOUT_A_BYTE = 3
 WAITS_S = (1.0, 2.0)
 LONGEST_WAIT_S = 60.0
 PASSING = {429, 500, 502, 503, 504}
-
-
-@dataclass(frozen=True)
-class Remote:
-    """One file of a repository: its size, and what the hub says its content is (LFS sha256, or the blob's git sha1)."""
-
-    name: str
-    size: int
-    sha256: str | None
-    git_sha1: str | None
 
 
 @dataclass(frozen=True)
@@ -66,14 +57,14 @@ def listing(repository: Repository) -> Listing:
     url = f"{constants.ENDPOINT}/api/{repository.type}s/{repository.id}/revision/{repository.revision}"
     with answer(url, params={"blobs": "true"}) as response:
         response.read()
-    info: dict[str, Any] = response.json()
-    if info.get("sha") != repository.revision:
+    info = Info.model_validate(response.json())
+    if info.sha != repository.revision:
         events.refuse(
-            f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.get('sha')}.",
+            f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.sha}.",
             "Check HF_ENDPOINT: a mirror that does not know commits cannot be used.",
         )
-    told = (info.get("cardData") or {}).get("license")
-    return Listing({entry["rfilename"]: remote(entry) for entry in info["siblings"]}, told if isinstance(told, str) else "")
+    named = info.card.get("license") if isinstance(info.card, dict) else None
+    return Listing(info.files, named if isinstance(named, str) else "")
 
 
 @contextmanager
@@ -100,17 +91,9 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
                     hf_raise_for_status(response)
                     yield response
                     return
-                asked = response.headers.get("Retry-After", "")
-                wait = min(float(asked), LONGEST_WAIT_S) if asked.isdigit() else wait
+                requested = response.headers.get("Retry-After", "")
+                wait = min(float(requested), LONGEST_WAIT_S) if requested.isdigit() else wait
         time.sleep(wait)
-
-
-def remote(entry: dict[str, Any]) -> Remote:
-    """What the hub says of a file, out of an entry of its `siblings`."""
-    large = entry.get("lfs")
-    if large:
-        return Remote(entry["rfilename"], large["size"], large["sha256"], None)
-    return Remote(entry["rfilename"], entry["size"], None, entry.get("blobId"))
 
 
 def fetch_range(repository: Repository, name: str, start: int, end: int) -> bytes:
@@ -155,7 +138,7 @@ def opened(repository: Repository, remote: Remote) -> IO[bytes]:
 def fetch(repository: Repository, remote: Remote, to: Path, arrived: Callable[[int], None]) -> str:
     """Bring the file to `to` and return its sha256; goes on with `to`.partial if there is one.
 
-    `arrived` is told how many bytes of the file are there now. What is not what the hub announces is deleted and refused.
+    `arrived` gets how many bytes of the file have come. What is not what the hub announces is deleted and refused.
     """
     if to.exists():
         partial = to
@@ -219,7 +202,7 @@ class Content:
         return self.size == remote.size and remote.git_sha1 in (None, self.git.hexdigest())
 
     def comparison(self, remote: Remote) -> list[str]:
-        """Lines that set what was announced beside what came."""
+        """Lines that show what was announced and what came."""
         kind, announced, came = "sha256", remote.sha256, self.sha256.hexdigest()
         if remote.sha256 is None:
             kind, announced, came = "git sha1", remote.git_sha1, self.git.hexdigest()

@@ -1,47 +1,41 @@
-"""Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone.
-
-python -m bakehouse.sources.workers.hub_survey --repo OWNER/NAME --revision COMMIT --files DIR [--remote-code FILE=SHA256 ...]
-"""
+"""Asks a hub repository what a download would bring: sizes, configuration, and every tensor from the safetensors headers alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bakehouse.child import events, leash
+from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
 from bakehouse.formats import safetensors_files
+from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.sources.seams import SurveyRequest
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
+from bakehouse.sources.workers.hub_info import Remote
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 FIRST_BYTES = 1 << 17  # most headers fit, so that one request reads them
 
 
-def main() -> None:
-    """Write survey.json into --files."""
-    leash.hold()
+def run(request: SurveyRequest) -> None:
+    """Write survey.json into the folder."""
     discreet.install(events.progress)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repo", required=True)
-    parser.add_argument("--revision", required=True)
-    parser.add_argument("--remote-code", action="append", default=[])
-    parser.add_argument("--files", type=Path, required=True)
-    asked = parser.parse_args()
-    events.progress(f"asking the hub for {asked.repo}")
-    repository = hub_files.Repository(asked.repo, asked.revision)
-    code = dict(entry.split("=", 1) for entry in asked.remote_code)
+    events.progress(f"asking the hub for {request.repo}")
+    repository = hub_files.Repository(request.repo, request.revision)
     try:
-        with hub_errors.explained(asked.repo, asked.revision):
+        with hub_errors.explained(request.repo, request.revision):
             found = hub_files.listing(repository)
-            survey = of_checkpoint(repository, found.files, code) | {"license": found.license}
-            (asked.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
+            survey = of_checkpoint(repository, found, request.remote_code).model_dump(mode="json")
+            (request.files / "survey.json").write_text(json.dumps(survey, indent=1) + "\n", encoding="utf-8", newline="\n")
     except checkpoint_files.Unfit as unfit:
-        events.refuse(f"{asked.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
+        events.refuse(f"{request.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
 
 
-def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files.Remote], code: dict[str, str]) -> dict[str, Any]:
-    """Sizes, configuration and tensors of a safetensors checkpoint: a `pipeline.survey.Survey`, as JSON values."""
+def of_checkpoint(repository: hub_files.Repository, listing: hub_files.Listing, code: dict[str, str]) -> Survey:
+    """Sizes, configuration, tensors and licence of a safetensors checkpoint."""
+    remotes = listing.files
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
     first = checkpoint_files.weights(remotes)
     checkpoint_files.tokenizer(remotes, code)
@@ -56,10 +50,11 @@ def of_checkpoint(repository: hub_files.Repository, remotes: dict[str, hub_files
         events.progress("reading the headers of the weights", number, len(shards), "files")
         tensors += header(repository, name)
     size = sum(remotes[name].size for name in names.union(shards))
-    return {"download_bytes": size, "config": config, "tensors": [tensor._asdict() for tensor in tensors]}
+    described = tuple(Tensor(**tensor._asdict()) for tensor in tensors)
+    return Survey(download_bytes=size, config=config, tensors=described, license=listing.license)
 
 
-def read_json(repository: hub_files.Repository, remote: hub_files.Remote) -> dict[str, Any]:
+def read_json(repository: hub_files.Repository, remote: Remote) -> dict[str, JsonValue]:
     """A JSON file of the repository, as a value."""
     return checkpoint_files.json_object(hub_files.fetch_range(repository, remote.name, 0, remote.size), remote.name)
 
@@ -77,4 +72,4 @@ def header(repository: hub_files.Repository, name: str) -> tuple[safetensors_fil
 
 
 if __name__ == "__main__":
-    main()
+    start.run(run, SurveyRequest, online=True)

@@ -7,9 +7,12 @@ import importlib.util
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bakehouse.child import events
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 _LIST = "Read that code; if you trust it, list every file that it needs under source.remote_code with its sha256."
 # A local source has no remote_code: what code ran is to be found by whoever gets the package, at a commit of a repository.
@@ -34,7 +37,7 @@ def known() -> frozenset[str] | None:
     raise AssertionError("transformers has no CONFIG_MAPPING_NAMES any more")
 
 
-def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], remedy: str = _LIST) -> None:
+def refuse_unlisted_code(config: Mapping[str, JsonValue], listed: Collection[str], remedy: str = _LIST) -> None:
     """End here if transformers has no such model type of its own, and `listed` has not all code that `config` points to.
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
@@ -43,7 +46,9 @@ def refuse_unlisted_code(config: Mapping[str, Any], listed: Collection[str], rem
     if types is None or model_type in types:
         return
     # "owner/repo--module.Class" points to another repository, which is never listed.
-    modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in config.get("auto_map", {}).values()})
+    auto_map = config.get("auto_map")
+    targets = auto_map.values() if isinstance(auto_map, dict) else ()
+    modules = sorted({f"{str(target).rpartition('.')[0]}.py" for target in targets})
     if not modules:
         events.refuse(
             f'transformers {version("transformers")} does not know the model type "{model_type}".',

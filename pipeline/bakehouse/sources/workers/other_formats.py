@@ -1,4 +1,4 @@
-"""Tells what a folder of model files is when it is no checkpoint in the Hugging Face layout: an adapter, or Mistral's own format."""
+"""Names what a folder of model files is when it is not a checkpoint in the Hugging Face layout: an adapter, or Mistral's own format."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ADAPTER = "adapter_config.json"
 
 def refuse(names: Collection[str], read: Callable[[str], bytes]) -> None:
     """Raise Unfit if `names` are the files of something else; `read` gives a file's bytes."""
-    whole = safetensors_files.SINGLE in names or safetensors_files.INDEX in names
-    if _ADAPTER in names and not whole:
+    weights = safetensors_files.SINGLE in names or safetensors_files.INDEX in names
+    if _ADAPTER in names and not weights:
         raise _adapter(read(_ADAPTER))
-    pickled = any(name.endswith(".bin") for name in names)  # converted once, and said of elsewhere
+    pickled = any(name.endswith(".bin") for name in names)  # converted once, and refused elsewhere
     mistral = sorted(name for name in names if name == "tekken.json" or re.fullmatch(r"consolidated.*\.safetensors", name))
-    if mistral and not whole and not pickled:
+    if mistral and not weights and not pickled:
         raise Unfit(
             "This model is in Mistral's own format, which transformers does not read.",
             "Take a repository of the same model in the Hugging Face layout: config.json, model.safetensors and tokenizer.json.",

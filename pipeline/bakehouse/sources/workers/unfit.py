@@ -1,4 +1,4 @@
-"""The failure of files that are no checkpoint."""
+"""The failure of files that are not a checkpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Unfit(Exception):
-    """The files are no checkpoint that can be taken: what is wrong, what to do, and the names that it is about."""
+    """The files are not a checkpoint that can be taken: what is wrong, what to do, and the names that it is about."""
 
     def __init__(self, what: str, remedy: str, details: Iterable[str] = ()) -> None:
         super().__init__(what)

