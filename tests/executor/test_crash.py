@@ -99,7 +99,7 @@ MESSAGES = {
         "open('/nowhere/tokenizer.json')",
         "The worker failed at its start: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/tokenizer.json'.",
         (),
-        "see that /nowhere/tokenizer.json exists, is complete, and may be read and written",
+        "See that /nowhere/tokenizer.json exists, is complete, and may be read and written.",
     ),
 }
 

@@ -129,7 +129,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     with pytest.raises(Failure) as caught:
         second.supply(one)
     said = "is missing, although a record names it" if body is None else f"has other bytes ({len(body):,} bytes with the sha256 "
-    assert str(caught.value).startswith(f"the shared store is corrupt: {name} {said}")
+    assert str(caught.value).startswith(f"The shared store is corrupt: {name} {said}")
     assert str(caught.value).endswith("\n  what to do: Delete that object in it, and find out who wrote it.")
     assert not second.store.has(one)
 
@@ -156,7 +156,7 @@ def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, chang
     _edit(environ, one.key, change(json.loads(record.model_dump_json())))  # type: ignore[operator]
     with pytest.raises(Failure) as caught:
         second.supply(one)
-    assert str(caught.value).startswith(f"the shared store is corrupt: the record of compress/{one.key} {said}")
+    assert str(caught.value).startswith(f"The shared store is corrupt: the record of compress/{one.key} {said}")
     assert not second.store.has(one)
     assert not list(tmp_path.rglob("evil"))
 
@@ -259,13 +259,13 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
             machine.supply(step(bits=4))
         machine.make(step(bits=4))
         machine.make(step(bits=8))
-    assert caught.value.what == snapshot("the shared store refuses: PermissionError: Forbidden")
+    assert caught.value.what == snapshot("The shared store refuses: PermissionError: Forbidden.")
     assert caught.value.remedy == snapshot(
         "Give credentials that may read it and write, set PIPELINE_REMOTE_MODE=read, or unset PIPELINE_REMOTE."
     )
     (warning,) = machine.said
     assert warning.startswith(
-        "WARNING: compress of fake-int4 was not put into the shared store, and nothing more will be in this run: the shared store refuses: "
+        "WARNING: compress of fake-int4 was not put into the shared store, and nothing more will be in this run: The shared store refuses: "
     )
 
 
@@ -525,6 +525,6 @@ def test_an_address_that_no_connection_can_be_made_to_is_a_wrong_setting(tmp_pat
     with pytest.raises(Failure) as caught:
         Machine(tmp_path / "a", environ).supply(step(bits=4))
     assert str(caught.value) == (
-        f"the shared store's address cannot be used: {said}\n"
+        f"The shared store's address cannot be used: {said}.\n"
         "  what to do: Correct PIPELINE_REMOTE, or AWS_ENDPOINT_URL where that is set, or unset PIPELINE_REMOTE."
     )

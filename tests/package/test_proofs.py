@@ -292,7 +292,7 @@ def test_checksums_of_another_form_are_refused_with_the_line(tmp_path: Path, lin
     with pytest.raises(Failure) as caught:
         checksums.read(tmp_path / "SHA256SUMS")
     number = len(line.splitlines())
-    assert str(caught.value) == (f"SHA256SUMS: line {number} is not a sha256, two spaces and a path\n  what to do: get the package anew")
+    assert str(caught.value) == (f"SHA256SUMS: Line {number} is not a sha256, two spaces and a path.\n  what to do: Get the package again.")
 
 
 def test_the_provenance_names_what_the_workers_of_a_step_were_given() -> None:

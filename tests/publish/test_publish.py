@@ -329,7 +329,7 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
         "  not signed yet: PIPELINE_SIGN is set, so `doit publish:tiny-int4` would sign it first" in publication.text(outcome).splitlines()
     )
     signed = replace(outcome, plan=outcome.plan.model_copy(update={"new": (*outcome.plan.new, "model.sig")}))
-    assert "  signed: model.sig goes with it" in publication.text(signed).splitlines()
+    assert "  signed: model.sig is part of it" in publication.text(signed).splitlines()
 
 
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:

@@ -188,8 +188,8 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are proven'),
-        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; known exactly are'),
+        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are shown'),
+        (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; only gpt-2'),
         (b"GGML" + bytes(100), "model.gguf is not a complete GGUF file: it does not begin with GGUF."),
         (gguf()[:90], "model.gguf is not a complete GGUF file: it ends in the middle of its header"),
     ],
@@ -511,4 +511,6 @@ def test_a_truncated_shard_is_a_fault(served: Hub, tmp_path: Path) -> None:
     with (files / SHARD).open("r+b") as opened:
         opened.truncate(200_000)
     size = len(safetensors({"a": 100_000}))
-    assert huggingface.verify(step, {}, files, said.report).faults == (f"{SHARD} has 200000 bytes, and by its header it has {size}.",)
+    assert huggingface.verify(step, {}, files, said.report).faults == (
+        f"{SHARD} has 200000 bytes, and should have {size} according to its header.",
+    )

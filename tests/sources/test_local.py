@@ -246,7 +246,7 @@ def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lin
         "  6 |   path: gone\n"
         "    |         ^^^^\n"
         "help: Put it in that place, or correct the path in the recipe.\n\n"
-        "3 errors in 2 recipes"
+        "3 errors in 2 recipes."
     )
 
 

@@ -44,7 +44,7 @@ class Signed(Written):
 
 
 def method(environ: Mapping[str, str] = os.environ) -> Signer:
-    """How to sign, out of PIPELINE_SIGN.
+    """How to sign, from PIPELINE_SIGN.
 
     Raises:
         Failure: it is not set, not in a known form, or names a file that does not exist.
@@ -53,7 +53,7 @@ def method(environ: Mapping[str, str] = os.environ) -> Signer:
     kind, _, rest = chosen.partition(":")
     paths = [Path(part).absolute() for part in rest.split(",") if part]
     if missing := [path for path in paths if not path.is_file()]:
-        raise Failure(f"{missing[0]} is not there", where="PIPELINE_SIGN", remedy="name the files of the key that signs")
+        raise Failure(f"{missing[0]} does not exist.", where="PIPELINE_SIGN", remedy="Name the files of the key that signs.")
     match kind, len(paths):
         case "key", 1:
             return SigningKey(key=paths[0])

@@ -21,25 +21,25 @@ def _planned(outcome: Outcome) -> Iterator[str]:
     plan, to = outcome.plan, outcome.destination
     yield f"{outcome.name} to {endpoint()}/{to.repo} ({'private' if to.private else 'public'}), {_target(outcome)}"
     if plan.pull_request is not None:
-        yield f"  nothing to do: pull request {plan.pull_request} has this very package"
+        yield f"  nothing to do: pull request {plan.pull_request} has exactly this package"
         return
     if not plan.repository:
-        yield "  the repository would be made"
+        yield "  the repository would be created"
     elif not plan.branch and plan.commit:
-        yield f"  the branch would be made from main, commit {plan.commit[:12]}"
+        yield f"  the branch would be created from main, commit {plan.commit[:12]}"
     for kind, mark, paths in _marked(plan):
         yield from (f"  {mark} {kind:7} {path}" for path in paths)
     yield f"  {_signature(outcome)}"
     if not (plan.new or plan.changed or plan.gone):
-        yield "  nothing to do: the hub has this very package" if plan.branch else "  no file would be sent"
+        yield "  nothing to do: the hub has exactly this package" if plan.branch else "  no file would be sent"
         return
-    yield f"  {size_text(plan.upload_bytes)} differ from what is there; the hub says what of it must be sent"
+    yield f"  {size_text(plan.upload_bytes)} differ from what the hub has; the hub decides which of it must be sent"
     yield "  the commit's message:"
     yield from (f"    {line}".rstrip() for line in (outcome.title, "", *outcome.description.splitlines()))
     if plan.card:
         yield "  the model card:"
         yield from (f"    {line}".rstrip() for line in plan.card)
-    yield "nothing was uploaded: this was a dry run"
+    yield "Nothing was uploaded: this was a dry run."
 
 
 def _target(outcome: Outcome) -> str:
@@ -50,7 +50,7 @@ def _target(outcome: Outcome) -> str:
 
 def _signature(outcome: Outcome) -> str:
     if SIGNATURE in (*outcome.plan.new, *outcome.plan.changed, *outcome.plan.same):
-        return f"signed: {SIGNATURE} goes with it"
+        return f"signed: {SIGNATURE} is part of it"
     if signing.wanted():
         return f"not signed yet: PIPELINE_SIGN is set, so `doit publish:{outcome.name}` would sign it first"
     return "not signed, as PIPELINE_SIGN is not set"

@@ -24,5 +24,5 @@ def token(repo: str, *, needed: bool) -> str | None:
     found: str | None = get_token()
     discreet.keep(found)
     if found is None and needed:
-        raise Refused("There is no token for the hub.", f"Give one that may write to {repo}, with {LOG_IN}.")
+        raise Refused("No token for the hub is set.", f"Set one that may write to {repo}, with {LOG_IN}.")
     return found
