@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from bakehouse.backends.onnxruntime_genai import genai_config
+from bakehouse.backends.onnxruntime_genai import source as sources
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
+from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import PRECISIONS, MatMulNBits, MixedPrecision, OrtFloat, OrtInt4, OrtInt8
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Graph
 from tests.support.ort_making import batch, build, make, model_step, sha256
 
 pytestmark = pytest.mark.model
@@ -109,13 +113,13 @@ def walked(
 
 def faults(files: Path, found: dict[str, Any], checkpoint: Path, one: OnnxRuntimeGenAI) -> list[str]:
     """What verify finds in a made model when this build was asked for; the tokenizer aside."""
-    options, source = model_step(one).options, ort_rules.read_source(checkpoint)
-    config = json.loads((files / "genai_config.json").read_text(encoding="utf-8"))
+    spec, source = model_step(one).spec_as(BuildSpec), sources.read(checkpoint)
+    graph, config = Graph.model_validate(found["graph"]), genai_config.read(files)
     return [
-        *ort_rules.judge_data(found["graph"], {path.name: path.stat().st_size for path in files.iterdir()}),
-        *ort_rules.judge_weights(found["graph"]["weights"], source, options),
-        *ort_rules.judge_interface(found["graph"], config, options),
-        *ort_rules.judge_config(config, source, options),
+        *ort_rules.judge_data(graph.data, {path.name: path.stat().st_size for path in files.iterdir()}),
+        *ort_weights.judge(graph.weights, source, spec),
+        *ort_rules.judge_interface(graph, config, spec),
+        *ort_rules.judge_config(config, source, spec),
     ]
 
 
@@ -168,7 +172,7 @@ def test_another_run_in_another_process_gives_the_same_bytes(
     files = walked["cpu-int4"][0]
     names = ("model.onnx", "model.onnx.data", "genai_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
     assert sorted(path.name for path in made.files.iterdir()) == sorted(names)
-    assert made.facts["mended"] == {"tokenizer.json": "digits split by a regular expression"}
+    assert made.result.mended == {"tokenizer.json": "digits split by a regular expression"}
     for name in names:
         assert (sha256(made.files / name) == sha256(files / name)) == (name != "tokenizer.json"), name
 

@@ -13,6 +13,7 @@ import pytest
 
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.executor.process import Children, run
+from bakehouse.formats import openvino_ir
 from bakehouse.tasks.text_generation import reference
 from tests.support.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.support.standin import QUESTION
@@ -66,7 +67,7 @@ def test_the_weights_are_upstreams_bytes(packages: dict[str, Path], phi3_checkpo
 
 
 def test_the_ratio_is_reached_to_within_one_layer(packages: dict[str, Path]) -> None:
-    model = openvino.openvino_ir.read(packages["int4"] / "openvino_model.xml")
+    model = openvino_ir.read(packages["int4"] / "openvino_model.xml")
     four = sum(weight.count for weight in model.weights if weight.type == "i4")
     assert 0.58 < four / sum(weight.count for weight in model.weights if weight.role == "matmul") < 0.6
 

@@ -127,7 +127,7 @@ def test_it_answers_in_the_npus_own_graphs_on_the_cpu_and_says_so(bench: Bench) 
 
 def test_the_manifest_names_the_wheels_that_the_compiler_came_out_of(bench: Bench) -> None:
     named = {package.name: package.sha256 for package in bench.manifest("tiny-npu").packages}
-    assert named == {wheel["package"]: wheel["sha256"] for wheel in npu_compiler.WHEELS}
+    assert named == {wheel.package: wheel.sha256 for wheel in npu_compiler.WHEELS}
     assert bench.manifest("tiny-npu-ir").packages == ()
 
 
