@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import without_backend
 
+pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")  # a copy is not copied again
+
 
 @pytest.mark.parametrize("runtime", without_backend.GOES)
 def test_the_rest_imports_lints_and_lists_without_a_backend(runtime: str, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def refusal(*words: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
 def test_a_folder_becomes_a_recipe_that_the_loader_takes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model(here / "recipes" / "My-Model", license="apache-2.0", base_model="bakers/base")
     assert init("recipes/My-Model") == 0
@@ -145,6 +146,7 @@ next: bakehouse build my-model-int4-openvino
 """)
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_repository_is_pinned_to_the_commit_that_main_is_now(here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.serve(model(here.parent / "model", license="other", license_name="llama3", license_link="LICENSE"), "bakers/Tiny", COMMIT)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
@@ -173,6 +175,7 @@ def test_a_repository_may_be_given_by_its_address(given: str, place: tuple[str, 
     assert found and (found.repo, found.revision, found.gguf) == place
 
 
+@pytest.mark.needs_backend("openvino")
 def test_a_gguf_file_gets_groups_of_32_and_its_own_licence(here: Path) -> None:
     (here / "recipes").mkdir()
     write(here / "recipes" / "Tiny.Q8_0.gguf", {**PLAIN, "general.license": "mit", "tokenizer.chat_template": "{{ messages }}"})
@@ -182,6 +185,7 @@ def test_a_gguf_file_gets_groups_of_32_and_its_own_licence(here: Path) -> None:
     assert "group_size: 32" in loaded.text
 
 
+@pytest.mark.needs_backend("openvino_npu")
 def test_a_build_that_does_not_fit_is_left_out_with_its_reason(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model(here / "recipes" / "short", context=512)
     init("recipes/short")

@@ -71,6 +71,7 @@ def test_a_command_that_does_not_exist_is_answered_with_the_nearest(typed: str, 
     assert capsys.readouterr().err == f"ERROR: `bakehouse {typed}` is not a command. Did you mean `bakehouse {meant}`?\n"
 
 
+@pytest.mark.needs_backend("openvino")
 def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path) -> None:
     listed = bakehouse("list", "--quiet")
     assert (listed.returncode, listed.stdout.split()) == (0, ["build:tiny-int4-openvino", "build:tiny-int8-openvino"]), listed.stderr
@@ -78,6 +79,7 @@ def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path
     assert planned.returncode == 0 and "run   convert:tiny-int8-openvino" in planned.stdout, planned.stderr
 
 
+@pytest.mark.needs_backend("openvino")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -92,6 +94,7 @@ def test_a_build_that_does_not_exist_is_refused_with_what_may_be_meant(here: Pat
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.needs_backend("openvino")
 def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
     done = bakehouse("publish", "tiny", "--dry-run")
     assert done.returncode == 3 and "Its recipe does not say where tiny is published" in done.stderr

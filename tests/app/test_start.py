@@ -15,6 +15,8 @@ from tests.support.bench import ROOT, recipe
 from tests.support.fakes import HUB, planned, put
 from tests.support.packed import pack
 
+pytestmark = pytest.mark.needs_backend("openvino")  # its recipes and its packed package have that runtime
+
 # pydantic with all that it brings, and the one reader of YAML: what a check needs, and what the release notes tell its users to install.
 TO_CHECK = {"annotated_types", "bakehouse", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "yaml"}
 DOIT = {"cloudpickle", "doit"}

@@ -302,6 +302,7 @@ def test_a_package_of_another_model_is_whole_too(tmp_path: Path) -> None:
     assert inspect(pack(tmp_path / "other", manifest("smollm2", "int8-openvino"))).faults == ()
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(tmp_path: Path) -> None:
     members = tuple(manifest("phi3", name, files=()) for name in ("int4-ort-cpu", "int4-ort-directml"))
     build = members[0].build.model_copy(update={"name": "phi3-onnx", "build": "onnx"})

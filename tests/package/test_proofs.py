@@ -239,6 +239,7 @@ def _of_the_acceleration_library() -> PackageManifest:
     )
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_the_tools_of_another_environment_made_the_model_and_the_references_are_called_the_references(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())
     definition = _read(tmp_path / "provenance.json")["predicate"]["buildDefinition"]
@@ -257,6 +258,7 @@ def test_the_tools_of_another_environment_made_the_model_and_the_references_are_
     ParseDict(_read(tmp_path / "provenance.json")["predicate"], provenance_pb2.Provenance())
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())
     text = (tmp_path / "bom.json").read_text(encoding="utf-8")
@@ -268,6 +270,7 @@ def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
     assert "description" not in told["tool:torch"]
 
 
+@pytest.mark.needs_backend("openvino_npu")
 def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installed() -> None:
     windows = Distribution(name="openvino", version="2026.4.1", sha256="bf" * 32)
     installed = Wheel(name="openvino", version="2026.4.1", record_sha256="0e" * 32)

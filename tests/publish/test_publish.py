@@ -157,6 +157,7 @@ def test_folders_of_a_package_arrive_as_folders(workshop: Workshop, tmp_path: Pa
     assert set(workshop.holds(REPO)) == {"README.md", "bakehouse.json"}
 
 
+@pytest.mark.needs_backend("onnxruntime_genai")
 def test_builds_that_lie_in_one_repository_go_there_together_and_not_by_themselves(workshop: Workshop, tmp_path: Path) -> None:
     builds = {
         provider: {"runtime": "onnxruntime-genai", "execution_provider": provider, "quantization": {"weights": "int4", "block_size": 32}}

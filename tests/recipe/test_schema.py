@@ -89,7 +89,7 @@ def test_the_schema_is_written_beside_the_recipes(tmp_path: Path) -> None:
 
 def test_the_schema_takes_the_shipped_recipes() -> None:
     rule = schema.json_schema()
-    assert [complaints(recipe, rule, rule) for recipe in shipped()] == [[], []]
+    assert not [one for recipe in shipped() for one in complaints(recipe, rule, rule)]
 
 
 WRONG: dict[str, dict[str, Any]] = {

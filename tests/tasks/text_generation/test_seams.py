@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.backends.npu_library.workers import generate as npu_generate
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation.seams import Failed, Figures, GenerateRequest, GenerateResult, Numeric, NumericResult, ReferenceSpec
 from bakehouse.tasks.text_generation.workers import answers
@@ -29,7 +28,10 @@ def test_a_prompt_is_in_the_key_without_the_kind_of_text_that_it_does_not_have()
     ]
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_a_worker_without_models_has_the_fields_of_the_models() -> None:
+    from bakehouse.backends.npu_library.workers import generate as npu_generate
+
     assert {one.name for one in fields(npu_generate.Request)} == GenerateRequest.model_fields.keys()
     assert {one.name for one in fields(npu_generate.Result)} <= GenerateResult.model_fields.keys()
     assert {one.name for one in fields(Prompt)} == PromptJson.__annotations__.keys()
@@ -40,6 +42,7 @@ def test_a_worker_without_models_reads_the_prompts_of_a_request() -> None:
     assert answers.prompts(json.loads(request.model_dump_json())["prompts"]) == (CHAT, RAW)
 
 
+@pytest.mark.needs_backend("npu_library")
 def test_the_workers_of_an_environment_without_pydantic_import_none() -> None:
     program = (
         "import sys; sys.modules['pydantic'] = None\n"
