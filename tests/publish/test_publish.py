@@ -416,7 +416,7 @@ def test_a_licence_of_its_owners_own_is_not_published_without_its_text(workshop:
     assert workshop.holds(REPO)["LICENSE"] == MODEL["LICENSE"]
 
 
-@pytest.mark.parametrize(("is_", "says"), [("public", "private"), ("private", "public")])
+@pytest.mark.parametrize(("is_", "says"), [("public", "private"), pytest.param("private", "public", marks=pytest.mark.whole)])
 def test_a_repository_that_others_see_against_the_recipes_word_is_refused(workshop: Workshop, tmp_path: Path, is_: str, says: str) -> None:
     workshop.make(REPO, private=is_ == "private")
     assert refusal(publishing(tmp_path, visibility=says)) == (
