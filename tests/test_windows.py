@@ -20,6 +20,7 @@ from bakehouse.recipe.locations import Diagnostic, Span
 from bakehouse.stages import line_ends
 from bakehouse.steps.maker import Command
 from bakehouse.store import files
+from tests.support.fakes import LEAVES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,16 +34,16 @@ def _run(program: str, folder: Path) -> Finished:
 
 
 def test_a_child_is_given_no_standard_input_to_wait_for(tmp_path: Path) -> None:
-    program = "import sys\nfrom bakehouse.child import events\nevents.result(read=sys.stdin.read())"
+    program = LEAVES + "import sys\nresult(read=sys.stdin.read())"
     assert _run(program, tmp_path).report.values == {"read": ""}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has a way of its own there")
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_held_worker_reads_no_standard_input(tmp_path: Path, platform: str) -> None:
-    program = (
-        "import os, threading, time\nreading, writing = os.pipe()\nos.dup2(reading, 0)\nfrom bakehouse.child import events, leash\n"
-        f"leash.hold({platform!r})\nos.write(writing, b'kept')\ntime.sleep(0.2)\nevents.result(left=os.read(0, 99).decode())"
+    program = LEAVES + (
+        "import os, threading, time\nreading, writing = os.pipe()\nos.dup2(reading, 0)\nfrom bakehouse.child import leash\n"
+        f"leash.hold({platform!r})\nos.write(writing, b'kept')\ntime.sleep(0.2)\nresult(left=os.read(0, 99).decode())"
     )
     assert _run(program, tmp_path).report.values == {"left": "kept"}
 
@@ -67,7 +68,7 @@ def test_a_held_worker_reports_its_peak_memory_at_its_end(tmp_path: Path) -> Non
 
 
 def test_the_reported_peak_does_not_stay_among_the_facts(tmp_path: Path) -> None:
-    done = _run("from bakehouse.child import events, leash\nleash.hold()\nevents.result(a=1)", tmp_path)
+    done = _run(LEAVES + "from bakehouse.child import leash\nleash.hold()\nresult(a=1)", tmp_path)
     assert done.report.values == {"a": 1}
     assert done.peak_memory_bytes > 1_000_000
 

@@ -28,7 +28,7 @@ from bakehouse.plan.plan import Plan
 from bakehouse.recipe.loader import RecipeErrors
 from bakehouse.stages import preflight
 from tests.support import fakes
-from tests.support.bench import ROOT, Bench, recipe
+from tests.support.bench import ROOT, Bench, command, recipe
 from tests.support.fakes import HUB
 from tests.support.packed import pack
 from tests.support.standin import safetensors
@@ -54,8 +54,8 @@ def here(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def do(kind: type[cli.Ours], *words: str) -> int:
     """Carry out a command in this process."""
-    command = kind()
-    return command._checked(*command.cmdparser.parse(cli.options_first(command.cmdparser, list(words))))
+    made = kind()
+    return made._checked(*made.cmdparser.parse(cli.options_first(made.cmdparser, list(words))))
 
 
 @pytest.mark.parametrize("command", [Prune, Lint, Schema], ids=lambda command: command.get_name())
@@ -134,6 +134,17 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
             "The command is now called `doit check`.\n"
             "  what to do: Type `doit check tiny-int4`, or `doit check --package DIR` for a package from elsewhere.",
         ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_that_would_do_nothing_here_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*words) == 1
+    assert capsys.readouterr() == ("", f"ERROR: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         (
             ["-a", "download:tiny"],
             "-a would make nothing again: what is whole in the store is not made twice.\n"
@@ -175,7 +186,7 @@ def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pyte
     assert capsys.readouterr().out == snapshot("1 recipe with 1 build is well formed\n")
 
 
-@pytest.mark.parametrize("words", [["list"], ["prune"], ["build:tiny-int4"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["list"], ["build:tiny-int4"], pytest.param(["prune"], marks=pytest.mark.whole)], ids=" ".join)
 def test_artifacts_that_cannot_be_looked_into_are_named(bench: Bench, words: list[str]) -> None:
     bench.artifacts.symlink_to(bench.artifacts)
     done = bench.doit(*words)
@@ -211,7 +222,14 @@ def test_a_wrong_name_is_answered_with_a_build_or_with_a_task_of_its_own_group(w
     assert caught.value.remedy == hint
 
 
-@pytest.mark.parametrize("words", [["list", "--quiet"], ["list", "-q"], ["list", "--file=dodo.py", "--quiet"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "-q"],
+        *(pytest.param(words, marks=pytest.mark.whole) for words in (["list", "--quiet"], ["list", "--file=dodo.py", "--quiet"])),
+    ],
+    ids=" ".join,
+)
 def test_a_quiet_list_has_names_only(bench: Bench, words: list[str]) -> None:
     assert bench.build(*words) == "build:tiny-int4\n"
 

@@ -38,7 +38,7 @@ def opened(bench: Bench) -> workspace.Workspace:
 
 @pytest.mark.parametrize(
     ("offline", "threads", "known"),
-    [("0", "1", False), ("1", "2", False), ("0", "2", True)],
+    [pytest.param("0", "1", False, marks=pytest.mark.whole), ("1", "2", False), ("0", "2", True)],
     ids=["online", "offline and two at a time", "surveyed before"],
 )
 def test_a_source_that_does_not_answer_fails_only_its_own_builds(bench: Bench, offline: str, threads: str, known: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from inline_snapshot import snapshot
 from bakehouse.app import check_package, main
 from bakehouse.errors import Failure
 from bakehouse.package.seams import SigstoreIdentity, TrustedChain
-from tests.support.bench import ROOT
+from tests.support.bench import command
 from tests.support.packed import pack
 
 NOTHING = dict.fromkeys(check_package.OPTIONS)
@@ -128,7 +126,6 @@ def test_an_option_that_would_be_ignored_is_refused(options: dict[str, str], sai
         ),
     ],
 )
-def test_doit_takes_options_wherever_they_stand_and_ignores_none(words: list[str], said: str) -> None:
-    argv = [sys.executable, "-m", "doit", "check", *words]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, f"ERROR: {said}\n")
+def test_doit_takes_options_wherever_they_stand_and_ignores_none(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("check", *words) == 1
+    assert capsys.readouterr().err == f"ERROR: {said}\n"

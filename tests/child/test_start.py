@@ -11,22 +11,31 @@ from pathlib import Path
 PROGRAM = """
 import json, os, sys
 from bakehouse.child import start
-given = start.parser("what it does", "model", "files").parse_args()
-with start.own_modules():
-    inside = os.path.isdir(os.environ["HF_MODULES_CACHE"])
-left = os.path.isdir(os.environ["HF_MODULES_CACHE"])
-heavy = sorted({"torch", "numpy", "transformers", "openvino", "huggingface_hub"} & sys.modules.keys())
-offline = os.environ["HF_HUB_OFFLINE"]
-print("SEEN", json.dumps([str(given.model), given.options, inside, left, heavy, offline]))
+from bakehouse.steps.seam import Request
+
+class Work(Request):
+    model: str
+    bits: int
+
+def work(given):
+    with start.own_modules():
+        inside = os.path.isdir(os.environ["HF_MODULES_CACHE"])
+    left = os.path.isdir(os.environ["HF_MODULES_CACHE"])
+    heavy = sorted({"torch", "numpy", "transformers", "openvino", "huggingface_hub"} & sys.modules.keys())
+    print("SEEN", json.dumps([given.model, given.bits, inside, left, heavy, os.environ["HF_HUB_OFFLINE"]]))
+
+start.run(work, Work)
 """
 
 
-def test_a_worker_begins_offline_with_its_arguments_and_without_a_heavy_import() -> None:
+def test_a_worker_begins_offline_with_its_request_and_without_a_heavy_import(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    words = (sys.executable, "-c", PROGRAM, "in", "out", '{"bits": 4}')
+    request = tmp_path / "request.json"
+    request.write_text('{"model": "in", "bits": 4}', encoding="utf-8")
+    words = (sys.executable, "-c", PROGRAM, str(request), str(tmp_path / "result.json"))
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=environ)
     seen = next(line for line in done.stdout.splitlines() if line.startswith("SEEN "))
-    assert json.loads(seen.removeprefix("SEEN ")) == ["in", {"bits": 4}, True, False, [], "1"]
+    assert json.loads(seen.removeprefix("SEEN ")) == ["in", 4, True, False, [], "1"]
 
 
 PLAIN = """

@@ -12,6 +12,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Command
+from tests.support.fakes import LEAVES
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = "from bakehouse.child import events, leash\nleash.hold()\n"
@@ -107,7 +108,7 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_an_exception_of_any_kind_has_a_sentence_and_what_to_do(name: str, tmp_path: Path) -> None:
     program, what, details, remedy = MESSAGES[name]
-    found = fails(HOLD + program, tmp_path)
+    found = fails(HOLD + LEAVES + program, tmp_path)
     assert found.what.partition(" (")[0] == what
     assert found.details == (*details, f"log: {tmp_path / 'log.txt'}")
     assert found.remedy == remedy
@@ -144,9 +145,9 @@ def test_a_library_that_exits_is_shown_with_its_last_words(tmp_path: Path) -> No
 
 
 def test_an_exception_of_a_thread_does_not_fail_a_worker_that_went_on(tmp_path: Path) -> None:
-    program = "import threading\nlate = threading.Thread(target=lambda: {}['x'])\nlate.start()\nlate.join()\nevents.result(done=1)"
+    program = "import threading\nlate = threading.Thread(target=lambda: {}['x'])\nlate.start()\nlate.join()\nresult(done=1)"
     done = process.run(
-        Command((sys.executable, "-c", HOLD + program)),
+        Command((sys.executable, "-c", HOLD + LEAVES + program)),
         children=Children(),
         log=tmp_path / "log.txt",
         scratch=tmp_path / "scratch",
@@ -158,6 +159,6 @@ def test_an_exception_of_a_thread_does_not_fail_a_worker_that_went_on(tmp_path: 
 def test_every_worker_reports_what_nothing_catches() -> None:
     workers = {str(path): path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "bakehouse").rglob("workers/*.py")}
     programs = {name: text for name, text in workers.items() if '\nif __name__ == "__main__":' in text}
-    begins = ("start.run(", "start.run_plain(", "start.parser(", "leash.hold()", "crash.install()")
+    begins = ("start.run(", "start.run_plain(", "leash.hold()", "crash.install()")
     assert [name for name, text in programs.items() if not any(begin in text for begin in begins)] == []
     assert len(programs) > 5

@@ -16,6 +16,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children, Finished, run
 from bakehouse.steps.maker import Command
+from tests.support.fakes import LEAVES
 
 _EVENTS = "from bakehouse.child import events\n"
 
@@ -42,15 +43,10 @@ def test_facts_time_and_memory_come_back(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="Windows does not tell the peak of a child")
     here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # a child's peak is never below its parent's at its birth
     taken = here + 300_000_000
-    done = _run(_EVENTS + f"events.result(a=1, b=[2]); events.result(b=3); bytearray(range(100)) * {taken // 100}", tmp_path)
-    assert done.report.values == {"a": 1, "b": 3}
+    done = _run(LEAVES + f"result(a=1, b=[2]); bytearray(range(100)) * {taken // 100}", tmp_path)
+    assert done.report.values == {"a": 1, "b": [2]}
     assert done.seconds > 0
     assert taken < done.peak_memory_bytes < taken + 500_000_000
-
-
-def test_lists_that_a_worker_reports_bit_by_bit_all_count(tmp_path: Path) -> None:
-    done = _run(_EVENTS + "events.result(skipped=['a']); events.result(n=1, skipped=['b', 'c'])", tmp_path)
-    assert done.report.values == {"skipped": ["a", "b", "c"], "n": 1}
 
 
 def test_progress_is_heard_although_a_bar_left_the_cursor_in_the_line(tmp_path: Path) -> None:
@@ -151,7 +147,7 @@ HARMLESS = {
 
 def _environment_of_child(folder: Path, **options: bool) -> dict[str, str]:
     """What a child has in its environment."""
-    seen: dict[str, str] = _run(_EVENTS + "import os; events.result(seen=dict(os.environ))", folder, **options).report.values["seen"]
+    seen: dict[str, str] = _run(LEAVES + "import os; result(seen=dict(os.environ))", folder, **options).report.values["seen"]
     return seen
 
 
@@ -196,7 +192,7 @@ def test_a_login_at_a_proxy_or_an_index_is_for_a_child_that_is_online(tmp_path: 
 
 
 def test_temporary_files_go_where_they_are_thrown_away(tmp_path: Path) -> None:
-    facts = _run(_EVENTS + "import os, tempfile\nevents.result(where=tempfile.gettempdir(), cwd=os.getcwd())", tmp_path).report.values
+    facts = _run(LEAVES + "import os, tempfile\nresult(where=tempfile.gettempdir(), cwd=os.getcwd())", tmp_path).report.values
     assert facts == {"where": str(tmp_path / "scratch"), "cwd": str(tmp_path / "scratch")}
 
 

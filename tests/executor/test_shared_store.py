@@ -115,9 +115,10 @@ def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_p
 @pytest.mark.parametrize(
     ("environ", "harm"),
     [
-        *(("folder", harm) for harm in ("changed", "truncated", "missing")),
-        ("s3", "changed"),
-        *(pytest.param("s3", harm, marks=pytest.mark.whole) for harm in ("truncated", "missing")),
+        ("folder", "changed"),
+        ("folder", "missing"),
+        pytest.param("folder", "truncated", marks=pytest.mark.whole),
+        *(pytest.param("s3", harm, marks=pytest.mark.whole) for harm in ("changed", "truncated", "missing")),
     ],
     indirect=["environ"],
 )
@@ -170,6 +171,7 @@ def test_a_step_whose_record_never_came_is_not_there(environ: dict[str, str], tm
     assert (second.said, second.store.has(one)) == ([], False)
 
 
+@WITH_S3_IN_THE_WHOLE_SUITE
 def test_two_writers_of_one_key_leave_one_of_the_two_whole(environ: dict[str, str], tmp_path: Path) -> None:
     one = step(bits=4)
     machines = [Machine(tmp_path / str(number), environ) for number in range(3)]
@@ -359,7 +361,7 @@ def test_the_worker_gets_the_credentials_of_its_url_and_no_others(
     assert "not-for-s3" not in seen.values()
 
 
-@pytest.mark.parametrize("url", ["s3://shared/store", "file:///proc/nothing/here"])
+@pytest.mark.parametrize("url", [pytest.param("s3://shared/store", marks=pytest.mark.whole), "file:///proc/nothing/here"])
 def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, url: str) -> None:
     environ = {"PIPELINE_REMOTE": url, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     one, two, machine = step(bits=4), step(bits=8), Machine(tmp_path / "a", environ)
@@ -442,11 +444,11 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
 @pytest.mark.parametrize(
     ("selected", "brought", "runs"),
     [
-        ("build", {"package"}, ["build:tiny-int4"]),
+        pytest.param("build", {"package"}, ["build:tiny-int4"], marks=pytest.mark.whole),
         ("build:*", {"package"}, ["build:tiny-int4"]),
-        ("package", {"package"}, []),
+        pytest.param("package", {"package"}, [], marks=pytest.mark.whole),
         ("validate", {"reference", "reference_logits", "numeric_check", "validate"}, []),
-        ("convert:tiny-int4", {"compress"}, []),
+        pytest.param("convert:tiny-int4", {"compress"}, [], marks=pytest.mark.whole),
     ],
 )
 def test_a_selection_by_group_name_or_pattern_is_looked_for_in_the_remote(
@@ -517,7 +519,7 @@ def test_a_build_that_is_here_does_not_ask_for_the_remote(stocked: Path, tmp_pat
     ("url", "endpoint", "said"),
     [
         ("s3://shared/store", "no-scheme", "ValueError: Invalid endpoint: no-scheme"),
-        ("http://127.0.0.1:99999/store", "", "ValueError: Port out of range 0-65535"),
+        pytest.param("http://127.0.0.1:99999/store", "", "ValueError: Port out of range 0-65535", marks=pytest.mark.whole),
     ],
 )
 def test_an_address_that_no_connection_can_be_made_to_is_a_wrong_setting(tmp_path: Path, url: str, endpoint: str, said: str) -> None:

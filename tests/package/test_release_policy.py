@@ -100,7 +100,7 @@ def test_pickles_are_released_only_if_the_recipe_lets_them_go(tmp_path: Path) ->
     assert "pytorch_npu_model.pt" in refused.stderr
 
 
-@pytest.mark.parametrize("kind", ["pickle", "failed"])
+@pytest.mark.parametrize("kind", ["pickle", pytest.param("failed", marks=pytest.mark.whole)])
 def test_packages_from_elsewhere_are_released_under_the_same_rules(tmp_path: Path, kind: str) -> None:
     bench = published.bench(tmp_path / "bench")
     verdicts = (verdict(passed=kind != "failed", reasons=("it does not end",) if kind == "failed" else ()),)
@@ -146,10 +146,7 @@ def test_ci_is_not_told_to_make_what_it_could_not_release(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        (
-            {"HF_TOKEN": "hf_nobodys"},
-            "publishing tiny-int4: The hub does not take the token (401): ",
-        ),
+        pytest.param({"HF_TOKEN": "hf_nobodys"}, "publishing tiny-int4: The hub does not take the token (401): ", marks=pytest.mark.whole),
         ({"HF_TOKEN": ""}, "publishing tiny-int4: No token for the hub is set."),
         ({"PIPELINE_SIGN": "key:nowhere.pem"}, "nowhere.pem does not exist."),
     ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from cryptography import x509
@@ -24,7 +26,7 @@ from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest
-from tests.support.bench import ROOT
+from tests.support.bench import command
 from tests.support.fakes import FakeSpec
 from tests.support.keys import key_pair
 from tests.support.packed import pack
@@ -53,10 +55,20 @@ def package(session: Session) -> Step:
     return step
 
 
-def _check(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "doit", "check", *args]
-    env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", **environ}
-    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _check(*args: str, **environ: str) -> Done:
+    """`doit check`, in this process; where the signature is looked at, in a worker of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in {"PIPELINE_RECIPES": "/nowhere", **environ}.items():
+            patch.setenv(name, value)
+        code = command("check", *args)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: Step, session: Session, tmp_path: Path) -> None:

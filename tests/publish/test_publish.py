@@ -428,7 +428,7 @@ publishing tiny-int4: The licence LicenseRef-Llama-3 is not on the SPDX list, an
     assert workshop.holds(REPO)["LICENSE"] == MODEL["LICENSE"]
 
 
-@pytest.mark.parametrize(("is_", "says"), [("public", "private"), ("private", "public")])
+@pytest.mark.parametrize(("is_", "says"), [("public", "private"), pytest.param("private", "public", marks=pytest.mark.whole)])
 def test_a_repository_that_others_see_against_the_recipes_word_is_refused(workshop: Workshop, tmp_path: Path, is_: str, says: str) -> None:
     workshop.make(REPO, private=is_ == "private")
     assert refusal(publishing(tmp_path, visibility=says)) == (

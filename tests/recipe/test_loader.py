@@ -399,7 +399,7 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.whole) for seed in (1, 2, 3))])
 def test_whatever_a_recipe_says_it_loads_or_is_refused_with_its_lines(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "recipes").glob("*.yaml"))]

@@ -364,7 +364,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("path", "kind"), [*(("api", kind) for kind in REFUSALS), (SHARD, "403"), (SHARD, "429"), (SHARD, "500")])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        *(("api", kind) for kind in REFUSALS),
+        *(pytest.param(SHARD, kind, marks=pytest.mark.whole) for kind in ("403", "500")),
+        (SHARD, "429"),
+    ],
+)
 def test_a_refusal_of_the_hub_is_put_into_words(served: Hub, tmp_path: Path, kind: Any, path: str) -> None:
     served.misbehave(Fault(kind, path))
     said = download(served, tmp_path / "files")

@@ -14,16 +14,16 @@ from bakehouse.executor.session import Session
 from bakehouse.package.release_policy import shortcomings
 from bakehouse.records import InUse, Verdict
 from bakehouse.stages.validate import verification
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
+from tests.support.fakes import FakeSpec
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
 GOOD = verdict()
 LOOP = verdict(answer="Paris, Paris, Paris", passed=False, reasons=("the answer goes round in circles",))
-STEP = Step(kind="validate", maker="openvino", label="tiny-int4", spec=Loose())
+STEP = Step(kind="validate", maker="openvino", label="tiny-int4", spec=FakeSpec())
 
 
 def in_use(*verdicts: Verdict, **options: str) -> InUse:

@@ -37,7 +37,7 @@ def _leavings(store: Store) -> list[str]:
 
 def test_a_made_step_is_there_with_its_record_and_its_log(session: Session) -> None:
     one = step(bits=4)
-    convert.run(one, FakeMaker("events.result(speed=3)\nprint('hello')\n" + WRITES_A_FILE), session)
+    convert.run(one, FakeMaker("result(speed=3)\nprint('hello')\n" + WRITES_A_FILE), session)
     record = session.store.record(one)
     assert session.store.has(one)
     assert record is not None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,14 @@ class Bench:
     def _environ(self) -> dict[str, str]:
         mine = {"PIPELINE_RECIPES": str(self.recipes), "PIPELINE_ARTIFACTS": str(self.folder / "artifacts")}
         return {**os.environ, **mine, **self.env}
+
+
+def command(*words: str) -> int:
+    """Run a command of doit that needs no tasks, in this process; its exit code."""
+    from doit.doit_cmd import DoitMain
+
+    with chdir(ROOT):  # where doit finds which commands there are
+        return int(DoitMain().run(list(words)))
 
 
 def ran(output: str) -> list[str]:

@@ -19,10 +19,11 @@ from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
-from bakehouse.steps.seam import Loose, Report, Result
+from bakehouse.steps.seam import Report, Result
 from bakehouse.steps.step import Step
+from tests.support.fakes import FakeSpec
 
-CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Loose(revision="0" * 40))
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=FakeSpec(revision="0" * 40))
 
 
 def build(**quantization: Any) -> OpenVINO:

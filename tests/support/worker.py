@@ -57,17 +57,13 @@ def run(command: Command, env: Mapping[str, str] | None = None) -> Said:
     with tempfile.TemporaryDirectory() as folder:
         running = start(command, env, Path(folder))
         text, _ = running.communicate()
-        heard_of_it = heard(running.returncode, text.splitlines())
-        return replace(heard_of_it, report=Report({**heard_of_it.report.values, **process.left_result(Path(folder))}))
+        return replace(heard(running.returncode, text.splitlines()), report=Report(process.left_result(Path(folder))))
 
 
 def heard(code: int, lines: Iterable[str]) -> Said:
     """What lines of output mean."""
     lines = list(lines)
     events = [json.loads(line.removeprefix(MARK)) for line in lines if line.startswith(MARK)]
-    facts: dict[str, Any] = {}
-    for event in events:
-        facts |= event.get("facts", {})
     refused = next((event for event in events if event["event"] == "refused"), None)
     refusal = "\n".join([refused["what"], *refused["details"], refused["remedy"]]) if refused else ""
-    return Said(code, Report(facts), refusal, tuple(event for event in events if event["event"] == "progress"), "\n".join(lines))
+    return Said(code, Report(), refusal, tuple(event for event in events if event["event"] == "progress"), "\n".join(lines))

@@ -56,8 +56,9 @@ class Options:
 
 def told(work: Callable[[], int], *, failed: int) -> int:
     """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; either is told in a sentence, without a traceback."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as behind nohup, or in a script's background
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as behind nohup, or in a script's background
             signal.signal(number, _interrupt)
     try:
         return work()
@@ -67,6 +68,10 @@ def told(work: Callable[[], int], *, failed: int) -> int:
     except KeyboardInterrupt:
         print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
         return 130
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _interrupt:  # after an interrupt, both are ignored until the process ends
+                signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from functools import cache
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from bakehouse.child.redact import clean
 
@@ -43,11 +43,6 @@ def _send(event: str, **values: object) -> None:
 def progress(doing: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
     """Report what is being done now; `done` of `total` where it is known, in `unit` ("B" for bytes)."""
     _send("progress", doing=clean(doing), done=done, total=total, unit=unit)
-
-
-def result(**facts: Any) -> None:
-    """Hand measured facts (JSON values) to the parent; of several calls lists are joined, of other values the later counts."""
-    _send("result", facts=facts)
 
 
 def memory(peak_bytes: int) -> None:

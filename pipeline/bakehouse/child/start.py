@@ -1,13 +1,12 @@
-"""How a worker begins: it ends with its parent, works without a network, and reads what its command line gives it."""
+"""How a worker begins: it ends with its parent, works without a network, and reads what it is requested to do."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,21 +21,6 @@ if TYPE_CHECKING:  # an environment of its own may have no pydantic
 
 _Request = TypeVar("_Request", bound="Request")
 _Plain = TypeVar("_Plain")
-
-
-def parser(doc: str | None, *paths: str, documents: Sequence[str] = ("options",)) -> argparse.ArgumentParser:
-    """Bind this process to its parent, put it offline, and give the parser of its command line: first `paths`, then `documents` in JSON.
-
-    Call it before any heavy import. A worker may add arguments of its own to the parser.
-    """
-    leash.hold()
-    hermetic.seal()
-    made = argparse.ArgumentParser(description=doc)
-    for name in paths:
-        made.add_argument(name, type=Path)
-    for name in documents:
-        made.add_argument(name, type=json.loads)
-    return made
 
 
 def run(work: Callable[[_Request], Result | None], kind: type[_Request], *, online: bool = False) -> None:

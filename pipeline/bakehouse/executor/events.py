@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 
 class _Event(BaseModel):
@@ -20,13 +20,6 @@ class ProgressEvent(_Event):
     done: int | float | None
     total: int | float | None
     unit: str
-
-
-class ResultEvent(_Event):
-    """Measured facts."""
-
-    event: Literal["result"]
-    facts: dict[str, JsonValue]
 
 
 class MemoryEvent(_Event):
@@ -56,7 +49,7 @@ class CrashedEvent(_Event):
     number: int | None
 
 
-Event = ProgressEvent | ResultEvent | MemoryEvent | RefusedEvent | CrashedEvent
+Event = ProgressEvent | MemoryEvent | RefusedEvent | CrashedEvent
 
 
 def read(line: str) -> Event | None:

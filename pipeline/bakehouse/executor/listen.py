@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from pydantic import JsonValue
 
 from bakehouse.executor import crash, events
 from bakehouse.executor.channel import Line
-from bakehouse.executor.events import CrashedEvent, Event, MemoryEvent, ProgressEvent, RefusedEvent, ResultEvent
+from bakehouse.executor.events import CrashedEvent, Event, MemoryEvent, ProgressEvent, RefusedEvent
 
 _LAST_LINES = 15
 _PERCENT = re.compile(r"\b(\d{1,3})%")
@@ -41,7 +39,6 @@ class Listener:
     """What has been heard of one child so far."""
 
     on_progress: Callable[[Progress], None]
-    facts: dict[str, JsonValue] = field(default_factory=dict)
     refused: Refusal | None = None
     crashed: crash.Crash | None = None
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
@@ -63,21 +60,9 @@ class Listener:
             case ProgressEvent():
                 self.doing = event.doing
                 self.on_progress(Progress(event.doing, event.done, event.total, event.unit))
-            case ResultEvent():
-                self.facts = _joined(self.facts, event.facts)
             case MemoryEvent():
                 self.peak_bytes = event.peak_bytes
             case RefusedEvent():
                 self.refused = Refusal(event.what, event.remedy, event.details)
             case CrashedEvent():
                 self.crashed = crash.of_event(event)
-
-
-def _joined(before: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Facts of two calls as one: lists of the same name one after the other, of anything else the later."""
-    joined = {**before, **now}
-    for name, value in now.items():
-        earlier = before.get(name)
-        if isinstance(value, list) and isinstance(earlier, list):
-            joined[name] = [*earlier, *value]
-    return joined

@@ -103,16 +103,16 @@ def run(
     code, peak = _followed(command, argv, children, log, scratch, listener)
     if code != 0:
         raise _failure(command, argv, code, listener, log, children.stopping, peak)
-    return Finished(Report(listener.facts | left_result(scratch)), time.monotonic() - started, peak or listener.peak_bytes)
+    return Finished(Report(left_result(scratch)), time.monotonic() - started, peak or listener.peak_bytes)
 
 
 def with_request(command: Command, scratch: Path) -> tuple[str, ...]:
     """The program and arguments; a worker's request is written down first, and the two files of its seam are the last arguments."""
+    request, result = scratch / REQUEST, scratch / RESULT
+    result.unlink(missing_ok=True)
     if command.request is None:
         return tuple(command.argv)
-    request, result = scratch / REQUEST, scratch / RESULT
     request.write_text(command.request.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
-    result.unlink(missing_ok=True)
     return (*command.argv, str(request), str(result))
 
 

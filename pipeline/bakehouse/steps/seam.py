@@ -18,15 +18,6 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_inf_nan="constants")
 
 
-class Loose(Spec):
-    """Options of any kind: of steps whose options have no model yet."""
-
-    model_config = ConfigDict(extra="allow")
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-
-
 class Request(BaseModel):
     """What a worker needs to know: the folders that it reads and fills, and its options. It gets this as `request.json`."""
 

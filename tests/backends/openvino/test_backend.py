@@ -27,17 +27,18 @@ from bakehouse.backends.openvino.seams import (
 )
 from bakehouse.backends.table import BACKENDS
 from bakehouse.recipe import agreement
-from bakehouse.steps.seam import Loose, Report
+from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import ReferenceResult, TokenizerComparison
 from bakehouse.tasks.text_generation.workers import answers as worker_answers
 from bakehouse.tasks.text_generation.workers.answers import AnswerRow, Prompt
+from tests.support.fakes import FakeSpec
 from tests.support.openvino_making import CHECKPOINT, Drawing, build, report, steps
 
 INT4 = {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6}
-CALIBRATION = Step(kind="calibration", maker="calibration", label="model", spec=Loose(fingerprint="f" * 64))
+CALIBRATION = Step(kind="calibration", maker="calibration", label="model", spec=FakeSpec(fingerprint="f" * 64))
 TEXTS = {"type": "file", "path": "texts.txt", "num_samples": 4, "max_tokens": 32}
 
 

@@ -12,7 +12,6 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino import backend as openvino
-from bakehouse.steps.seam import Loose
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from bakehouse.tasks.text_generation.workers.answers import Prompt
@@ -20,6 +19,7 @@ from tests.support import cases, worker
 from tests.support.bench import Bench
 from tests.support.cases import texts
 from tests.support.cases.making import edit
+from tests.support.fakes import FakeSpec
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime_genai", "openvino")]
 BUILDS = {
@@ -200,7 +200,7 @@ def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
 
 
 def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny", spec=Loose())
+    step = Step(kind="download", maker="local", label="tiny", spec=FakeSpec())
     asked = reference.step("tiny", step, [Prompt(messages=({"role": "user", "content": "Hi"},), max_new_tokens=4)])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))
     assert said.code == 3, said.text
@@ -245,7 +245,7 @@ def test_all_chat_templates_arrive_in_the_package(built: Bench) -> None:
 
 
 def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path) -> None:
-    step = Step(kind="download", maker="local", label="tiny", spec=Loose())
+    step = Step(kind="download", maker="local", label="tiny", spec=FakeSpec())
     export = openvino.steps("tiny", _fp16(), step, "tiny", None, False)["config"]
     said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path))
     assert said.code == 0, said.text
