@@ -2,7 +2,7 @@
 
 from bakehouse.app.dodo import (
     DOIT_CONFIG,
-    kitchen,
+    harness,
     task_build,
     task_convert,
     task_download,
@@ -16,6 +16,6 @@ from bakehouse.app.dodo import (
 )
 
 __all__ = [
-    "DOIT_CONFIG", "kitchen", "task_build", "task_convert", "task_download", "task_export", "task_overview", "task_package", "task_publish",
+    "DOIT_CONFIG", "harness", "task_build", "task_convert", "task_download", "task_export", "task_overview", "task_package", "task_publish",
     "task_setup", "task_sign", "task_validate",
 ]  # fmt: skip

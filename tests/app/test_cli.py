@@ -17,6 +17,6 @@ def test_a_command_that_ends_leaves_signals_as_they_were() -> None:
         during.extend(signal.getsignal(number) for number in BOTH)
         return 0
 
-    assert cli.told(work, failed=3) == 0
+    assert cli.guarded(work, failed=3) == 0
     assert during[0] is during[1] is not before[0]
     assert [signal.getsignal(number) for number in BOTH] == before

@@ -11,7 +11,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.app import selection
-from bakehouse.app.tasks import Kitchen
+from bakehouse.app.tasks import Harness
 from bakehouse.app.workspace import Workspace
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Plan
@@ -26,17 +26,17 @@ FITS = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 REASON = "tiny-odd: a group size of 96 does not divide every channel"
 
 
-def kitchen(tmp_path: Path, plan: Plan) -> Kitchen:
-    return Kitchen(Workspace(tmp_path / "recipes", fakes.Store(tmp_path / "artifacts"), plan), io.StringIO())
+def harness(tmp_path: Path, plan: Plan) -> Harness:
+    return Harness(Workspace(tmp_path / "recipes", fakes.Store(tmp_path / "artifacts"), plan), io.StringIO())
 
 
 def planned(tmp_path: Path, **changes: Any) -> Plan:
     return fakes.planned(tmp_path / "recipes", recipe(**{"source": fakes.HUB, "builds": {"odd": MISFIT, "int8": FITS}} | changes))
 
 
-def surveyed(tmp_path: Path, plan: Plan) -> Kitchen:
-    """A kitchen that has been told by the hub what the checkpoint is."""
-    here = kitchen(tmp_path, plan)
+def surveyed(tmp_path: Path, plan: Plan) -> Harness:
+    """A harness that has been told by the hub what the checkpoint is."""
+    here = harness(tmp_path, plan)
     for build in plan.builds:
         assert build.survey
         fakes.put(build.survey, here.session.store, survey_json=survey(640).model_dump_json())
@@ -78,7 +78,7 @@ def verb(plan: Plan, group: str) -> list[str]:
 
 def test_a_verb_alone_is_all_of_it_that_leads_to_a_build_that_this_machine_can_make(tmp_path: Path) -> None:
     odd, int8 = planned(tmp_path).builds
-    here = kitchen(tmp_path, Plan((replace(odd, cannot="nncf not installed"), int8)))
+    here = harness(tmp_path, Plan((replace(odd, cannot="nncf not installed"), int8)))
     assert verb(here.workspace.plan, "convert") == ["convert:tiny-int8"]
     assert verb(here.workspace.plan, "export") == ["export:tiny", "export:tiny-tokenizer"]
 
@@ -109,7 +109,7 @@ def test_raw_prompts_need_no_template(tmp_path: Path) -> None:
 
 def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     plan = planned(tmp_path, source={**fakes.HUB, "gguf": "tiny.gguf"}, builds={"odd": MISFIT})
-    (build,), here = plan.builds, kitchen(tmp_path, plan)
+    (build,), here = plan.builds, harness(tmp_path, plan)
     here.check(["build:tiny-odd"])
     fakes.put(build.checkpoint, here.session.store, config_json='{"model_type": "bert"}', chat_template_jinja="{{ messages }}")
     with pytest.raises(Failure) as caught:

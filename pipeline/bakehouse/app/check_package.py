@@ -33,7 +33,7 @@ class Signer:
 
 
 def signer(options: Mapping[str, str | None]) -> Signer | None:
-    """By whom the package must be signed, out of `OPTIONS`; None if that is not asked.
+    """By whom the package must be signed, from `OPTIONS`; None if that is not requested.
 
     Raises:
         Failure: an option is empty, would be ignored, or names a file that is not there.
@@ -65,7 +65,7 @@ def _file(option: str, path: str) -> Path:
 
 
 def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
-    """Hold a package against everything that travels with it and, if asked, against its signature.
+    """Compare a package with everything that travels with it and, if requested, with its signature.
 
     Returns:
         The exit code: 0 if nothing is wrong, 1 if something is, 3 if that cannot be said because the signature could not be checked.

@@ -54,8 +54,8 @@ class Options:
         return int(super().parse_execute(options_first(self.cmdparser, in_args)))  # type: ignore[misc]
 
 
-def told(work: Callable[[], int], *, failed: int) -> int:
-    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; either is told in a sentence, without a traceback."""
+def guarded(work: Callable[[], int], *, failed: int) -> int:
+    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; a sentence says which, and no traceback."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as behind nohup, or in a script's background
@@ -87,7 +87,7 @@ class Ours(Options, Command):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int:
         """Carry out the command; one whose usage has no names refuses them."""
         escape_what_cannot_be_shown()
-        return told(lambda: self._checked(params, args), failed=1)
+        return guarded(lambda: self._checked(params, args), failed=1)
 
     def _checked(self, params: Any, args: list[str]) -> int:
         if args and not self.doc_usage:

@@ -10,13 +10,13 @@ from bakehouse.app import tasks
 from bakehouse.errors import Failure
 
 try:
-    kitchen = tasks.open_kitchen()
+    harness = tasks.open_harness()
 except Failure as failure:
     raise InvalidDodoFile(str(failure)) from None
 
 DOIT_CONFIG = {
     "default_tasks": ["overview"],
-    "reporter": kitchen.reporter,
+    "reporter": harness.reporter,
     # Truth is in the store. A database in memory cannot be out of date, locked by another doit, or half-written.
     "backend": "sqlite3",
     "dep_file": ":memory:",
@@ -28,41 +28,41 @@ DOIT_CONFIG = {
 
 def task_overview() -> tasks.Task:
     """what can be built, and what to type next"""
-    return kitchen.overview()
+    return harness.overview()
 
 
 def task_setup() -> Iterator[tasks.Task]:
-    return kitchen.group("setup")
+    return harness.group("setup")
 
 
 def task_download() -> Iterator[tasks.Task]:
     """fetch the source models, pinned"""
-    return kitchen.group("download")
+    return harness.group("download")
 
 
 def task_export() -> Iterator[tasks.Task]:
-    return kitchen.group("export")
+    return harness.group("export")
 
 
 def task_convert() -> Iterator[tasks.Task]:
-    return kitchen.group("convert")
+    return harness.group("convert")
 
 
 def task_validate() -> Iterator[tasks.Task]:
-    return kitchen.group("validate")
+    return harness.group("validate")
 
 
 def task_package() -> Iterator[tasks.Task]:
-    return kitchen.group("package")
+    return harness.group("package")
 
 
 def task_build() -> Iterator[tasks.Task]:
-    return kitchen.group("build")
+    return harness.group("build")
 
 
 def task_sign() -> Iterator[tasks.Task]:
-    return kitchen.signatures()
+    return harness.signatures()
 
 
 def task_publish() -> Iterator[tasks.Task]:
-    return kitchen.publications()
+    return harness.publications()

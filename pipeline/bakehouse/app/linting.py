@@ -17,7 +17,7 @@ _CHANGE = "Change these options in the recipe; a build with them is refused."
 
 
 def check(workspace: Workspace, session: Session) -> None:
-    """Hold every build against its source, as far as that is here: beside its recipe, downloaded, or asked about before.
+    """Compare every build with its source, as far as that is here: next to its recipe, downloaded, or asked about before.
 
     Raises:
         RecipeErrors: builds do not fit their sources; each with the line of the build, or of the source if it is so for all builds.

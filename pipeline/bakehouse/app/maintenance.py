@@ -37,10 +37,10 @@ def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Cal
     damaged: list[str] = []
 
     def tell(what: str, task: str, found: Iterable[str]) -> None:
-        said = [f"{what}: {fault}" for fault in found]
-        say("\n".join(f"damaged  {fault}" for fault in said) or f"ok       {what}")
-        faults.extend(said)
-        damaged.extend([task] if said else [])
+        lines = [f"{what}: {fault}" for fault in found]
+        say("\n".join(f"damaged  {fault}" for fault in lines) or f"ok       {what}")
+        faults.extend(lines)
+        damaged.extend([task] if lines else [])
 
     for step in unique(build.package for build in builds):
         record, damage = store.record(step), store.damage(step, thorough=True)

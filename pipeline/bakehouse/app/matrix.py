@@ -97,10 +97,10 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
 
 
 def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commit: str, *rest: str) -> Path:
-    """Run git; the file with what it said. A commit is never taken for an option (git 2.24 on)."""
+    """Run git; the file with what it printed. A commit is never taken for an option (git 2.24 on)."""
     if shutil.which("git") is None:
         raise Failure("git is not installed, and it alone knows what there was at a commit", remedy="install git, or leave out --base")
-    output = scratch / "said"
+    output = scratch / "output"
     command = Command(("git", "-C", str(folder), verb, *options, f"--output={output}", "--end-of-options", commit, *rest))
     try:
         process.run(command, children=Children(), log=scratch / "git.txt", scratch=scratch / "scratch", on_progress=lambda _: None)

@@ -25,7 +25,7 @@ from bakehouse.publish import report as publication
 from bakehouse.publish import upload as publish
 from bakehouse.publish.upload import Outcome
 from bakehouse.stages import preflight
-from bakehouse.stages.preflight import Asked
+from bakehouse.stages.preflight import SingleStep
 from bakehouse.steps.step import Step
 
 Task = dict[str, Any]
@@ -111,7 +111,7 @@ def forget(step: Step, plan: Plan, session: Session, known: dict[str, str]) -> N
             print(f"forgotten  {known[one.key]}")
 
 
-class Kitchen:
+class Harness:
     """One run of doit: the workspace, its session, and the reporter that both of them tell."""
 
     def __init__(self, workspace: Workspace, stream: TextIO) -> None:
@@ -122,7 +122,7 @@ class Kitchen:
         children = Children()
         self.remote = Remote(workspace.store, children)
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
-        self._checked: tuple[list[Build], list[Asked]] = ([], [])
+        self._checked: tuple[list[Build], list[SingleStep]] = ([], [])
         self._keeps_going = False
 
     def supply(self, selected: Iterable[str]) -> None:
@@ -145,16 +145,16 @@ class Kitchen:
         """
         wanted, plan = list(selected), self.workspace.plan
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
-        apart = [Asked(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
-        self._checked, self._keeps_going = (builds, apart), keeps_going
-        self._check(builds, apart)
+        singles = [SingleStep(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
+        self._checked, self._keeps_going = (builds, singles), keeps_going
+        self._check(builds, singles)
 
-    def _check(self, builds: list[Build], apart: list[Asked]) -> None:
-        refused = preflight.refusals(builds, self.session, apart) if self._keeps_going else []
+    def _check(self, builds: list[Build], singles: list[SingleStep]) -> None:
+        refused = preflight.refusals(builds, self.session, singles) if self._keeps_going else []
         out = {step.key for step, _ in refused}
-        left = [one for one in builds if one.package.key not in out], [one for one in apart if one.step.key not in out]
+        left = [one for one in builds if one.package.key not in out], [one for one in singles if one.step.key not in out]
         if len(refused) == 1 and not any(left):  # there is nothing else that could go on
-            left = builds, apart
+            left = builds, singles
         else:
             everything = (*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1]))
             self.attempts.refuse(refused, (step for step in everything if step.key not in out))
@@ -167,9 +167,9 @@ class Kitchen:
             Failure: as `check`.
         """
         self.remote.keep(step)
-        builds, apart = self._checked
+        builds, singles = self._checked
         made_of_it = [build for build in builds if build.checkpoint.key == step.key]
-        later = [one for one in apart if any(build.checkpoint.key == step.key for build in one.builds)]
+        later = [one for one in singles if any(build.checkpoint.key == step.key for build in one.builds)]
         if made_of_it or later:
             self._check(made_of_it, later)
 
@@ -248,7 +248,7 @@ class Kitchen:
 
     def overview(self) -> Task:
         """The task that bare `doit` runs: it never starts a download."""
-        return {"actions": [(self._welcome, [])], "clean": [(self._explain_cleaning, [])], "meta": {"kitchen": self}}
+        return {"actions": [(self._welcome, [])], "clean": [(self._explain_cleaning, [])], "meta": {"harness": self}}
 
     def _welcome(self) -> None:
         print(overview.welcome(self.workspace.plan, self.workspace.store))
@@ -269,14 +269,14 @@ class Kitchen:
         )
 
 
-def open_kitchen() -> Kitchen:
-    """The kitchen that dodo.py serves from.
+def open_harness() -> Harness:
+    """The harness that dodo.py serves from.
 
     Raises:
         Failure: the recipes cannot be read.
     """
     escape_what_cannot_be_shown()
-    return Kitchen(open_workspace(), sys.stdout)
+    return Harness(open_workspace(), sys.stdout)
 
 
 _CLEANING = """nothing was removed: say what to clean

@@ -25,10 +25,10 @@ def _report_of_thread(fell: threading.ExceptHookArgs) -> None:
 def _report(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     sys.stderr.write(clean("".join(traceback.format_exception(kind, error, trace))))
     sys.stderr.flush()
-    said = traceback.format_exception_only(kind, error)
+    message = traceback.format_exception_only(kind, error)
     events.crashed(
         # Of a SyntaxError the lines before its own are the source, of a group what follows are its members.
-        "".join(said[-1:] if isinstance(error, SyntaxError) else said[:1]),
+        "".join(message[-1:] if isinstance(error, SyntaxError) else message[:1]),
         kinds=[base.__name__ for base in kind.__mro__],
         module=getattr(error, "name", None) if isinstance(error, ImportError) else None,
         file=getattr(error, "filename", None) if isinstance(error, OSError) else None,

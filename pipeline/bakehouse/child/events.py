@@ -50,10 +50,10 @@ def memory(peak_bytes: int) -> None:
     _send("memory", peak_bytes=peak_bytes)
 
 
-def crashed(said: str, *, kinds: list[str], module: str | None, file: object, number: int | None) -> None:
+def crashed(message: str, *, kinds: list[str], module: str | None, file: object, number: int | None) -> None:
     """Hand over an exception that ends this process: its type and message, the names of its type and of all above it; of an import
     what could not be imported, of the system's errors the file and the number."""
-    _send("crashed", said=clean(said), kinds=kinds, module=module, file=clean(str(file or "")), number=number)
+    _send("crashed", message=clean(message), kinds=kinds, module=module, file=clean(str(file or "")), number=number)
 
 
 def refuse(what: str, remedy: str = "", details: list[str] | None = None) -> NoReturn:

@@ -28,13 +28,13 @@ CHUNK = 1 << 20
 
 def download(package: str, version: str, scratch: Path) -> Path:
     """The wheel, in `scratch`."""
-    if said := fetch(f"{package}=={version}", scratch):
-        explain(package, version, said)
+    if output := fetch(f"{package}=={version}", scratch):
+        explain(package, version, output)
     return next(scratch.glob("*.whl"))
 
 
 def fetch(requirement: str, scratch: Path, *options: str) -> str:
-    """Have pip put the wheel into `scratch`, without what it requires; what pip said if it could not, else ""."""
+    """Have pip put the wheel into `scratch`, without what it requires; what pip printed if it could not, else ""."""
     doing = f"downloading {requirement}"
     events.progress(doing)
     temporary = scratch / "tmp"
@@ -49,14 +49,14 @@ def fetch(requirement: str, scratch: Path, *options: str) -> str:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as child:
-        said: list[bytes] = []
-        listener = threading.Thread(target=lambda: said.append(child.stderr.read() if child.stderr else b""))
+        output: list[bytes] = []
+        listener = threading.Thread(target=lambda: output.append(child.stderr.read() if child.stderr else b""))
         listener.start()
         while listener.is_alive():
             listener.join(timeout=0.5)
             events.progress(doing, size_of_wheel(temporary), unit="B")
         code = child.wait()
-    return b"".join(said).decode("utf-8", errors="replace") or f"pip ended with {code}" if code != 0 else ""
+    return b"".join(output).decode("utf-8", errors="replace") or f"pip ended with {code}" if code != 0 else ""
 
 
 def size_of_wheel(temporary: Path) -> int | None:
@@ -67,16 +67,16 @@ def size_of_wheel(temporary: Path) -> int | None:
         return None
 
 
-def explain(package: str, version: str, said: str) -> NoReturn:
+def explain(package: str, version: str, output: str) -> NoReturn:
     """End with what pip's own words mean."""
-    lines = [line for line in said.splitlines() if line.strip()][-8:]
-    if NETWORK.search(said):
+    lines = [line for line in output.splitlines() if line.strip()][-8:]
+    if NETWORK.search(output):
         events.refuse(
             f"pip could not reach the package index to fetch {package}=={version}.",
             "Check the network, and pip's settings for an index or a proxy (`pip config list`), and run the same command again.",
             lines,
         )
-    if found := re.search(r"\(from versions: (.*)\)", said):
+    if found := re.search(r"\(from versions: (.*)\)", output):
         there = found[1]
         if there == "none":
             events.refuse(

@@ -25,14 +25,14 @@ class Crash:
     """An exception that nothing has caught.
 
     Attributes:
-        said: its type and message, as Python shows them.
+        message: its type and message, as Python shows them.
         kinds: the names of its type and of all above it.
         module: of an import, what could not be imported.
         file: of an error of the system, the file it is about.
         number: of an error of the system, its number.
     """
 
-    said: str
+    message: str
     kinds: tuple[str, ...]
     module: str = ""
     file: str = ""
@@ -41,7 +41,7 @@ class Crash:
 
 def of_event(event: CrashedEvent) -> Crash:
     """What a worker has reported."""
-    return Crash(event.said, event.kinds, event.module or "", event.file, event.number)
+    return Crash(event.message, event.kinds, event.module or "", event.file, event.number)
 
 
 def of_lines(lines: Iterable[str]) -> Crash | None:
@@ -58,11 +58,11 @@ def of_lines(lines: Iterable[str]) -> Crash | None:
 
 def failure(crash: Crash, doing: str, argv: Sequence[str], log: Path) -> Failure:
     """The failure of a child that an exception has ended; `doing` is the last that it reported of its work."""
-    lines = [line.rstrip() for line in crash.said.splitlines() if line.strip()] or ["an exception without a name"]
+    lines = [line.rstrip() for line in crash.message.splitlines() if line.strip()] or ["an exception without a name"]
     kind = lines[0].partition(":")[0]
     last = lines[0] if len(lines) == 1 else f"{kind}: {lines[-1].strip()}"
     more = lines[:_LINES] if len(lines) > 1 else []
-    file = [f"file: {crash.file}"] if crash.file and crash.file not in crash.said else []
+    file = [f"file: {crash.file}"] if crash.file and crash.file not in crash.message else []
     return Failure(
         f"the worker failed {_while(doing)}: {last if len(last) <= _LONGEST else f'{last[:_LONGEST]}…'}",
         remedy=_remedy(crash),
@@ -90,7 +90,7 @@ def _inputs(argv: Sequence[str], log: Path) -> list[str]:
 
 
 def _remedy(crash: Crash) -> str:
-    if "MemoryError" in crash.kinds or crash.number == errno.ENOMEM or _NO_MEMORY.search(crash.said):
+    if "MemoryError" in crash.kinds or crash.number == errno.ENOMEM or _NO_MEMORY.search(crash.message):
         return "close other programs, use a machine with more memory, or run without -n"
     if crash.number in (errno.ENOSPC, errno.EDQUOT):
         return "free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"

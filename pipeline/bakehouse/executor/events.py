@@ -42,7 +42,7 @@ class CrashedEvent(_Event):
     """The exception that ended it; see `crash.Crash`."""
 
     event: Literal["crashed"]
-    said: str
+    message: str
     kinds: tuple[str, ...]
     module: str | None
     file: str

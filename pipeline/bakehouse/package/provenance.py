@@ -114,7 +114,7 @@ def _step(step: StepRun) -> dict[str, JsonValue]:
 
 
 def external(manifest: PackageManifest) -> dict[str, JsonValue]:
-    """All that was asked from outside: the recipe with nothing left to defaults, and which build or repository of it."""
+    """All that was requested: the recipe with every default spelled out, and which build or bundle of it."""
     short = manifest.build.build
     builds = [member.build for member in manifest.members]
     recipe = as_recipe(*builds, bundle=short, words=manifest.build.card) if builds else as_recipe(manifest.build)

@@ -50,14 +50,14 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SingleStep:
     """A step that is requested by itself, and the builds that it leads to."""
 
     step: Step
     builds: tuple[Build, ...]
 
 
-def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) -> tuple[Step, ...]:
+def missing(builds: Iterable[Build], store: Store, singles: Iterable[SingleStep] = ()) -> tuple[Step, ...]:
     """The steps that would run, in order: a step in the store hides what only it needs."""
     wanted: dict[str, Step] = {}
 
@@ -68,7 +68,7 @@ def missing(builds: Iterable[Build], store: Store, apart: Iterable[Asked] = ()) 
             want(needed)
         wanted[step.key] = step
 
-    for step in (*(build.package for build in builds), *(one.step for one in apart)):
+    for step in (*(build.package for build in builds), *(one.step for one in singles)):
         want(step)
     return tuple(wanted.values())
 
@@ -100,13 +100,13 @@ def _local_folder(checkpoint: Step) -> Path | None:
     return local.place(checkpoint) if isinstance(checkpoint.spec, LocalSpec) and not checkpoint.spec.gguf else None
 
 
-def forecast(builds: Iterable[Build], session: Session, *, ask: bool, apart: Iterable[Asked] = ()) -> Forecast:
+def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: Iterable[SingleStep] = ()) -> Forecast:
     """What the missing steps of these builds, and of what is requested besides them, will take, from shapes alone."""
-    apart = tuple(apart)
+    singles = tuple(singles)
     builds = tuple(build for build in builds if not session.store.is_exposed(build.package, build.name))  # others take nothing
     download = disk = memory = 0
-    steps = missing(builds, session.store, apart)
-    concerned = (*builds, *(build for one in apart if one.step.kind != "setup" for build in one.builds))
+    steps = missing(builds, session.store, singles)
+    concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
     known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
     for step in steps:
         survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
@@ -137,7 +137,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
     return estimates.of(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
 
-def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> Forecast:
+def check(builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = ()) -> Forecast:
     """Refuse builds, and steps requested by themselves, that cannot succeed on this machine, all reasons at once, before any of the work.
 
     A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
@@ -147,31 +147,31 @@ def check(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()
     """
     builds = tuple(builds)
     todo = [build for build in builds if missing([build], session.store)]
-    apart = [one for one in apart if not session.store.has(one.step)]
-    ways = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _DOWNLOADS)]
-    read = [*((build,) for build in todo), *(one.builds for one in apart if one.step.kind not in _READ_NO_CHECKPOINT)]
+    singles = [one for one in singles if not session.store.has(one.step)]
+    ways = [*((build,) for build in todo), *(one.builds for one in singles if one.step.kind not in _DOWNLOADS)]
+    read = [*((build,) for build in todo), *(one.builds for one in singles if one.step.kind not in _READ_NO_CHECKPOINT)]
     if reasons := _against(ways, lambda build: [build.cannot] if build.cannot else []):
         raise Failure(
             "this machine cannot make every requested build", details=reasons, remedy="install what is named, or leave those builds out"
         )
-    consent.refuse_code(missing(todo, session.store, apart))
+    consent.refuse_code(missing(todo, session.store, singles))
     if reasons := _against(read, lambda build: misfits(build, session, ask=True)):
         raise Failure(
             "the recipe does not fit the model", details=reasons, remedy="change these options in the recipe, or take another source"
         )
-    expected = forecast(builds, session, ask=False, apart=apart)
+    expected = forecast(builds, session, ask=False, singles=singles)
     check_room(expected, session.store)
     return expected
 
 
-def refusals(builds: Iterable[Build], session: Session, apart: Iterable[Asked] = ()) -> list[tuple[Step, Failure]]:
+def refusals(builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = ()) -> list[tuple[Step, Failure]]:
     """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
 
     A source that does not answer gets one request for all of its builds.
     """
     silent: dict[str, Failure] = {}
     found: list[tuple[Step, Failure]] = []
-    wanted = [*((one.package, (one,), ()) for one in builds), *((one.step, one.builds, (one,)) for one in apart)]
+    wanted = [*((one.package, (one,), ()) for one in builds), *((one.step, one.builds, (one,)) for one in singles)]
     for step, ways, by_itself in wanted:
         try:
             if step.kind not in _READ_NO_CHECKPOINT and not session.store.has(step):

@@ -30,15 +30,15 @@ def beyond(build: Build, folder: Path, config: Config, children: Children) -> It
     """
     options = build.resolved.options
     room = BACKENDS[options.runtime].room_for(options, config)
-    asked = build.resolved.golden
+    golden = build.resolved.golden
     tokenizer = folder / _FILE
     if room is None or build.checkpoint.options.get("remote_code") or not tokenizer.is_file():
         return
-    if all(fits(room, most(one), one.max_new_tokens) for one in asked):
+    if all(fits(room, most(one), one.max_new_tokens) for one in golden):
         return
-    request = CountRequest(checkpoint=folder.resolve(), prompts=prompts(asked))
+    request = CountRequest(checkpoint=folder.resolve(), prompts=prompts(golden))
     counts = _counted(request.model_dump_json(), tokenizer.stat().st_mtime_ns, children)
-    for number, (count, one) in enumerate(zip(counts, asked, strict=False), start=1):
+    for number, (count, one) in enumerate(zip(counts, golden, strict=False), start=1):
         if count is not None and not fits(room, count, one.max_new_tokens):
             yield too_long(number, count, one.max_new_tokens, room)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bakehouse.app import check_package, maintenance, selection
 from bakehouse.app.cli import Ours, option
-from bakehouse.app.tasks import open_kitchen
+from bakehouse.app.tasks import open_harness
 from bakehouse.errors import Failure
 from bakehouse.text import count_text, size_text
 
@@ -37,7 +37,7 @@ class Check(Ours):
 
 
 def _of_store(names: list[str]) -> int:
-    kitchen = open_kitchen()
-    report = maintenance.check(selection.builds_named(names, kitchen.workspace.plan), kitchen.workspace.store, kitchen.names, print)
+    harness = open_harness()
+    report = maintenance.check(selection.builds_named(names, harness.workspace.plan), harness.workspace.store, harness.names, print)
     print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
     return 1 if report.faults else 0

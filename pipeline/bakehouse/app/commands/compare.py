@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bakehouse.app import results_table, selection
 from bakehouse.app.cli import Ours, option
-from bakehouse.app.tasks import Kitchen, open_kitchen
+from bakehouse.app.tasks import Harness, open_harness
 from bakehouse.errors import Failure
 from bakehouse.package import compare
 from bakehouse.package.manifest import PackageManifest
@@ -26,9 +26,9 @@ class Compare(Ours):
     cmd_options = (option("html", "write a page with bar charts to this file instead"),)
 
     def _do(self, params: Any, args: list[str]) -> int:
-        kitchen = open_kitchen()
-        single = {one.name: one for build in selection.builds_named(args, kitchen.workspace.plan) for one in build.members or (build,)}
-        rows = [compare.row(_built(build, kitchen)) for build in single.values() if args or _is_built(build, kitchen)]
+        harness = open_harness()
+        single = {one.name: one for build in selection.builds_named(args, harness.workspace.plan) for one in build.members or (build,)}
+        rows = [compare.row(_built(build, harness)) for build in single.values() if args or _is_built(build, harness)]
         if not rows:
             raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
         if params["html"]:
@@ -40,17 +40,17 @@ class Compare(Ours):
         return 0
 
 
-def _is_built(build: Build, kitchen: Kitchen) -> bool:
-    return kitchen.workspace.store.is_exposed(build.package, build.name)
+def _is_built(build: Build, harness: Harness) -> bool:
+    return harness.workspace.store.is_exposed(build.package, build.name)
 
 
-def _built(build: Build, kitchen: Kitchen) -> PackageManifest:
+def _built(build: Build, harness: Harness) -> PackageManifest:
     """The manifest of a build's package.
 
     Raises:
         Failure: it is not built, or what is there was made from another recipe.
     """
-    manifest = results_table.read_manifest(build.name, kitchen.workspace.store)
-    if manifest is None or not _is_built(build, kitchen):
+    manifest = results_table.read_manifest(build.name, harness.workspace.store)
+    if manifest is None or not _is_built(build, harness):
         raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
     return manifest

@@ -7,7 +7,7 @@ from typing import Any
 from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_run import Run as DoitRun
 
-from bakehouse.app.cli import Options, told
+from bakehouse.app.cli import Options, guarded
 from bakehouse.app.commands.run import Run
 
 
@@ -58,4 +58,4 @@ class Clean(Options, DoitClean):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Take packages away, or with a task's name forget a step's result."""
-        return told(lambda: int(super(Clean, self).execute(params, [in_group("build", name) for name in args]) or 0), failed=3)
+        return guarded(lambda: int(super(Clean, self).execute(params, [in_group("build", name) for name in args]) or 0), failed=3)

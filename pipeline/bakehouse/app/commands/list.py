@@ -7,7 +7,7 @@ from typing import Any
 from doit.cmd_list import List as DoitList
 
 from bakehouse.app import overview
-from bakehouse.app.cli import escape_what_cannot_be_shown, told
+from bakehouse.app.cli import escape_what_cannot_be_shown, guarded
 from bakehouse.app.workspace import open_workspace
 
 _OF_TASKS = ("status", "private", "list_deps", "template")  # options of doit's own list, which say nothing of builds
@@ -24,7 +24,7 @@ class List(DoitList):  # type: ignore[misc]
         if args or params["subtasks"] or any(params[name] for name in _OF_TASKS):
             return int(super().execute(params, args))
         escape_what_cannot_be_shown()
-        return told(lambda: self._builds(bool(params["quiet"])), failed=3)
+        return guarded(lambda: self._builds(bool(params["quiet"])), failed=3)
 
     def _builds(self, quiet: bool) -> int:
         workspace = open_workspace()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bakehouse.app import matrix, selection
 from bakehouse.app.cli import Ours, option, warn
-from bakehouse.app.tasks import open_kitchen
+from bakehouse.app.tasks import open_harness
 from bakehouse.app.workspace import recipes_folder
 from bakehouse.errors import Failure
 from bakehouse.release import release
@@ -30,14 +30,14 @@ class Matrix(Ours):
     def _do(self, params: Any, args: list[str]) -> int:
         if params["against"] and params["base"]:
             raise Failure("--against and --base both say what is known already", remedy="leave one of them out")
-        kitchen = open_kitchen()
+        harness = open_harness()
         with tempfile.TemporaryDirectory() as scratch:
             known: dict[str, str] = {}
             if params["against"]:
                 known = release.read(Path(params["against"])).keys()
             elif params["base"]:
                 known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
-            builds = selection.builds_named(args, kitchen.workspace.plan)
+            builds = selection.builds_named(args, harness.workspace.plan)
             why = {build.name: matrix.left_out(build) for build in builds if not args}
             can = [build for build in builds if not why.get(build.name)]
             rows = matrix.rows(can, known, ask=params["ask"], scratch=Path(scratch), warn=warn)

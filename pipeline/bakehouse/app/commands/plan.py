@@ -6,7 +6,7 @@ from typing import Any
 
 from bakehouse.app import plan_table, selection
 from bakehouse.app.cli import Ours
-from bakehouse.app.tasks import open_kitchen
+from bakehouse.app.tasks import open_harness
 from bakehouse.errors import Failure
 from bakehouse.stages import preflight
 
@@ -18,11 +18,11 @@ class Plan(Ours):
     doc_usage = "[NAME ...]"
 
     def _do(self, params: Any, args: list[str]) -> int:
-        kitchen = open_kitchen()
-        builds = selection.builds_named(args, kitchen.workspace.plan)
-        print(text := plan_table.plan_text(builds, kitchen.session, kitchen.names))
+        harness = open_harness()
+        builds = selection.builds_named(args, harness.workspace.plan)
+        print(text := plan_table.plan_text(builds, harness.session, harness.names))
         try:
-            preflight.check([build for build in builds if args or build.cannot is None], kitchen.session)
+            preflight.check([build for build in builds if args or build.cannot is None], harness.session)
         except Failure as failure:
             print("this would be refused before any work" if str(failure) in text else f"this would be refused before any work: {failure}")
             return 1

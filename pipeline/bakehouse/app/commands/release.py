@@ -7,7 +7,7 @@ from typing import Any
 
 from bakehouse.app import matrix, selection
 from bakehouse.app.cli import Ours, option, warn
-from bakehouse.app.tasks import Kitchen, open_kitchen
+from bakehouse.app.tasks import Harness, open_harness
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
@@ -60,12 +60,12 @@ def _built(args: list[str], without_failed: bool) -> list[Path]:
     Raises:
         Failure: one is not built as its recipe is now or may not be released, or nothing is built.
     """
-    kitchen, folders = open_kitchen(), []
-    store, builds = kitchen.workspace.store, selection.builds_named(args, kitchen.workspace.plan)
+    harness, folders = open_harness(), []
+    store, builds = harness.workspace.store, selection.builds_named(args, harness.workspace.plan)
     unmade = {} if args else {one.name: one for one in builds if not store.is_exposed(one.package, one.name)}
     if len(unmade) == len(builds):
         raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
-    failed = {name: _why_unmade(one, kitchen) for name, one in unmade.items() if not matrix.left_out(one)}
+    failed = {name: _why_unmade(one, harness) for name, one in unmade.items() if not matrix.left_out(one)}
     if failed and not without_failed:
         raise Failure(
             f"{len(failed)} of {len(builds)} builds are not built as their recipes are now",
@@ -78,7 +78,7 @@ def _built(args: list[str], without_failed: bool) -> list[Path]:
             warn(f"left out {build.name}: {why}")
             continue
         try:
-            folders.append(_releasable(build, kitchen.session))
+            folders.append(_releasable(build, harness.session))
         except Failure as failure:
             raise Failure(failure.what, where=f"releasing {build.name}", remedy=failure.remedy, details=failure.details) from failure
     if not folders:
@@ -86,12 +86,12 @@ def _built(args: list[str], without_failed: bool) -> list[Path]:
     return folders
 
 
-def _why_unmade(build: Build, kitchen: Kitchen) -> str:
+def _why_unmade(build: Build, harness: Harness) -> str:
     """Why a build has no package as its recipe is now: what failed last and where its evidence is, or that it was not tried."""
-    store = kitchen.workspace.store
+    store = harness.workspace.store
     for step in build.package.closure():
         if not store.has(step) and store.failed(step).is_dir():
-            return f"{kitchen.names[step.key]} failed, evidence: {store.failed(step)}"
+            return f"{harness.names[step.key]} failed, evidence: {store.failed(step)}"
     if store.has(build.package):
         return "it is made, and its package is not in its place or was changed"
     return "it was made of another recipe" if store.package(build.name).is_dir() else "it was never made"
@@ -125,7 +125,7 @@ def _delivered(folder: Path) -> list[Path]:
     if faults or not found:
         what = "not every package is whole" if found else "there is no package in it"
         raise Failure(what, where=str(folder), details=tuple(faults), remedy="bring the packages there again")
-    plan = open_kitchen().workspace.plan
+    plan = open_harness().workspace.plan
     for build in plan.builds:
         if build.name not in {one.name for one in inspected.values()}:
             warn(f"left out {build.name}: it is not in {folder}")

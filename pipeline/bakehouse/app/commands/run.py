@@ -10,8 +10,8 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmd_run import Run as DoitRun
 
 from bakehouse.app import reach, selection
-from bakehouse.app.cli import Options, option, told
-from bakehouse.app.tasks import Kitchen
+from bakehouse.app.cli import Options, guarded, option
+from bakehouse.app.tasks import Harness
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Build
 
@@ -24,33 +24,33 @@ class Run(Options, DoitRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
         self.dry_run = bool(dict(params).get("dry_run"))
-        return told(lambda: int(super(Run, self).execute(params, args)), failed=3)
+        return guarded(lambda: int(super(Run, self).execute(params, args)), failed=3)
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
     def _execute(self, *args: Any, **options: Any) -> int:
         _refuse_idle(options)
-        kitchen = _kitchen(self)
-        self.sel_tasks: list[str] = selection.expanded(list(self.sel_tasks), [task.name for task in self.task_list], kitchen.workspace.plan)
+        harness = _harness(self)
+        self.sel_tasks: list[str] = selection.expanded(list(self.sel_tasks), [task.name for task in self.task_list], harness.workspace.plan)
         try:
             if self.dry_run:
-                for build in _publications(self.sel_tasks, kitchen):
-                    print(kitchen.plan_publication(build))
+                for build in _publications(self.sel_tasks, harness):
+                    print(harness.plan_publication(build))
                 return 0
-            kitchen.foresee(self.sel_tasks)
-            kitchen.supply(self.sel_tasks)
-            kitchen.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
+            harness.foresee(self.sel_tasks)
+            harness.supply(self.sel_tasks)
+            harness.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
             if self.sel_tasks != ["overview"]:
-                reach.record(kitchen.workspace.plan, kitchen.workspace.recipes, kitchen.workspace.store)
-            return kitchen.reporter.code(int(super()._execute(*args, **options)))
+                reach.record(harness.workspace.plan, harness.workspace.recipes, harness.workspace.store)
+            return harness.reporter.code(int(super()._execute(*args, **options)))
         finally:
-            kitchen.session.children.stop()
+            harness.session.children.stop()
 
 
-def _kitchen(command: DoitCmdBase) -> Kitchen:
-    """The kitchen of the dodo.py that doit has loaded."""
-    kitchen = next((task.meta["kitchen"] for task in command.task_list if task.name == "overview"), None)
-    assert isinstance(kitchen, Kitchen)
-    return kitchen
+def _harness(command: DoitCmdBase) -> Harness:
+    """The harness of the dodo.py that doit has loaded."""
+    harness = next((task.meta["harness"] for task in command.task_list if task.name == "overview"), None)
+    assert isinstance(harness, Harness)
+    return harness
 
 
 def _refuse_idle(options: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
         )
 
 
-def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
+def _publications(names: Iterable[str], harness: Harness) -> list[Build]:
     """The builds whose publication is to be planned.
 
     Raises:
@@ -82,4 +82,4 @@ def _publications(names: Iterable[str], kitchen: Kitchen) -> list[Build]:
         raise Failure(
             f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
         )
-    return [build for build in selection.builds_of(wanted, kitchen.workspace.plan, "publish") if build.destination]
+    return [build for build in selection.builds_of(wanted, harness.workspace.plan, "publish") if build.destination]
