@@ -22,9 +22,6 @@ import torch_guard
 
 torch_guard.install()
 
-# httpx does without its own command line where that cannot be imported; it brings rich and pygments, a sixth of a child's start.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
 if _HURRY := float(os.environ.get("BAKEHOUSE_TEST_HURRY", "0")):
     _sleep = time.sleep
     time.sleep = lambda seconds: _sleep(seconds / _HURRY)
