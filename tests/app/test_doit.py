@@ -198,7 +198,7 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     refused = copy.doit("prune")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped\n    tiny-fp16\n    tiny-int8\n"
+        f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped:\n    tiny-fp16\n    tiny-int8\n"
         "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it.\n"
     )
     output = copy.build("prune", "--yes")
@@ -249,7 +249,10 @@ def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Pat
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["build:tiny-int5"], "ERROR: There is no task called build:tiny-int5.\n  what to do: Perhaps build:tiny-int8 or build:tiny-int4."),
+        (
+            ["build:tiny-int5"],
+            "ERROR: There is no task called build:tiny-int5.\n  what to do: Perhaps build:tiny-int8 or build:tiny-int4 or build:tiny.",
+        ),
         (["plan", "nonsense"], "ERROR: No build is called nonsense.\n  what to do: `doit list` shows the names."),
         (["check", "build:x"], "ERROR: No build is called build:x.\n  what to do: `doit list` shows the names."),
     ],

@@ -96,7 +96,7 @@ def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def light_suite(copy: Path, arguments: Sequence[str] = ("-n", "2", "--dist", "loadfile")) -> subprocess.CompletedProcess[str]:
-    """The light suite of a copy."""
+    """The light suite of a copy, or the part of it that the arguments name."""
     return run(copy, "-m", "pytest", "-q", "-m", "not model", "-p", "no:cacheprovider", *arguments)
 
 

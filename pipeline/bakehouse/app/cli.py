@@ -66,7 +66,7 @@ def guarded(work: Callable[[], int], *, failed: int) -> int:
         print(f"ERROR: {failure}", file=sys.stderr)
         return failed
     except KeyboardInterrupt:
-        print("interrupted; run it again: it goes on from the last whole step", file=sys.stderr)
+        print("interrupted; run it again: it goes on from the last complete step", file=sys.stderr)
         return 130
     finally:
         for number, handler in before.items():

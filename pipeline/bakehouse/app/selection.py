@@ -55,7 +55,7 @@ def builds_named(args: Sequence[str], plan: Plan) -> list[Build]:
     """
     chosen = [(arg, plan.build(arg.removeprefix("build:"))) for arg in args]
     if unknown := [arg for arg, build in chosen if build is None]:
-        raise Failure(f"there is no build called {', '.join(unknown)}", remedy="`doit list` shows the names")
+        raise Failure(f"No build is called {', '.join(unknown)}", remedy="`doit list` shows the names")
     return [build for _, build in chosen if build] or list(plan.builds)
 
 

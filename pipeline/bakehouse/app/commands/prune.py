@@ -48,6 +48,6 @@ def _consents(packages: list[str], recipes: Path) -> bool:
     what = f"{count_text(len(packages), 'package')} that no recipe in {recipes} makes would be dropped"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         remedy = "`doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it"
-        raise Failure(what, details=tuple(packages), remedy=remedy)
+        raise Failure(f"{what}:", details=tuple(packages), remedy=remedy)
     print("\n".join((f"{what}:", *(f"    {name}" for name in packages))))
     return input("drop them? [y/N] ").strip().lower() in ("y", "yes")
