@@ -34,6 +34,10 @@ class Failure(Exception):
         return "\n".join(lines)
 
 
+class NotInstalled(Failure):
+    """What is missing is a distribution that an extra of Bakehouse brings; `remedy` names it. The exit code is another than for damage."""
+
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bakehouse.app import usage
-from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
-from bakehouse.errors import Failure
+from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS
+from bakehouse.errors import Failure, NotInstalled
 
 _WRONG_USAGE = 2
 
@@ -33,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return _guarded(lambda: _init(rest))
     if verb == "check" and _names_a_folder(rest):
         return _guarded(lambda: _check(rest))
+    if verb in ALONE:
+        return _guarded(lambda: _alone(verb, rest))
     if known := next((one for one in VERBS if one.name == verb), None):
         if {"-h", "--help"} & set(rest):
             print(usage.of_verb(known))
@@ -55,7 +58,7 @@ def _guarded(work: Callable[[], int]) -> int:
         return work()
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(failure, NotInstalled) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -72,6 +75,13 @@ def _init(words: list[str]) -> int:
         return command.run(parser.parse_args(words), children)
     finally:
         children.stop()
+
+
+def _alone(verb: str, words: list[str]) -> int:
+    """Carry out a command that does without doit; argparse answers `--help` and wrong usage."""
+    module = importlib.import_module(ALONE[verb])
+    parser: argparse.ArgumentParser = usage.with_examples(module.parser(), verb)
+    return int(module.run(parser.parse_intermixed_args(words)))
 
 
 def _names_a_folder(words: Sequence[str]) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import shutil
 import textwrap
 from collections.abc import Iterator
 
-from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS, Verb
+from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS, Verb
 
 # Of doit's own options those that mean something here, in our words; the others are left to `doit`.
 _DOITS = {
@@ -36,6 +37,8 @@ def of_all() -> str:
 
 def of_verb(verb: Verb) -> str:
     """The usage of one verb that doit carries out, its options and examples."""
+    if verb.name in ALONE:
+        return with_examples(importlib.import_module(ALONE[verb.name]).parser(), verb.name).format_help()
     module, _, name = {**OF_DOIT, **OF_TASKS}[verb.name].partition(":")
     command = getattr(importlib.import_module(module), name)
     options = list(_options(command))
@@ -46,6 +49,16 @@ def of_verb(verb: Verb) -> str:
     if verb.examples:
         lines += ["", "examples:", *(f"  bakehouse {verb.name} {words}".rstrip() for words in verb.examples)]
     return "\n".join(lines)
+
+
+def with_examples(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with the verb's examples."""
+    examples = next(one.examples for one in VERBS if one.name == verb)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["examples:", *(f"  bakehouse {verb} {words}".rstrip() for words in examples)])
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    parser.description = textwrap.fill(parser.description or "", width)
+    return parser
 
 
 def _options(command: type) -> Iterator[tuple[str, str]]:

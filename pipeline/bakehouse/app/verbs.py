@@ -34,6 +34,13 @@ OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
 OF_TASKS: MappingProxyType[str, str] = MappingProxyType(
     {name: f"{_COMMANDS}.groups:{name.capitalize()}" for name in ("build", "sign", "publish", "clean")}
 )
+# Commands of `bakehouse` alone, which need neither doit nor recipes: a module with `parser` and `run`. `run` is doit's own in a checkout.
+ALONE: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "run": f"{_COMMANDS}.answer",
+        "chat": f"{_COMMANDS}.chat",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ VERBS = (
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),
     Verb("build", "make builds: download, convert, prove, package", ("phi3-int4", "phi3", "'*-int4' -c -n 2")),
+    Verb(
+        "run",
+        "have a package answer a prompt, in its own runtime",
+        ("phi3-int4 'What is the capital of France?'", "./downloaded --device GPU < prompt.txt"),
+    ),
+    Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),
     Verb(
         "compare",
         "show packages side by side: size, bits, agreement with the source, answers",

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+from bakehouse.errors import NotInstalled
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Distribution
-from bakehouse.steps.cost import Estimate
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.seams import GenerateRequest
+
+Device = Literal["CPU", "GPU", "NPU"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,17 @@ class Backend(Maker, Protocol):
 
         `parts` are those of `layout`; a backend with an environment of its own finds it among them. A runtime that computes in another
         precision by default answers once more, as the card's program does: into `in_use(request.answers)`, and reports `in_use`.
+        """
+        ...
+
+    def runner(self, build: BuildOptions, package: Path, device: Device | None) -> Command:
+        """The command whose worker loads the model in the folder `package` and answers jobs until its input ends.
+
+        The worker is a `jobs.serve` (tasks/text_generation/workers). It gives the runtime the options that the card's program has, and runs
+        no code of the package. `device` None: the one that the build is made for.
+
+        Raises:
+            Failure: such a package is not run here, or not on this device. NotInstalled: the runtime is missing.
         """
         ...
 
@@ -166,6 +180,16 @@ class Card(Protocol):
 def in_use(answers: Path) -> Path:
     """Where a worker writes the answers that users get, next to those in the model's own precision."""
     return answers.with_name("answers-in-use.jsonl")
+
+
+def runtime_is_installed(tools: Sequence[str]) -> None:
+    """See that a runtime of the extra `build` is here.
+
+    Raises:
+        NotInstalled: it is not.
+    """
+    if absent := [name for name in tools if name not in installed(name)]:
+        raise NotInstalled(f"{', '.join(absent)} not installed", remedy="`pip install 'bakehouse[build]'` brings the runtimes")
 
 
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:

@@ -45,6 +45,11 @@ def progress(doing: str, done: float | None = None, total: float | None = None, 
     _send("progress", doing=clean(doing), done=done, total=total, unit=unit)
 
 
+def say(**values: object) -> None:
+    """Hand a message over to whoever talks with this worker, which knows what is in it."""
+    _send("said", message=values)
+
+
 def memory(peak_bytes: int) -> None:
     """Report the most memory that this process held resident."""
     _send("memory", peak_bytes=peak_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 
 class _Event(BaseModel):
@@ -49,7 +49,14 @@ class CrashedEvent(_Event):
     number: int | None
 
 
-Event = ProgressEvent | MemoryEvent | RefusedEvent | CrashedEvent
+class SaidEvent(_Event):
+    """A message for whoever talks with the worker."""
+
+    event: Literal["said"]
+    message: dict[str, JsonValue]
+
+
+Event = ProgressEvent | MemoryEvent | RefusedEvent | CrashedEvent | SaidEvent
 
 
 def read(line: str) -> Event | None:

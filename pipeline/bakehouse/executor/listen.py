@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from pydantic import JsonValue
 
 from bakehouse.executor import crash, events
 from bakehouse.executor.channel import Line
-from bakehouse.executor.events import CrashedEvent, Event, MemoryEvent, ProgressEvent, RefusedEvent
+from bakehouse.executor.events import CrashedEvent, Event, MemoryEvent, ProgressEvent, RefusedEvent, SaidEvent
 
 _LAST_LINES = 15
 _PERCENT = re.compile(r"\b(\d{1,3})%")
@@ -23,6 +25,13 @@ class Progress:
     done: float | None = None
     total: float | None = None
     unit: str = ""
+
+
+Hear = Callable[[Mapping[str, JsonValue]], None]  # takes a message of a worker that one talks with
+
+
+def _nobody(message: Mapping[str, JsonValue]) -> None:
+    """A message that no one waits for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Listener:
     """What has been heard of one child so far."""
 
     on_progress: Callable[[Progress], None]
+    on_said: Hear = _nobody
     refused: Refusal | None = None
     crashed: crash.Crash | None = None
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
@@ -64,5 +74,7 @@ class Listener:
                 self.peak_bytes = event.peak_bytes
             case RefusedEvent():
                 self.refused = Refusal(event.what, event.remedy, event.details)
+            case SaidEvent():
+                self.on_said(event.message)
             case CrashedEvent():
                 self.crashed = crash.of_event(event)

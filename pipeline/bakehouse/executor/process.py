@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 from pydantic import JsonValue
 
@@ -42,6 +43,18 @@ class Finished:
     report: Report
     seconds: float
     peak_memory_bytes: int
+
+
+class Talk(Protocol):
+    """One side of a conversation with a worker, which reads lines from its standard input; the other calls come from `run`'s thread."""
+
+    def begins(self, to_worker: IO[bytes]) -> None:
+        """The worker has been started; closing `to_worker` is what ends it. `run` closes it too."""
+        ...
+
+    def hears(self, message: Mapping[str, JsonValue]) -> None:
+        """The worker has sent this with `events.say`."""
+        ...
 
 
 class Children:
@@ -85,6 +98,7 @@ def run(
     log: Path,
     scratch: Path,
     on_progress: Callable[[Progress], None],
+    talk: Talk | None = None,
 ) -> Finished:
     """Run `command` in a child process and wait for its end.
 
@@ -92,6 +106,7 @@ def run(
         children: where the child is entered while it runs.
         log: gets everything the child prints, as it comes.
         scratch: its working directory and its folder for temporary files.
+        talk: who talks with the worker while it runs; without one it has no standard input.
 
     Raises:
         Failure: it refused, failed, or was killed; with what it was doing, what it ended with, and the log's path.
@@ -99,8 +114,8 @@ def run(
     scratch.mkdir(parents=True, exist_ok=True)
     argv = with_request(command, scratch)
     started = time.monotonic()
-    listener = Listener(on_progress)
-    code, peak = _followed(command, argv, children, log, scratch, listener)
+    listener = Listener(on_progress, talk.hears) if talk else Listener(on_progress)
+    code, peak = _followed(command, argv, children, log, scratch, listener, talk)
     if code != 0:
         raise _failure(command, argv, code, listener, log, children.stopping, peak)
     return Finished(Report(left_result(scratch)), time.monotonic() - started, peak or listener.peak_bytes)
@@ -125,14 +140,18 @@ def left_result(scratch: Path) -> dict[str, JsonValue]:
     return found
 
 
-def _followed(command: Command, argv: Sequence[str], children: Children, log: Path, scratch: Path, listener: Listener) -> tuple[int, int]:
+def _followed(
+    command: Command, argv: Sequence[str], children: Children, log: Path, scratch: Path, listener: Listener, talk: Talk | None
+) -> tuple[int, int]:
     """Start a child and listen to it until its end: its exit code and peak memory. Whatever happens here ends it."""
     with channels.opened() as channel:
         child: subprocess.Popen[bytes] | None = None
         try:
             with interrupt.held_back():  # between its start and here, a child could not be ended
-                child = children.start(lambda: _launched(command, argv, scratch, channel))
+                child = children.start(lambda: _launched(command, argv, scratch, channel, talks=talk is not None))
             channel.child_has_it()
+            if talk and child.stdin:
+                talk.begins(child.stdin)
             with log.open("ab", buffering=0) as file:
                 file.write(_head(command, argv))
                 _listen(child, channel, listener, file.write)
@@ -147,15 +166,17 @@ def _followed(command: Command, argv: Sequence[str], children: Children, log: Pa
             if child:
                 children.discard(child)
                 windows_job.release(child)
-                if child.stdout:
-                    child.stdout.close()
+                for pipe in (child.stdin, child.stdout):
+                    if pipe:
+                        with contextlib.suppress(OSError):  # what is left to be written has no reader any more
+                            pipe.close()
 
 
-def _launched(command: Command, argv: Sequence[str], scratch: Path, channel: Channel) -> subprocess.Popen[bytes]:
+def _launched(command: Command, argv: Sequence[str], scratch: Path, channel: Channel, *, talks: bool) -> subprocess.Popen[bytes]:
     """A child that has just been started, in a group of its own."""
     child = subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=scratch,

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from bakehouse.backends.base import Proposals, Room
+from bakehouse.backends.base import Device, Proposals, Room
 from bakehouse.backends.npu_library import verify as npulib_rules
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.seams import (
@@ -29,6 +29,7 @@ from bakehouse.backends.npu_library.seams import (
 from bakehouse.backends.npu_library.verify import ENVIRONMENTS, LOADER, MODEL
 from bakehouse.backends.npu_library.workers import checkpoint as npulib_checkpoint
 from bakehouse.child import environment
+from bakehouse.errors import Failure
 from bakehouse.formats import npu_library_pickle, safetensors_files
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
@@ -128,6 +129,18 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
     """The command that answers the prompts with the library: on the NPU if the machine has one, else on the CPU."""
     return _inside(parts["environment"], "backends.npu_library.workers.generate", request)
+
+
+def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
+    """None here.
+
+    Raises:
+        Failure: always: such a package is a pickle and a loader, which are code of whoever made it.
+    """
+    raise Failure(
+        "a model of the Intel NPU Acceleration Library is a pickle with a loader, so running it would run code of the package",
+        remedy="check who made it (`bakehouse check DIR --key ...`), and then follow its README.md, which has the program",
+    )
 
 
 def _inside(files: Path, name: str, request: Request) -> Command:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import has_pickles, packages
+from bakehouse.backends.base import Device, has_pickles, packages, runtime_is_installed
 from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
@@ -24,9 +24,18 @@ from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
 from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
-from bakehouse.backends.onnxruntime_genai.seams import BuildRequest, BuildResult, BuildSpec, GenerateRequest, LogitsRequest, Measured
+from bakehouse.backends.onnxruntime_genai.seams import (
+    BuildRequest,
+    BuildResult,
+    BuildSpec,
+    GenerateRequest,
+    LogitsRequest,
+    Measured,
+    RunRequest,
+)
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -39,7 +48,7 @@ from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
     "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "proposals", "room_for", "steps", "targets", "verify",
+    "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -107,6 +116,23 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: generation
     (device,) = targets(build)
     ours = GenerateRequest(model=request.model / folder(build), prompts=request.prompts, answers=request.answers, device=device)
     return worker("backends.onnxruntime_genai.workers.generate", request=ours)
+
+
+def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
+    """The command that answers jobs with onnxruntime_genai, on the build's provider or else on the CPU.
+
+    Raises:
+        Failure: an NPU is requested, for which no build is made.
+    """
+    if device == "NPU":
+        raise Failure(
+            "models for ONNX Runtime GenAI are made for CPUs and GPUs here", remedy="leave out --device, or take a build for the NPU"
+        )
+    runtime_is_installed([next(iter(installed(*group)), group[-1]) for group in (RUNTIMES, _ENGINES)])
+    (made_for,) = targets(build)
+    return worker(
+        "backends.onnxruntime_genai.workers.run", request=RunRequest(model=package / folder(build), made_for=made_for, device=device)
+    )
 
 
 # The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -96,6 +97,17 @@ class GenerateRequest(generation.GenerateRequest):
     """The prompts, and what people call the provider that the model is made for."""
 
     device: str
+
+
+class RunRequest(Request):
+    """Load the model in the folder `model` and answer jobs, see jobs.serve; `made_for` is what people call its provider.
+
+    `device` None: the provider where this machine has it, else the CPU.
+    """
+
+    model: Path
+    made_for: str
+    device: Literal["CPU", "GPU", "NPU"] | None
 
 
 class LogitsRequest(Request):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import has_pickles, in_use, packages, room_for
+from bakehouse.backends.base import Device, has_pickles, in_use, packages, room_for, runtime_is_installed
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
-from bakehouse.backends.openvino.options import OpenVINO
+from bakehouse.backends.openvino.options import OpenVINO, given
 from bakehouse.backends.openvino.preflight import estimate, preflight
 from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
@@ -26,6 +26,7 @@ from bakehouse.backends.openvino.seams import (
     GenerateRequest,
     Int8Spec,
     LogitsRequest,
+    RunRequest,
     TokenizerRequest,
     compression,
 )
@@ -40,14 +41,14 @@ from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check",
-    "packages", "preflight", "proposals", "room_for", "steps", "targets", "verify",
+    "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
 
 _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
-_GENERATE_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers")
+RUNTIME = ("openvino", "openvino-genai", "openvino-tokenizers")
 _NUMERIC_TOOLS = ("numpy", *_EXPORT_TOOLS)
 _CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
 _WORKERS: Mapping[Kind, str] = {"export": "export", "tokenizer": "tokenizer", "compress": "compress", "numeric_check": "logits"}
@@ -93,12 +94,12 @@ def spelled_out(build: BuildOptions) -> Compression:
 
 def generate_tools() -> dict[str, str]:
     """The versions of the tools that change answers."""
-    return installed(*_GENERATE_TOOLS)
+    return installed(*RUNTIME)
 
 
 def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if everything is installed."""
-    wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *_GENERATE_TOOLS, "nncf"})
+    wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *RUNTIME, "nncf"})
     found = installed(*wanted)
     absent = [name for name in wanted if name not in found]
     return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
@@ -127,6 +128,14 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_gener
         runtime_options=build.runtime_options,
     )
     return worker("backends.openvino.workers.generate", request=wanted)
+
+
+def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
+    """The command that answers jobs in openvino_genai, by default on the CPU, with the recipe's runtime_options."""
+    assert isinstance(build, OpenVINO)
+    runtime_is_installed(RUNTIME)
+    wanted = RunRequest(model=package, device=device or "CPU", runtime_options=given(build.runtime_options))
+    return worker("backends.openvino.workers.run", request=wanted)
 
 
 def numeric_check(

@@ -149,6 +149,14 @@ class GenerateRequest(text_generation.GenerateRequest):
     device: str = "CPU"
 
 
+class RunRequest(Request):
+    """Load the model in the folder `model` with these options, and answer jobs; see jobs.serve."""
+
+    model: Path
+    device: str
+    runtime_options: dict[str, str | int]
+
+
 # --- measured -------------------------------------------------------------------------------------------------------
 
 

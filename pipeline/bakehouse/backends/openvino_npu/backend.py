@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bakehouse.backends.base import Room
+from bakehouse.backends.base import Device, Room, runtime_is_installed
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
@@ -20,8 +20,9 @@ from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
-from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, GenerateRequest, MeasuredBlob
+from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, GenerateRequest, MeasuredBlob, RunRequest
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
+from bakehouse.errors import Failure
 from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
@@ -108,6 +109,20 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_gener
         model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms
     )
     return worker("backends.openvino_npu.workers.generate", request=wanted)
+
+
+def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
+    """The command that answers jobs in the NPU pipeline: on the NPU, or with its graphs on the CPU.
+
+    Raises:
+        Failure: another device.
+    """
+    own = _ours(build)
+    if device == "GPU":
+        raise Failure("a model for the NPU is not run on a GPU", remedy="add --device NPU or --device CPU, or take a build for openvino")
+    runtime_is_installed(openvino.RUNTIME)
+    wanted = RunRequest(model=package, device=device or "NPU", settings=settings(own), platforms=own.platforms)
+    return worker("backends.openvino_npu.workers.run", request=wanted)
 
 
 def numeric_check(

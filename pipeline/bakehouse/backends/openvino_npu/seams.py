@@ -127,6 +127,15 @@ class GenerateRequest(text_generation.GenerateRequest):
     platforms: tuple[int, ...]
 
 
+class RunRequest(Request):
+    """Load the model in the folder `model` and answer jobs, see jobs.serve; `settings` and `platforms` as in GenerateRequest."""
+
+    model: Path
+    device: Literal["NPU", "CPU"]
+    settings: Mapping[str, str]
+    platforms: tuple[int, ...]
+
+
 # --- measured -------------------------------------------------------------------------------------------------------
 
 

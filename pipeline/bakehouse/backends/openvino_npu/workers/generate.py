@@ -39,9 +39,9 @@ class Choice:
     stand_in: bool = False
 
 
-def choose(core: Any, folder: Path, platforms: Sequence[int]) -> Choice:
-    """The NPU with its blob if it has one here, the NPU without, or the CPU in its place."""
-    if "NPU" not in core.available_devices:
+def choose(core: Any, folder: Path, platforms: Sequence[int], *, on_cpu: bool = False) -> Choice:
+    """The NPU with its blob if it has one here, the NPU without, or the CPU in its place, also if that is requested."""
+    if on_cpu or "NPU" not in core.available_devices:
         compiled = "; blobs were compiled and not executed" if platforms else ""
         name = f"{_full_name(core, 'CPU')}, running the NPU pipeline's graphs{compiled}"
         return Choice({"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", **ACCURATE}, {}, name, tuple(platforms), stand_in=True)
