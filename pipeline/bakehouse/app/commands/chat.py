@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 from bakehouse.app import running
 from bakehouse.app.cli import escape_what_cannot_be_shown
@@ -57,10 +57,8 @@ def _lines(on_terminal: bool) -> Iterator[str]:
     if not on_terminal:
         yield from sys.stdin
         return
-    try:
+    with suppress(ImportError):  # Windows' own console does what it does
         import readline  # noqa: F401 (has `input` edit and remember lines)
-    except ImportError:  # Windows' own console does that
-        pass
     while True:
         try:
             yield input(_PROMPT)
