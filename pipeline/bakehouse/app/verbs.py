@@ -39,6 +39,7 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
     {
         "run": f"{_COMMANDS}.answer",
         "chat": f"{_COMMANDS}.chat",
+        "bench": f"{_COMMANDS}.bench",
     }
 )
 
@@ -65,6 +66,7 @@ VERBS = (
         ("phi3-int4 'What is the capital of France?'", "./downloaded --device GPU < prompt.txt"),
     ),
     Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),
+    Verb("bench", "measure packages: load time, first token, tokens a second, memory", ("phi3-int4 phi3-int8 --wait", "phi3-int4 --json")),
     Verb(
         "compare",
         "show packages side by side: size, bits, agreement with the source, answers",

@@ -12,7 +12,8 @@ def passed(stops: tuple[str, ...], *texts: str) -> tuple[list[str], bool]:
     """What is passed on of an answer that comes in these texts, and whether a stop text ended it."""
     sent: list[str] = []
     pieces = Pieces(stops, sent.append, lambda: False)
-    if all(pieces.take(text) for text in texts):
+    goes_on = [pieces.take(text) for text in texts]  # also those after the stop text, which a runtime may still give
+    if all(goes_on):
         pieces.end()
     return sent, pieces.stopped
 

@@ -14,16 +14,16 @@ from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import config_fields, jobs
 
 
-def answer(pipe: Any, context: int | None, longest: int | None, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
-    """Answer one job; `context` is the most tokens of prompt and answer, `longest` of a prompt, where that is less."""
+def answer(pipe: Any, loaded: jobs.Loaded, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
+    """Answer one job with the model that was loaded as `loaded` says."""
     import openvino_genai
 
     inputs = filler(pipe.get_tokenizer(), job) if job.filler_tokens else _encoded(pipe.get_tokenizer(), job)
     size = len(inputs.input_ids.data[0])
-    if longest is not None and size > longest:
-        raise jobs.Declined(f"The prompt has {size} tokens, and the model's graphs take {longest}.")
+    if loaded.longest_prompt is not None and size > loaded.longest_prompt:
+        raise jobs.Declined(f"The prompt has {size} tokens, and the model's graphs take {loaded.longest_prompt}.")
     config = pipe.get_generation_config()
-    config.max_new_tokens = jobs.room(context, size, job.max_new_tokens)
+    config.max_new_tokens = jobs.room(loaded.context, size, job.max_new_tokens)
     config.do_sample = job.temperature > 0
     if config.do_sample:
         config.temperature, config.top_p, config.rng_seed = job.temperature, job.top_p, job.seed
@@ -84,7 +84,7 @@ def run(request: RunRequest) -> None:
         load_s=time.monotonic() - started,
         context=context(request.model),
     )
-    jobs.serve(loaded, partial(answer, pipe, loaded.context, None))
+    jobs.serve(loaded, partial(answer, pipe, loaded))
 
 
 def context(folder: Path) -> int | None:

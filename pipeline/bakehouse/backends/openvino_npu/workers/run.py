@@ -34,9 +34,10 @@ def run(request: RunRequest) -> None:
         device_name=chosen.name,
         load_s=time.monotonic() - started,
         context=sum(numbers.values()),
+        longest_prompt=numbers["MAX_PROMPT_LEN"],
         note=_SHOWS if chosen.stand_in else "",
     )
-    jobs.serve(loaded, partial(answer, pipe, loaded.context, numbers["MAX_PROMPT_LEN"]))
+    jobs.serve(loaded, partial(answer, pipe, loaded))
 
 
 def _refuse() -> NoReturn:

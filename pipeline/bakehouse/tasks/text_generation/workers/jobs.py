@@ -60,13 +60,19 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What the model runs on. `note` is a sentence where that is not what the package is made for; `context` in tokens, None if unknown."""
+    """What the model runs on.
+
+    Attributes:
+        context: the most tokens of prompt and answer, None if unknown; `longest_prompt` of a prompt, where that is less.
+        note: a sentence where the device is not what the package is made for.
+    """
 
     of: Literal["loaded"] = "loaded"
     device: str
     device_name: str
     load_s: float
     context: int | None
+    longest_prompt: int | None = None
     note: str = ""
     peak_memory_bytes: int = 0
 
@@ -149,7 +155,12 @@ class Pieces:
         self.stopped = False
 
     def take(self, text: str) -> bool:
-        """Take in the next text; False if the answer is to end here."""
+        """Take in the next text; False if the answer is to end here.
+
+        openvino_genai 2026.4 gives its streamer what it has held back even after that has cancelled.
+        """
+        if self.stopped:
+            return False
         self._held += text
         found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
         if found:
