@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def _init(words: list[str]) -> int:
 
 def _alone(verb: str, words: list[str]) -> int:
     """Carry out a command that does without doit; argparse answers `--help` and wrong usage."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has been started is ended
     module = importlib.import_module(ALONE[verb])
     parser: argparse.ArgumentParser = usage.with_examples(module.parser(), verb)
     return int(module.run(parser.parse_intermixed_args(words)))

@@ -40,6 +40,7 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
         "run": f"{_COMMANDS}.answer",
         "chat": f"{_COMMANDS}.chat",
         "bench": f"{_COMMANDS}.bench",
+        "serve": f"{_COMMANDS}.serve",
     }
 )
 
@@ -66,6 +67,7 @@ VERBS = (
         ("phi3-int4 'What is the capital of France?'", "./downloaded --device GPU < prompt.txt"),
     ),
     Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),
+    Verb("serve", "serve a package to clients of OpenAI's API", ("phi3-int4", "phi3-int4 --device GPU --port 8080")),
     Verb("bench", "measure packages: load time, first token, tokens a second, memory", ("phi3-int4 phi3-int8 --wait", "phi3-int4 --json")),
     Verb(
         "compare",
