@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from bakehouse.app.workspace import open_workspace
 from bakehouse.release import archive
 from bakehouse.store import files
 from docs.scripts import reference, screen
 from tests.app.test_init import model
+from tests.formats.test_gguf_header import PLAIN, write
 from tests.support import hub as hubs
 from tests.support import pages, published
 from tests.support.bench import ROOT
@@ -111,6 +114,37 @@ def test_every_script_of_the_site_has_a_docstring_that_says_how_to_run_it() -> N
     for path in sorted((DOCS / "scripts").glob("[a-z]*.py")):
         described = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         assert f"python -m docs.scripts.{path.stem}" in described
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    named = re.findall(r"`((?:\w+/)?test_\w+)`", (DOCS / "concepts" / "threat-model.md").read_text(encoding="utf-8"))
+    assert named and [name for name in named if not (ROOT / "tests" / f"{name}.py").is_file()] == []
+
+
+# --- examples and forms --------------------------------------------------------------------------------------------
+
+
+def test_every_example_is_a_recipe_and_has_a_line_in_the_readme(tmp_path: Path) -> None:
+    examples = sorted((ROOT / "examples").glob("*.yaml"))
+    shutil.copytree(ROOT / "examples", tmp_path / "recipes")
+    model(tmp_path / "recipes" / "my-model", license="mit")
+    write(tmp_path / "recipes" / "my-model.gguf", {**PLAIN, "tokenizer.chat_template": "{{ messages }}"})
+    assert len(open_workspace({"PIPELINE_RECIPES": str(tmp_path / "recipes"), "PIPELINE_ARTIFACTS": str(tmp_path)}).loaded) == len(examples)
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert re.findall(r"^- \[`.+`\]\(examples/(.+)\): ", "\n".join(lines), re.M) != []
+    for path in examples:
+        assert sum(f"](examples/{path.name})" in line for line in lines) == 1
+        assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=../recipes/recipe.schema.json\n# ")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem)
+def test_a_form_for_issues_has_fields_with_labels_and_names_of_their_own(path: Path) -> None:
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= form.keys()
+    asked = [part for part in form["body"] if part["type"] != "markdown"]
+    assert all(part["type"] in ("input", "textarea") and part["attributes"]["label"] for part in asked)
+    assert len({part["id"] for part in asked}) == len(asked) > 0
+    assert any(part.get("validations", {}).get("required") for part in asked)
 
 
 # --- shell blocks --------------------------------------------------------------------------------------------------
