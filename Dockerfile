@@ -1,7 +1,7 @@
 # An image with the converters and the command `bakehouse`, from the same versions as a checkout.
 #
 #   docker build --tag bakehouse .
-#   docker run --rm --volume "$PWD:/work" bakehouse build smollm2-int4-openvino
+#   docker run --rm --volume "$PWD:/models" bakehouse build smollm2-int4-openvino
 #
 # Another torch, for example without CUDA, comes from another index: --build-arg PIP_EXTRA_INDEX_URL=...
 FROM python:3.11-slim-bookworm AS environment
@@ -20,10 +20,10 @@ RUN python -m venv /opt/bakehouse \
 FROM python:3.11-slim-bookworm
 
 # not root: what a build writes to a mounted folder belongs to the user with this number (1000 is a machine's first user)
-RUN useradd --create-home --uid 1000 baker && mkdir /work && chown baker /work
+RUN useradd --create-home --uid 1000 baker && mkdir /models && chown baker /models
 COPY --from=environment /opt/bakehouse /opt/bakehouse
 ENV PATH=/opt/bakehouse/bin:$PATH PYTHONUNBUFFERED=1
 USER 1000
-WORKDIR /work
+WORKDIR /models
 ENTRYPOINT ["bakehouse"]
 CMD ["--help"]

@@ -14,6 +14,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+import dodo
+from bakehouse.app.verbs import OF_DOIT, VERBS
 from bakehouse.app.workspace import open_workspace
 from bakehouse.release import archive
 from bakehouse.store import files
@@ -103,6 +105,21 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
         assert not anchor or anchor in _anchors(path), target
 
 
+@pytest.mark.parametrize("page", [*pages.pages(), Path("SECURITY.md"), Path("CONTRIBUTING.md")], ids=lambda page: page.as_posix())
+def test_a_page_names_only_commands_that_exist(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"(?:`|^|\$ )bakehouse ([a-z]+)", text, re.M)
+    assert [name for name in named if name not in {verb.name for verb in VERBS}] == []
+    tasks = {name.removeprefix("task_") for name in vars(dodo)}
+    of_doit = re.findall(r"(?:`|^|\$ )doit ([a-z][a-z-]*)", text, re.M)
+    assert [name for name in of_doit if name not in {*OF_DOIT, *tasks, "clean"}] == []
+
+
+def test_the_files_of_a_new_backend_are_where_the_page_says() -> None:
+    listed = pages.table_of((DOCS / "guides" / "backend.md").read_text(encoding="utf-8"))
+    assert "pyproject.toml" in listed and [name for name in listed if not (ROOT / name.replace("NAME", "openvino")).exists()] == []
+
+
 def test_the_tools_of_the_site_are_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
@@ -145,6 +162,29 @@ def test_a_form_for_issues_has_fields_with_labels_and_names_of_their_own(path: P
     assert all(part["type"] in ("input", "textarea") and part["attributes"]["label"] for part in asked)
     assert len({part["id"] for part in asked}) == len(asked) > 0
     assert any(part.get("validations", {}).get("required") for part in asked)
+
+
+@posix
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("--help", 0), ("lint", 0), ("bild", 2), ("build tiny-int9", 3), ("build --all", 3), ("clean tiny-int9", 3), ("check package", 0),
+        ("check package --all", 2), ("check recipes", 1), ("rebuild nowhere", 1), ("plan tiny-int9", 1), ("init nowhere.gguf", 1),
+    ],
+)  # fmt: skip
+def test_exit_codes_are_those_of_the_page(words: str, code: int, tmp_path: Path) -> None:
+    published.bench(tmp_path)
+    pack(tmp_path / "package")
+    assert pages.sh(f"bakehouse {words} >/dev/null 2>&1 && echo 0 || echo $?", tmp_path) == f"{code}\n"
+
+
+@posix
+@pytest.mark.whole
+@pytest.mark.parametrize(("words", "code"), [("lint", 1), ("list", 3), ("build", 3), ("clean", 3), ("plan", 1), ("matrix", 1)])
+def test_exit_codes_after_an_error_in_a_recipe_are_those_of_the_page(words: str, code: int, tmp_path: Path) -> None:
+    published.bench(tmp_path, golden=[])
+    assert pages.sh(f"bakehouse {words} >/dev/null 2>&1 && echo 0 || echo $?", tmp_path) == f"{code}\n"
 
 
 # --- shell blocks --------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ COLUMNS, LINES = 100, 50
 MODEL = "SmolLM2-135M-Instruct.gguf"
 COMMANDS = (
     f"bakehouse init recipes/{MODEL} --name smollm2 --runtime openvino",
-    "bakehouse build smollm2-int8-openvino",
+    "bakehouse build smollm2-int4-openvino",
 )
 # What a program writes to move on its screen: up, clear the line, and what changes no text (modes, other clears).
 _MOVES = re.compile(r"(\x1b\[\d*A)|(\x1b\[2K)|(\x1b\[\?\d+[hl]|\x1b\[\d*[BCDGJK]|\r)|(\n)")

@@ -54,3 +54,8 @@ def sh(script: str, folder: Path, environ: Mapping[str, str] | None = None) -> s
     done = subprocess.run(["sh", "-ec", script], cwd=folder, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def table_of(text: str) -> list[str]:
+    """What is in code in the first column of a page's tables."""
+    return [name for row in re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)]
