@@ -25,10 +25,10 @@ def test_a_person_reads_it_in_one_go() -> None:
 
 @pytest.mark.parametrize("page", [README, "docs/guides/install.md"])
 def test_the_two_commands_are_targets_that_come_to_the_build_and_the_suite(page: str) -> None:
-    # only said and not done: they make an environment and fetch some gigabytes
-    said = pages.sh(pages.block(page, "make build "), ROOT, {"MAKEFLAGS": "n --no-print-directory"}).splitlines()
-    assert ".venv/bin/doit build:smollm2-int4-openvino" in said
-    assert said[-1] == snapshot(".venv/bin/python -m pytest -n 2 --dist loadfile")
+    # printed and not run: they make an environment and fetch some gigabytes
+    printed = pages.sh(pages.block(page, "make build "), ROOT, {"MAKEFLAGS": "n --no-print-directory"}).splitlines()
+    assert ".venv/bin/doit build:smollm2-int4-openvino" in printed
+    assert printed[-1] == snapshot(".venv/bin/python -m pytest -n 2 --dist loadfile")
 
 
 def test_every_runtime_of_the_table_is_one_that_a_recipe_may_name() -> None:
