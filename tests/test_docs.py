@@ -17,6 +17,7 @@ import yaml
 import dodo
 from bakehouse.app.verbs import OF_DOIT, VERBS
 from bakehouse.app.workspace import open_workspace
+from bakehouse.recipe import loader
 from bakehouse.release import archive
 from bakehouse.store import files
 from docs.scripts import reference, screen
@@ -24,7 +25,7 @@ from tests.app.test_init import model
 from tests.formats.test_gguf_header import PLAIN, write
 from tests.support import hub as hubs
 from tests.support import pages, published
-from tests.support.bench import ROOT
+from tests.support.bench import ROOT, recipe
 from tests.support.hub_write import Workshop
 from tests.support.packed import pack
 
@@ -185,6 +186,15 @@ def test_exit_codes_are_those_of_the_page(words: str, code: int, tmp_path: Path)
 def test_exit_codes_after_an_error_in_a_recipe_are_those_of_the_page(words: str, code: int, tmp_path: Path) -> None:
     published.bench(tmp_path, golden=[])
     assert pages.sh(f"bakehouse {words} >/dev/null 2>&1 && echo 0 || echo $?", tmp_path) == f"{code}\n"
+
+
+@pytest.mark.parametrize("page", ["directml-webgpu", "npu", "publish"])
+def test_the_parts_of_a_recipe_that_a_page_shows_are_well_formed(page: str, tmp_path: Path) -> None:
+    parts = [yaml.safe_load(one.text) for one in pages.blocks(f"docs/guides/{page}.md") if one.kind == "yaml"]
+    assert parts
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe(source=published.SOURCE, **{key: value for part in parts for key, value in part.items()})))
+    assert loader.load(path).builds
 
 
 # --- shell blocks --------------------------------------------------------------------------------------------------
