@@ -52,9 +52,19 @@ def untrusted(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("GITHUB_EVENT_NAME") in ("pull_request", "pull_request_target") or bool(environ.get("CI_MERGE_REQUEST_ID"))
 
 
-def path_of(base: Path, written: str) -> Path:
-    """Where a path of a recipe in the folder `base` is; `~` is the home of who runs this."""
-    return Path(os.path.normpath(base / Path(written).expanduser()))
+def path_of(base: Path, written: str, *, confined: bool | None = None) -> Path:
+    """Where a path of a recipe in the folder `base` is; `~` is the home of who runs this.
+
+    Args:
+        confined: whether it must lie in `base`; by default, whether recipes are `untrusted`.
+
+    Raises:
+        Failure: it is confined and lies outside: then nothing is said of what is there, not even whether anything is.
+    """
+    path = Path(os.path.normpath(base / Path(written).expanduser()))
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, [path])
+    return path
 
 
 def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
@@ -66,22 +76,20 @@ def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
     Raises:
         Failure: it does not exist, or it is confined and it (or a file of it) lies outside `base`, be it through a symbolic link.
     """
-    path, floor = path_of(base, written), base.resolve()
-    if untrusted() if confined is None else confined:
-        # Before anything is read there; whether it exists is nobody's business who may not read it.
-        _refuse_outside(written, base, [path] * (not path.resolve().is_relative_to(floor)))
-        if path.exists():
-            _refuse_outside(written, base, [name for name in files_of(path).values() if not name.resolve().is_relative_to(floor)])
+    path = path_of(base, written, confined=confined)
     if not path.exists():
         raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
     if not (path.is_dir() or path.is_file()):
         raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
-    files_of(path)
+    found = files_of(path)
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, found.values())
     return path
 
 
-def _refuse_outside(written: str, base: Path, outside: list[Path]) -> None:
-    if outside:
+def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:
+    floor = base.resolve()
+    if outside := [path for path in paths if not path.resolve().is_relative_to(floor)]:
         raise Failure(
             f"{written} lies outside the recipe's folder, and this recipe is not trusted.",
             where=str(base),
