@@ -84,10 +84,13 @@ def _init(words: list[str]) -> int:
 
 def _alone(verb: str, words: list[str]) -> int:
     """Carry out a command that does without doit; argparse answers `--help` and wrong usage."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has been started is ended
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has been started is ended
     module = importlib.import_module(ALONE[verb])
     parser: argparse.ArgumentParser = usage.with_examples(module.parser(), verb)
-    return int(module.run(parser.parse_intermixed_args(words)))
+    try:
+        return int(module.run(parser.parse_intermixed_args(words)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _names_a_folder(words: Sequence[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +17,8 @@ from bakehouse.backends.onnxruntime_genai.workers import generate
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import answers, jobs
+
+_LIBRARY = re.compile(r"(?i)\.(dll|dylib|so(\.[\d.]+)?)$")
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,21 @@ def on_cpu(config: GenaiConfig, request: RunRequest) -> tuple[bool, str]:
 
 
 def refuse_code(folder: Path) -> None:
-    """End here if the folder would have the runtime load a library of its own: that is code of whoever made the package."""
-    if "custom_ops_library" in (folder / genai_config.NAME).read_text(encoding="utf-8"):
+    """End here if the folder would have the runtime load a library of its own: that is code of whoever made the package.
+
+    onnxruntime-genai 0.18 loads `custom_ops_library` from the model's folder, and a provider's options can name libraries, too. Every
+    occurrence of a key counts: parsers differ in which one they take.
+    """
+    texts: list[str] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> None:
+        for name, value in pairs:
+            texts.extend((name, *(one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str))))
+
+    json.loads((folder / genai_config.NAME).read_text(encoding="utf-8"), object_pairs_hook=keep)
+    if any(text.lower() == "custom_ops_library" or _LIBRARY.search(text) for text in texts):
         events.refuse(
-            f"The package's {genai_config.NAME} names a library of operations, which is code.",
+            f"The package's {genai_config.NAME} names a library, which is code.",
             "Bakehouse makes no such package and does not run its code. Ask whoever made it.",
         )
 
