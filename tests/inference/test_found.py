@@ -9,6 +9,7 @@ import pytest
 
 from bakehouse.errors import Failure
 from bakehouse.inference.found import find
+from tests.package.test_card import manifest
 from tests.support.running import NAME, packed
 
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -62,3 +63,16 @@ def test_a_later_manifest_and_a_damaged_one_are_told_from_each_other(package: Pa
     assert "install a newer Bakehouse" in wrong(str(package), package.parent).replace("Install", "install")
     path.write_text("{}")
     assert "is not the manifest of a package" in wrong(str(package), package.parent)
+
+
+@pytest.mark.needs_backend("onnxruntime_genai")
+def test_of_a_bundle_the_build_that_suits_the_device_is_run(package: Path) -> None:
+    members = tuple(
+        manifest("phi3", build, targets=(target,)) for build, target in (("int4-ort-directml", "DirectML"), ("int4-ort-cpu", "CPU"))
+    )
+    (package / "bakehouse.json").write_text(manifest(files=(), members=members).model_dump_json())
+    assert [find(str(package), package, device).name for device in (None, "CPU", "GPU")] == [
+        "phi3-int4-ort-cpu",
+        "phi3-int4-ort-cpu",
+        "phi3-int4-ort-directml",
+    ]
