@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
-from bakehouse.package import card
+from bakehouse.package import card, markdown
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
@@ -328,7 +328,7 @@ def test_an_answer_of_nothing_is_said_to_be_nothing() -> None:
 
 @pytest.mark.parametrize(("value", "shown"), [("", "` `"), ("a", "`a`"), ("`a", "`` `a ``"), ("a``b", "```a``b```"), ("a|b", "`a\\|b`")])
 def test_inline_code_is_fenced_by_more_backticks_than_it_has(value: str, shown: str) -> None:
-    assert card.code(value).replace("  ", " ") == shown
+    assert markdown.code(value).replace("  ", " ") == shown
 
 
 def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> None:

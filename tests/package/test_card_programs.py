@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.package import card
+from bakehouse.package import markdown
 from bakehouse.package.manifest import PackageManifest
 from tests.support import lanes
 from tests.support.bench import INT4, Bench, recipe
@@ -151,6 +151,6 @@ def test_whoever_follows_a_published_card_gets_its_answer(
         manifest = bench.manifest(f"tiny-{name}")
         got = {path.relative_to(reader.folder / f"Tiny-{name}") for path in (reader.folder / f"Tiny-{name}").rglob("*") if path.is_file()}
         assert {path.relative_to(package) for path in package.rglob("*") if path.is_file()} <= got
-        assert card.text(answer(manifest)) in rendered
+        assert markdown.text(answer(manifest)) in rendered
         for program in programs(lane, rendered):
             assert reader.python(program) == answer(manifest), program

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -13,14 +12,13 @@ from typing import Any, assert_never
 import yaml
 
 from bakehouse.backends.table import CARDS
-from bakehouse.package import card_use
+from bakehouse.package import card_use, markdown
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.records import Verdict
 
 TEMPLATE = "card.md.jinja"
-_JOINER = "\N{ZERO WIDTH JOINER}"
 # Licences that the hub knows by this name (its model card documentation); every other one is "other" with license_name.
 _HUB_LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"}
@@ -139,67 +137,6 @@ def base_model(build: ResolvedBuild) -> str | None:
             assert_never(build.source)
 
 
-def text(value: object) -> str:
-    """Any text on one line, escaped so that nothing in it works as Markdown, HTML or a table's border."""
-    lines = [line.strip() for line in str(value).strip().splitlines()]
-    return "<br>".join(re.sub(r"([\\`*_\[\]<>&|~#:$!])|(?<=www)\.", lambda found: "\\" + found[0], _printable(line)) for line in lines)
-
-
-def code(value: object) -> str:
-    """Any text as inline code, also within a table."""
-    shown = _printable(" ".join(str(value).split())).replace("|", "\\|")
-    fence = "`" * (_longest_run(shown) + 1)
-    pad = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def block(value: str, language: str = "") -> str:
-    """Any text as a block of code; the fence is longer than any in the text."""
-    lines = "\n".join(_printable(line) for line in value.splitlines())
-    fence = "`" * max(3, _longest_run(lines) + 1)
-    return f"{fence}{language}\n{lines}\n{fence}"
-
-
-def string(value: str) -> str:
-    """Any text as a Python string."""
-    shown = repr(value)
-    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in shown else shown
-
-
-def arguments(options: Mapping[str, Any]) -> str:
-    """Options as further arguments of a Python call: `, NAME="value"`."""
-    return "".join(f", {name}={_literal(value)}" for name, value in options.items())
-
-
-def dictionary(options: Mapping[str, Any]) -> str:
-    """Options as a Python dictionary."""
-    entries = [f"{string(name)}: {_literal(value)}" for name, value in options.items()]
-    return "{" + ", ".join(entries) + "}"
-
-
-def _literal(value: Any) -> str:
-    return string(value) if isinstance(value, str) else repr(value)
-
-
-def pin(version: str) -> str:
-    """A version as pip takes it after a name; "" if it is unknown or if more than one is known."""
-    return f"=={version.partition('+')[0]}" if version and "," not in version else ""
-
-
-def messages(chat: Iterable[tuple[str, str]]) -> str:
-    """A chat as a Python list."""
-    turns = ['{"role": ' + string(role) + ', "content": ' + string(content) + "}" for role, content in chat]
-    return f"[{', '.join(turns)}]"
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() or c == _JOINER else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def _longest_run(value: str) -> int:
-    return max((len(run) for run in re.findall("`+", value)), default=0)
-
-
 def _identical(verdict: Verdict) -> bool:
     agreement = verdict.agreement
     return agreement.common_tokens == agreement.answer_tokens == agreement.source_tokens
@@ -238,6 +175,7 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"text": text, "code": code, "block": block}
-    environment.filters |= {"python": string, "arguments": arguments, "dictionary": dictionary, "messages": messages, "pin": pin}
+    environment.filters |= {"text": markdown.text, "code": markdown.code, "block": markdown.block, "pin": markdown.pin}
+    environment.filters |= {"python": markdown.string, "arguments": markdown.arguments}
+    environment.filters |= {"dictionary": markdown.dictionary, "messages": markdown.messages}
     return environment.get_template(name)
