@@ -15,6 +15,11 @@ def text(value: object) -> str:
     return "<br>".join(re.sub(r"([\\`*_\[\]<>&|~#:$!])|(?<=www)\.", lambda found: "\\" + found[0], _printable(line)) for line in lines)
 
 
+def paragraph(value: object) -> str:
+    """Any text as a paragraph: like `text`, and nothing at its beginning makes a list or a rule of it."""
+    return re.sub(r"^(\d+(?=[.)])|(?=[-+=]))", lambda found: f"{found[0]}\\", text(value))
+
+
 def code(value: object) -> str:
     """Any text as inline code, also within a table."""
     shown = _printable(" ".join(str(value).split())).replace("|", "\\|")
