@@ -86,11 +86,12 @@ def stored(measured: Mapping[str, Any]) -> str:
     if not total:
         return ""
     most_first = sorted(counts.items(), key=lambda pair: -pair[1])
-    shares = [f"{_percent(number / total)} {_precision(name)}" for name, number in most_first]
+    shares = [f"{_percent(number / total)} {precision(name)}" for name, number in most_first]
     return f"{'; '.join(shares)} ({_many(total)} weights in all)"
 
 
-def _precision(name: str) -> str:
+def precision(name: str) -> str:
+    """A precision as the files of a model are counted by: "int4_sym" is "int4, symmetric"."""
     return card_words.stored({"f16": "fp16", "f32": "fp32"}.get(name, name)).partition(" (")[0]
 
 
