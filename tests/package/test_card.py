@@ -352,8 +352,10 @@ def test_a_long_answer_is_cut_and_speed_is_not_claimed() -> None:
 
 def test_a_device_on_which_it_was_not_run_is_named() -> None:
     assert "It has **not** been run on GPU." in card.render(manifest())
+    assert "- **Made for:** CPU and GPU; not yet run on GPU\n" in card.render(manifest())
     run_everywhere = card.render(manifest(targets=("CPU",)))
     assert "not** been run" not in run_everywhere
+    assert "- **Made for:** CPU\n" in run_everywhere
 
 
 def test_a_stand_in_is_called_one() -> None:

@@ -38,6 +38,7 @@ def render(manifest: PackageManifest) -> str:
         front_matter=front_matter(manifest),
         title=card_words.title(manifest),
         origin=card_words.origin(build.source),
+        made_for=card_words.made_for(manifest),
         context=facts.longest_text or card_words.context(members[0]),
         versions=_versions(manifest),
         folder=folder,

@@ -183,6 +183,12 @@ def fidelity(check: NumericCheck | None) -> str:
     return " ".join(lines)
 
 
+def made_for(manifest: PackageManifest) -> str:
+    """The devices that a package is made for, and on which of them it has not been run yet."""
+    missing = f"; not yet run on {both(manifest.unproven)}" if manifest.unproven else ""
+    return text(both(manifest.targets) + missing)
+
+
 def ran(manifest: PackageManifest) -> str:
     """Where the model was run and where it was not, in sentences of Markdown."""
     run = manifest.validation
