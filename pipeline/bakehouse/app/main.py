@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,10 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 1 something is wrong, 2 wrong usage, 3 it could not begin, or a signature could not be checked,
         130 interrupted.
     """
-    verb, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
+    given = list(sys.argv[1:] if words is None else words)
+    if "--untrusted" in given:
+        os.environ["PIPELINE_UNTRUSTED"] = "1"  # what a checkout's doit reads too
+    verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(usage.of_all())
         return 0
