@@ -27,7 +27,7 @@ def test_a_measurement_is_shown_and_kept_outside_the_package(package: Path, tmp_
     before = records(package)
     assert main(["bench", NAME, "--runs", "2", "--prompt-tokens", "8,500", "--new-tokens", "4"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[1].split()[:2] == [NAME, "CPU"] and "medians of 2 runs after a warm-up, 4 new tokens each" in out
+    assert out.startswith(f"{NAME} on CPU: loaded in ") and "medians of 2 runs after a warm-up, 4 new tokens each" in out
     assert f"prompts of 500 tokens are cut to {CONTEXT - 4}" in err
     kept = Bench.model_validate_json((tmp_path / "bench" / f"{NAME}.json").read_bytes())
     assert [(row.prompt_tokens, row.new_tokens) for row in kept.lengths] == [(8, 4), (CONTEXT - 4, 4)]

@@ -107,17 +107,18 @@ def _print(results: Sequence[Bench]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("package", "device", "load", "memory", "prompt", "first token", "tokens/s", "lowest-highest"):
-        table.add_column(title, justify="left" if title in ("package", "device") else "right", no_wrap=title != "package", overflow="fold")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for result in results:
-        head = (result.name, result.device, running.seconds_text(result.load_s), size_text(result.peak_memory_bytes))
-        for number, row in enumerate(result.lengths):
+        loaded = f"loaded in {running.seconds_text(result.load_s)}, {size_text(result.peak_memory_bytes)} of memory at most"
+        print(f"{result.name} on {result.device}: {loaded}")
+        table = Table(box=None, padding=(0, 2), header_style="bold")
+        for title in ("prompt tokens", "first token", "tokens/s", "lowest-highest"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for row in result.lengths:
             speed = f"{row.tokens_per_s:.1f}" if row.tokens_per_s else "-"
             spread = "{:.1f}-{:.1f}".format(*row.tokens_per_s_range) if row.tokens_per_s_range else "-"
-            shown = head if number == 0 else ("", "", "", "")
-            table.add_row(*shown, str(row.prompt_tokens), running.seconds_text(row.first_token_s), speed, spread)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+            table.add_row(str(row.prompt_tokens), running.seconds_text(row.first_token_s), speed, spread)
+        console.print(table)
     first = results[0]
     runtimes = sorted({f"{name} {version}" for result in results for name, version in result.tools.items()})
     machine = first.machine
