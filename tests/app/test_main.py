@@ -83,9 +83,9 @@ def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tiny-int4-openvin", "build:tiny-int4-openvino"),
-        ("tinny", "build:tiny"),
-        ("nope-*", "No task matches build:nope-*"),
+        ("tiny-int4-openvin", "`bakehouse build tiny-int4-openvino`"),
+        ("tinny", "`bakehouse build tiny`"),
+        ("nope-*", "No build matches nope-*"),
     ],
 )
 def test_a_build_that_does_not_exist_is_refused_with_what_may_be_meant(here: Path, name: str, said: str) -> None:

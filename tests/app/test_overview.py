@@ -84,10 +84,10 @@ def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_u
 def test_bare_doit_ends_with_what_to_type_next(tmp_path: Path, session: Session) -> None:
     assert overview.welcome(plan_of(tmp_path), session.store).endswith(
         "\n"
-        "  doit plan NAME...        what a build would do, and what it would take\n"
-        "  doit build:NAME          make one build, down to its package\n"
-        "  doit build               make all that this machine can make\n"
-        "  doit help                all commands\n"
+        "  bakehouse plan NAME...   what a build would do, and what it would take\n"
+        "  bakehouse build NAME     make one build, down to its package\n"
+        "  bakehouse build          make all that this machine can make\n"
+        "  bakehouse --help         all commands\n"
     )
 
 

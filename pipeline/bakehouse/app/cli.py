@@ -91,7 +91,7 @@ class Ours(Options, Command):  # type: ignore[misc]
 
     def _checked(self, params: Any, args: list[str]) -> int:
         if args and not self.doc_usage:
-            raise Failure(f"`doit {self.get_name()}` takes no names, and was given {', '.join(args)}", remedy="leave them out")
+            raise Failure(f"`bakehouse {self.get_name()}` takes no names, and was given {', '.join(args)}", remedy="leave them out")
         return self._do(params, args)
 
     def _do(self, params: Any, args: list[str]) -> int:

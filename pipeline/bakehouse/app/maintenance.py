@@ -60,7 +60,7 @@ def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Cal
             count, size = count + hashed, size + hashed_bytes
         tell(f"packages/{build.name}", f"build:{build.name}", found)
     if damaged:
-        say(f"to repair it: doit clean {' '.join(damaged)} && doit {' '.join(damaged)}")
+        say(f"to repair it: bakehouse clean {' '.join(damaged)} && bakehouse build {' '.join(damaged)}")
     return Report(count, size, tuple(faults))
 
 

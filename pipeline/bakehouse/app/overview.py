@@ -8,10 +8,10 @@ from bakehouse.store.store import Store
 from bakehouse.text import count_text
 
 _HINT = """
-  doit plan NAME...        what a build would do, and what it would take
-  doit build:NAME          make one build, down to its package
-  doit build               make all that this machine can make
-  doit help                all commands
+  bakehouse plan NAME...   what a build would do, and what it would take
+  bakehouse build NAME     make one build, down to its package
+  bakehouse build          make all that this machine can make
+  bakehouse --help         all commands
 """
 
 

@@ -280,6 +280,6 @@ def open_harness() -> Harness:
 
 
 _CLEANING = """nothing was removed: say what to clean
-  doit clean build:NAME      takes a package away; the store keeps what it is made of
-  doit clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
-  doit prune                 frees what no recipe reaches"""
+  bakehouse clean NAME            takes a package away; the store keeps what it is made of
+  bakehouse clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
+  bakehouse prune                 frees what no recipe reaches"""

@@ -228,7 +228,7 @@ def _shown(value: object) -> str:
 
 @cache
 def _template(name: str) -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, because `doit list` does not need it
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, because `bakehouse list` does not need it
 
     # The card is Markdown and not HTML: `text`, `code` and `block` escape what is inserted.
     environment = Environment(

@@ -1,4 +1,4 @@
-"""`doit check`."""
+"""`bakehouse check`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bakehouse.text import count_text, size_text
 
 
 class Check(Ours):
-    """`doit check [NAME...]`, and `doit check --package DIR` for a package that came from elsewhere."""
+    """`bakehouse check [NAME...]`, and `bakehouse check DIR` for a package that came from elsewhere."""
 
     doc_purpose = "hash everything in the store and the packages again, or check a package from elsewhere"
     doc_usage = "[NAME ...] | --package DIR [--key PEM | --certificate PEM[,PEM] | --identity ID [--issuer URL]]"
@@ -27,12 +27,12 @@ class Check(Ours):
             if given := [name for name in check_package.OPTIONS if params[name] is not None]:
                 raise Failure(
                     f"--{given[0]} is about a package from elsewhere, and none is named",
-                    remedy=f"`doit check --package DIR --{given[0]} ...`",
+                    remedy=f"`bakehouse check DIR --{given[0]} ...`",
                 )
             return _of_store(args)
         if args or not params["package"]:
             what = f"{' '.join(args)} would not be looked at: --package checks one folder" if args else "--package names no folder"
-            raise Failure(what, remedy="`doit check --package DIR` checks a folder, `doit check NAME` what is in the store")
+            raise Failure(what, remedy="`bakehouse check DIR` checks a folder, `bakehouse check NAME` what is in the store")
         return check_package.check(Path(params["package"]), check_package.signer(params), print)
 
 

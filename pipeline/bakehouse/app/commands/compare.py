@@ -1,4 +1,4 @@
-"""`doit compare`."""
+"""`bakehouse compare`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bakehouse.store import files
 
 
 class Compare(Ours):
-    """`doit compare NAME NAME...`"""
+    """`bakehouse compare NAME NAME...`"""
 
     doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
     doc_usage = "NAME NAME ..."
@@ -30,7 +30,7 @@ class Compare(Ours):
         single = {one.name: one for build in selection.builds_named(args, harness.workspace.plan) for one in build.members or (build,)}
         rows = [compare.row(_built(build, harness)) for build in single.values() if args or _is_built(build, harness)]
         if not rows:
-            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
+            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`bakehouse list` shows the builds")
         if params["html"]:
             files.write(Path(params["html"]), compare.page(rows))
             print(params["html"])
@@ -52,5 +52,5 @@ def _built(build: Build, harness: Harness) -> PackageManifest:
     """
     manifest = results_table.read_manifest(build.name, harness.workspace.store)
     if manifest is None or not _is_built(build, harness):
-        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`bakehouse build {build.name}` makes it")
     return manifest

@@ -1,4 +1,4 @@
-"""`doit lint`."""
+"""`bakehouse lint`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bakehouse.text import count_text
 
 
 class Lint(Ours):
-    """`doit lint`"""
+    """`bakehouse lint`"""
 
     doc_purpose = "check all recipes; every error of every file"
     doc_usage = ""

@@ -1,4 +1,4 @@
-"""`doit list`."""
+"""`bakehouse list`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF_TASKS = ("status", "private", "list_deps", "template")  # options of doit's 
 
 
 class List(DoitList):  # type: ignore[misc]
-    """`doit list`: every build, one line each, with --quiet its name; `--all`, task names and other options as in doit."""
+    """`bakehouse list`: every build, one line each, with --quiet its name; `--all`, task names and other options as in doit."""
 
     doc_usage = "[--quiet]"
     doc_purpose = "list the builds (--all: every task)"

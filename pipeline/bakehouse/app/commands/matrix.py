@@ -1,4 +1,4 @@
-"""`doit matrix`."""
+"""`bakehouse matrix`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bakehouse.release import release
 
 
 class Matrix(Ours):
-    """`doit matrix`"""
+    """`bakehouse matrix`"""
 
     doc_purpose = "print the builds as JSON for a CI matrix: what changed, and what each needs"
     doc_usage = "[--against release.json | --base COMMIT] [NAME ...]"

@@ -1,4 +1,4 @@
-"""`doit plan`."""
+"""`bakehouse plan`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bakehouse.stages import preflight
 
 
 class Plan(Ours):
-    """`doit plan [NAME...]`"""
+    """`bakehouse plan [NAME...]`"""
 
     doc_purpose = "show the steps, which would run and why, and what they would take"
     doc_usage = "[NAME ...]"

@@ -62,7 +62,7 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
     if options["always"]:
         raise Failure(
             "-a would make nothing again: what is whole in the store is not made twice",
-            remedy="`doit clean NAME` forgets a result, and `doit NAME` makes it again",
+            remedy="`bakehouse clean NAME` forgets a result, and `bakehouse build NAME` makes it again",
         )
     if options["par_type"] != "thread":
         raise Failure(
@@ -80,6 +80,6 @@ def _publications(names: Iterable[str], harness: Harness) -> list[Build]:
     wanted = list(names)
     if others := [name for name in wanted if not name.startswith("publish:")]:
         raise Failure(
-            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
+            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`bakehouse plan NAME` shows what a build would do"
         )
     return [build for build in selection.builds_of(wanted, harness.workspace.plan, "publish") if build.destination]
