@@ -39,6 +39,9 @@ def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[st
     return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
 
 
+JSON = option("json", "print one JSON document for scripts and nothing else, errors too", bool, False)
+
+
 def warn(text: str) -> None:
     """Print a line where it does not get into what a script reads."""
     print(text, file=sys.stderr)
@@ -54,8 +57,11 @@ class Options:
         return int(super().parse_execute(options_first(self.cmdparser, in_args)))  # type: ignore[misc]
 
 
-def guarded(work: Callable[[], int], *, failed: int) -> int:
-    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; a sentence says which, and no traceback."""
+def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> int:
+    """The exit code of `work`: `failed` after a Failure, 130 after SIGTERM or Ctrl-C; a sentence says which, and no traceback.
+
+    With `as_json` a Failure is also a JSON document on standard output.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as behind nohup, or in a script's background
@@ -63,8 +69,7 @@ def guarded(work: Callable[[], int], *, failed: int) -> int:
     try:
         return work()
     except Failure as failure:
-        print(f"ERROR: {failure}", file=sys.stderr)
-        return failed
+        return show(failure, failed, as_json=as_json)
     except KeyboardInterrupt:
         print("interrupted; run it again: it goes on from the last complete step", file=sys.stderr)
         return 130
@@ -72,6 +77,16 @@ def guarded(work: Callable[[], int], *, failed: int) -> int:
         for number, handler in before.items():
             if signal.getsignal(number) is _interrupt:  # after an interrupt, both are ignored until the process ends
                 signal.signal(number, handler)
+
+
+def show(failure: Failure, code: int, *, as_json: bool = False) -> int:
+    """Print a failure, and return the exit code."""
+    print(f"ERROR: {failure}", file=sys.stderr)
+    if as_json:
+        from bakehouse.app import as_json as documents
+
+        print(documents.text(documents.refused(failure)))
+    return code
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -87,7 +102,7 @@ class Ours(Options, Command):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int:
         """Carry out the command; one whose usage has no names refuses them."""
         escape_what_cannot_be_shown()
-        return guarded(lambda: self._checked(params, args), failed=1)
+        return guarded(lambda: self._checked(params, args), failed=1, as_json=bool(dict(params).get("json")))
 
     def _checked(self, params: Any, args: list[str]) -> int:
         if args and not self.doc_usage:

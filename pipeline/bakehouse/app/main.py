@@ -32,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if verb == "init":
         return _guarded(lambda: _init(rest))
     if verb == "check" and _names_a_folder(rest):
-        return _guarded(lambda: _check(rest))
+        return _guarded(lambda: _check(rest), as_json="--json" in rest)
     if known := next((one for one in VERBS if one.name == verb), None):
         if {"-h", "--help"} & set(rest):
             print(usage.of_verb(known))
@@ -50,11 +50,15 @@ def _version() -> str:
     return f"bakehouse {version('bakehouse')}"
 
 
-def _guarded(work: Callable[[], int]) -> int:
+def _guarded(work: Callable[[], int], *, as_json: bool = False) -> int:
     try:
         return work()
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
+        if as_json:
+            from bakehouse.app import as_json as documents
+
+            print(documents.text(documents.refused(failure)))
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -91,8 +95,9 @@ def _check(words: list[str]) -> int:
     parser.add_argument("package", type=Path, metavar="DIR|NAME", help="the folder of a package")
     for name, text in check_package.OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--json", action="store_true", help="print one JSON document for scripts and nothing else, errors too")
     given = parser.parse_args(words)
-    return check_package.check(given.package, check_package.signer(vars(given)), print)
+    return check_package.check(given.package, check_package.signer(vars(given)), print, as_json=given.json)
 
 
 def _of_doit(words: list[str]) -> int:

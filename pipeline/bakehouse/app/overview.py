@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.recipe.brief import brief
 from bakehouse.store.store import Store
@@ -17,7 +19,7 @@ _HINT = """
 
 def builds(plan: Plan, store: Store) -> str:
     """Every build, one line each: its task, how it stands, what is done to the weights, what it is (or why it cannot be made here)."""
-    rows = [(f"build:{one.name}", _standing(one, store), _brief(one), _doc(one)) for one in plan.builds]
+    rows = [(f"build:{one.name}", standing(one, store), _brief(one), _doc(one)) for one in plan.builds]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join("  ".join((*(f"{text:{width}}" for text, width in zip(row, widths, strict=False)), row[3])) for row in rows)
 
@@ -31,7 +33,8 @@ def _brief(build: Build) -> str:
     return f"{count_text(len(build.members), 'build')} in one repository" if build.members else brief(build.resolved.options)
 
 
-def _standing(build: Build, store: Store) -> str:
+def standing(build: Build, store: Store) -> Literal["built", "-", "cannot"]:
+    """How a build stands: in its place as its recipe is now, not made, or not to be made on this machine."""
     if store.is_exposed(build.package, build.name):
         return "built"
     return "-" if build.cannot is None else "cannot"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bakehouse.app import results_table, selection
-from bakehouse.app.cli import Ours, option
+from bakehouse.app.cli import JSON, Ours, option
 from bakehouse.app.tasks import Harness, open_harness
 from bakehouse.errors import Failure
 from bakehouse.package import compare
@@ -23,7 +23,7 @@ class Compare(Ours):
 
     doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
     doc_usage = "NAME NAME ..."
-    cmd_options = (option("html", "write a page with bar charts to this file instead"),)
+    cmd_options = (option("html", "write a page with bar charts to this file instead"), JSON)
 
     def _do(self, params: Any, args: list[str]) -> int:
         harness = open_harness()
@@ -34,6 +34,11 @@ class Compare(Ours):
         if params["html"]:
             files.write(Path(params["html"]), compare.page(rows))
             print(params["html"])
+            return 0
+        if params["json"]:
+            from bakehouse.app import as_json as documents
+
+            print(documents.text(documents.compared(rows)))
             return 0
         for table in compare.tables(rows):
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
