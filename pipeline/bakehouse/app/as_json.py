@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bakehouse.errors import Failure
 
 if TYPE_CHECKING:  # each command brings its own; a check of a folder works where no more than pydantic and YAML is installed
-    from bakehouse.app import maintenance
+    from bakehouse.app import doctor, maintenance
     from bakehouse.app.check_package import Checked
     from bakehouse.executor.session import Session
     from bakehouse.package import compare
@@ -156,6 +156,22 @@ class Compared(Document):
     packages: tuple[ComparedPackage, ...]
 
 
+class Found(Document):
+    """Whether something works: `about` is build, device or machine, `remedy` the command that would change it."""
+
+    about: str
+    subject: str
+    works: bool
+    found: str
+    remedy: str
+
+
+class Examined(Document):
+    """`bakehouse doctor --json`."""
+
+    findings: tuple[Found, ...]
+
+
 def text(document: Document) -> str:
     """The document as it is printed."""
     return document.model_dump_json(indent=2)
@@ -245,6 +261,13 @@ def checked_package(found: Checked) -> CheckedPackage:
         newer=found.inspection.newer,
         signature=found.signature,
         unknown=found.unknown,
+    )
+
+
+def examined(findings: Iterable[doctor.Finding]) -> Examined:
+    """What this machine can do."""
+    return Examined(
+        findings=tuple(Found(about=one.about, subject=one.subject, works=one.works, found=one.found, remedy=one.remedy) for one in findings)
     )
 
 

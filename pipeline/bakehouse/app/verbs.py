@@ -18,6 +18,7 @@ OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
         "check": f"{_COMMANDS}.check:Check",
         "rebuild": f"{_COMMANDS}.rebuild:Rebuild",
         "release": f"{_COMMANDS}.release:Release",
+        "doctor": f"{_COMMANDS}.doctor:Doctor",
         "matrix": f"{_COMMANDS}.matrix:Matrix",
         "prune": f"{_COMMANDS}.prune:Prune",
         "compare": f"{_COMMANDS}.compare:Compare",
@@ -48,6 +49,7 @@ class Verb:
 # In the order in which a person meets them.
 VERBS = (
     Verb("init", "write a recipe for a model: from the hub, a folder or a GGUF file"),
+    Verb("doctor", "show what this machine can build and run, and why not"),
     Verb("list", "list the builds of all recipes, and how they stand"),
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),
