@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.app import as_json, doctor
+from bakehouse.app import doctor, documents
 from bakehouse.app.doctor import Finding
 from bakehouse.app.main import main
 from bakehouse.backends.table import BACKENDS
@@ -21,7 +21,7 @@ def test_every_runtime_has_a_row_for_building_and_one_for_its_devices(
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert main(["doctor", "--json"]) == 0
     said = capsys.readouterr().out
-    found = as_json.Examined.model_validate_json(said).findings
+    found = documents.Examined.model_validate_json(said).findings
     for about in ("build", "device"):
         assert {one.subject for one in found if one.about == about} == set(BACKENDS)
     machine = {one.subject: one for one in found if one.about == "machine"}

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from bakehouse.app import as_json
-from bakehouse.app.as_json import Document
+from bakehouse.app import documents
+from bakehouse.app.documents import Document
 from bakehouse.app.main import main
 from bakehouse.app.workspace import open_workspace
 from tests.package.test_card import manifest
@@ -45,13 +45,13 @@ def document(kind: type[D], capsys: pytest.CaptureFixture[str], *words: str, cod
 
 
 def test_builds_are_listed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (build,) = document(as_json.Listing, capsys, "list", "--json").builds
+    (build,) = document(documents.Listing, capsys, "list", "--json").builds
     assert (build.name, build.recipe, build.runtime, build.state) == ("tiny-int4", "tiny", "openvino", "built")
     assert build.package == str(built / "artifacts" / "packages" / "tiny-int4")
 
 
 def test_steps_are_planned(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    planned = document(as_json.Planned, capsys, "plan", "tiny-int4", "--json")
+    planned = document(documents.Planned, capsys, "plan", "tiny-int4", "--json")
     assert planned.builds == ("tiny-int4",)
     assert {step.state for step in planned.steps} == {"have"} and all(step.size_bytes for step in planned.steps)
 
@@ -60,33 +60,33 @@ def test_a_good_recipe_and_a_wrong_one_are_linted_into_the_same_shape(
     built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_ARTIFACTS", str(built / "empty"))  # the checkpoint in the other has no config.json
-    assert document(as_json.Linted, capsys, "lint", "--json").builds == ("tiny-int4",)
+    assert document(documents.Linted, capsys, "lint", "--json").builds == ("tiny-int4",)
     (built / "recipes" / "wrong.yaml").write_text("name: wrong\nnonsense: 1\n", encoding="utf-8")
-    errors = document(as_json.Linted, capsys, "lint", "--json", code=1).errors
+    errors = document(documents.Linted, capsys, "lint", "--json", code=1).errors
     assert {Path(one.file).name for one in errors} == {"wrong.yaml"}
     assert [(one.line, one.column) for one in errors if "nonsense" in one.what] == [(2, 1)]
 
 
 def test_the_store_is_checked_and_the_repair_named(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good = document(as_json.CheckedStore, capsys, "check", "--json")
+    good = document(documents.CheckedStore, capsys, "check", "--json")
     assert good.files and not good.faults and good.repair == ""
     package = built / "artifacts" / "packages" / "tiny-int4"
     (package / "notes.txt").write_text("mine", encoding="utf-8")
-    bad = document(as_json.CheckedStore, capsys, "check", "tiny-int4", "--json", code=1)
+    bad = document(documents.CheckedStore, capsys, "check", "tiny-int4", "--json", code=1)
     assert bad.damaged == ("build:tiny-int4",)
     assert bad.repair == "bakehouse clean build:tiny-int4 && bakehouse build build:tiny-int4"
 
 
 def test_a_folder_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     package = pack(tmp_path / "package")
-    good = document(as_json.CheckedPackage, capsys, "check", str(package), "--json")
+    good = document(documents.CheckedPackage, capsys, "check", str(package), "--json")
     assert (good.faults, good.signature, good.newer) == ((), "none", False)
     (package / "notes.txt").write_text("mine", encoding="utf-8")
-    assert document(as_json.CheckedPackage, capsys, "check", str(package), "--json", code=1).faults
+    assert document(documents.CheckedPackage, capsys, "check", str(package), "--json", code=1).faults
 
 
 def test_packages_are_compared(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (package,) = document(as_json.Compared, capsys, "compare", "--json").packages
+    (package,) = document(documents.Compared, capsys, "compare", "--json").packages
     assert package.answers and 0 < package.common_tokens <= package.source_tokens
 
 
@@ -101,5 +101,5 @@ def test_a_matrix_is_json_with_and_without_the_flag(built: Path, capsys: pytest.
 def test_a_wrong_name_is_refused_in_a_document_and_in_a_sentence(verb: str, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "nonsense", "--json"]) == 1
     said = capsys.readouterr()
-    assert as_json.Refused.model_validate_json(said.out).error.what == "No build is called nonsense."
+    assert documents.Refused.model_validate_json(said.out).error.what == "No build is called nonsense."
     assert said.err.startswith("ERROR: No build is called nonsense.")

@@ -107,9 +107,9 @@ def check(folder: Path, by: Signer | None, say: Callable[[str], None], *, as_jso
     """
     checked = look(folder, by)
     if as_json:
-        from bakehouse.app import as_json as documents
+        from bakehouse.app import documents, to_json
 
-        say(documents.text(documents.checked_package(checked)))
+        say(documents.text(to_json.checked_package(checked)))
         return checked.code
     found, faults, unknown = checked.inspection, checked.faults, checked.unknown
     for name in _folded(found.extra):

@@ -83,7 +83,7 @@ def show(failure: Failure, code: int, *, as_json: bool = False) -> int:
     """Print a failure, and return the exit code."""
     print(f"ERROR: {failure}", file=sys.stderr)
     if as_json:
-        from bakehouse.app import as_json as documents
+        from bakehouse.app import documents
 
         print(documents.text(documents.refused(failure)))
     return code

@@ -56,7 +56,7 @@ def _guarded(work: Callable[[], int], *, as_json: bool = False) -> int:
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
         if as_json:
-            from bakehouse.app import as_json as documents
+            from bakehouse.app import documents
 
             print(documents.text(documents.refused(failure)))
         return 1

@@ -42,9 +42,9 @@ def _of_store(names: list[str], *, as_json: bool) -> int:
     say = print if not as_json else lambda line: None
     report = maintenance.check(selection.builds_named(names, harness.workspace.plan), harness.workspace.store, harness.names, say)
     if as_json:
-        from bakehouse.app import as_json as documents
+        from bakehouse.app import documents, to_json
 
-        print(documents.text(documents.checked_store(report)))
+        print(documents.text(to_json.checked_store(report)))
         return 1 if report.faults else 0
     print(f"{count_text(report.files, 'file')}, {size_text(report.size_bytes)} hashed: {len(report.faults) or 'none'} damaged")
     return 1 if report.faults else 0

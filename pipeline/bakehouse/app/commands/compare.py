@@ -36,9 +36,9 @@ class Compare(Ours):
             print(params["html"])
             return 0
         if params["json"]:
-            from bakehouse.app import as_json as documents
+            from bakehouse.app import documents, to_json
 
-            print(documents.text(documents.compared(rows)))
+            print(documents.text(to_json.compared(rows)))
             return 0
         for table in compare.tables(rows):
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)

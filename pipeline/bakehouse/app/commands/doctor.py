@@ -28,9 +28,9 @@ class Doctor(Ours):
         finally:
             children.stop()
         if params["json"]:
-            from bakehouse.app import as_json as documents
+            from bakehouse.app import documents, to_json
 
-            print(documents.text(documents.examined(findings)))
+            print(documents.text(to_json.examined(findings)))
         else:
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(_table(findings))
         return 1 if doctor.nothing_can_be_built(findings) else 0

@@ -43,13 +43,13 @@ def _remarks(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _as_json() -> int:
-    from bakehouse.app import as_json
+    from bakehouse.app import documents, to_json
 
     try:
         workspace = open_workspace()
         linting.check(workspace, Session(workspace.store))
     except RecipeErrors as errors:
-        print(as_json.text(as_json.linted(errors.diagnostics, (), ())))
+        print(documents.text(to_json.linted(errors.diagnostics, (), ())))
         return 1
-    print(as_json.text(as_json.linted((), workspace.plan.builds, _remarks(workspace.plan))))
+    print(documents.text(to_json.linted((), workspace.plan.builds, _remarks(workspace.plan))))
     return 0

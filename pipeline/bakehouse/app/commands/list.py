@@ -34,9 +34,9 @@ class List(DoitList):  # type: ignore[misc]
     def _builds(self, quiet: bool, *, as_json: bool) -> int:
         workspace = open_workspace()
         if as_json:
-            from bakehouse.app import as_json as documents
+            from bakehouse.app import documents, to_json
 
-            print(documents.text(documents.listing(workspace.plan, workspace.store)))
+            print(documents.text(to_json.listing(workspace.plan, workspace.store)))
         elif quiet:  # also what completion in a shell asks for
             print("\n".join(f"build:{build.name}" for build in workspace.plan.builds))
         else:

@@ -27,9 +27,9 @@ class Plan(Ours):
         print(text, end="\n" * bool(text))
         refused = _refusal([build for build in builds if args or build.cannot is None], harness.session)
         if params["json"]:
-            from bakehouse.app import as_json as documents
+            from bakehouse.app import documents, to_json
 
-            print(documents.text(documents.planned(builds, harness.session, harness.names, refused)))
+            print(documents.text(to_json.planned(builds, harness.session, harness.names, refused)))
         elif refused:
             print("this would be refused before any work" if str(refused) in text else f"this would be refused before any work: {refused}")
         return 1 if refused else 0
