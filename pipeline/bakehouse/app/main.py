@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from bakehouse.app import usage
-from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
 from bakehouse.errors import Failure
 
 _WRONG_USAGE = 2
@@ -23,12 +18,27 @@ def main(words: Sequence[str] | None = None) -> int:
         130 interrupted.
     """
     verb, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
+    if verb == "--complete":  # before anything is imported: a shell waits for it
+        from bakehouse.app import complete
+
+        return complete.main(rest)
+    return _carried_out(verb, rest)
+
+
+def _carried_out(verb: str, rest: list[str]) -> int:
+    import difflib
+
+    from bakehouse.app import usage
+    from bakehouse.app.verbs import VERBS
+
     if verb in ("-h", "--help", "help"):
         print(usage.of_all())
         return 0
     if verb in ("--version", "version"):
         print(_version())
         return 0
+    if verb == "completion":
+        return _completion(rest)
     if verb == "init":
         return _guarded(lambda: _init(rest))
     if verb == "check" and _names_a_folder(rest):
@@ -65,7 +75,22 @@ def _guarded(work: Callable[[], int], *, as_json: bool = False) -> int:
         return 130
 
 
+def _completion(words: list[str]) -> int:
+    from bakehouse.app.completion import SCRIPTS
+
+    if len(words) == 1 and words[0] in SCRIPTS:
+        print(SCRIPTS[words[0]], end="")
+        return 0
+    asks = bool({"-h", "--help"} & set(words))
+    print(
+        f"usage: bakehouse completion {'|'.join(SCRIPTS)}\n\nThe script's first lines say where it goes.", file=None if asks else sys.stderr
+    )
+    return 0 if asks else _WRONG_USAGE
+
+
 def _init(words: list[str]) -> int:
+    import argparse
+
     from bakehouse.app.init import command
     from bakehouse.executor.process import Children
 
@@ -80,11 +105,16 @@ def _init(words: list[str]) -> int:
 
 def _names_a_folder(words: Sequence[str]) -> bool:
     """Whether `check` is about a package as it lies in a folder, and not about what is in the store."""
+    from pathlib import Path
+
     names = [word for word in words if not word.startswith("-")]
     return words[:1] in (["-h"], ["--help"]) or any("/" in name or "\\" in name or Path(name).is_dir() for name in names)
 
 
 def _check(words: list[str]) -> int:
+    import argparse
+    from pathlib import Path
+
     from bakehouse.app import check_package
 
     parser = argparse.ArgumentParser(
@@ -104,6 +134,8 @@ def _of_doit(words: list[str]) -> int:
     """Have doit carry out a command, with the tasks that come with this package and no configuration of the folder."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
+
+    from bakehouse.app.verbs import OF_DOIT, OF_TASKS
 
     class Tasks(ModuleTaskLoader):  # type: ignore[misc]
         """Our tasks, made once doit wants them: that reads the recipes."""

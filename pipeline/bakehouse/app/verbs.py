@@ -67,5 +67,6 @@ VERBS = (
     Verb("matrix", "print the builds as a matrix for CI"),
     Verb("clean", "forget results, so that the next build makes them again", ("phi3-int4", "convert:phi3-int4")),
     Verb("prune", "drop what no recipe reaches", ("--dry-run",)),
+    Verb("completion", "print the script that completes commands, flags and names in your shell", ("bash",)),
     Verb("schema", "write the recipes' JSON Schema for editors and the table of their fields"),
 )
