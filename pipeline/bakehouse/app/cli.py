@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import getopt
 import io
 import signal
@@ -11,9 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from doit.cmd_base import Command
-from doit.cmdparse import CmdParse
+from doit.cmdparse import CmdParse, CmdParseError
 
 from bakehouse.errors import Failure
+from bakehouse.text import sentence
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -27,11 +29,21 @@ def options_first(parser: CmdParse, words: list[str]) -> list[str]:
     """The words of a command line with its options before its names, which is where doit looks for them."""
     try:
         options, names = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
-    except getopt.GetoptError:  # doit's own parser says it
-        return words
+    except getopt.GetoptError as error:
+        raise CmdParseError(_wrong(error, parser)) from None
     valued = {f"--{name[:-1]}" for name in parser.get_long() if name.endswith("=")}
     valued |= {f"-{letter}" for letter, colon in pairwise(f"{parser.get_short()} ") if colon == ":"}
     return [word for option, value in options for word in ((option, value) if option in valued else (option,))] + names
+
+
+def _wrong(error: getopt.GetoptError, parser: CmdParse) -> str:
+    """What is wrong with an option, and which one may be meant."""
+    flags = [f"--{name.rstrip('=')}" for name in parser.get_long() if not name.startswith("no-")]
+    typed = f"{'-' if len(error.opt) == 1 else '--'}{error.opt}"
+    if "not recognized" not in error.msg:
+        return f"{sentence(error.msg)}"
+    near = difflib.get_close_matches(typed, flags, 1, 0.6)
+    return f"There is no option {typed}.{f' Did you mean {near[0]}?' if near else ''}"
 
 
 def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
@@ -47,6 +59,9 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+_WRONG_USAGE = 2
+
+
 class Options:
     """Options of a command count wherever they stand: doit alone would take those after a name for names."""
 
@@ -54,7 +69,14 @@ class Options:
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Carry out the command that these words ask for."""
-        return int(super().parse_execute(options_first(self.cmdparser, in_args)))  # type: ignore[misc]
+        try:
+            return int(super().parse_execute(options_first(self.cmdparser, in_args)))  # type: ignore[misc]
+        except CmdParseError as error:
+            name = self.get_name()  # type: ignore[attr-defined]
+            given = str(error).rpartition("invalid literal for int() with base 10: ")[2].strip()
+            what = f"An option takes a whole number, and was given {given}." if "invalid literal" in str(error) else str(error)
+            print(f"ERROR: {what} `bakehouse {name} --help` lists the options of `{name}`.", file=sys.stderr)
+            return _WRONG_USAGE
 
 
 def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from bakehouse.errors import Failure
 
-_WRONG_USAGE = 2
+_WRONG_USAGE, _NOT_READ = 2, 141  # the second is what a shell makes of SIGPIPE
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -22,7 +23,11 @@ def main(words: Sequence[str] | None = None) -> int:
         from bakehouse.app import complete
 
         return complete.main(rest)
-    return _carried_out(verb, rest)
+    try:
+        return _carried_out(verb, rest)
+    except BrokenPipeError:  # who read us has seen enough, as `head` has; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOT_READ
 
 
 def _carried_out(verb: str, rest: list[str]) -> int:

@@ -127,7 +127,7 @@ def _builds_of_recipe(name: str, plan: Plan) -> list[str]:
 def _hint(name: str, before: Sequence[str], known: Collection[str], recipes: list[str]) -> str:
     """What may be meant by a name that no task has: one of its own group, else a build, else any."""
     last = before[-1] if before else ""
-    if f"{last}:{name}" in known:
+    if f"{last}:{name}" in known or (last in BUILD_GROUPS and name in recipes):
         return f"`bakehouse {last} {name}`, or `doit {last}:{name}` with a colon: `doit {last}` alone is all of it"
     group, colon, wanted = name.rpartition(":")
     meant = difflib.get_close_matches(group, [task for task in known if ":" not in task], 1, 0.6) if colon else []
@@ -135,7 +135,7 @@ def _hint(name: str, before: Sequence[str], known: Collection[str], recipes: lis
         ends = [task[len(one) + 1 :] for task in known if task.startswith(f"{one}:")] + (recipes if one in BUILD_GROUPS else [])
         if near := [end for end in ends if wanted and end.startswith(wanted)][:3] or difflib.get_close_matches(wanted, ends, 3, 0.6):
             return _perhaps(one, near)
-    near = difflib.get_close_matches(name, known, 3, 0.5)
+    near = [] if colon and group in BUILD_GROUPS else difflib.get_close_matches(name, known, 3, 0.5)
     return f"perhaps {' or '.join(near)}" if near else "`bakehouse list` shows the builds"
 
 

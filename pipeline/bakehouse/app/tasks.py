@@ -254,7 +254,7 @@ class Harness:
         print(overview.welcome(self.workspace.plan, self.workspace.store))
 
     def _explain_cleaning(self) -> None:
-        print(_CLEANING)
+        print(CLEANING)
 
     def _tell(self, step: Step, progress: Progress) -> None:
         if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
@@ -279,7 +279,7 @@ def open_harness() -> Harness:
     return Harness(open_workspace(), sys.stdout)
 
 
-_CLEANING = """nothing was removed: say what to clean
+CLEANING = """nothing was removed: say what to clean
   bakehouse clean NAME            takes a package away; the store keeps what it is made of
   bakehouse clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
   bakehouse prune                 frees what no recipe reaches"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
@@ -64,6 +65,8 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
             "-a would make nothing again: what is whole in the store is not made twice",
             remedy="`bakehouse clean NAME` forgets a result, and `bakehouse build NAME` makes it again",
         )
+    if isinstance(path := options["outfile"], str) and not Path(path).absolute().parent.is_dir():
+        raise Failure(f"the folder of {path} does not exist", where="--output-file", remedy="name a file in a folder that exists")
     if options["par_type"] != "thread":
         raise Failure(
             f"-P {options['par_type']} would wait for ever for a step that is killed (pydoit/doit#461)",
