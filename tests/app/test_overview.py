@@ -190,11 +190,11 @@ def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_pat
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"bad": INT8, "int4": INT8})
     answered(plan.builds[1], session, "Paris.")
-    lines = closing(plan, session, {}, bad=("validate:tiny-bad",))
+    lines = closing(plan, session, {}, bad=("validate:tiny-bad failed: The answer is wrong.",))
     assert [" ".join(line.split()) for line in lines[1:3]] == snapshot(
         [
             "tiny-int4 0 of 9 - 3 kB Paris.",
-            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed",
+            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed: The answer is wrong.",
         ]
     )
 
