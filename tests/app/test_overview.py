@@ -212,3 +212,11 @@ def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Ses
 
 def test_without_a_build_there_is_no_table(session: Session) -> None:
     assert results_table.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_in_a_window_the_list_is_wrapped_by_words(tmp_path: Path, session: Session, width: int) -> None:
+    plan = plan_of(tmp_path, description="a model that is described in so many words that no line of a window holds them all at once " * 2)
+    whole, wrapped = overview.builds(plan, session.store), overview.builds(plan, session.store, width)
+    assert all(len(line) <= width for line in wrapped.splitlines()) and len(wrapped.splitlines()) > 1
+    assert wrapped.split() == whole.split()

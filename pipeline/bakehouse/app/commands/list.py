@@ -53,5 +53,5 @@ class List(Options, DoitList):  # type: ignore[misc]
         elif quiet:  # also what completion in a shell asks for
             print("\n".join(f"build:{build.name}" for build in workspace.plan.builds))
         else:
-            print(overview.builds(workspace.plan, workspace.store))
+            print(overview.builds(workspace.plan, workspace.store, overview.window()))
         return 0
