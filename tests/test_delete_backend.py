@@ -11,9 +11,8 @@ from tests.support import without_backend
 pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")  # a copy is not copied again
 
 
-@pytest.mark.parametrize(
-    "runtime", [runtime if runtime == "openvino" else pytest.param(runtime, marks=pytest.mark.whole) for runtime in without_backend.GOES]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("runtime", without_backend.GOES)
 def test_the_rest_imports_lints_and_lists_without_a_backend(runtime: str, tmp_path: Path) -> None:
     kept = without_backend.copied(tmp_path, runtime)
     done = without_backend.run(tmp_path, "-c", without_backend.EVERYTHING)

@@ -168,6 +168,7 @@ def _around() -> set[str]:
         *(one for one in commands if one.startswith("sudo ") and all(f" {part}\n" in system for part in one[5:].split(" && sudo "))),
         *(one for one in commands if f"\n{one}\n" in system),  # make build, make test
         *(one for one in commands if f"\t$(BIN)/{one}\n" in makefile),  # pytest
+        *(one for one in commands if one == "make docs" and "\ndocs: " in makefile),
     }
 
 

@@ -147,3 +147,20 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         f"{sys.executable} -m bakehouse.app.main --help | head -c 1", shell=True, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("u", "")
+
+
+@pytest.mark.needs_backend("openvino")
+def test_a_model_of_ones_own_may_lie_anywhere_and_that_of_somebody_elses_recipe_may_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIPELINE_UNTRUSTED", "GITHUB_EVENT_NAME", "CI_MERGE_REQUEST_ID"):
+        monkeypatch.delenv(name, raising=False)
+    elsewhere = model(here / "models" / "other", license="mit")
+    made = bakehouse("init", "models/other", "--runtime", "openvino")
+    assert made.returncode == 0, made.stderr
+    planned = bakehouse("plan", "other-int8-openvino")
+    assert planned.returncode == 0 and " to read from local sources, " in planned.stdout, planned.stdout + planned.stderr
+    assert "to download" not in planned.stdout
+    refused = bakehouse("lint", "--untrusted")
+    assert refused.returncode == 1
+    assert f"{elsewhere} lies outside the recipe's folder, and this recipe is not trusted." in refused.stdout + refused.stderr

@@ -283,8 +283,8 @@ def test_paths_that_stay_inside_are_taken(path: str) -> None:
         "a/..",
         "a/../b",
         "/",
-        "/a",
         "//a",
+        "../a/../b",
         "a/",
         "./a",
         "\\a",
@@ -299,7 +299,7 @@ def test_paths_that_stay_inside_are_taken(path: str) -> None:
         "a:b",
     ],
 )
-def test_paths_that_could_lead_elsewhere_are_refused(path: str) -> None:
+def test_paths_that_mean_different_things_elsewhere_are_refused(path: str) -> None:
     with pytest.raises(ValidationError):
         recipe(source={"type": "local", "path": path, "license": "mit"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,28 +132,72 @@ def test_the_key_holds_the_content_and_not_the_place(base: Path) -> None:
     assert one.notes != other.notes
 
 
-def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path) -> None:
+REMEDY = "Put the files themselves, not links to them, next to the recipe; or set PIPELINE_UNTRUSTED=0 if the recipe is your own."
+
+
+def test_a_path_out_of_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "model.gguf").write_bytes(b"GGUF")
     (base / "link.gguf").symlink_to(tmp_path / "secret" / "model.gguf")
-    for path in ("../secret/model.gguf", "link.gguf"):
+    for path in ("../secret/model.gguf", "../secret/none.gguf", "/etc", "~/none", str(tmp_path / "secret"), "link.gguf"):
         with pytest.raises(Failure) as failure:
-            local.resolve(base, path)
-        assert failure.value.what == f"{path} lies outside the recipe's folder."
-        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
+            local.resolve(base, path, confined=True)
+        assert failure.value.what == f"{path} lies outside the recipe's folder, and this recipe is not trusted."
+        assert failure.value.remedy == REMEDY
 
 
-def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:
+def test_a_file_that_links_out_of_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(safetensors({"a": 1}))
     (base / "model" / "model.safetensors").unlink()
     (base / "model" / "model.safetensors").symlink_to(tmp_path / "weights")
     with pytest.raises(Failure) as failure:
-        local.resolve(base, "model")
+        local.resolve(base, "model", confined=True)
     assert str(failure.value) == (
-        f"{base}: model lies outside the recipe's folder.\n"
+        f"{base}: model lies outside the recipe's folder, and this recipe is not trusted.\n"
         f"    {base}/model/model.safetensors is {tmp_path}/weights\n"
-        "  what to do: Put the files themselves, not links to them, next to the recipe."
+        f"  what to do: {REMEDY}"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "untrusted"),
+    [
+        ({}, False),
+        ({"CI": "true", "GITHUB_EVENT_NAME": "push"}, False),
+        ({"GITHUB_EVENT_NAME": "pull_request"}, True),
+        ({"GITHUB_EVENT_NAME": "pull_request_target"}, True),
+        ({"CI_MERGE_REQUEST_ID": "7"}, True),
+        ({"GITHUB_EVENT_NAME": "pull_request", "PIPELINE_UNTRUSTED": "0"}, False),
+        ({"PIPELINE_UNTRUSTED": "1"}, True),
+    ],
+)
+def test_recipes_are_untrusted_where_they_come_from_others(environ: dict[str, str], untrusted: bool) -> None:
+    assert local.untrusted(environ) is untrusted
+
+
+def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    blobs, snapshot_of_cache = tmp_path / "blobs", tmp_path / "snapshots" / "0123"
+    blobs.mkdir()
+    snapshot_of_cache.mkdir(parents=True)
+    for number, file in enumerate(sorted((base / "model").iterdir())):
+        file.rename(blobs / str(number))
+        (snapshot_of_cache / file.name).symlink_to(blobs / str(number))
+    (blobs / "gguf").write_bytes(b"GGUF")
+    (tmp_path / "tiny.gguf").symlink_to(blobs / "gguf")
+    for written in ("../snapshots/0123", "~/snapshots/0123", str(snapshot_of_cache)):
+        assert local.resolve_model(base, written) == snapshot_of_cache
+    assert local.resolve_model(base, "~/tiny.gguf") == tmp_path / "tiny.gguf"
+    assert local.fingerprint(snapshot_of_cache, tmp_path / "cache.json")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are no files there")
+def test_what_is_no_file_is_refused(base: Path) -> None:
+    os.mkfifo(base / "pipe.gguf")
+    with pytest.raises(Failure, match=r"pipe\.gguf is neither a folder nor a file"):
+        local.resolve_model(base, "pipe.gguf")
 
 
 def test_a_path_that_is_not_there_is_refused(base: Path) -> None:

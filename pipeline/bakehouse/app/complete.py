@@ -30,6 +30,7 @@ FLAGS: dict[str, dict[str, bool]] = {
 }
 _NAMELESS = ("init", "doctor", "list", "lint", "prune", "schema")  # all others take names of builds
 _ALL_OF_A_RECIPE = ("build", "sign", "publish", "clean")  # take the name of a recipe for all its builds
+_READING = ("list", "plan", "lint", "build", "matrix")
 SHELLS = ("bash", "zsh", "fish", "powershell")
 _LARGEST = 1 << 20  # bytes of a recipe
 
@@ -53,7 +54,7 @@ def candidates(before: list[str], last: str) -> list[str]:
     if given and flags.get(given[-1]):  # a value: the shell's own file names
         return []
     if last.startswith("-"):
-        return _starting(last, [*flags, "--help"])
+        return _starting(last, [*flags, *(["--untrusted"] if verb in _READING else []), "--help"])
     if verb == "completion":
         return _starting(last, SHELLS)
     if verb in _NAMELESS:

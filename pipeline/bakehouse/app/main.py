@@ -18,11 +18,14 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 1 something is wrong, 2 wrong usage, 3 it could not begin, or a signature could not be checked,
         130 interrupted.
     """
-    verb, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
-    if verb == "--complete":  # before anything is imported: a shell waits for it
+    given = list(sys.argv[1:] if words is None else words)
+    if given[:1] == ["--complete"]:  # before anything is imported: a shell waits for it
         from bakehouse.app import complete
 
-        return complete.main(rest)
+        return complete.main(given[1:])
+    if "--untrusted" in given:
+        os.environ["PIPELINE_UNTRUSTED"] = "1"  # what a checkout's doit reads too
+    verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     try:
         return _carried_out(verb, rest)
     except BrokenPipeError:  # who read us has seen enough, as `head` has; what is left in the buffer goes nowhere

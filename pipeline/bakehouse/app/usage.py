@@ -29,6 +29,7 @@ def of_all() -> str:
             "",
             *(f"  {verb.name:{width}}  {verb.does}" for verb in VERBS),
             "",
+            "`--untrusted`, after any command: recipes come from somebody else, and may read nothing outside their folder.",
             "`bakehouse COMMAND --help` explains one. Begin with `bakehouse init OWNER/NAME`.",
         )
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.plan import portable
 from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
-from bakehouse.recipe.calibration import CalibrationFile
+from bakehouse.recipe.calibration import Calibration, CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
@@ -135,8 +136,8 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     made: dict[str, Build] = {}
     for short in recipe.builds:
-        resolved = resolve(recipe, short)
-        samples = _samples(resolved, base, prints.get(_texts(short)))
+        resolved = portable.without_paths(resolve(recipe, short))
+        samples = _samples(recipe.builds[short].texts(), resolved.name, base, prints.get(_texts(short)))
         parts = BACKENDS[resolved.options.runtime].steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
@@ -149,10 +150,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         yield replace(joined, destination=homes[name])
 
 
-def _samples(resolved: ResolvedBuild, base: Path, fingerprint: str | None) -> Step | None:
+def _samples(texts: Calibration | None, name: str, base: Path, fingerprint: str | None) -> Step | None:
     """The step that provides the texts of a data-aware method."""
-    texts = resolved.options.texts()
-    return calibration.samples(texts, resolved.name, base=base, fingerprint=fingerprint) if texts else None
+    return calibration.samples(texts, name, base=base, fingerprint=fingerprint) if texts else None
 
 
 def _assemble(

@@ -109,7 +109,7 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     own.mkdir(parents=True)
     shutil.copyfile(package / RECIPE, own / f"{recipe.name}.yaml")
     for path in _local_files(recipe.model_dump(mode="json")):
-        origin = local.resolve(recipes, path)
+        origin = local.resolve(recipes, path, confined=True)  # the recipe came with the package
         target = own / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(origin, target) if origin.is_dir() else shutil.copyfile(origin, target)

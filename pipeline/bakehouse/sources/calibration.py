@@ -40,15 +40,15 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
             assert_never(source)
 
 
-def resolve_texts(base: Path, relative: str) -> Path:
+def resolve_texts(base: Path, written: str) -> Path:
     """`local.resolve` for calibration texts: a file.
 
     Raises:
         Failure: it is a directory, or as `local.resolve`.
     """
-    if (base / relative).is_dir():
-        raise Failure(f"{relative} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
-    return local.resolve(base, relative)
+    if local.path_of(base, written).is_dir():
+        raise Failure(f"{written} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
+    return local.resolve(base, written)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

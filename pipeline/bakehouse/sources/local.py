@@ -1,4 +1,4 @@
-"""A checkpoint directory or a single file next to the recipe, known by what is in it."""
+"""A checkpoint directory or a single file on this machine, known by what is in it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Notes, Step
 
+UNTRUSTED = "PIPELINE_UNTRUSTED"
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
 
 
@@ -41,40 +42,76 @@ def file_name(step: Step) -> str:
     return gguf
 
 
-def resolve(base: Path, relative: str) -> Path:
-    """The absolute path of what a recipe in the folder `base` calls `relative`.
+def untrusted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether recipes come from somebody else, and so may read nothing outside their folder.
+
+    PIPELINE_UNTRUSTED decides (0 or 1); without it, recipes are somebody else's where GitHub or GitLab run a pull or merge request.
+    """
+    if given := environ.get(UNTRUSTED):
+        return given != "0"
+    return environ.get("GITHUB_EVENT_NAME") in ("pull_request", "pull_request_target") or bool(environ.get("CI_MERGE_REQUEST_ID"))
+
+
+def path_of(base: Path, written: str, *, confined: bool | None = None) -> Path:
+    """Where a path of a recipe in the folder `base` is; `~` is the home of who runs this.
+
+    Args:
+        confined: whether it must lie in `base`; by default, whether recipes are `untrusted`.
 
     Raises:
-        Failure: it does not exist, or it (or a file of it) lies outside `base`, be it through a symbolic link.
+        Failure: it is confined and lies outside: then nothing is said of what is there, not even whether anything is.
     """
-    path, floor = base / relative, base.resolve()
+    path = Path(os.path.normpath(base / Path(written).expanduser()))
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, [path])
+    return path
+
+
+def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
+    """The absolute path of what a recipe in the folder `base` calls `written`.
+
+    Args:
+        confined: whether all of it must lie in `base`; by default, whether recipes are `untrusted`.
+
+    Raises:
+        Failure: it does not exist, or it is confined and it (or a file of it) lies outside `base`, be it through a symbolic link.
+    """
+    path = path_of(base, written, confined=confined)
     if not path.exists():
-        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
-    outside = [name for name in (path, *files_of(path).values()) if not name.resolve().is_relative_to(floor)]
-    if outside:
+        raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
+    if not (path.is_dir() or path.is_file()):
+        raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
+    found = files_of(path)
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, found.values())
+    return path
+
+
+def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:
+    floor = base.resolve()
+    if outside := [path for path in paths if not path.resolve().is_relative_to(floor)]:
         raise Failure(
-            f"{relative} lies outside the recipe's folder.",
+            f"{written} lies outside the recipe's folder, and this recipe is not trusted.",
             where=str(base),
-            remedy="Put the files themselves, not links to them, next to the recipe.",
-            details=tuple(f"{name} is {name.resolve()}" for name in outside),
+            remedy=f"Put the files themselves, not links to them, next to the recipe; or set {UNTRUSTED}=0 if the recipe is your own.",
+            details=tuple(f"{name} is {name.resolve()}" for name in outside if name.resolve() != name),
         )
-    return path.resolve()
 
 
-def resolve_model(base: Path, relative: str) -> Path:
+def resolve_model(base: Path, written: str) -> Path:
     """`resolve` for a source: a checkpoint directory or a GGUF file.
 
     Raises:
         Failure: it is neither, or as `resolve`.
     """
-    path = base / relative
+    path = path_of(base, written)
     if path.is_file() and path.suffix != ".gguf":
         raise Failure(
-            f"{relative} is neither a checkpoint directory nor a GGUF file.",
+            f"{written} is neither a checkpoint directory nor a GGUF file.",
             where=str(base),
             remedy="Write the path of one of them into the recipe.",
         )
-    return resolve(base, relative)
+    return resolve(base, written)
 
 
 def files_of(path: Path) -> dict[str, Path]:

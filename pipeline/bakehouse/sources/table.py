@@ -25,7 +25,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
 
     Raises:
-        Failure: a local source does not exist, is not a model, or lies outside `base`.
+        Failure: a local source does not exist, is not a model, or lies outside `base` and the recipe is not trusted.
     """
     match source:
         case HuggingFace():
