@@ -116,8 +116,8 @@ def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_option_is_wrong_usage_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 2
+def test_a_wrong_option_is_refused_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 3
     assert capsys.readouterr() == ("", f"ERROR: {said}\n")
 
 

@@ -59,7 +59,7 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-_WRONG_USAGE = 2
+_WRONG_OPTION = 3  # as doit has it; 2 is that of a step that crashed
 
 
 class Options:
@@ -76,7 +76,7 @@ class Options:
             given = str(error).rpartition("invalid literal for int() with base 10: ")[2].strip()
             what = f"An option takes a whole number, and was given {given}." if "invalid literal" in str(error) else str(error)
             print(f"ERROR: {what} `bakehouse {name} --help` lists the options of `{name}`.", file=sys.stderr)
-            return _WRONG_USAGE
+            return _WRONG_OPTION
 
 
 def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> int:

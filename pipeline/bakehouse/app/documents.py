@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from bakehouse.errors import Failure
+from bakehouse.records import Written
 
 
-class Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+class Document(Written):
+    """What one command prints."""
 
 
 class Error(Document):
@@ -86,6 +85,8 @@ class Finding(Document):
 
 
 class Remark(Document):
+    """What the author of a build should know."""
+
     build: str
     what: str
 
@@ -122,6 +123,8 @@ class CheckedPackage(Document):
 
 
 class Answer(Document):
+    """A golden prompt, the package's answer, and whether it is right."""
+
     prompt: str
     answer: str
     passed: bool
