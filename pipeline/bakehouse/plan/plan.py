@@ -29,8 +29,8 @@ from bakehouse.tasks.text_generation.workers.answers import Prompt
 VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the hub repository;
-# 5: cards of NPU builds say up to which length their graphs were compared
-PACKAGE_FORMAT = 5
+# 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them
+PACKAGE_FORMAT = 6
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")
