@@ -39,7 +39,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="they are lines for s
 # --- pages that come from the code ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["commands.md", "fields.md", "manifest.md", "manifest.schema.json"])
+@pytest.mark.parametrize("name", ["commands.md", "fields.md", "json.md", "manifest.md", "manifest.schema.json"])
 def test_a_page_that_comes_from_the_code_is_up_to_date(name: str) -> None:
     written = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run `make reference`"

@@ -20,6 +20,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bakehouse.app import documents
 from bakehouse.app.main import main as bakehouse
 from bakehouse.app.verbs import VERBS
 from bakehouse.package.manifest import PackageManifest
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": commands(),
         "fields.md": fields(),
+        "json.md": json_documents(),
         "manifest.md": manifest(),
         "manifest.schema.json": json.dumps(PackageManifest.model_json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
@@ -91,6 +93,23 @@ def manifest() -> str:
         "Packages of early versions have the same content in `manifest.json`.",
     ]
     for model in _models(PackageManifest):
+        lines += [f"## {model.__name__}", *_docs(model), *_table(model)]
+    return "\n\n".join(lines) + "\n"
+
+
+def json_documents() -> str:
+    """The models of what `--json` prints, a table each."""
+    lines = [
+        "# Documents of --json",
+        NOTICE,
+        "`list`, `plan`, `lint`, `check` (of the store and of a folder), `compare` and `doctor` print one JSON document with `--json`, and "
+        "nothing else on standard output; [exit codes](exit-codes.md) stay the same. A command that cannot do its work prints "
+        "[Refused](#refused) in place of its own document. `matrix` always prints JSON.",
+        "A reader must accept fields that it does not know: a later version only adds some.",
+    ]
+    roots = (documents.Listing, documents.Planned, documents.Linted, documents.CheckedStore, documents.CheckedPackage)
+    models = dict.fromkeys(one for root in (*roots, documents.Compared, documents.Examined, documents.Refused) for one in _models(root))
+    for model in models:
         lines += [f"## {model.__name__}", *_docs(model), *_table(model)]
     return "\n\n".join(lines) + "\n"
 

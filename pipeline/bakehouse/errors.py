@@ -46,5 +46,5 @@ def disk_full(written_bytes: int, free_bytes: int, where: str) -> Failure:
     return Failure(
         f"The disk is full: {written_bytes / 1e6:,.0f} MB were written, and {free_bytes / 1e6:,.0f} MB are free now.",
         where=where,
-        remedy="Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.",
+        remedy="Free space (`bakehouse prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.",
     )

@@ -62,7 +62,7 @@ def do(kind: type[cli.Ours], *words: str) -> int:
 def test_a_command_without_names_refuses_them(command: type[cli.Ours]) -> None:
     with pytest.raises(Failure) as caught:
         do(command, "tiny-int4", "x")
-    assert str(caught.value) == (f"`doit {command.get_name()}` takes no names, and was given tiny-int4, x.\n  what to do: Leave them out.")
+    assert caught.value.what == f"`bakehouse {command.get_name()}` takes no names, and was given tiny-int4, x."
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
         (
             ["forget", "build:tiny-int4"],
             "Doit remembers nothing that it could forget: what is made is in the store.\n"
-            "  what to do: `doit clean build:tiny-int4` forgets a result, so that the next build makes it again.",
+            "  what to do: `bakehouse clean build:tiny-int4` forgets a result, so that the next build makes it again.",
         ),
         (
             ["forget", "--all"],
             "Doit remembers nothing that it could forget: what is made is in the store.\n"
-            "  what to do: `doit clean NAME` forgets a result, so that the next build makes it again.",
+            "  what to do: `bakehouse clean NAME` forgets a result, so that the next build makes it again.",
         ),
         (
             ["ignore", "download:tiny"],
@@ -112,17 +112,17 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
         (
             ["info", "build:tiny-int4"],
             "Doit knows no more of a task than its name: what it is made from is in the plan.\n"
-            "  what to do: `doit plan tiny-int4` shows the steps of a build, which are there and why others would run.",
+            "  what to do: `bakehouse plan tiny-int4` shows the steps of a build, which are there and why others would run.",
         ),
         (
             ["dumpdb"],
             "Doit keeps no database here: what is made is in the store.\n"
-            "  what to do: `doit plan` shows what is there; each folder of the store has a manifest.json.",
+            "  what to do: `bakehouse plan` shows what is there; each folder of the store has a manifest.json.",
         ),
         (
             ["reset-dep", "build:tiny-int4"],
             "What a step was made from cannot be declared anew: it is in the step's key.\n"
-            "  what to do: `doit plan NAME` shows what would run and why.",
+            "  what to do: `bakehouse plan NAME` shows what would run and why.",
         ),
         (
             ["strace", "build:tiny-int4"],
@@ -131,8 +131,8 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
         ),
         (
             ["verify", "--package", "DIR", "tiny-int4"],
-            "The command is now called `doit check`.\n"
-            "  what to do: Type `doit check tiny-int4`, or `doit check --package DIR` for a package from elsewhere.",
+            "The command is now called `bakehouse check`.\n"
+            "  what to do: Type `bakehouse check tiny-int4`, or `bakehouse check DIR` for a package from elsewhere.",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -148,7 +148,7 @@ def test_a_command_that_would_do_nothing_here_is_refused(words: list[str], told:
         (
             ["-a", "download:tiny"],
             "-a would make nothing again: what is whole in the store is not made twice.\n"
-            "  what to do: `doit clean NAME` forgets a result, and `doit NAME` makes it again.",
+            "  what to do: `bakehouse clean NAME` forgets a result, and `bakehouse build NAME` makes it again.",
         ),
         (
             ["build", "-n", "2", "-P", "process"],
@@ -204,15 +204,21 @@ KNOWN = [*GROUPS, *(f"{group}:phi3-{end}" for group in GROUPS for end in ("int4-
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["phi3-int4-openvino"], "Perhaps build:phi3-int4-openvino."),
-        (["build:phi3-int4"], "Perhaps build:phi3-int4-openvino or build:phi3-int4-genai."),
-        (["build", "phi3-int4-openvino"], "`doit build:phi3-int4-openvino`, with a colon: `build` alone is all of it."),
-        (["sign", "phi3-int4-genai"], "`doit sign:phi3-int4-genai`, with a colon: `sign` alone is all of it."),
-        (["build", "phi3-int4-openvin"], "Perhaps build:phi3-int4-openvino."),
-        (["phi3"], "Perhaps build:phi3-int4-openvino or build:phi3-int8-openvino or build:phi3-int4-genai."),
+        (["phi3-int4-openvino"], "Perhaps `bakehouse build phi3-int4-openvino`."),
+        (["build:phi3-int4"], "Perhaps `bakehouse build phi3-int4-openvino`, or phi3-int4-genai."),
+        (
+            ["build", "phi3-int4-openvino"],
+            "`bakehouse build phi3-int4-openvino`, or `doit build:phi3-int4-openvino` with a colon: `doit build` alone is all of it.",
+        ),
+        (
+            ["sign", "phi3-int4-genai"],
+            "`bakehouse sign phi3-int4-genai`, or `doit sign:phi3-int4-genai` with a colon: `doit sign` alone is all of it.",
+        ),
+        (["build", "phi3-int4-openvin"], "Perhaps `bakehouse build phi3-int4-openvino`."),
+        (["phi3"], "Perhaps `bakehouse build phi3-int4-openvino`, or phi3-int8-openvino or phi3-int4-genai."),
         (["comvert:phi3-int8-openvino"], "Perhaps convert:phi3-int8-openvino."),
         (["download:phy3"], "Perhaps download:phi3."),
-        (["nonsense"], "`doit list` shows the builds."),
+        (["nonsense"], "`bakehouse list` shows the builds."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,4 +1,4 @@
-"""A file that is not what was made: `doit check` names it and says how to repair it, and what it says does."""
+"""A file that is not what was made: `bakehouse check` names it and says how to repair it, and what it says does."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_
     assert found.returncode == 1
     tasks = f"convert:{lane.name} package:{lane.name} build:{lane.name}"
     mend, last = found.stdout.splitlines()[-2:]
-    assert mend == f"to repair it: doit clean {tasks} && doit {tasks}"
+    assert mend == f"to repair it: bakehouse clean {tasks} && bakehouse build {tasks}"
     assert last.endswith(" hashed: 3 damaged")
     for command in mend.removeprefix("to repair it: ").split(" && "):
         copy.build(*shlex.split(command)[1:])
@@ -102,7 +102,7 @@ def test_a_missing_and_a_stray_file_in_a_package_are_named_and_the_next_build_pu
     assert found.stdout.splitlines()[-4:-1] == [
         f"damaged  packages/{lane.name}: recipe.yaml: missing",
         f"damaged  packages/{lane.name}: notes.txt: does not belong here",
-        f"to repair it: doit clean build:{lane.name} && doit build:{lane.name}",
+        f"to repair it: bakehouse clean build:{lane.name} && bakehouse build build:{lane.name}",
     ]
     assert ran(copy.build(lane.task)) == [f"build:{lane.name}"]
     assert copy.doit("check", lane.name).returncode == 0
@@ -113,6 +113,6 @@ def test_a_damaged_download_is_named_and_only_fetched_again_when_asked(copy: Ben
     damage(copy.artifacts / "store" / "download" / record.key / "files" / "model.safetensors", "truncated")
     assert ran(copy.build("build")) == []
     found = copy.doit("check", lane.name)
-    assert "to repair it: doit clean download:tiny && doit download:tiny" in found.stdout
+    assert "to repair it: bakehouse clean download:tiny && bakehouse build download:tiny" in found.stdout
     assert ran(copy.build("download:tiny")) == ["download:tiny"]
     assert copy.doit("check", lane.name).returncode == 0

@@ -105,7 +105,7 @@ def test_bare_doit_shows_the_builds_and_what_to_type_next_and_starts_nothing(bui
     empty.add_model(built.recipes / "model")
     output = empty.build()
     assert "build:tiny-int4" in output
-    assert "doit build:NAME" in output
+    assert "bakehouse build NAME" in output
     assert not (empty.artifacts / "store").exists()
 
 
@@ -200,7 +200,7 @@ def test_prune_drops_what_no_recipe_reaches_and_says_how_much(copy: Bench) -> No
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         f"ERROR: 2 packages that no recipe in {copy.recipes} makes would be dropped:\n    tiny-fp16\n    tiny-int8\n"
-        "  what to do: `doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it.\n"
+        "  what to do: `bakehouse prune --dry-run` shows all that would go, and `bakehouse prune --yes` drops it.\n"
     )
     output = copy.build("prune", "--yes")
     assert [len(copy.records(kind)) for kind in ("compress", "validate", "package", "export")] == [1, 1, 1, 1]
@@ -252,10 +252,10 @@ def test_builds_made_side_by_side_are_the_same_bytes(built: Bench, tmp_path: Pat
     [
         (
             ["build:tiny-int5"],
-            "ERROR: There is no task called build:tiny-int5.\n  what to do: Perhaps build:tiny-int8 or build:tiny-int4 or build:tiny.",
+            "ERROR: There is no build called tiny-int5.\n  what to do: Perhaps `bakehouse build tiny-int8`, or tiny-int4 or tiny.",
         ),
-        (["plan", "nonsense"], "ERROR: No build is called nonsense.\n  what to do: `doit list` shows the names."),
-        (["check", "build:x"], "ERROR: No build is called build:x.\n  what to do: `doit list` shows the names."),
+        (["plan", "nonsense"], "ERROR: No build is called nonsense.\n  what to do: `bakehouse list` shows the names."),
+        (["check", "build:x"], "ERROR: No build is called build:x.\n  what to do: `bakehouse list` shows the names."),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(built: Bench, args: list[str], text: str) -> None:

@@ -83,9 +83,9 @@ def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tiny-int4-openvin", "build:tiny-int4-openvino"),
-        ("tinny", "build:tiny"),
-        ("nope-*", "No task matches build:nope-*"),
+        ("tiny-int4-openvin", "`bakehouse build tiny-int4-openvino`"),
+        ("tinny", "`bakehouse build tiny`"),
+        ("nope-*", "No build matches nope-*"),
     ],
 )
 def test_a_build_that_does_not_exist_is_refused_with_what_may_be_meant(here: Path, name: str, said: str) -> None:
@@ -100,6 +100,53 @@ def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
     assert done.returncode == 3 and "Its recipe does not say where tiny is published" in done.stderr
     done = bakehouse("clean", "tiny-int4-openvino")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["build", "--contnue"],
+            "There is no option --contnue. Did you mean --continue? `bakehouse build --help` lists the options of `build`.",
+        ),
+        (["list", "--nonsense"], "There is no option --nonsense. `bakehouse list --help` lists the options of `list`."),
+        (["build", "-n", "x"], "An option takes a whole number, and was given 'x'. `bakehouse build --help` lists the options of `build`."),
+        (["compare", "--html"], "Option --html requires argument. `bakehouse compare --help` lists the options of `compare`."),
+        (["plan", "--json=3"], "Option --json must not have an argument. `bakehouse plan --help` lists the options of `plan`."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_refused_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 3
+    assert capsys.readouterr() == ("", f"ERROR: {said}\n")
+
+
+@pytest.mark.needs_backend("openvino")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["clean", "tiny-int4-openvin"], 3, "Perhaps `bakehouse clean tiny-int4-openvino`."),
+        (["clean", "nonsense:x"], 3, "There is no task called nonsense:x."),
+        (["clean"], 0, "bakehouse clean NAME"),
+        (["clean", "tiny"], 0, "cleaned  build:tiny"),
+        (["list", "x"], 3, "`bakehouse list` alone lists the builds"),
+        (["list", "--all", "--template", "{x}"], 3, "--template '{x}' cannot be filled in."),
+        (["publish", "nonsense"], 3, "`bakehouse list` shows the builds."),
+        (["build", "build:tiny-int4-openvin"], 3, "Perhaps `bakehouse build tiny-int4-openvino`."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_answered_in_sentences(words: list[str], code: int, said: str, here: Path) -> None:
+    done = bakehouse(*words)
+    assert done.returncode == code and said in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "executing" not in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m bakehouse.app.main --help | head -c 1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("u", "")
 
 
 @pytest.mark.needs_backend("openvino")

@@ -181,7 +181,7 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     )
     assert [line for line in said if not line.startswith("ok ")] == [
         *(f"damaged  {one}" for one in report.faults),
-        f"to repair it: doit clean {names} && doit {names}",
+        f"to repair it: bakehouse clean {names} && bakehouse build {names}",
     ]
     told = len(manifest().model_dump_json())
     assert (report.files, report.size_bytes) == (10, 9000 + told)
@@ -219,7 +219,7 @@ def test_a_record_that_cannot_be_read_is_damage_and_what_it_says_mends_it(tmp_pa
     assert verified(plan, store) == snapshot(
         [
             "damaged  convert:tiny-int4: manifest.json cannot be read",
-            "to repair it: doit clean convert:tiny-int4 && doit convert:tiny-int4",
+            "to repair it: bakehouse clean convert:tiny-int4 && bakehouse build convert:tiny-int4",
         ]
     )
     store.drop(model)
@@ -239,7 +239,7 @@ def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_p
     assert [line.split(" (")[0] for line in verified(plan, store)] == [
         record,
         "damaged  packages/tiny-int4: openvino_model.bin: content changed",
-        "to repair it: doit clean package:tiny-int4 build:tiny-int4 && doit package:tiny-int4 build:tiny-int4",
+        "to repair it: bakehouse clean package:tiny-int4 build:tiny-int4 && bakehouse build package:tiny-int4 build:tiny-int4",
     ]
     (package / "bakehouse.json").unlink()
     assert "damaged  packages/tiny-int4: The folder has no bakehouse.json, so it is not a package." in verified(plan, store)

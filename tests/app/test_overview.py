@@ -84,10 +84,10 @@ def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_u
 def test_bare_doit_ends_with_what_to_type_next(tmp_path: Path, session: Session) -> None:
     assert overview.welcome(plan_of(tmp_path), session.store).endswith(
         "\n"
-        "  doit plan NAME...        what a build would do, and what it would take\n"
-        "  doit build:NAME          make one build, down to its package\n"
-        "  doit build               make all that this machine can make\n"
-        "  doit help                all commands\n"
+        "  bakehouse plan NAME...   what a build would do, and what it would take\n"
+        "  bakehouse build NAME     make one build, down to its package\n"
+        "  bakehouse build          make all that this machine can make\n"
+        "  bakehouse --help         all commands\n"
     )
 
 
@@ -190,11 +190,11 @@ def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_pat
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"bad": INT8, "int4": INT8})
     answered(plan.builds[1], session, "Paris.")
-    lines = closing(plan, session, {}, bad=("validate:tiny-bad",))
+    lines = closing(plan, session, {}, bad=("validate:tiny-bad failed: The answer is wrong.",))
     assert [" ".join(line.split()) for line in lines[1:3]] == snapshot(
         [
             "tiny-int4 0 of 9 - 3 kB Paris.",
-            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed",
+            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed: The answer is wrong.",
         ]
     )
 
@@ -212,3 +212,11 @@ def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Ses
 
 def test_without_a_build_there_is_no_table(session: Session) -> None:
     assert results_table.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_in_a_window_the_list_is_wrapped_by_words(tmp_path: Path, session: Session, width: int) -> None:
+    plan = plan_of(tmp_path, description="a model that is described in so many words that no line of a window holds them all at once " * 2)
+    whole, wrapped = overview.builds(plan, session.store), overview.builds(plan, session.store, width)
+    assert all(len(line) <= width for line in wrapped.splitlines()) and len(wrapped.splitlines()) > 1
+    assert wrapped.split() == whole.split()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 
 from bakehouse.app.progress import Reporter
@@ -159,3 +159,50 @@ def test_times_are_read_at_a_glance(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 builds"), (1, "1 build"), (2, "2 builds")])
 def test_one_thing_has_another_ending_than_many(number: int, text: str) -> None:
     assert count_text(number, "build") == text
+
+
+def step(name: str) -> Any:
+    """A task that makes a step."""
+    return SimpleNamespace(name=name, actions=["act"], meta={"step": "step"})
+
+
+def test_a_step_says_which_of_how_many_it_is_and_how_long_it_may_take() -> None:
+    stream = io.StringIO()
+    told = Reporter(stream, lambda selected, spans, total_s: None, expects=lambda task: 130.0 if task.name == "convert:tiny" else None)
+    told.expect(2)
+    for name in ("export:tiny", "convert:tiny", "build:tiny"):
+        one = step(name) if name != "build:tiny" else task(name)
+        told.execute_task(one)
+        told.add_success(one)
+    assert [line for line in lines(stream) if line.startswith("..")] == snapshot(
+        [
+            ".. export:tiny  step 1 of 2",
+            ".. convert:tiny  step 2 of 2, about 2:10",
+            ".. build:tiny",
+        ]
+    )
+
+
+def test_a_step_that_was_not_counted_raises_the_number_of_steps() -> None:
+    stream = io.StringIO()
+    told = reporter(stream)
+    told.expect(1)
+    for name in ("export:tiny", "convert:tiny"):
+        told.execute_task(step(name))
+    assert lines(stream) == [".. export:tiny  step 1 of 1", ".. convert:tiny  step 2 of 2"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_view_is_one_line_a_step_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = reporter(Terminal())
+    told.expect(9)
+    for name in ("convert:a-model-with-a-long-name-int4-openvino", "export:a-model"):
+        told.execute_task(step(name))
+        told.tell(name, Progress("compressing weights, which is said in so many words that no terminal is wide enough for them " * 2))
+    shown = io.StringIO()
+    Console(file=shown, width=width).print(told._view())
+    told.complete_run()
+    first, second = shown.getvalue().splitlines()
+    assert first.startswith("1 of 9") and second.startswith("2 of 9")
+    assert all(len(line.rstrip()) <= width and line.rstrip().endswith("…") for line in (first, second))

@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_not_taken_for_nothing(tmp_path: Path, store: Sto
         reach.others(tmp_path / "elsewhere", store)
     assert str(caught.value) == (
         f"It cannot be read what other recipes need of this store.\n    {path}\n"
-        "  what to do: Remove the file: the next run of doit with those recipes writes it anew; or take `--all-recipes`."
+        "  what to do: Remove the file: the next run with those recipes writes it anew; or take `--all-recipes`."
     )
 
 

@@ -110,15 +110,15 @@ def test_an_option_that_would_be_ignored_is_refused(options: dict[str, str], sai
         (
             ["NAME", "--package", "DIR"],
             "NAME would not be looked at: --package checks one folder.\n"
-            "  what to do: `doit check --package DIR` checks a folder, `doit check NAME` what is in the store.",
+            "  what to do: `bakehouse check DIR` checks a folder, `bakehouse check NAME` what is in the store.",
         ),
         (
             ["NAME", "--key", "x.pem"],
-            "--key is about a package from elsewhere, and none is named.\n  what to do: `doit check --package DIR --key ...`.",
+            "--key is about a package from elsewhere, and none is named.\n  what to do: `bakehouse check DIR --key ...`.",
         ),
         (
             ["--package="],
-            "--package names no folder.\n  what to do: `doit check --package DIR` checks a folder, `doit check NAME` what is in the store.",
+            "--package names no folder.\n  what to do: `bakehouse check DIR` checks a folder, `bakehouse check NAME` what is in the store.",
         ),
         (
             ["--package", "DIR", "--key="],

@@ -82,19 +82,19 @@ MESSAGES = {
         "import errno\nraise OSError(errno.EDQUOT, 'Disk quota exceeded', 'model.bin')",
         "The worker failed at its start: OSError: [Errno 122] Disk quota exceeded: 'model.bin'.",
         (),
-        "Free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
+        "Free space (`bakehouse prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
     ),
     "a package": (
         "import sentencepiece_of_nobody",
         "The worker failed at its start: ModuleNotFoundError: No module named 'sentencepiece_of_nobody'.",
         (),
-        "`pip install sentencepiece_of_nobody` in the environment that doit runs in.",
+        "`pip install sentencepiece_of_nobody` in the environment that bakehouse runs in.",
     ),
     "a version": (
         "from json import nothing_of_that_name",
         "The worker failed at its start: ImportError: cannot import name 'nothing_of_that_name' from 'json'",
         (),
-        "Install what it names, in a version of constraints.txt, in the environment that doit runs in.",
+        "Install what it names, in a version of constraints.txt, in the environment that bakehouse runs in.",
     ),
     "a file": (
         "open('/nowhere/tokenizer.json')",

@@ -15,7 +15,7 @@ from tests.support.lanes import Lane
 pytestmark = pytest.mark.model
 
 STEPS = [(lane, kind) for lane in lanes.LANES for kind in ("download", "export", lane.compresses) if kind in lane.kinds]
-ROOM = "Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again."
+ROOM = "Free space (`bakehouse prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again."
 
 
 def _stopped(doit: psutil.Popen, *, hooked: bool) -> psutil.Process:

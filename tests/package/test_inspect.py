@@ -39,7 +39,7 @@ def package(packed: Path, tmp_path: Path) -> Path:
 
 
 def _verify(*args: str) -> subprocess.CompletedProcess[str]:
-    """`doit check`, where there are no recipes and no store."""
+    """`bakehouse check`, where there are no recipes and no store."""
     env = {**os.environ, "PIPELINE_RECIPES": "/nowhere", "PIPELINE_ARTIFACTS": "/nowhere"}
     argv = [sys.executable, "-m", "doit", "check", *args]
     return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

@@ -62,7 +62,7 @@ class Done(NamedTuple):
 
 
 def _check(*args: str, **environ: str) -> Done:
-    """`doit check`, in this process; where the signature is looked at, in a worker of its own."""
+    """`bakehouse check`, in this process; where the signature is looked at, in a worker of its own."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name, value in {"PIPELINE_RECIPES": "/nowhere", **environ}.items():

@@ -48,9 +48,9 @@ def test_a_build_and_bare_doit_publish_nothing(workshop: Workshop, bench: Bench)
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["build", "--dry-run"], "--dry-run is for publishing, and not for build:tiny-int4.\n  what to do: `doit plan NAME` shows what"),
+        (["build", "--dry-run"], "--dry-run is for publishing, and not for build:tiny-int4.\n  what to do: `bakehouse plan NAME` "),
         (["--dry-run"], "--dry-run is for publishing, and not for overview.\n"),
-        (["publish:tiny-int5"], "There is no task called publish:tiny-int5.\n  what to do: Perhaps publish:tiny-int4 or publish:tiny."),
+        (["publish:tiny-int5"], "There is no build called tiny-int5.\n  what to do: Perhaps `bakehouse publish tiny-int4`, or tiny."),
     ],
 )
 def test_what_makes_no_sense_is_refused(workshop: Workshop, bench: Bench, args: list[str], text: str) -> None:
@@ -75,7 +75,7 @@ def test_a_dry_run_builds_nothing(workshop: Workshop, tmp_path: Path) -> None:
     assert done.stderr == snapshot(
         """\
 ERROR: publishing tiny-int4: The package is not built from its present recipe.
-  what to do: Build it with `doit build:tiny-int4`.
+  what to do: Build it with `bakehouse build tiny-int4`.
 """
     )
     assert not (bench.artifacts / "store").exists()

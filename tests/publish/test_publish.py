@@ -114,7 +114,7 @@ def test_a_receipt_that_cannot_be_read_is_named(workshop: Workshop, bench: Bench
         receipts.of(Store(bench.artifacts), "tiny-int4")
     assert str(caught.value) == (
         f"tiny-int4: Some receipts cannot be read.\n    {path}\n"
-        "  what to do: Move them away; `doit publish:tiny-int4` writes the receipt of the newest commit again."
+        "  what to do: Move them away; `bakehouse publish tiny-int4` writes the receipt of the newest commit again."
     )
 
 
@@ -327,7 +327,8 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
     assert "  not signed, as PIPELINE_SIGN is not set" in publication.text(outcome).splitlines()
     monkeypatch.setenv("PIPELINE_SIGN", "sigstore")
     assert (
-        "  not signed yet: PIPELINE_SIGN is set, so `doit publish:tiny-int4` would sign it first" in publication.text(outcome).splitlines()
+        "  not signed yet: PIPELINE_SIGN is set, so `bakehouse publish tiny-int4` would sign it first"
+        in publication.text(outcome).splitlines()
     )
     signed = replace(outcome, plan=outcome.plan.model_copy(update={"new": (*outcome.plan.new, "model.sig")}))
     assert "  signed: model.sig is part of it" in publication.text(signed).splitlines()
@@ -360,7 +361,7 @@ def test_a_package_that_is_not_built_as_its_recipe_is_now_is_not_published(works
     assert refusal(bench) == snapshot(
         """\
 publishing tiny-int4: The package is not built from its present recipe.
-  what to do: Build it with `doit build:tiny-int4`.\
+  what to do: Build it with `bakehouse build tiny-int4`.\
 """
     )
     published.package(bench)
@@ -376,7 +377,7 @@ def test_a_package_whose_validation_failed_is_not_published_however_it_came_into
         """\
 publishing tiny-int4: The package did not pass validation, or has changed since.
     'What is the capital of France?' was not answered as expected
-  what to do: Run `doit clean package:tiny-int4`, and build it again.\
+  what to do: Run `bakehouse clean package:tiny-int4`, and build it again.\
 """
     )
     assert workshop.requests == []

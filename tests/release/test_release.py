@@ -205,7 +205,7 @@ def test_what_would_be_ignored_and_a_folder_that_is_not_there_are_refused(tmp_pa
 
 
 def _told(*words: str) -> str:
-    """What `doit release` is refused with."""
+    """What `bakehouse release` is refused with."""
     command = Release()
     with pytest.raises(Failure) as caught:
         command._do(*command.cmdparser.parse(list(words)))

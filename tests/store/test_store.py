@@ -224,7 +224,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
     path.chmod(0o644)
     path.write_text("worse")
     files.seal(path.parent)  # as bits that rotted: neither size nor time tells
-    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin in the store has changed\.\n.*Run `doit check fake-int4`"):
+    with pytest.raises(Failure, match=r"^package of fake-int4: below/model\.bin in the store has changed\.\n.*`bakehouse check fake-int4`"):
         session.store.expose(one, "fake-int4", lambda: None)
     assert not session.store.package("fake-int4").exists()
     assert _leavings(session.store) == []
@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and
     assert re.sub(r"\d+ MB", "N MB", done.stdout) == snapshot(
         """\
 packages/fake-int4: The disk is full: N MB were written, and N MB are free now.
-  what to do: Free space (`doit prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.
+  what to do: Free space (`bakehouse prune` removes what no recipe uses) or set PIPELINE_ARTIFACTS to a larger disk, and run it again.
 [] True
 """
     )

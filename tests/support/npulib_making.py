@@ -84,7 +84,7 @@ def _write(source: Path, files: Path, *, tied: bool) -> None:
 
 
 def furnished() -> Path:
-    """An artifacts folder in which the environment is made, by `doit setup:npulib`."""
+    """An artifacts folder in which the environment is made, by `bakehouse build setup:npulib`."""
 
     def furnish(files: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:

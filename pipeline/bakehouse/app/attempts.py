@@ -22,6 +22,7 @@ class Attempts:
     def __init__(self) -> None:
         self._roots: dict[str, tuple[str, ...]] = {}  # failed task -> the tasks whose failure was the reason
         self._refused: dict[str, Failure] = {}  # key of a step that leads to refused builds only -> why
+        self._whats: dict[str, str] = {}  # failed task -> what failed, in a sentence
         self._shown: dict[int, str] = {}  # a refusal -> the task that has shown it
 
     def refuse(self, refused: Iterable[tuple[Step, Failure]], wanted: Iterable[Step]) -> None:
@@ -57,6 +58,7 @@ class Attempts:
             work()
         except Failure as failure:
             self._roots[task.name] = (task.name,)
+            self._whats[task.name] = failure.what.partition("\n")[0]
             return TaskFailed(str(failure))
         except Exception:
             self._roots[task.name] = (task.name,)
@@ -70,6 +72,12 @@ class Attempts:
         """The tasks whose failure has kept a build from being made."""
         tasks = (*(names[step.key] for step in build.package.closure()), f"build:{build.name}")
         return tuple(dict.fromkeys(root for task in tasks for root in self._roots.get(task, ())))
+
+    def why(self, build: Build, names: dict[str, str]) -> tuple[str, ...]:
+        """What has kept a build from being made: tasks, each with its failure in a sentence."""
+        return tuple(
+            f"{root} failed: {self._whats[root]}" if root in self._whats else f"{root} failed" for root in self.roots(build, names)
+        )
 
 
 def _not_tried(roots: Iterable[str]) -> str:

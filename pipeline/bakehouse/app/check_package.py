@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bakehouse.errors import Failure
 from bakehouse.package import inspect as inspection
@@ -64,8 +65,39 @@ def _file(option: str, path: str) -> Path:
     return Path(path).absolute()
 
 
-def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: of the files, and of the signature; `unknown` is why that could not be checked, "" if it could."""
+
+    inspection: inspection.Inspection
+    faults: tuple[str, ...]
+    signature: Literal["none", "present", "good", "bad", "unknown"]
+    unknown: str = ""
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 if nothing is wrong, 1 if something is, 3 if that cannot be said because the signature could not be checked."""
+        return 1 if self.faults else 3 if self.unknown else 0
+
+
+def look(folder: Path, by: Signer | None) -> Checked:
     """Compare a package with everything that travels with it and, if requested, with its signature.
+
+    Raises:
+        Failure: the folder is no package.
+    """
+    found = inspection.inspect(folder)
+    if not by:
+        return Checked(found, found.faults, "present" if found.signed else "none")
+    unsigned, unknown = _signature(folder, found, by)
+    faults = (*found.faults, *([unsigned] if unsigned else []))
+    if unknown:
+        return Checked(found, faults, "unknown", unknown)
+    return Checked(found, faults, "bad" if any(fault.startswith(f"{SIGNATURE}: ") for fault in faults) else "good")
+
+
+def check(folder: Path, by: Signer | None, say: Callable[[str], None], *, as_json: bool = False) -> int:
+    """Say what a check of a package found, in lines or as one JSON document.
 
     Returns:
         The exit code: 0 if nothing is wrong, 1 if something is, 3 if that cannot be said because the signature could not be checked.
@@ -73,9 +105,13 @@ def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
     Raises:
         Failure: the folder is no package.
     """
-    found = inspection.inspect(folder)
-    unsigned, unknown = _signature(folder, found, by) if by else ("", "")
-    faults = [*found.faults, *([unsigned] if unsigned else [])]
+    checked = look(folder, by)
+    if as_json:
+        from bakehouse.app import documents, to_json
+
+        say(documents.text(to_json.checked_package(checked)))
+        return checked.code
+    found, faults, unknown = checked.inspection, checked.faults, checked.unknown
     for name in _folded(found.extra):
         say(f"aside    {name}: left by a hub's client or by git, no part of the package")
     for fault in faults:
@@ -84,13 +120,13 @@ def check(folder: Path, by: Signer | None, say: Callable[[str], None]) -> int:
         say("newer    made by a later Bakehouse: its files are compared with its lists, and what this version does not know is not checked")
     if unknown:
         say(f"unknown  {unknown}")
-    elif by and not any(fault.startswith(f"{SIGNATURE}: ") for fault in faults):
+    elif by and checked.signature == "good":
         say(f"signed   by {printable(by.named)}")
     if found.signed and not by:
         say("signed   but not checked: say by whom with --key, --certificate or --identity")
     unchecked = "; its signature was not checked" if unknown else ""
     say(f"{found.name}: {found.files} files, {size_text(found.size_bytes)} hashed: {len(faults) or 'nothing'} wrong{unchecked}")
-    return 1 if faults else 3 if unknown else 0
+    return checked.code
 
 
 def _folded(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `doit lint` finds beyond a recipe's form, without a network: what a build would be refused for, as far as that can be known here."""
+"""What `bakehouse lint` finds beyond a recipe's form, without a network: what a build would be refused for, as far as is known here."""
 
 from __future__ import annotations
 

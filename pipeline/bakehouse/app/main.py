@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
-import importlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from bakehouse.app import usage
-from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS
 from bakehouse.errors import Failure, NotInstalled
 
-_WRONG_USAGE = 2
+_WRONG_USAGE, _NOT_READ = 2, 141  # the second is what a shell makes of SIGPIPE
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -26,19 +19,38 @@ def main(words: Sequence[str] | None = None) -> int:
         130 interrupted.
     """
     given = list(sys.argv[1:] if words is None else words)
+    if given[:1] == ["--complete"]:  # before anything is imported: a shell waits for it
+        from bakehouse.app import complete
+
+        return complete.main(given[1:])
     if "--untrusted" in given:
         os.environ["PIPELINE_UNTRUSTED"] = "1"  # what a checkout's doit reads too
     verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
+    try:
+        return _carried_out(verb, rest)
+    except BrokenPipeError:  # who read us has seen enough, as `head` has; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOT_READ
+
+
+def _carried_out(verb: str, rest: list[str]) -> int:
+    import difflib
+
+    from bakehouse.app import usage
+    from bakehouse.app.verbs import ALONE, VERBS
+
     if verb in ("-h", "--help", "help"):
         print(usage.of_all())
         return 0
     if verb in ("--version", "version"):
         print(_version())
         return 0
+    if verb == "completion":
+        return _completion(rest)
     if verb == "init":
         return _guarded(lambda: _init(rest))
     if verb == "check" and _names_a_folder(rest):
-        return _guarded(lambda: _check(rest))
+        return _guarded(lambda: _check(rest), as_json="--json" in rest)
     if verb in ALONE:
         return _guarded(lambda: _alone(verb, rest))
     if known := next((one for one in VERBS if one.name == verb), None):
@@ -58,18 +70,37 @@ def _version() -> str:
     return f"bakehouse {version('bakehouse')}"
 
 
-def _guarded(work: Callable[[], int]) -> int:
+def _guarded(work: Callable[[], int], *, as_json: bool = False) -> int:
     try:
         return work()
     except Failure as failure:
         print(f"ERROR: {failure}", file=sys.stderr)
+        if as_json:
+            from bakehouse.app import documents
+
+            print(documents.text(documents.refused(failure)))
         return 3 if isinstance(failure, NotInstalled) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
 
 
+def _completion(words: list[str]) -> int:
+    from bakehouse.app.completion import SCRIPTS
+
+    if len(words) == 1 and words[0] in SCRIPTS:
+        print(SCRIPTS[words[0]], end="")
+        return 0
+    asks = bool({"-h", "--help"} & set(words))
+    print(
+        f"usage: bakehouse completion {'|'.join(SCRIPTS)}\n\nThe script's first lines say where it goes.", file=None if asks else sys.stderr
+    )
+    return 0 if asks else _WRONG_USAGE
+
+
 def _init(words: list[str]) -> int:
+    import argparse
+
     from bakehouse.app.init import command
     from bakehouse.executor.process import Children
 
@@ -84,9 +115,15 @@ def _init(words: list[str]) -> int:
 
 def _alone(verb: str, words: list[str]) -> int:
     """Carry out a command that does without doit; argparse answers `--help` and wrong usage."""
+    import importlib
+    import signal
+
+    from bakehouse.app import usage
+    from bakehouse.app.verbs import ALONE
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has been started is ended
     module = importlib.import_module(ALONE[verb])
-    parser: argparse.ArgumentParser = usage.with_examples(module.parser(), verb)
+    parser = usage.with_examples(module.parser(), verb)
     try:
         return int(module.run(parser.parse_intermixed_args(words)))
     finally:
@@ -95,11 +132,16 @@ def _alone(verb: str, words: list[str]) -> int:
 
 def _names_a_folder(words: Sequence[str]) -> bool:
     """Whether `check` is about a package as it lies in a folder, and not about what is in the store."""
+    from pathlib import Path
+
     names = [word for word in words if not word.startswith("-")]
     return words[:1] in (["-h"], ["--help"]) or any("/" in name or "\\" in name or Path(name).is_dir() for name in names)
 
 
 def _check(words: list[str]) -> int:
+    import argparse
+    from pathlib import Path
+
     from bakehouse.app import check_package
 
     parser = argparse.ArgumentParser(
@@ -110,14 +152,17 @@ def _check(words: list[str]) -> int:
     parser.add_argument("package", type=Path, metavar="DIR|NAME", help="the folder of a package")
     for name, text in check_package.OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--json", action="store_true", help="print one JSON document for scripts and nothing else, errors too")
     given = parser.parse_args(words)
-    return check_package.check(given.package, check_package.signer(vars(given)), print)
+    return check_package.check(given.package, check_package.signer(vars(given)), print, as_json=given.json)
 
 
 def _of_doit(words: list[str]) -> int:
     """Have doit carry out a command, with the tasks that come with this package and no configuration of the folder."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
+
+    from bakehouse.app.verbs import OF_DOIT, OF_TASKS
 
     class Tasks(ModuleTaskLoader):  # type: ignore[misc]
         """Our tasks, made once doit wants them: that reads the recipes."""

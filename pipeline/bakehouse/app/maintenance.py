@@ -22,11 +22,18 @@ _LOCKS = {"packages": "package-name"}  # folder: how its locks are called; the o
 
 @dataclass(frozen=True)
 class Report:
-    """How many files of how many bytes were hashed, and what was wrong, a sentence each."""
+    """How many files of how many bytes were hashed, and what was wrong, a sentence each; `damaged` are the tasks to do again."""
 
     files: int
     size_bytes: int
     faults: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def repair(self) -> str:
+        """The command that makes again what is damaged; "" if nothing is."""
+        tasks = " ".join(self.damaged)
+        return f"bakehouse clean {tasks} && bakehouse build {tasks}" if tasks else ""
 
 
 def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Callable[[str], None]) -> Report:
@@ -59,9 +66,10 @@ def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Cal
             hashed, hashed_bytes, found = _by_its_own_lists(package)
             count, size = count + hashed, size + hashed_bytes
         tell(f"packages/{build.name}", f"build:{build.name}", found)
-    if damaged:
-        say(f"to repair it: doit clean {' '.join(damaged)} && doit {' '.join(damaged)}")
-    return Report(count, size, tuple(faults))
+    report = Report(count, size, tuple(faults), tuple(damaged))
+    if report.repair:
+        say(f"to repair it: {report.repair}")
+    return report
 
 
 def _by_its_own_lists(package: Path) -> tuple[int, int, tuple[str, ...]]:

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
-from bakehouse.records import StepRecord
 from bakehouse.stages import preflight
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from bakehouse.text import count_text, size_text
 
 
+@dataclass(frozen=True)
+class Row:
+    """A step: why it would run, or how large it is in the store."""
+
+    name: str
+    state: Literal["have", "run", "not needed"]
+    why: str = ""
+    size_bytes: int | None = None
+
+
 def plan_text(chosen: Iterable[Build], session: Session, names: dict[str, str]) -> str:
     """The steps of some builds: which are there, which would run and why, and what that would take."""
     chosen = tuple(chosen)
-    todo = {step.key for step in preflight.missing(chosen, session.store)}
-    lines: list[str] = []
-    for step in _steps(chosen):
-        name = names[step.key]
-        if step.key in todo:
-            lines.append(f"  run   {name:48} {why(step, session.store, todo)}")
-        else:
-            there = session.store.record(step)
-            lines.append(f"  have  {name:48} {_size(there)}" if there else f"  -     {name:48} not needed: what is made from it is there")
+    steps = rows(chosen, session, names)
+    lines = [_line(row) for row in steps]
+    todo = sum(row.state == "run" for row in steps)
     try:
-        lines.append(_takes(preflight.forecast(chosen, session, ask=True), len(todo)))
+        lines.append(_takes(preflight.forecast(chosen, session, ask=True), todo))
     except Failure as failure:
-        lines.append(f"{count_text(len(todo), 'step')}; what they take could not be found out: {failure}")
+        lines.append(f"{count_text(todo, 'step')}; what they take could not be found out: {failure}")
     return "\n".join(lines)
+
+
+def rows(chosen: Iterable[Build], session: Session, names: dict[str, str]) -> list[Row]:
+    """The steps of some builds, each after what it needs."""
+    chosen = tuple(chosen)
+    todo = {step.key for step in preflight.missing(chosen, session.store)}
+    return [_row(step, names[step.key], session.store, todo) for step in _steps(chosen)]
+
+
+def _row(step: Step, name: str, store: Store, todo: set[str]) -> Row:
+    if step.key in todo:
+        return Row(name, "run", why=why(step, store, todo))
+    there = store.record(step)
+    return Row(name, "have", size_bytes=sum(file.size for file in there.files)) if there else Row(name, "not needed")
+
+
+def _line(row: Row) -> str:
+    match row.state:
+        case "run":
+            return f"  run   {row.name:48} {row.why}"
+        case "have":
+            return f"  have  {row.name:48} {size_text(row.size_bytes or 0)}"
+        case "not needed":
+            return f"  -     {row.name:48} not needed: what is made from it is there"
 
 
 def _steps(chosen: Iterable[Build]) -> Iterator[Step]:
@@ -41,10 +69,6 @@ def _steps(chosen: Iterable[Build]) -> Iterator[Step]:
             if step.key not in seen:
                 seen.add(step.key)
                 yield step
-
-
-def _size(record: StepRecord | None) -> str:
-    return size_text(sum(file.size for file in record.files)) if record else ""
 
 
 def _takes(forecast: preflight.Forecast, steps: int) -> str:

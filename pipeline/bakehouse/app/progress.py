@@ -26,6 +26,8 @@ _NOT_TRIED = ("NotTried", "UnmetDependency")  # names of failures: doit itself i
 class _Running:
     name: str
     started: float
+    place: str = ""  # "3 of 9": which step of the run it is
+    expected: float | None = None  # seconds
     progress: Progress = field(default_factory=lambda: Progress("starting"))
     said_at: float = 0.0
 
@@ -34,7 +36,7 @@ class Reporter:
     """doit's reporter: told of tasks by doit and of progress by the stages, from any thread.
 
     `summary` is asked for the closing table once all is done: rows of text for the builds that were selected; `tries` tells whether
-    a task that doit starts is really tried.
+    a task that doit starts is really tried; `expects` how many seconds it may take, if anything is known of that.
     """
 
     desc = "live view on a terminal, plain lines elsewhere"
@@ -44,11 +46,14 @@ class Reporter:
         stream: TextIO,
         summary: Callable[[list[str], dict[str, tuple[float, float]], float], Group | None],
         tries: Callable[[Any], bool] = lambda task: True,
+        expects: Callable[[Any], float | None] = lambda task: None,
     ) -> None:
         # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
         self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary
         self._tries = tries
+        self._expects = expects
+        self._steps, self._step = 0, 0  # how many steps this run makes, and how many it has begun
         self._running: dict[str, _Running] = {}
         self._spans: dict[str, tuple[float, float]] = {}
         self._failed: list[tuple[str, str]] = []
@@ -59,6 +64,10 @@ class Reporter:
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._errors: list[str] = []
+
+    def expect(self, steps: int) -> None:
+        """Called before the first task, with the number of steps that are to be made."""
+        self._steps = steps
 
     # --- told by the stages ---
 
@@ -96,10 +105,14 @@ class Reporter:
         """Called when a task starts."""
         if not task.actions or task.name.startswith("_") or task.name == "overview" or not self._tries(task):
             return
+        expected = self._expects(task)
         with self._lock:
-            self._running[task.name] = _Running(task.name, time.monotonic())
+            running = _Running(task.name, time.monotonic(), self._place(task), expected)
+            self._running[task.name] = running
             if self._live is None:
-                self._line(f".. {task.name}")
+                about = f"about {clock_text(expected)}" if expected else ""
+                step = f"step {running.place}" if running.place else ""
+                self._line(f".. {task.name}  {', '.join(filter(None, (step, about)))}".rstrip())
 
     def add_success(self, task: Any) -> None:
         """Called when a task ended well."""
@@ -159,6 +172,14 @@ class Reporter:
 
     # --- painting ---
 
+    def _place(self, task: Any) -> str:
+        """Which step of the run a task is; "" for what makes no step. What turns out to be needed after all raises their number."""
+        if not self._steps or not (getattr(task, "meta", None) or {}).get("step"):
+            return ""
+        self._step += 1
+        self._steps = max(self._steps, self._step)
+        return f"{self._step} of {self._steps}"
+
     def _ended(self, name: str) -> float | None:
         with self._lock:
             running = self._running.pop(name, None)
@@ -175,14 +196,24 @@ class Reporter:
 
     def _view(self) -> Table:
         table = Table.grid(padding=(0, 2))
+        for _ in range(3):  # what is done, in the last column, is cut with an ellipsis; these are not
+            table.add_column(no_wrap=True, overflow="ellipsis")
         with self._lock:
             for running in self._running.values():
                 table.add_row(
+                    Text(running.place, style="dim"),
                     Text(running.name, style="bold"),
-                    Text(clock_text(time.monotonic() - running.started), style="cyan"),
+                    Text(_clock(running), style="cyan"),
                     Text(_what(running.progress), overflow="ellipsis", no_wrap=True),
                 )
         return table
+
+
+def _clock(running: _Running) -> str:
+    """How long it runs, of how long it may take; past that, nothing is known any more."""
+    elapsed = time.monotonic() - running.started
+    about = f" of about {clock_text(running.expected)}" if running.expected and elapsed < running.expected else ""
+    return f"{clock_text(elapsed)}{about}"
 
 
 def _what(progress: Progress) -> str:

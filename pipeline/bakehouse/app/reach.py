@@ -54,7 +54,7 @@ def others(recipes: Path, store: Store) -> tuple[Reach, ...]:
         raise Failure(
             "it cannot be read what other recipes need of this store",
             details=tuple(wrong),
-            remedy="remove the file: the next run of doit with those recipes writes it anew; or take `--all-recipes`",
+            remedy="remove the file: the next run with those recipes writes it anew; or take `--all-recipes`",
         )
     own = str(recipes.resolve())
     return tuple(one for one in found.values() if one and one.recipes != own and Path(one.recipes).is_dir())

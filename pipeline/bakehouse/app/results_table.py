@@ -26,7 +26,7 @@ def summary(
     total_s: float,
     failed: Callable[[Build], tuple[str, ...]],
 ) -> Group | None:
-    """Build, what ran, time, size, answer, failed builds last with what failed; None if no build was asked for.
+    """Build, what ran, time, size, answer; failed builds last with what failed and why; what to type next. None if no build was asked for.
 
     A build's time is that in which any of its steps ran: `spans` has their starts and ends, in seconds.
     """
@@ -42,12 +42,15 @@ def summary(
             f"{len(ran)} of {len(steps)}",
             clock_text(_covered(ran)) if ran else "-",
             size_text(files.size_bytes(store.package(build.name))) if manifest else "-",
-            _answer(manifest) if manifest else Text(_not_built(failed(build)), style="red"),
+            _answer(manifest) if manifest else Text(_not_built(failed(build)), style="red", no_wrap=True, overflow="ellipsis"),
         )
     if not table.row_count:
         return None
-    # a line of its own: a caption would be broken at the table's width, the path with it
-    return Group(table, Text(f"{clock_text(total_s)} in all; packages are in {store.root / 'packages'}"))
+    made = [build.name for manifest, build in rows if manifest]
+    where = f"the package is {store.package(made[0])}" if made and len(rows) == 1 else f"packages are in {store.root / 'packages'}"
+    # lines of their own: a caption would be broken at the table's width, the path with it
+    after = [f"{clock_text(total_s)} in all; {where}", *([f"next: bakehouse run {made[0]}"] if made else [])]
+    return Group(table, *(Text(line) for line in after))
 
 
 def _good(build: Build, store: Store) -> PackageManifest | None:
@@ -70,7 +73,7 @@ def _answer(manifest: PackageManifest) -> Text:
 
 
 def _not_built(failed: tuple[str, ...]) -> str:
-    return f"not built: {' and '.join(failed)} failed" if failed else "not built"
+    return f"not built: {' and '.join(failed)}" if failed else "not built"
 
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:

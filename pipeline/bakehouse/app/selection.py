@@ -55,7 +55,7 @@ def builds_named(args: Sequence[str], plan: Plan) -> list[Build]:
     """
     chosen = [(arg, plan.build(arg.removeprefix("build:"))) for arg in args]
     if unknown := [arg for arg, build in chosen if build is None]:
-        raise Failure(f"No build is called {', '.join(unknown)}", remedy="`doit list` shows the names")
+        raise Failure(f"No build is called {', '.join(unknown)}", remedy="`bakehouse list` shows the names")
     return [build for _, build in chosen if build] or list(plan.builds)
 
 
@@ -100,10 +100,16 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
                 remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
             )
         if "*" in name and not fnmatch.filter(known, name):
-            raise Failure(f"no task matches {name}", remedy="`doit list` shows the builds")
+            raise Failure("no {} matches {}".format(*_named(name)), remedy="`bakehouse list` shows the builds")
         if "*" not in name and name not in known and not _builds_of_recipe(name, plan):
-            raise Failure(f"there is no task called {name}", remedy=_hint(name, selected[:place], known, recipes))
+            raise Failure("there is no {} called {}".format(*_named(name)), remedy=_hint(name, selected[:place], known, recipes))
     return [one for name in selected for one in _builds_of_recipe(name, plan) or _all_of(name, plan)]
+
+
+def _named(task: str) -> tuple[str, str]:
+    """What a name is of, in words, and the name as `bakehouse build` takes it."""
+    group, _, name = task.partition(":")
+    return ("build", name) if name and group in BUILD_GROUPS else ("task", task)
 
 
 def _builds_of_recipe(name: str, plan: Plan) -> list[str]:
@@ -121,16 +127,24 @@ def _builds_of_recipe(name: str, plan: Plan) -> list[str]:
 def _hint(name: str, before: Sequence[str], known: Collection[str], recipes: list[str]) -> str:
     """What may be meant by a name that no task has: one of its own group, else a build, else any."""
     last = before[-1] if before else ""
-    if f"{last}:{name}" in known:
-        return f"`doit {last}:{name}`, with a colon: `{last}` alone is all of it"
+    if f"{last}:{name}" in known or (last in BUILD_GROUPS and name in recipes):
+        return f"`bakehouse {last} {name}`, or `doit {last}:{name}` with a colon: `doit {last}` alone is all of it"
     group, colon, wanted = name.rpartition(":")
     meant = difflib.get_close_matches(group, [task for task in known if ":" not in task], 1, 0.6) if colon else []
     for one in (*meant, *([last] if last in known and ":" not in last else []), "build"):
         ends = [task[len(one) + 1 :] for task in known if task.startswith(f"{one}:")] + (recipes if one in BUILD_GROUPS else [])
         if near := [end for end in ends if wanted and end.startswith(wanted)][:3] or difflib.get_close_matches(wanted, ends, 3, 0.6):
-            return f"perhaps {' or '.join(f'{one}:{end}' for end in near)}"
-    near = difflib.get_close_matches(name, known, 3, 0.5)
-    return f"perhaps {' or '.join(near)}" if near else "`doit list` shows the builds"
+            return _perhaps(one, near)
+    near = [] if colon and group in BUILD_GROUPS else difflib.get_close_matches(name, known, 3, 0.5)
+    return f"perhaps {' or '.join(near)}" if near else "`bakehouse list` shows the builds"
+
+
+def _perhaps(group: str, names: Sequence[str]) -> str:
+    """The command that may be meant; of a group of steps, which no command has for its name, the tasks."""
+    if group not in BUILD_GROUPS:
+        return f"perhaps {' or '.join(f'{group}:{name}' for name in names)}"
+    first, *others = names
+    return f"perhaps `bakehouse {group} {first}`" + (f", or {' or '.join(others)}" if others else "")
 
 
 def _all_of(name: str, plan: Plan) -> list[str]:

@@ -12,6 +12,7 @@ from rich.console import Group
 from bakehouse.app import overview, results_table, selection
 from bakehouse.app.attempts import Attempts
 from bakehouse.app.cli import escape_what_cannot_be_shown
+from bakehouse.app.expected import Expected
 from bakehouse.app.progress import Reporter
 from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
@@ -118,7 +119,8 @@ class Harness:
         self.workspace = workspace
         self.names = selection.names(workspace.plan)
         self.attempts = Attempts()
-        self.reporter = Reporter(stream, self._summary, self.attempts.tries)
+        expected = Expected(workspace.store)
+        self.reporter = Reporter(stream, self._summary, self.attempts.tries, lambda task: _expected(task, expected))
         children = Children()
         self.remote = Remote(workspace.store, children)
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
@@ -148,6 +150,7 @@ class Harness:
         singles = [SingleStep(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
         self._checked, self._keeps_going = (builds, singles), keeps_going
         self._check(builds, singles)
+        self.reporter.expect(len(preflight.missing(builds, self.session.store, singles)))
 
     def _check(self, builds: list[Build], singles: list[SingleStep]) -> None:
         refused = preflight.refusals(builds, self.session, singles) if self._keeps_going else []
@@ -254,7 +257,7 @@ class Harness:
         print(overview.welcome(self.workspace.plan, self.workspace.store))
 
     def _explain_cleaning(self) -> None:
-        print(_CLEANING)
+        print(CLEANING)
 
     def _tell(self, step: Step, progress: Progress) -> None:
         if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
@@ -265,8 +268,13 @@ class Harness:
             self.reporter.note(text)
         chosen = [build for build in self.workspace.plan.builds if f"build:{build.name}" in selected]
         return results_table.summary(
-            chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.roots(build, self.names)
+            chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.why(build, self.names)
         )
+
+
+def _expected(task: Any, expected: Expected) -> float | None:
+    step = (task.meta or {}).get("step")
+    return expected.seconds(step) if step else None
 
 
 def open_harness() -> Harness:
@@ -279,7 +287,7 @@ def open_harness() -> Harness:
     return Harness(open_workspace(), sys.stdout)
 
 
-_CLEANING = """nothing was removed: say what to clean
-  doit clean build:NAME      takes a package away; the store keeps what it is made of
-  doit clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
-  doit prune                 frees what no recipe reaches"""
+CLEANING = """nothing was removed: say what to clean
+  bakehouse clean NAME            takes a package away; the store keeps what it is made of
+  bakehouse clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
+  bakehouse prune                 frees what no recipe reaches"""

@@ -18,6 +18,7 @@ OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
         "check": f"{_COMMANDS}.check:Check",
         "rebuild": f"{_COMMANDS}.rebuild:Rebuild",
         "release": f"{_COMMANDS}.release:Release",
+        "doctor": f"{_COMMANDS}.doctor:Doctor",
         "matrix": f"{_COMMANDS}.matrix:Matrix",
         "prune": f"{_COMMANDS}.prune:Prune",
         "compare": f"{_COMMANDS}.compare:Compare",
@@ -57,6 +58,7 @@ class Verb:
 # In the order in which a person meets them.
 VERBS = (
     Verb("init", "write a recipe for a model: from the hub, a folder or a GGUF file"),
+    Verb("doctor", "show what this machine can build and run, and why not"),
     Verb("list", "list the builds of all recipes, and how they stand"),
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),
@@ -82,5 +84,6 @@ VERBS = (
     Verb("matrix", "print the builds as a matrix for CI"),
     Verb("clean", "forget results, so that the next build makes them again", ("phi3-int4", "convert:phi3-int4")),
     Verb("prune", "drop what no recipe reaches", ("--dry-run",)),
+    Verb("completion", "print the script that completes commands, flags and names in your shell", ("bash",)),
     Verb("schema", "write the recipes' JSON Schema for editors and the table of their fields"),
 )

@@ -15,7 +15,7 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
-from bakehouse.steps.seam import Report
+from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.seams import GenerateRequest
 
@@ -51,6 +51,18 @@ class Proposal:
 Proposals = tuple[tuple[Proposal, ...], ...]  # of the proposals in one tuple a recipe gets the first that fits
 
 
+class DevicesRequest(Request):
+    """Which devices are meant: those whose names begin so ("NPU"), or all."""
+
+    beginning: str = ""
+
+
+class Devices(Result):
+    """The devices that a runtime sees: as it calls them, with what it knows of each."""
+
+    devices: dict[str, str]
+
+
 class Backend(Maker, Protocol):
     """A module that knows one converter."""
 
@@ -77,6 +89,14 @@ class Backend(Maker, Protocol):
 
     def missing(self, build: BuildOptions) -> str | None:
         """Why this machine cannot make the build and what to do, in a few words; None if it can."""
+        ...
+
+    def abilities(self) -> dict[str, str | None]:
+        """What the backend makes, in a few words, and why this machine cannot make it, as `missing` says it; None if it can."""
+        ...
+
+    def devices(self) -> Command | None:
+        """The command whose worker leaves `Devices`; None where the runtime has no list of them, or lives in another environment."""
         ...
 
     def layout(self, build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

@@ -93,11 +93,11 @@ def _remedy(crash: Crash) -> str:
     if "MemoryError" in crash.kinds or crash.number == errno.ENOMEM or _NO_MEMORY.search(crash.message):
         return "close other programs, use a machine with more memory, or run without -n"
     if crash.number in (errno.ENOSPC, errno.EDQUOT):
-        return "free space (`doit prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"
+        return "free space (`bakehouse prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"
     if "ModuleNotFoundError" in crash.kinds and crash.module and "." not in crash.module:
-        return f"`pip install {_DISTRIBUTIONS.get(crash.module, crash.module)}` in the environment that doit runs in"
+        return f"`pip install {_DISTRIBUTIONS.get(crash.module, crash.module)}` in the environment that bakehouse runs in"
     if {"ImportError", "ModuleNotFoundError"} & {*crash.kinds}:
-        return "install what it names, in a version of constraints.txt, in the environment that doit runs in"
+        return "install what it names, in a version of constraints.txt, in the environment that bakehouse runs in"
     if crash.file:
         return f"see that {crash.file} exists, is complete, and may be read and written"
     return "the log has the traceback: look there for the reason, or report it with the log"

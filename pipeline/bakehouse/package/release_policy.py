@@ -27,7 +27,7 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
     store = session.store
     record, folder = store.record(package), store.package(name)
     if record is None or not store.is_exposed(package, name):
-        raise Failure("The package is not built from its present recipe.", remedy=f"Build it with `doit build:{name}`.")
+        raise Failure("The package is not built from its present recipe.", remedy=f"Build it with `bakehouse build {name}`.")
     manifest = manifests.read(folder)
     wrong = shortcomings(manifest)
     if manifest.key != package.key:
@@ -38,7 +38,7 @@ def proven(name: str, package: Step, session: Session) -> tuple[PackageManifest,
         raise Failure(
             "The package did not pass validation, or has changed since.",
             details=tuple(wrong),
-            remedy=f"Run `doit clean package:{name}`, and build it again.",
+            remedy=f"Run `bakehouse clean package:{name}`, and build it again.",
         )
     return manifest, record.files
 
@@ -60,7 +60,7 @@ def check_bytes(name: str, folder: Path, parts: tuple[FileRecord, ...]) -> None:
         Failure: a file has changed.
     """
     if wrong := files.faults(folder, parts, thorough=True):
-        raise Failure("The package is damaged.", details=wrong, remedy=f"Run `doit clean package:{name}`, and build it again.")
+        raise Failure("The package is damaged.", details=wrong, remedy=f"Run `bakehouse clean package:{name}`, and build it again.")
 
 
 def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destination | None, *, signed: bool) -> None:
@@ -73,7 +73,7 @@ def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destinati
     if destination and destination.sign and not signed:
         raise Failure(
             "The recipe publishes signed packages only, and this one is not signed.",
-            remedy=f"Set PIPELINE_SIGN to the key that signs; `doit publish:{manifest.name}` and `doit sign:{manifest.name}` then sign it.",
+            remedy=f"Set PIPELINE_SIGN to the key that signs; `bakehouse publish {manifest.name}` then signs it.",
         )
     if not (destination and destination.allow_pickle) and (found := pickles.found(folder)):
         raise Failure(f"The package has {PICKLES}.", details=found, remedy=ALLOW_PICKLES)

@@ -26,7 +26,7 @@ def render(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> str:
     cyclonedx-python-lib has no class for the model card (CycloneDX/cyclonedx-python-lib#912, seen in 11.12.0): the card is added to what
     the library wrote, and a test compares the result with the library's own copy of the schema.
     """
-    from cyclonedx.output.json import JsonV1Dot6  # here, because `doit list` does not need it
+    from cyclonedx.output.json import JsonV1Dot6  # here, because `bakehouse list` does not need it
 
     written = json.loads(JsonV1Dot6(_bom(manifest, subjects)).output_as_string())
     written["metadata"]["component"]["modelCard"] = model_card(manifest)

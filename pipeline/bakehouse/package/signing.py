@@ -142,7 +142,9 @@ def _copy(package: Step, name: str, session: Session, to: Path) -> None:
     if wrong:
         files.remove(to)
         raise Failure(
-            f"{wrong} in the store has changed.", where=f"package of {name}", remedy=f"Run `doit check {name}`, which names the repair."
+            f"{wrong} in the store has changed.",
+            where=f"package of {name}",
+            remedy=f"Run `bakehouse check {name}`, which names the repair.",
         )
 
 

@@ -67,7 +67,7 @@ def of(store: Store, name: str) -> tuple[Receipt, ...]:
             "Some receipts cannot be read.",
             where=name,
             details=tuple(wrong),
-            remedy=f"Move them away; `doit publish:{name}` writes the receipt of the newest commit again.",
+            remedy=f"Move them away; `bakehouse publish {name}` writes the receipt of the newest commit again.",
         )
     return tuple(sorted((receipt for receipt in found.values() if receipt), key=lambda receipt: receipt.published_at, reverse=True))
 

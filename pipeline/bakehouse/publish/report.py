@@ -52,7 +52,7 @@ def _signature(outcome: Outcome) -> str:
     if SIGNATURE in (*outcome.plan.new, *outcome.plan.changed, *outcome.plan.same):
         return f"signed: {SIGNATURE} is part of it"
     if signing.wanted():
-        return f"not signed yet: PIPELINE_SIGN is set, so `doit publish:{outcome.name}` would sign it first"
+        return f"not signed yet: PIPELINE_SIGN is set, so `bakehouse publish {outcome.name}` would sign it first"
     return "not signed, as PIPELINE_SIGN is not set"
 
 

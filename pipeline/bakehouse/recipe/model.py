@@ -41,7 +41,7 @@ class Model(BaseModel):
     elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def remark(self) -> str:
-        """What the author of such a part should know, printed by `doit lint`; "" for nothing."""
+        """What the author of such a part should know, printed by `bakehouse lint`; "" for nothing."""
         return ""
 
     def faults(self) -> Iterator[Fault]:

@@ -199,7 +199,7 @@ class Recipe(Model):
 
     schema_version: Literal[1] = Field(description="Version of this schema.")
     name: Name = Field(description="First part of every build's name; the file must be called NAME.yaml.")
-    description: Line = Field(description="One sentence for `doit list` and the model card.")
+    description: Line = Field(description="One sentence for `bakehouse list` and the model card.")
     source: Source = Field(description="Where the model comes from, pinned.")
     golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
     builds: dict[Name, BuildOptions] = Field(

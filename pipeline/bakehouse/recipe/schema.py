@@ -57,7 +57,7 @@ def _without_null(schema: Any) -> Any:
 
 def table() -> str:
     """The table as the file that is checked in."""
-    head = "# Fields of a recipe\n\nWritten by `doit schema`. A field without a default that is not required may be left out."
+    head = "# Fields of a recipe\n\nWritten by `bakehouse schema`. A field without a default that is not required may be left out."
     return f"{head}\n\n{field_table()}"
 
 

@@ -173,7 +173,7 @@ def _remember(cache: Path, known: Mapping[str, list[int | str]]) -> None:
         cache.parent.mkdir(parents=True, exist_ok=True)
         staged.write_text(json.dumps(known, indent=0), encoding="utf-8", newline="\n")
         staged.replace(cache)
-    except OSError:  # a disk that is full or not ours to write: `doit list` works all the same
+    except OSError:  # a disk that is full or not ours to write: `bakehouse list` works all the same
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
 

@@ -141,3 +141,13 @@ class WheelResult(Result):
 
     wheel: str
     sha256: str
+
+
+class ReachRequest(Request):
+    """Nothing: which hub is meant stands in the environment."""
+
+
+class ReachResult(Result):
+    """The address of the hub that answered."""
+
+    endpoint: str

@@ -199,7 +199,7 @@ class Store:
                 raise Failure(
                     f"{wrong} in the store has changed.",
                     where=f"package of {name}",
-                    remedy=f"Run `doit check {name}`, which names the repair.",
+                    remedy=f"Run `bakehouse check {name}`, which names the repair.",
                 )
             if final.exists():
                 files.exchange(new, final)

@@ -1,4 +1,4 @@
-"""`doit compare`."""
+"""`bakehouse compare`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bakehouse.app import results_table, selection
-from bakehouse.app.cli import Ours, option
+from bakehouse.app.cli import JSON, Ours, option
 from bakehouse.app.tasks import Harness, open_harness
 from bakehouse.errors import Failure
 from bakehouse.package import compare
@@ -19,21 +19,26 @@ from bakehouse.store import files
 
 
 class Compare(Ours):
-    """`doit compare NAME NAME...`"""
+    """`bakehouse compare NAME NAME...`"""
 
     doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
     doc_usage = "NAME NAME ..."
-    cmd_options = (option("html", "write a page with bar charts to this file instead"),)
+    cmd_options = (option("html", "write a page with bar charts to this file instead"), JSON)
 
     def _do(self, params: Any, args: list[str]) -> int:
         harness = open_harness()
         single = {one.name: one for build in selection.builds_named(args, harness.workspace.plan) for one in build.members or (build,)}
         rows = [compare.row(_built(build, harness)) for build in single.values() if args or _is_built(build, harness)]
         if not rows:
-            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`doit list` shows the builds")
+            raise Failure("nothing is built yet, so there is nothing to compare", remedy="`bakehouse list` shows the builds")
         if params["html"]:
             files.write(Path(params["html"]), compare.page(rows))
             print(params["html"])
+            return 0
+        if params["json"]:
+            from bakehouse.app import documents, to_json
+
+            print(documents.text(to_json.compared(rows)))
             return 0
         for table in compare.tables(rows):
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
@@ -52,5 +57,5 @@ def _built(build: Build, harness: Harness) -> PackageManifest:
     """
     manifest = results_table.read_manifest(build.name, harness.workspace.store)
     if manifest is None or not _is_built(build, harness):
-        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`doit build:{build.name}` makes it")
+        raise Failure(f"{build.name} is not built as its recipe is now", remedy=f"`bakehouse build {build.name}` makes it")
     return manifest

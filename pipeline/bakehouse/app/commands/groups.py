@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_run import Run as DoitRun
+from doit.exceptions import InvalidCommand
 
+from bakehouse.app import selection
 from bakehouse.app.cli import Options, guarded
 from bakehouse.app.commands.run import Run
+from bakehouse.app.tasks import CLEANING
+from bakehouse.app.workspace import open_workspace
+from bakehouse.errors import Failure
 
 
 class _OfGroup(Run):
@@ -58,4 +64,30 @@ class Clean(Options, DoitClean):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Take packages away, or with a task's name forget a step's result."""
-        return guarded(lambda: int(super(Clean, self).execute(params, [in_group("build", name) for name in args]) or 0), failed=3)
+        if not args and not params["cleanall"]:
+            print(CLEANING)
+            return 0
+        self.outstream = io.StringIO()  # doit's lines, which name our functions
+        return guarded(lambda: self._cleaned(params, [in_group("build", name) for name in args]), failed=3)
+
+    def _cleaned(self, params: Any, tasks: list[str]) -> int:
+        try:
+            super().execute(params, tasks)
+        except InvalidCommand:  # as is a recipe's name, which stands for its builds
+            super().execute(params, _expanded(tasks))
+        print(f"cleaned  {' '.join(tasks) or 'everything'}")
+        return 0
+
+
+def _expanded(tasks: list[str]) -> list[str]:
+    """The tasks that the names of builds and recipes stand for.
+
+    Raises:
+        Failure: a name is none; with what may be meant.
+    """
+    plan = open_workspace().plan
+    known = [*(f"build:{build.name}" for build in plan.builds), *selection.names(plan).values()]
+    try:
+        return selection.expanded(tasks, known, plan)
+    except Failure as failure:
+        raise Failure(failure.what, remedy=failure.remedy.replace("`bakehouse build ", "`bakehouse clean ")) from failure

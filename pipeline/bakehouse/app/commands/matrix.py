@@ -1,4 +1,4 @@
-"""`doit matrix`."""
+"""`bakehouse matrix`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.app import matrix, selection
-from bakehouse.app.cli import Ours, option, warn
+from bakehouse.app.cli import JSON, Ours, option, warn
 from bakehouse.app.tasks import open_harness
 from bakehouse.app.workspace import recipes_folder
 from bakehouse.errors import Failure
@@ -16,7 +16,7 @@ from bakehouse.release import release
 
 
 class Matrix(Ours):
-    """`doit matrix`"""
+    """`bakehouse matrix`"""
 
     doc_purpose = "print the builds as JSON for a CI matrix: what changed, and what each needs"
     doc_usage = "[--against release.json | --base COMMIT] [NAME ...]"
@@ -25,6 +25,7 @@ class Matrix(Ours):
         option("base", "a commit: leave out what was the same then"),
         option("ask", "ask the hub for shapes, to tell memory and disk before a download", bool, False),
         option("as", "print NAME=JSON, as CI takes a job's output"),
+        {**JSON, "help": "what it prints is JSON anyway; with this, errors are too"},
     )
 
     def _do(self, params: Any, args: list[str]) -> int:

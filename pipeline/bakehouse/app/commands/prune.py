@@ -1,4 +1,4 @@
-"""`doit prune`."""
+"""`bakehouse prune`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bakehouse.text import count_text, size_text
 
 
 class Prune(Ours):
-    """`doit prune`"""
+    """`bakehouse prune`"""
 
-    doc_purpose = "drop what no recipe reaches: of this folder, or of another that doit has run with on this store"
+    doc_purpose = "drop what no recipe reaches: of this folder, or of another that has run with this store"
     doc_usage = "[--dry-run] [--yes] [--all-recipes]"
     cmd_options = (
         option("dry-run", "only say what would be removed", bool, False),
@@ -26,7 +26,7 @@ class Prune(Ours):
 
     def _do(self, params: Any, args: list[str]) -> int:
         if args:
-            raise Failure(f"`doit prune` takes no names, and was given {', '.join(args)}", remedy="leave them out")
+            raise Failure(f"`bakehouse prune` takes no names, and was given {', '.join(args)}", remedy="leave them out")
         workspace = open_workspace()
         own, store = reach.of(workspace.plan, workspace.recipes), workspace.store
         others = () if params["all_recipes"] else reach.others(workspace.recipes, store)
@@ -47,7 +47,7 @@ def _consents(packages: list[str], recipes: Path) -> bool:
     """
     what = f"{count_text(len(packages), 'package')} that no recipe in {recipes} makes would be dropped"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        remedy = "`doit prune --dry-run` shows all that would go, and `doit prune --yes` drops it"
+        remedy = "`bakehouse prune --dry-run` shows all that would go, and `bakehouse prune --yes` drops it"
         raise Failure(f"{what}:", details=tuple(packages), remedy=remedy)
     print("\n".join((f"{what}:", *(f"    {name}" for name in packages))))
     return input("drop them? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""`doit rebuild`."""
+"""`bakehouse rebuild`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bakehouse.store.store import Store
 
 
 class Rebuild(Ours):
-    """`doit rebuild NAME|DIR`"""
+    """`bakehouse rebuild NAME|DIR`"""
 
     doc_purpose = "build a package again from the recipe in it, in a store of its own, and compare every file"
     doc_usage = "NAME|DIR [--keep]"

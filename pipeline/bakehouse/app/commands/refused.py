@@ -29,11 +29,11 @@ class Refused(Ours):
 class Forget(Refused):
     """`doit forget`, refused"""
 
-    doc_purpose = "refused: nothing is remembered but what is in the store; see `doit clean`"
+    doc_purpose = "refused: nothing is remembered but what is in the store; see `bakehouse clean`"
     doc_usage = "[TASK ...]"
     cmd_options = DoitForget.cmd_options
     what = "doit remembers nothing that it could forget: what is made is in the store"
-    remedy = "`doit clean {names}` forgets a result, so that the next build makes it again"
+    remedy = "`bakehouse clean {names}` forgets a result, so that the next build makes it again"
 
 
 class Ignore(Refused):
@@ -48,11 +48,11 @@ class Ignore(Refused):
 class Info(Refused):
     """`doit info`, refused"""
 
-    doc_purpose = "refused: see `doit plan` and `doit list --all`"
+    doc_purpose = "refused: see `bakehouse plan` and `bakehouse list --all`"
     doc_usage = "TASK"
     cmd_options = DoitInfo.cmd_options
     what = "doit knows no more of a task than its name: what it is made from is in the plan"
-    remedy = "`doit plan {build}` shows the steps of a build, which are there and why others would run"
+    remedy = "`bakehouse plan {build}` shows the steps of a build, which are there and why others would run"
 
 
 class DumpDB(Refused):
@@ -62,7 +62,7 @@ class DumpDB(Refused):
     doc_usage = ""
     cmd_options = DoitDumpDB.cmd_options
     what = "doit keeps no database here: what is made is in the store"
-    remedy = "`doit plan` shows what is there; each folder of the store has a manifest.json"
+    remedy = "`bakehouse plan` shows what is there; each folder of the store has a manifest.json"
 
 
 class ResetDep(Refused):
@@ -73,7 +73,7 @@ class ResetDep(Refused):
     cmd_options = DoitResetDep.cmd_options
     name = "reset-dep"
     what = "what a step was made from cannot be declared anew: it is in the step's key"
-    remedy = "`doit plan NAME` shows what would run and why"
+    remedy = "`bakehouse plan NAME` shows what would run and why"
 
 
 class Strace(Refused):
@@ -89,8 +89,8 @@ class Strace(Refused):
 class Verify(Refused):
     """`doit verify`, refused"""
 
-    doc_purpose = "refused: it is called `doit check`"
+    doc_purpose = "refused: it is called `bakehouse check`"
     doc_usage = "[NAME ...]"
     cmd_options = Check.cmd_options
-    what = "The command is now called `doit check`."
-    remedy = "Type `doit check {names}`, or `doit check --package DIR` for a package from elsewhere."
+    what = "The command is now called `bakehouse check`."
+    remedy = "Type `bakehouse check {names}`, or `bakehouse check DIR` for a package from elsewhere."

@@ -1,4 +1,4 @@
-"""`doit release`."""
+"""`bakehouse release`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bakehouse.text import size_text
 
 
 class Release(Ours):
-    """`doit release [NAME...]`"""
+    """`bakehouse release [NAME...]`"""
 
     doc_purpose = "write an archive of each package, with checksums, proofs and notes"
     doc_usage = "[--output DIR] [--since release.json] [--without-failed | --from DIR | NAME ...]"
@@ -64,7 +64,7 @@ def _built(args: list[str], without_failed: bool) -> list[Path]:
     store, builds = harness.workspace.store, selection.builds_named(args, harness.workspace.plan)
     unmade = {} if args else {one.name: one for one in builds if not store.is_exposed(one.package, one.name)}
     if len(unmade) == len(builds):
-        raise Failure("nothing is built yet, so there is nothing to release", remedy="`doit list` shows the builds")
+        raise Failure("nothing is built yet, so there is nothing to release", remedy="`bakehouse list` shows the builds")
     failed = {name: _why_unmade(one, harness) for name, one in unmade.items() if not matrix.left_out(one)}
     if failed and not without_failed:
         raise Failure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
@@ -62,8 +63,10 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
     if options["always"]:
         raise Failure(
             "-a would make nothing again: what is whole in the store is not made twice",
-            remedy="`doit clean NAME` forgets a result, and `doit NAME` makes it again",
+            remedy="`bakehouse clean NAME` forgets a result, and `bakehouse build NAME` makes it again",
         )
+    if isinstance(path := options["outfile"], str) and not Path(path).absolute().parent.is_dir():
+        raise Failure(f"the folder of {path} does not exist", where="--output-file", remedy="name a file in a folder that exists")
     if options["par_type"] != "thread":
         raise Failure(
             f"-P {options['par_type']} would wait for ever for a step that is killed (pydoit/doit#461)",
@@ -80,6 +83,6 @@ def _publications(names: Iterable[str], harness: Harness) -> list[Build]:
     wanted = list(names)
     if others := [name for name in wanted if not name.startswith("publish:")]:
         raise Failure(
-            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`doit plan NAME` shows what a build would do"
+            f"--dry-run is for publishing, and not for {', '.join(others)}", remedy="`bakehouse plan NAME` shows what a build would do"
         )
     return [build for build in selection.builds_of(wanted, harness.workspace.plan, "publish") if build.destination]

@@ -1,4 +1,4 @@
-"""`doit schema`."""
+"""`bakehouse schema`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bakehouse.recipe import schema
 
 
 class Schema(Ours):
-    """`doit schema`"""
+    """`bakehouse schema`"""
 
     doc_purpose = "write the recipes' JSON Schema for editors and the table of their fields"
     doc_usage = ""

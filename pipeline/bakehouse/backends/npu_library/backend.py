@@ -90,6 +90,10 @@ def generate_tools() -> dict[str, str]:
 
 def missing(build: BuildOptions) -> str | None:
     """Why this machine cannot make it and what to do, in a few words."""
+    return _missing()
+
+
+def _missing() -> str | None:
     if sys.platform not in _LOCKS or platform.machine().lower() not in ("x86_64", "amd64"):
         return "it runs on Linux and Windows, x86-64"
     if sys.version_info[:2] not in _PYTHONS:
@@ -98,6 +102,16 @@ def missing(build: BuildOptions) -> str | None:
         return "torch or pip not installed: install Bakehouse with its extra `build`"
     if sys.platform == "linux" and shutil.which(os.environ.get("CXX") or "c++") is None:
         return "no C++ compiler: run `apt-get install g++`"
+    return None
+
+
+def abilities() -> dict[str, str | None]:
+    """All its builds need the same."""
+    return {"models for the NPU, for the archived library": _missing()}
+
+
+def devices() -> Command | None:
+    """None: the library is installed into an environment of its own, and has no list."""
     return None
 
 

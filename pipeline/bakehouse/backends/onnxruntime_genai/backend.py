@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, has_pickles, packages, runtime_is_installed
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, runtime_is_installed
 from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
@@ -47,8 +47,24 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
-    "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check", "packages", "preflight",
-    "proposals", "room_for", "runner", "steps", "targets", "verify",
+    "abilities",
+    "command",
+    "devices",
+    "estimate",
+    "generate",
+    "generate_tools",
+    "has_pickles",
+    "layout",
+    "missing",
+    "numeric_check",
+    "packages",
+    "preflight",
+    "proposals",
+    "room_for",
+    "runner",
+    "steps",
+    "targets",
+    "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -89,10 +105,25 @@ def generate_tools() -> dict[str, str]:
 
 def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if nothing is missing. Of runtimes and engines one is enough."""
+    return _missing()
+
+
+def _missing() -> str | None:
     present = installed(*_BUILD_TOOLS)
     absent = [name for name in _BUILD_TOOLS if name not in present and name not in _GENERATE_TOOLS]
     absent += [group[-1] for group in (RUNTIMES, _ENGINES) if not any(name in present for name in group)]
     return f"{', '.join(sorted(absent))} not installed: install Bakehouse with its extra `build`" if absent else None
+
+
+def abilities() -> dict[str, str | None]:
+    """All its builds need the same tools."""
+    return {"models for CPU and GPU (CUDA, DirectML, WebGPU)": _missing()}
+
+
+def devices() -> Command | None:
+    """The execution providers that the installed ONNX Runtime has."""
+    here = any(name in installed(*RUNTIMES) for name in RUNTIMES)
+    return worker("backends.onnxruntime_genai.workers.devices", request=DevicesRequest()) if here else None
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, has_pickles, in_use, packages, room_for, runtime_is_installed
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, in_use, packages, room_for, runtime_is_installed
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.options import OpenVINO, given
 from bakehouse.backends.openvino.preflight import estimate, preflight
@@ -40,8 +40,25 @@ from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
-    "TOKENIZER_FILES", "command", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing", "numeric_check",
-    "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
+    "TOKENIZER_FILES",
+    "abilities",
+    "command",
+    "devices",
+    "estimate",
+    "generate",
+    "generate_tools",
+    "has_pickles",
+    "layout",
+    "missing",
+    "numeric_check",
+    "packages",
+    "preflight",
+    "proposals",
+    "room_for",
+    "runner",
+    "steps",
+    "targets",
+    "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
@@ -99,10 +116,26 @@ def generate_tools() -> dict[str, str]:
 
 def missing(build: BuildOptions) -> str | None:
     """What is not installed and what to do; None if everything is installed."""
+    return _missing()
+
+
+def _missing() -> str | None:
     wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *RUNTIME, "nncf"})
     found = installed(*wanted)
     absent = [name for name in wanted if name not in found]
     return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
+
+
+def abilities() -> dict[str, str | None]:
+    """All its builds need the same tools."""
+    return {"models for CPU and GPU": _missing()}
+
+
+def devices(beginning: str = "") -> Command | None:
+    """The devices that OpenVINO's plugins find, or those of them whose names begin so."""
+    if "openvino" not in installed("openvino"):
+        return None
+    return worker("backends.openvino.workers.devices", request=DevicesRequest(beginning=beginning))
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:

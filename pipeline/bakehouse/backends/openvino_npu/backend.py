@@ -89,6 +89,17 @@ def missing(build: BuildOptions) -> str | None:
     return openvino.missing(as_openvino(own)) or (npu_compiler.missing(own.platforms) if own.platforms else None)
 
 
+def abilities() -> dict[str, str | None]:
+    """IR needs what OpenVINO's backend needs, blobs a compiler besides."""
+    tools = next(iter(openvino.abilities().values()))
+    return {"models for the NPU": tools, "models compiled for NPUs": tools or npu_compiler.missing(())}
+
+
+def devices() -> Command | None:
+    """The NPUs that OpenVINO's plugins find."""
+    return openvino.devices("NPU")
+
+
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The flat folder that the OpenVINO organisation publishes, and a folder for each platform's blob."""
     blobs = {

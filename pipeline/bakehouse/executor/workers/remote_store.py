@@ -184,7 +184,7 @@ def put(remote: Remote, name: str, folder: Path) -> int:
         events.progress(f"sending {file.path}")
         local = folder / "files" / file.path
         if _digest(local) != file.sha256:
-            events.refuse(f"{file.path} is not as it was made", "`doit check` names what is damaged here, and how to repair it.")
+            events.refuse(f"{file.path} is not as it was made", "`bakehouse check` names what is damaged here, and how to repair it.")
         remote.write(path, local)
         sent += file.size
     remote.write(remote.step(name), record)

@@ -1,0 +1,102 @@
+"""What may follow on the command line: `bakehouse --complete WORD... =LAST`. A shell waits for it, so it imports next to nothing.
+
+The names of builds come from a look at the recipes' lines and not from their reader, which takes longer than a person waits; a recipe
+in an unusual form of YAML only has no candidates.
+"""
+
+from __future__ import annotations
+
+import os
+
+# The flags of each verb, and whether a value follows; a test compares them with the commands' own options.
+FLAGS: dict[str, dict[str, bool]] = {
+    "init": {"--runtime": True, "--name": True, "--prompt": True, "--contains": True, "--yes": False},
+    "doctor": {"--json": False},
+    "list": {"--quiet": False, "--json": False},
+    "plan": {"--json": False},
+    "lint": {"--json": False},
+    "build": {"--continue": False, "-n": True},
+    "compare": {"--html": True, "--json": False},
+    "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},
+    "sign": {"--continue": False, "-n": True},
+    "publish": {"--continue": False, "-n": True, "--dry-run": False},
+    "release": {"--output": True, "--from": True, "--since": True, "--without-failed": False, "--part-size": True},
+    "rebuild": {"--keep": False},
+    "matrix": {"--against": True, "--base": True, "--ask": False, "--as": True, "--json": False},
+    "clean": {},
+    "prune": {"--dry-run": False, "--yes": False, "--all-recipes": False},
+    "schema": {},
+    "completion": {},
+}
+_NAMELESS = ("init", "doctor", "list", "lint", "prune", "schema")  # all others take names of builds
+_ALL_OF_A_RECIPE = ("build", "sign", "publish", "clean")  # take the name of a recipe for all its builds
+_READING = ("list", "plan", "lint", "build", "matrix")
+SHELLS = ("bash", "zsh", "fish", "powershell")
+_LARGEST = 1 << 20  # bytes of a recipe
+
+
+def main(words: list[str]) -> int:
+    """Print the candidates for the last word, one a line, a tab and a few words behind those that have some; never fail."""
+    try:
+        for candidate in candidates(words[:-1], words[-1].removeprefix("=") if words else ""):
+            print(candidate)
+    except Exception:  # a person who types has no use for a traceback in the middle of the line
+        return 0
+    return 0
+
+
+def candidates(before: list[str], last: str) -> list[str]:
+    """What may stand in the place of the last word, after the others."""
+    if not before:
+        return _starting(last, _verbs())
+    verb, *given = before
+    flags = FLAGS.get(verb, {})
+    if given and flags.get(given[-1]):  # a value: the shell's own file names
+        return []
+    if last.startswith("-"):
+        return _starting(last, [*flags, *(["--untrusted"] if verb in _READING else []), "--help"])
+    if verb == "completion":
+        return _starting(last, SHELLS)
+    if verb in _NAMELESS:
+        return []
+    return [name for name in _starting(last, names(verb in _ALL_OF_A_RECIPE)) if name not in given]
+
+
+def _verbs() -> list[str]:
+    from bakehouse.app.verbs import VERBS
+
+    return [f"{verb.name}\t{verb.does}" for verb in VERBS]
+
+
+def _starting(last: str, found: list[str] | tuple[str, ...]) -> list[str]:
+    return [one for one in found if one.startswith(last)]
+
+
+def names(recipes_too: bool) -> list[str]:
+    """The builds of all recipes, and the recipes themselves."""
+    folder = os.environ.get("PIPELINE_RECIPES") or "recipes"
+    found: list[str] = []
+    for file in sorted(os.listdir(folder)):  # noqa: PTH208 (pathlib alone takes as long as all this)
+        path = os.path.join(folder, file)  # noqa: PTH118
+        if file.endswith(".yaml") and os.path.getsize(path) <= _LARGEST:  # noqa: PTH202
+            with open(path, encoding="utf-8", errors="replace") as recipe:  # noqa: PTH123
+                name, builds = _of_recipe(recipe.read())
+            found += [name] * bool(recipes_too and builds) + [f"{name}-{build}" for build in builds]
+    return found
+
+
+def _of_recipe(text: str) -> tuple[str, list[str]]:
+    """The name of a recipe and of its builds and repositories, as block YAML has them."""
+    name, section, indent, builds = "", "", 0, []
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if not colon or not key.strip() or key.lstrip().startswith(("#", "-")):
+            continue
+        depth = len(key) - len(key.lstrip())
+        key = key.strip().strip("'\"")
+        if depth == 0:
+            section, indent = key, 0
+            name = value.partition(" #")[0].strip().strip("'\"") if key == "name" else name
+        elif section in ("builds", "repositories") and depth == (indent := indent or depth):
+            builds.append(key)
+    return name, builds

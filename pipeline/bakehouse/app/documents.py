@@ -1,0 +1,180 @@
+"""What `--json` prints, a model a command: the documents that scripts read. A later version only adds fields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bakehouse.errors import Failure
+from bakehouse.records import Written
+
+
+class Document(Written):
+    """What one command prints."""
+
+
+class Error(Document):
+    """Why a command, or a build, is refused; the fields of a failure."""
+
+    what: str
+    where: str = ""
+    remedy: str = ""
+    details: tuple[str, ...] = ()
+
+
+class Refused(Document):
+    """Printed by any command that could not do its work, in place of its own document."""
+
+    error: Error
+
+
+class ListedBuild(Document):
+    """A build; `made` is what is done to the weights, `cannot` why this machine cannot make it, `package` the folder if it is built."""
+
+    name: str
+    recipe: str
+    runtime: str
+    state: Literal["built", "not built", "cannot"]
+    made: str
+    description: str
+    cannot: str | None
+    package: str | None
+    members: tuple[str, ...]
+
+
+class Listing(Document):
+    """`bakehouse list --json`."""
+
+    builds: tuple[ListedBuild, ...]
+
+
+class PlannedStep(Document):
+    """A step; `why` is set if it would run, `size_bytes` if it is in the store."""
+
+    name: str
+    state: Literal["have", "run", "not needed"]
+    why: str
+    size_bytes: int | None
+
+
+class Forecast(Document):
+    """What the steps that would run take, in bytes; None where only the source knows it."""
+
+    download_bytes: int | None
+    disk_bytes: int | None
+    memory_bytes: int | None
+
+
+class Planned(Document):
+    """`bakehouse plan --json`; `forecast` is None if the source could not be asked, and `unknown` then says why."""
+
+    builds: tuple[str, ...]
+    steps: tuple[PlannedStep, ...]
+    forecast: Forecast | None
+    unknown: Error | None
+    refused: Error | None
+
+
+class Finding(Document):
+    """An error in a recipe; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+    remedy: str
+
+
+class Remark(Document):
+    """What the author of a build should know."""
+
+    build: str
+    what: str
+
+
+class Linted(Document):
+    """`bakehouse lint --json`; builds and remarks are empty if there are errors."""
+
+    errors: tuple[Finding, ...]
+    builds: tuple[str, ...]
+    remarks: tuple[Remark, ...]
+
+
+class CheckedStore(Document):
+    """`bakehouse check --json`: what was hashed, and what is damaged; `repair` is the command for it."""
+
+    files: int
+    size_bytes: int
+    faults: tuple[str, ...]
+    damaged: tuple[str, ...]
+    repair: str
+
+
+class CheckedPackage(Document):
+    """`bakehouse check DIR --json`; `signature` is about the signer that was asked for, `ignored` are files that are not the package's."""
+
+    name: str
+    files: int
+    size_bytes: int
+    faults: tuple[str, ...]
+    ignored: tuple[str, ...]
+    newer: bool
+    signature: Literal["none", "present", "good", "bad", "unknown"]
+    unknown: str
+
+
+class Answer(Document):
+    """A golden prompt, the package's answer, and whether it is right."""
+
+    prompt: str
+    answer: str
+    passed: bool
+
+
+class ComparedPackage(Document):
+    """A package; `weights` is the share of each precision, 0 to 1."""
+
+    name: str
+    made: str
+    size_bytes: int
+    weights: dict[str, float]
+    common_tokens: int
+    source_tokens: int
+    ran_on: str
+    answers: tuple[Answer, ...]
+
+
+class Compared(Document):
+    """`bakehouse compare --json`."""
+
+    packages: tuple[ComparedPackage, ...]
+
+
+class Found(Document):
+    """Whether something works: `about` is build, device or machine, `remedy` the command that would change it."""
+
+    about: str
+    subject: str
+    works: bool
+    found: str
+    remedy: str
+
+
+class Examined(Document):
+    """`bakehouse doctor --json`."""
+
+    findings: tuple[Found, ...]
+
+
+def text(document: Document) -> str:
+    """The document as it is printed."""
+    return document.model_dump_json(indent=2)
+
+
+def error(failure: Failure) -> Error:
+    """A failure as a document has it."""
+    return Error(what=failure.what, where=failure.where, remedy=failure.remedy, details=failure.details)
+
+
+def refused(failure: Failure) -> Refused:
+    """The document of a command that failed."""
+    return Refused(error=error(failure))
