@@ -1,4 +1,4 @@
-"""A checkpoint beside the recipe: known by its content, copied whole, never from outside the recipe's folder."""
+"""A checkpoint beside the recipe: known by its content, copied whole, from outside the recipe's folder only if it is the user's own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint as survey
+from bakehouse.plan import plan
+from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
 from bakehouse.recipe.recipe import Local
 from bakehouse.sources import local
@@ -135,11 +138,78 @@ def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path)
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "model.gguf").write_bytes(b"GGUF")
     (base / "link.gguf").symlink_to(tmp_path / "secret" / "model.gguf")
-    for path in ("../secret/model.gguf", "link.gguf"):
-        with pytest.raises(Failure) as failure:
-            local.resolve(base, path)
-        assert failure.value.what == f"{path} lies outside the recipe's folder."
-        assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
+    with pytest.raises(local.Outside) as failure:
+        local.resolve(base, "link.gguf")
+    assert failure.value.what == "link.gguf lies outside the recipe's folder."
+    assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("../secret/model.gguf", "leads out of its folder"),
+        ("a/../../x", "leads out of its folder"),
+        ("/etc", "is absolute"),
+        ("~/x", "starts with `~`, and nothing is expanded in a recipe"),
+    ],
+)
+def test_a_recipe_from_elsewhere_names_only_what_lies_next_to_it(base: Path, path: str, why: str) -> None:
+    with pytest.raises(local.Outside) as failure:
+        local.resolve(base, path)
+    assert failure.value.what == f"The path {path} {why}."
+    assert failure.value.remedy == "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
+
+
+def test_a_recipe_of_the_users_own_may_name_any_place(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (base / "model").rename(tmp_path / "moved")
+    (base / "link").symlink_to(tmp_path / "moved")
+    for path in (str(tmp_path / "moved"), "../moved", "~/moved", "link"):
+        assert local.resolve_model(base, path, trusted=True) == (tmp_path / "moved").resolve()
+
+
+def test_a_gguf_file_of_the_hubs_cache_keeps_its_name(base: Path, tmp_path: Path) -> None:
+    snapshot_, blob = tmp_path / "models--me--tiny" / "snapshots" / ("0" * 40), tmp_path / "models--me--tiny" / "blobs" / "abc"
+    for folder in (snapshot_, blob.parent):
+        folder.mkdir(parents=True)
+    blob.write_bytes(b"GGUF")
+    (snapshot_ / "tiny.gguf").symlink_to(blob)
+    path = local.resolve_model(base, str(snapshot_ / "tiny.gguf"), trusted=True)
+    assert local.file_name(local.download(source("x.gguf"), "tiny", path, "0" * 64)) == "tiny.gguf"
+
+
+def test_what_is_no_ordinary_file_is_refused_whoever_says_so(base: Path) -> None:
+    os.mkfifo(base / "pipe.gguf")
+    (base / "model" / "generation_config.json").symlink_to("nowhere")
+    for trusted in (True, False):
+        with pytest.raises(Failure) as pipe:
+            local.resolve_model(base, "pipe.gguf", trusted=trusted)
+        assert pipe.value.details == (f"{base}/pipe.gguf is a named pipe",)
+        with pytest.raises(Failure) as link:
+            local.resolve_model(base, "model", trusted=trusted)
+        assert str(link.value) == (
+            f"{base}: model cannot be read.\n    {base}/model/generation_config.json is a link that leads nowhere: nowhere\n"
+            "  what to do: Put ordinary files in that place; get a snapshot of the hub's cache again if its links lead nowhere."
+        )
+
+
+@pytest.mark.needs_backend("openvino")
+def test_no_key_and_no_package_knows_where_a_source_outside_lies(base: Path, tmp_path: Path) -> None:
+    keys = []
+    for place in ("secret-place", "other"):
+        (tmp_path / place).mkdir()
+        (base / "model").rename(tmp_path / place / "model")
+        folder = tmp_path / f"recipes-{place}"
+        folder.mkdir()
+        text = yaml.safe_dump(recipe(source={"type": "local", "path": f"{tmp_path}/{place}/model", "license": "MIT"}))
+        (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+        builds = plan.make(loader.load_all(folder), fingerprint, trusted=True).builds
+        keys.append([build.package.key for build in builds])
+        assert str(tmp_path) not in "".join(build.resolved.model_dump_json() for build in builds)
+        assert {getattr(build.resolved.source, "path", "") for build in builds} == {"tiny"}
+        (tmp_path / place / "model").rename(base / "model")
+    assert keys[0] == keys[1]
 
 
 def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.types import Commit, RelativePath, Repo
+from bakehouse.recipe.types import Commit, LocalPath, RelativePath, Repo
 
 
 class CalibrationFile(Model):
-    """Calibration texts from a file next to the recipe."""
+    """Calibration texts from a file on this machine."""
 
-    type: Literal["file"] = Field(description="Texts from a file next to the recipe.")
-    path: RelativePath = Field(description="Text file, one sample a line, relative to the recipe.")
+    type: Literal["file"] = Field(description="Texts from a file on this machine.")
+    path: LocalPath = Field(description="Text file, one sample a line: relative to the recipe, absolute, or with `~/`.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
     max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 

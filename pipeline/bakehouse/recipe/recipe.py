@@ -25,9 +25,9 @@ from bakehouse.recipe.types import (
     GgufPath,
     LicenceLink,
     Line,
+    LocalPath,
     Name,
     PythonPath,
-    RelativePath,
     Repo,
     Sha256,
     SourceLicence,
@@ -101,10 +101,12 @@ class PyPI(Model):
 
 
 class Local(Model):
-    """A checkpoint directory or a GGUF file next to the recipe."""
+    """A checkpoint directory or a GGUF file on this machine."""
 
-    type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file next to the recipe.")
-    path: RelativePath = Field(description="Directory of a safetensors checkpoint, or a GGUF file, relative to the recipe.")
+    type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file on this machine.")
+    path: LocalPath = Field(
+        description="Directory of a safetensors checkpoint, or a GGUF file: relative to the recipe, absolute, or with `~/`."
+    )
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None

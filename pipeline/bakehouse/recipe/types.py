@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -191,8 +192,11 @@ _version = _matching(  # the normal forms of PEP 440, without ranges
 )
 
 
-def _path(value: str) -> str:
-    remedy = "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
+CONFINED = "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
+
+
+def leads_out(value: str) -> str:
+    """Why a path could mean something outside its folder, or nothing on some system; "" if it cannot."""
     parts = value.split("/")
     faults = {
         "is absolute": value.startswith("/") or re.match(r"[A-Za-z]:", value),
@@ -205,9 +209,30 @@ def _path(value: str) -> str:
         "has a part that ends with a dot or a space": any(part.endswith((".", " ")) for part in parts),
         "has a part that is a device on Windows": any(device_name(part) for part in parts),
     }
+    return next((what for what, found in faults.items() if found), "")
+
+
+def _path(value: str) -> str:
+    if what := leads_out(value):
+        raise refusal(f"The path {quoted(value)} {what}.", CONFINED)
+    return value
+
+
+def of_this_machine(value: str, *, windows: bool = sys.platform == "win32") -> str:
+    """Refuse what can be no path here; whether a path may lead out of the recipe's folder is decided when it is planned."""
+    drive = bool(re.match(r"[A-Za-z]:[/\\]|\\\\", value))
+    if not (drive or value.startswith(("/", "~")) or ".." in value.split("/")):
+        return _path(value)
+    faults = {
+        "is one of Windows, and this is another system": drive and not windows,
+        "has a backslash": "\\" in value and not drive,
+        "names another user's home folder": re.match(r"~[^/]", value),
+        "names a variable, and no variable is expanded in a recipe": "$" in value or re.search(r"%\w+%", value),
+        "has a character that file systems do not take": re.search(r'[<>:"|?*\x00-\x1f\x7f]', value[2:] if drive else value),
+    }
     for what, found in faults.items():
         if found:
-            raise refusal(f"The path {quoted(value)} {what}.", remedy)
+            raise refusal(f"The path {quoted(value)} {what}.", "Write a path such as models/tiny, ../tiny, ~/models/tiny or /models/tiny.")
     return value
 
 
@@ -250,6 +275,7 @@ LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
 DistributionName = Annotated[str, *_kind(_distribution, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
+LocalPath = Annotated[str, *_kind(of_this_machine, r"^[^$]*\S[^$]*$")]
 GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files can be imported from there.")]
 PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files can run as remote code.")]
 Expression = Annotated[str, *_kind(_expression, r"\S")]

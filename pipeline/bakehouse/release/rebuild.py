@@ -109,7 +109,7 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     own.mkdir(parents=True)
     shutil.copyfile(package / RECIPE, own / f"{recipe.name}.yaml")
     for path in _local_files(recipe.model_dump(mode="json")):
-        origin = local.resolve(recipes, path)
+        origin = _provided(recipes, path)
         target = own / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(origin, target) if origin.is_dir() else shutil.copyfile(origin, target)
@@ -118,6 +118,17 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     if build is None:
         raise Failure(f"{RECIPE} has no build {manifest.name}.", where=str(package), remedy="Get the package again.")
     return build
+
+
+def _provided(recipes: Path, path: str) -> Path:
+    """Where the local file or folder lies that a package was made of; a package from elsewhere may name nothing outside `recipes`."""
+    try:
+        return local.resolve(recipes, path)
+    except local.Outside:
+        raise
+    except Failure as failure:
+        remedy = f"A package does not hold what it was made of: put the same files at {recipes / path}."
+        raise Failure(failure.what, where=failure.where, details=failure.details, remedy=remedy) from failure
 
 
 def _local_files(recipe: Any) -> Iterator[str]:

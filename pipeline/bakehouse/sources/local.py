@@ -1,4 +1,8 @@
-"""A checkpoint directory or a single file next to the recipe, known by what is in it."""
+"""A checkpoint directory or a single file of this machine, known by what is in it.
+
+The store gets a copy that shares blocks where the file system can (reflink), and never a hard link: an edit of the user's file in place
+would change what a key stands for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat as modes
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +18,7 @@ from pathlib import Path
 from bakehouse.errors import Failure
 from bakehouse.formats import safetensors_files
 from bakehouse.recipe.recipe import Local
+from bakehouse.recipe.types import CONFINED, leads_out
 from bakehouse.sources.seams import CopyRequest, CopyResult, LocalSpec
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.steps.maker import Command, Verification, worker
@@ -20,6 +26,10 @@ from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Notes, Step
 
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
+
+
+class Outside(Failure):
+    """A recipe that is not the user's own names something outside its folder."""
 
 
 def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
@@ -41,40 +51,80 @@ def file_name(step: Step) -> str:
     return gguf
 
 
-def resolve(base: Path, relative: str) -> Path:
+def resolve(base: Path, relative: str, *, trusted: bool = False) -> Path:
     """The absolute path of what a recipe in the folder `base` calls `relative`.
 
+    A recipe that is the user's own (`trusted`) may name any place.
+
     Raises:
-        Failure: it does not exist, or it (or a file of it) lies outside `base`, be it through a symbolic link.
+        Failure: it is missing, or is neither a folder nor an ordinary file.
+        Outside: it (or a file of it) lies outside `base`, be it through a symbolic link, and is not trusted.
     """
-    path, floor = base / relative, base.resolve()
-    if not path.exists():
-        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
-    outside = [name for name in (path, *files_of(path).values()) if not name.resolve().is_relative_to(floor)]
-    if outside:
-        raise Failure(
-            f"{relative} lies outside the recipe's folder.",
-            where=str(base),
-            remedy="Put the files themselves, not links to them, next to the recipe.",
-            details=tuple(f"{name} is {name.resolve()}" for name in outside),
-        )
-    return path.resolve()
+    if not trusted and (what := leads_out(relative)):
+        raise Outside(f"The path {relative} {what}.", where=str(base), remedy=CONFINED)
+    path, floor = _named(base, relative), base.resolve()
+    _refuse_unreadable(path, base, relative)
+    outside = [] if path.resolve().is_relative_to(floor) else [path]
+    if not trusted:
+        outside = outside or [file for file in files_of(path).values() if not file.resolve().is_relative_to(floor)]
+        if outside:
+            raise Outside(
+                f"{relative} lies outside the recipe's folder.",
+                where=str(base),
+                remedy="Put the files themselves, not links to them, next to the recipe.",
+                details=tuple(f"{file} is {file.resolve()}" for file in outside),
+            )
+    # The hub's cache links NAME.gguf to a file without a suffix: what a file is called is then the link's name.
+    keeps_name = path.is_file() and (outside or path.resolve().suffix != path.suffix)
+    return path.parent.resolve() / path.name if keeps_name else path.resolve()
 
 
-def resolve_model(base: Path, relative: str) -> Path:
+def resolve_model(base: Path, relative: str, *, trusted: bool = False) -> Path:
     """`resolve` for a source: a checkpoint directory or a GGUF file.
 
     Raises:
         Failure: it is neither, or as `resolve`.
     """
-    path = base / relative
+    path = resolve(base, relative, trusted=trusted)
     if path.is_file() and path.suffix != ".gguf":
         raise Failure(
             f"{relative} is neither a checkpoint directory nor a GGUF file.",
             where=str(base),
             remedy="Write the path of one of them into the recipe.",
         )
-    return resolve(base, relative)
+    return path
+
+
+def _named(base: Path, relative: str) -> Path:
+    try:
+        return base / Path(relative).expanduser()
+    except RuntimeError as error:  # no home folder is known
+        raise Failure(f"{relative} cannot be found: {error}", where=str(base), remedy="Write an absolute path into the recipe.") from error
+
+
+def _refuse_unreadable(path: Path, base: Path, relative: str) -> None:
+    """A Failure if `path`, or what belongs to a checkpoint in it, is missing, or is something that is not read."""
+    if not (path.exists() or path.is_symlink()):
+        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
+    inside = [other for other in path.iterdir() if checkpoint_files.may_belong(other.name)] if path.is_dir() else []
+    strange = [(one, what) for one in (path, *sorted(inside)) if (what := _strange(one))]
+    if strange:
+        raise Failure(
+            f"{relative} cannot be read.",
+            where=str(base),
+            details=tuple(f"{one} {what}" for one, what in strange),
+            remedy="Put ordinary files in that place; get a snapshot of the hub's cache again if its links lead nowhere.",
+        )
+
+
+def _strange(path: Path) -> str:
+    """Why a path is neither a folder nor an ordinary file; "" if it is one of them."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"is a link that leads nowhere: {path.readlink()}" if path.is_symlink() else f"cannot be looked at: {error.strerror}"
+    kinds = {modes.S_IFIFO: "is a named pipe", modes.S_IFSOCK: "is a socket", modes.S_IFCHR: "is a device", modes.S_IFBLK: "is a device"}
+    return kinds.get(modes.S_IFMT(mode), "")
 
 
 def files_of(path: Path) -> dict[str, Path]:
