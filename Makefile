@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
 
-.PHONY: build check test lint conformance without-backends clean
+.PHONY: build check test lint docs reference conformance without-backends clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -26,6 +26,15 @@ conformance: .venv/.bakehouse-test
 without-backends: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.without_backend
 
+# the site, in an environment of its own; every warning is an error
+docs: .venv-docs/.bakehouse-docs
+	.venv-docs/bin/mkdocs build --strict
+
+# the pages and the schema that come from the code
+reference: .venv/.bakehouse-test
+	$(BIN)/doit schema
+	$(BIN)/python -m docs.scripts.reference
+
 lint: .venv/.bakehouse-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,5 +49,10 @@ lint: .venv/.bakehouse-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
 
+.venv-docs/.bakehouse-docs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-docs site

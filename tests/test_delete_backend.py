@@ -11,9 +11,8 @@ from tests.support import without_backend
 pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")  # a copy is not copied again
 
 
-@pytest.mark.parametrize(
-    "runtime", [runtime if runtime == "openvino" else pytest.param(runtime, marks=pytest.mark.whole) for runtime in without_backend.GOES]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("runtime", without_backend.GOES)
 def test_the_rest_imports_lints_and_lists_without_a_backend(runtime: str, tmp_path: Path) -> None:
     kept = without_backend.copied(tmp_path, runtime)
     done = without_backend.run(tmp_path, "-c", without_backend.EVERYTHING)
@@ -25,6 +24,8 @@ def test_the_rest_imports_lints_and_lists_without_a_backend(runtime: str, tmp_pa
 def test_a_sample_of_the_light_suite_passes_without_a_backend(tmp_path: Path) -> None:
     """One of the four, and the rooms that know most of backends; `make without-backends` runs the whole of it in all four."""
     without_backend.copied(tmp_path, "intel-npu-acceleration-library")
-    done = without_backend.light_suite(tmp_path, ["tests/plan", "tests/recipe", "tests/stages", "tests/steps", "tests/package", "tests/test_house.py"])
+    done = without_backend.light_suite(
+        tmp_path, ["tests/plan", "tests/recipe", "tests/stages", "tests/steps", "tests/package", "tests/test_house.py"]
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -175,7 +175,8 @@ def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_pa
     empty.add_model(built.recipes / "model")
     last = empty.build("plan").splitlines()[-1]
     assert re.fullmatch(
-        r"15 steps, about \d+ [kM]B to download, \d+ [kM]B of disk( \(.+ as files of their own\))?, [\d.]+ [MG]B of memory for the largest",
+        r"15 steps, about \d+ [kM]B to read from local sources, \d+ [kM]B of disk( \(.+ as files of their own\))?, "
+        r"[\d.]+ [MG]B of memory for the largest",
         last,
     )
 

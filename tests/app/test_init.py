@@ -233,7 +233,7 @@ def test_a_folder_elsewhere_becomes_a_recipe_that_plans_without_a_download(
     assert isinstance(opened.loaded[0].recipe.source, Local)
     assert opened.loaded[0].recipe.source.path == (tmp_path / "models" / "tiny").as_posix()
     text = plan_text(opened.plan.builds[:1], Session(opened.store, Children()), {step.key: step.label for step in opened.plan.steps})
-    assert " of a local folder, " in text
+    assert " to read from local sources, " in text
     assert "to download" not in text
 
 

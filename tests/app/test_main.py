@@ -100,3 +100,20 @@ def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
     assert done.returncode == 3 and "Its recipe does not say where tiny is published" in done.stderr
     done = bakehouse("clean", "tiny-int4-openvino")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.needs_backend("openvino")
+def test_a_model_of_ones_own_may_lie_anywhere_and_that_of_somebody_elses_recipe_may_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIPELINE_UNTRUSTED", "GITHUB_EVENT_NAME", "CI_MERGE_REQUEST_ID"):
+        monkeypatch.delenv(name, raising=False)
+    elsewhere = model(here / "models" / "other", license="mit")
+    made = bakehouse("init", "models/other", "--runtime", "openvino")
+    assert made.returncode == 0, made.stderr
+    planned = bakehouse("plan", "other-int8-openvino")
+    assert planned.returncode == 0 and " to read from local sources, " in planned.stdout, planned.stdout + planned.stderr
+    assert "to download" not in planned.stdout
+    refused = bakehouse("lint", "--untrusted")
+    assert refused.returncode == 1
+    assert f"{elsewhere} lies outside the recipe's folder, and this recipe is not trusted." in refused.stdout + refused.stderr

@@ -76,6 +76,6 @@ def test_a_disk_that_is_full_from_the_start_is_refused_with_numbers_and_can_stil
         disk.empty()
         refused = bench.doit(lane.task)
         assert refused.returncode == 3
-        assert f"ERROR: {tmp_path / 'artifacts'}: about " in refused.stderr
+        assert f"ERROR: {tmp_path / 'artifacts'}: About " in refused.stderr
         assert " of disk are needed and " in refused.stderr
         assert not (bench.artifacts / "store").exists()

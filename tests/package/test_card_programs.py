@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.package import card
+from bakehouse.package import markdown
 from bakehouse.package.manifest import PackageManifest
 from tests.support import lanes
 from tests.support.bench import INT4, Bench, recipe
@@ -55,13 +55,13 @@ class Reader:
     folder: Path
     site: Path | None
 
-    def shell(self, line: str) -> None:
+    def shell(self, line: str, folder: str = ".") -> None:
         """A line of a shell block; nothing may be installed by it, so all that it names must be what the tests run with."""
         words = shlex.split(line)
         program = shutil.which(words[0], path=str(Path(sys.executable).parent)) or words[0]
         offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
         done = subprocess.run(
-            [program, *words[1:]], cwd=self.folder, env={**os.environ, **offline}, capture_output=True, text=True, check=False
+            [program, *words[1:]], cwd=self.folder / folder, env={**os.environ, **offline}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
@@ -151,6 +151,9 @@ def test_whoever_follows_a_published_card_gets_its_answer(
         manifest = bench.manifest(f"tiny-{name}")
         got = {path.relative_to(reader.folder / f"Tiny-{name}") for path in (reader.folder / f"Tiny-{name}").rglob("*") if path.is_file()}
         assert {path.relative_to(package) for path in package.rglob("*") if path.is_file()} <= got
-        assert card.text(answer(manifest)) in rendered
+        assert markdown.text(answer(manifest)) in rendered
+        assert f"\n# Tiny-{name}\n" in rendered
+        (check,) = re.findall(r"`(sha256sum --check [^`]+)`", rendered)
+        reader.shell(check, f"Tiny-{name}")
         for program in programs(lane, rendered):
             assert reader.python(program) == answer(manifest), program

@@ -57,12 +57,6 @@ def test_a_prompt_that_a_package_was_not_asked_has_no_answer() -> None:
     assert compare.answers(row, "Another one?") == "-"
 
 
-def test_the_longest_bar_is_the_largest_value() -> None:
-    page = compare.page([package("a", common=8), package("b", common=2)])
-    chart = page[page.index("Leading tokens") : page.index("Answers")]
-    assert re.findall(r"width: ([\d.]+)%", chart) == ["80.0", "20.0"]
-
-
 def test_a_long_answer_is_cut_in_the_table_and_whole_on_the_page() -> None:
     long = "word " * 200
     row = package("a", long)
@@ -75,8 +69,10 @@ def test_a_long_answer_is_cut_in_the_table_and_whole_on_the_page() -> None:
 def test_no_answer_breaks_out_of_the_page(answer: str) -> None:
     page = compare.page([package("a", answer)])
     assert answer not in page
-    assert page.count("<script") == page.count("<img") == 0
+    assert (page.count("<script"), page.count("<img")) == (1, 0), "the one that sorts"
 
 
 def test_the_page_needs_nothing_from_outside() -> None:
-    assert not re.search(r"(src|href|url\()", compare.page([package("a")]))
+    page = compare.page([package("a")])
+    assert not re.search(r"(src=|url\(|@import|href=\"[^#])", page)
+    assert "default-src 'none'" in page, "the browser refuses it, too"

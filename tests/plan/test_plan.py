@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.app import selection
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import Local
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned
 
@@ -90,6 +91,25 @@ def test_a_local_source_that_is_not_there_stops_the_plan(tmp_path: Path) -> None
     with pytest.raises(Failure) as caught:
         planned(tmp_path, recipe())
     assert str(caught.value).startswith(f"{tmp_path}/tiny.yaml:6:9: model does not exist.\n  6 |   path: model\n")
+
+
+def test_a_package_says_nothing_of_where_its_local_files_lay(tmp_path: Path) -> None:
+    made = []
+    for place in ("here", "there"):
+        base = tmp_path / place
+        model = base / "models" / "tiny"
+        model.mkdir(parents=True)
+        for name, text in (("config.json", "{}"), ("tokenizer.json", "{}"), ("model.safetensors", "weights")):
+            (model / name).write_text(text)
+        texts = base / "texts.txt"
+        texts.write_text("one\n")
+        awq = {**OPENVINO["int4"]["quantization"], "awq": True, "calibration": {"type": "file", "path": str(texts)}}
+        builds = {"int4": {**OPENVINO["int4"], "quantization": awq}}
+        made += planned(base / "recipes", recipe(source={"type": "local", "path": str(model), "license": "mit"}, builds=builds)).builds
+    assert made[0].package.key == made[1].package.key
+    assert str(tmp_path) not in made[0].package.spec.model_dump_json()
+    assert isinstance(made[0].resolved.source, Local)
+    assert made[0].resolved.source.path == "tiny"
 
 
 def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,9 @@ def test_an_interrupted_upload_goes_on_with_what_is_missing(workshop: Workshop, 
     assert holds_the_package(workshop, bench, "next")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.whole)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.whole) for number in (signal.SIGTERM, signal.SIGINT))]
+)
 def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_goes_on(
     workshop: Workshop, bench: Bench, number: int
 ) -> None:

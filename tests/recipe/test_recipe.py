@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
 
 from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization, normal
 from bakehouse.recipe import spdx
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
-from bakehouse.recipe.types import of_this_machine
 from bakehouse.stages.package import recipe_text
 
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -281,13 +279,18 @@ def test_paths_that_stay_inside_are_taken(path: str) -> None:
     [
         "",
         ".",
+        "..",
+        "a/..",
+        "a/../b",
+        "/",
+        "//a",
+        "../a/../b",
         "a/",
         "./a",
         "\\a",
         "a\\..\\b",
+        "~",
         "~root/a",
-        "../$A",
-        "/a\\b",
         "$A",
         "${A}/b",
         "c:",
@@ -296,21 +299,9 @@ def test_paths_that_stay_inside_are_taken(path: str) -> None:
         "a:b",
     ],
 )
-def test_paths_that_could_lead_elsewhere_are_refused(path: str) -> None:
+def test_paths_that_mean_different_things_elsewhere_are_refused(path: str) -> None:
     with pytest.raises(ValidationError):
         recipe(source={"type": "local", "path": path, "license": "mit"})
-
-
-@pytest.mark.parametrize("path", ["..", "a/../b", "../a", "/", "/a/b.gguf", "~", "~/a"])
-def test_a_local_source_may_name_a_place_outside(path: str) -> None:
-    assert recipe(source={"type": "local", "path": path, "license": "mit"}).source.type == "local"
-
-
-@pytest.mark.parametrize("path", ["C:\\models\\x", "D:/x", "\\\\server\\share\\x"])
-def test_a_path_with_a_drive_is_taken_on_windows_alone(path: str) -> None:
-    assert of_this_machine(path, windows=True) == path
-    with pytest.raises(PydanticCustomError, match="is one of Windows, and this is another system"):
-        of_this_machine(path, windows=False)
 
 
 @pytest.mark.parametrize("version", ["1", "0.1.2", "2026.4.1.0", "1!2.0", "1.0rc1", "1.0.post1", "1.0.dev3", "1.0+cpu"])

@@ -86,8 +86,9 @@ def test_texts_that_cannot_be_used_are_a_fault(base: Path, tmp_path: Path, conte
     assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == (fault,)
 
 
-def test_a_file_outside_the_recipes_folder_is_refused(base: Path, tmp_path: Path) -> None:
+def test_a_file_outside_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(local.UNTRUSTED, "1")
     (tmp_path / "secret.txt").write_text(TEXTS, encoding="utf-8")
     (base / "link.txt").symlink_to(tmp_path / "secret.txt")
-    with pytest.raises(Failure, match=r"link\.txt lies outside the recipe's folder\.\n"):
+    with pytest.raises(Failure, match=r"link\.txt lies outside the recipe's folder, and this recipe is not trusted\.\n"):
         calibration.samples(CalibrationFile(type="file", path="link.txt"), "tiny", base=base, fingerprint="0" * 64)

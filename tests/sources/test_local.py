@@ -1,19 +1,17 @@
-"""A checkpoint beside the recipe: known by its content, copied whole, from outside the recipe's folder only if it is the user's own."""
+"""A checkpoint beside the recipe: known by its content, copied whole, never from outside the recipe's folder."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint as survey
-from bakehouse.plan import plan
-from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
 from bakehouse.recipe.recipe import Local
 from bakehouse.sources import local
@@ -134,101 +132,91 @@ def test_the_key_holds_the_content_and_not_the_place(base: Path) -> None:
     assert one.notes != other.notes
 
 
-def test_a_path_out_of_the_recipes_folder_is_refused(base: Path, tmp_path: Path) -> None:
+REMEDY = "Put the files themselves, not links to them, next to the recipe; or set PIPELINE_UNTRUSTED=0 if the recipe is your own."
+
+
+def test_a_path_out_of_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "model.gguf").write_bytes(b"GGUF")
     (base / "link.gguf").symlink_to(tmp_path / "secret" / "model.gguf")
-    with pytest.raises(local.Outside) as failure:
-        local.resolve(base, "link.gguf")
-    assert failure.value.what == "link.gguf lies outside the recipe's folder."
-    assert failure.value.remedy == snapshot("Put the files themselves, not links to them, next to the recipe.")
+    for path in ("../secret/model.gguf", "../secret/none.gguf", "/etc", "~/none", str(tmp_path / "secret"), "link.gguf"):
+        with pytest.raises(Failure) as failure:
+            local.resolve(base, path, confined=True)
+        assert failure.value.what == f"{path} lies outside the recipe's folder, and this recipe is not trusted."
+        assert failure.value.remedy == REMEDY
 
 
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("../secret/model.gguf", "leads out of its folder"),
-        ("a/../../x", "leads out of its folder"),
-        ("/etc", "is absolute"),
-        ("~/x", "starts with `~`, and nothing is expanded in a recipe"),
-    ],
-)
-def test_a_recipe_from_elsewhere_names_only_what_lies_next_to_it(base: Path, path: str, why: str) -> None:
-    with pytest.raises(local.Outside) as failure:
-        local.resolve(base, path)
-    assert failure.value.what == f"The path {path} {why}."
-    assert failure.value.remedy == "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
-
-
-def test_a_recipe_of_the_users_own_may_name_any_place(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    (base / "model").rename(tmp_path / "moved")
-    (base / "link").symlink_to(tmp_path / "moved")
-    for path in (str(tmp_path / "moved"), "../moved", "~/moved", "link"):
-        assert local.resolve_model(base, path, trusted=True) == (tmp_path / "moved").resolve()
-
-
-def test_a_gguf_file_of_the_hubs_cache_keeps_its_name(base: Path, tmp_path: Path) -> None:
-    snapshot_, blob = tmp_path / "models--me--tiny" / "snapshots" / ("0" * 40), tmp_path / "models--me--tiny" / "blobs" / "abc"
-    for folder in (snapshot_, blob.parent):
-        folder.mkdir(parents=True)
-    blob.write_bytes(b"GGUF")
-    (snapshot_ / "tiny.gguf").symlink_to(blob)
-    path = local.resolve_model(base, str(snapshot_ / "tiny.gguf"), trusted=True)
-    assert local.file_name(local.download(source("x.gguf"), "tiny", path, "0" * 64)) == "tiny.gguf"
-
-
-def test_what_is_no_ordinary_file_is_refused_whoever_says_so(base: Path) -> None:
-    os.mkfifo(base / "pipe.gguf")
-    (base / "model" / "generation_config.json").symlink_to("nowhere")
-    for trusted in (True, False):
-        with pytest.raises(Failure) as pipe:
-            local.resolve_model(base, "pipe.gguf", trusted=trusted)
-        assert pipe.value.details == (f"{base}/pipe.gguf is a named pipe",)
-        with pytest.raises(Failure) as link:
-            local.resolve_model(base, "model", trusted=trusted)
-        assert str(link.value) == (
-            f"{base}: model cannot be read.\n    {base}/model/generation_config.json is a link that leads nowhere: nowhere\n"
-            "  what to do: Put ordinary files in that place; get a snapshot of the hub's cache again if its links lead nowhere."
-        )
-
-
-@pytest.mark.needs_backend("openvino")
-def test_no_key_and_no_package_knows_where_a_source_outside_lies(base: Path, tmp_path: Path) -> None:
-    keys = []
-    for place in ("secret-place", "other"):
-        (tmp_path / place).mkdir()
-        (base / "model").rename(tmp_path / place / "model")
-        folder = tmp_path / f"recipes-{place}"
-        folder.mkdir()
-        text = yaml.safe_dump(recipe(source={"type": "local", "path": f"{tmp_path}/{place}/model", "license": "MIT"}))
-        (folder / "tiny.yaml").write_text(text, encoding="utf-8")
-        builds = plan.make(loader.load_all(folder), fingerprint, trusted=True).builds
-        keys.append([build.package.key for build in builds])
-        assert str(tmp_path) not in "".join(build.resolved.model_dump_json() for build in builds)
-        assert {getattr(build.resolved.source, "path", "") for build in builds} == {"tiny"}
-        (tmp_path / place / "model").rename(base / "model")
-    assert keys[0] == keys[1]
-
-
-def test_a_file_of_a_checkpoint_that_links_outside_is_refused(base: Path, tmp_path: Path) -> None:
+def test_a_file_that_links_out_of_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(safetensors({"a": 1}))
     (base / "model" / "model.safetensors").unlink()
     (base / "model" / "model.safetensors").symlink_to(tmp_path / "weights")
     with pytest.raises(Failure) as failure:
-        local.resolve(base, "model")
+        local.resolve(base, "model", confined=True)
     assert str(failure.value) == (
-        f"{base}: model lies outside the recipe's folder.\n"
+        f"{base}: model lies outside the recipe's folder, and this recipe is not trusted.\n"
         f"    {base}/model/model.safetensors is {tmp_path}/weights\n"
-        "  what to do: Put the files themselves, not links to them, next to the recipe."
+        f"  what to do: {REMEDY}"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "untrusted"),
+    [
+        ({}, False),
+        ({"CI": "true", "GITHUB_EVENT_NAME": "push"}, False),
+        ({"GITHUB_EVENT_NAME": "pull_request"}, True),
+        ({"GITHUB_EVENT_NAME": "pull_request_target"}, True),
+        ({"CI_MERGE_REQUEST_ID": "7"}, True),
+        ({"GITHUB_EVENT_NAME": "pull_request", "PIPELINE_UNTRUSTED": "0"}, False),
+        ({"PIPELINE_UNTRUSTED": "1"}, True),
+    ],
+)
+def test_recipes_are_untrusted_where_they_come_from_others(environ: dict[str, str], untrusted: bool) -> None:
+    assert local.untrusted(environ) is untrusted
+
+
+def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    blobs, snapshot_of_cache = tmp_path / "blobs", tmp_path / "snapshots" / "0123"
+    blobs.mkdir()
+    snapshot_of_cache.mkdir(parents=True)
+    for number, file in enumerate(sorted((base / "model").iterdir())):
+        file.rename(blobs / str(number))
+        (snapshot_of_cache / file.name).symlink_to(blobs / str(number))
+    (blobs / "gguf").write_bytes(b"GGUF")
+    (tmp_path / "tiny.gguf").symlink_to(blobs / "gguf")
+    for written in ("../snapshots/0123", "~/snapshots/0123", str(snapshot_of_cache)):
+        assert local.resolve_model(base, written) == snapshot_of_cache
+    assert local.resolve_model(base, "~/tiny.gguf") == tmp_path / "tiny.gguf"
+    assert local.fingerprint(snapshot_of_cache, tmp_path / "cache.json")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are no files there")
+def test_what_is_no_file_is_refused(base: Path) -> None:
+    os.mkfifo(base / "pipe.gguf")
+    with pytest.raises(Failure, match=r"pipe\.gguf is neither a folder nor a file"):
+        local.resolve_model(base, "pipe.gguf")
 
 
 def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
     with pytest.raises(Failure) as failure:
         local.resolve(base, "none")
     assert str(failure.value) == f"{base}: none does not exist.\n  what to do: Put it in that place, or correct the path in the recipe."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder has no named pipes there")
+def test_a_part_that_is_no_ordinary_file_is_refused_and_not_left_out(base: Path) -> None:
+    (base / "model" / "generation_config.json").symlink_to("nowhere")
+    os.mkfifo(base / "model" / "vocab.json")
+    with pytest.raises(Failure) as failure:
+        local.resolve(base, "model")
+    assert str(failure.value) == (
+        f"{base}: model has parts that are not ordinary files.\n"
+        "    generation_config.json is a link that leads nowhere\n    vocab.json\n"
+        "  what to do: Put ordinary files in their place; where links of the hub's cache lead nowhere, get the model again."
+    )
 
 
 def test_pickles_are_refused(base: Path) -> None:

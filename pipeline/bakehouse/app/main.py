@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bakehouse.app import trust, usage
+from bakehouse.app import usage
 from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
 from bakehouse.errors import Failure
 
@@ -23,7 +23,10 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 1 something is wrong, 2 wrong usage, 3 it could not begin, or a signature could not be checked,
         130 interrupted.
     """
-    verb, *rest = _without_switch(list(sys.argv[1:] if words is None else words)) or ["--help"]
+    given = list(sys.argv[1:] if words is None else words)
+    if "--untrusted" in given:
+        os.environ["PIPELINE_UNTRUSTED"] = "1"  # what a checkout's doit reads too
+    verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(usage.of_all())
         return 0
@@ -43,13 +46,6 @@ def main(words: Sequence[str] | None = None) -> int:
     meant = f"Did you mean `bakehouse {near[0]}`?" if near else "`bakehouse --help` lists the commands."
     print(f"ERROR: `bakehouse {verb}` is not a command. {meant}", file=sys.stderr)
     return _WRONG_USAGE
-
-
-def _without_switch(words: list[str]) -> list[str]:
-    """The words without `--untrusted`, which counts for every verb; what it says goes to where all of them look."""
-    if trust.SWITCH in words:
-        os.environ[trust.VARIABLE] = "1"
-    return [word for word in words if word != trust.SWITCH]
 
 
 def _version() -> str:

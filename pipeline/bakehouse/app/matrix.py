@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.app.trust import trusted
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
@@ -91,7 +90,7 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
         tar.extractall(scratch / "recipes", filter="data")
     try:
         loaded = loader.load_all(scratch / "recipes")
-        planned = plan.make(loaded, partial(local.fingerprint, cache=scratch / "fingerprints.json"), trusted=trusted())
+        planned = plan.make(loaded, partial(local.fingerprint, cache=scratch / "fingerprints.json"))
     except Failure:
         return {}  # recipes that were wrong then, or that lean on files which are not in git
     return {build.name: build.package.key for build in planned.builds}

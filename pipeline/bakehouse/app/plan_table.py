@@ -52,13 +52,12 @@ def _takes(forecast: preflight.Forecast, steps: int) -> str:
     if steps == 0:
         return f"no step is missing, {size_text(forecast.disk_bytes or 0)} of disk{copies}" if copies else "nothing to do"
     if forecast.disk_bytes is None:
-        return f"{count_text(steps, 'step')}; what they take is known once the source is read"
-    fetched = (
-        [f"about {size_text(forecast.download_bytes or 0)} to download"] if forecast.download_bytes or not forecast.local_bytes else []
-    )
-    read = [f"reads {size_text(forecast.local_bytes)} of a local folder"] if forecast.local_bytes else []
+        return f"{count_text(steps, 'step')}; what they take is known once the source is downloaded"
+    fetched = [f"{size_text(forecast.local_bytes)} to read from local sources"] if forecast.local_bytes else []
+    if forecast.download_bytes or not fetched:
+        fetched.insert(0, f"{size_text(forecast.download_bytes or 0)} to download")
     return (
-        f"{count_text(steps, 'step')}, {', '.join((*fetched, *read))}, "
+        f"{count_text(steps, 'step')}, about {', '.join(fetched)}, "
         f"{size_text(forecast.disk_bytes)} of disk{copies}, {size_text(forecast.memory_bytes or 0)} of memory for the largest"
     )
 

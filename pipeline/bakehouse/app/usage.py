@@ -28,8 +28,8 @@ def of_all() -> str:
             "Recipes in, proven model packages for AI PCs out. Recipes are read from ./recipes, results go to ./artifacts.",
             "",
             *(f"  {verb.name:{width}}  {verb.does}" for verb in VERBS),
-            "With --untrusted recipes may name only files next to them: for recipes that are not your own.",
             "",
+            "`--untrusted`, after any command: recipes come from somebody else, and may read nothing outside their folder.",
             "`bakehouse COMMAND --help` explains one. Begin with `bakehouse init OWNER/NAME`.",
         )
     )

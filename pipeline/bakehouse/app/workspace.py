@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bakehouse.app.trust import trusted
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Plan
 from bakehouse.recipe import loader
@@ -47,4 +46,4 @@ def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
     store.refuse_unreadable()
     fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
     loaded = loader.load_all(recipes)
-    return Workspace(recipes, store, plan.make(loaded, fingerprint, trusted=trusted(environ)), loaded)
+    return Workspace(recipes, store, plan.make(loaded, fingerprint), loaded)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bakehouse.backends.card_words import Rows
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
@@ -137,7 +138,13 @@ class HubWords:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """Variables of a backend's template besides those that every card has; a backend that has some adds them as fields."""
+    """Variables of a backend's template besides those that every card has; a backend that has some adds them as fields.
+
+    Attributes:
+        longest_text: tokens that prompt and answer can have together, if the runtime's form of the model limits them; else None.
+    """
+
+    longest_text: int | None = field(default=None, kw_only=True)
 
 
 class Card(Protocol):
@@ -151,11 +158,15 @@ class Card(Protocol):
         ...
 
     def format_of(self, build: BuildOptions) -> str:
-        """What the model is in now, as the end of a sentence: "in OpenVINO IR"."""
+        """What the model is in now, in a few words: "OpenVINO IR"."""
         ...
 
     def facts(self, build: BuildOptions) -> CardFacts:
         """Variables of its template besides those that every card has."""
+        ...
+
+    def quantization(self, build: BuildOptions) -> Rows:
+        """What was done to the weights, in words: what, and how."""
         ...
 
     def title(self, build: BuildOptions) -> str:

@@ -16,10 +16,10 @@ _LONGEST_ANSWER = 600  # characters; the complete answer is in the manifest
 
 @dataclass(frozen=True)
 class Shown:
-    """An answer in the card's table.
+    """An answer on the card.
 
     Attributes:
-        run: which of the two runs gave it; "" if validation had only one.
+        run: which of the two runs gave it, "program", "own precision" or "both"; "" if validation had only one.
         text: the answer, cut if it is long.
     """
 
@@ -61,7 +61,7 @@ def answers(validation: Validation) -> list[Shown]:
     for position, verdict in enumerate(validation.verdicts):
         other = used[position] if used else None
         both = other is not None and (other.tokens, other.reasons) == (verdict.tokens, verdict.reasons)
-        runs = [("", verdict)] if other is None else [("both", verdict)] if both else [("own precision", verdict), ("program", other)]
+        runs = [("", verdict)] if other is None else [("both", verdict)] if both else [("program", other), ("own precision", verdict)]
         shown += [Shown(run, one, cut(one.answer)) for run, one in runs]
     return shown
 

@@ -1,4 +1,4 @@
-"""Compare packages: size, bits, agreement with the source, answers; as tables for a terminal, or as a page with charts."""
+"""Compare packages: size, bits, agreement with the source, answers; as tables for a terminal, or as a page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from bakehouse.package import card_words
 from bakehouse.package.card_use import cut
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.brief import brief
@@ -100,25 +101,28 @@ def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """One self-contained HTML page with bar charts."""
-    folder = Path(__file__).parent
+    """One self-contained HTML page: a table that can be sorted, and the answers side by side; it needs no script to be read."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands do not write a page
 
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    charts: tuple[tuple[str, str, list[tuple[str, float, str]]], ...] = (
-        ("Size", "smaller is better", [(one.name, one.size_bytes, size_text(one.size_bytes)) for one in rows]),
-        (
-            "Leading tokens of the answers that are the same as the source's",
-            "larger is better",
-            [(one.name, one.agreement, f"{one.common_tokens} of {one.source_tokens}") for one in rows],
-        ),
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    bars = [(title, hint, _bars(values)) for title, hint, values in charts]
-    answered = [(prompt, [(one.name, answers(one, prompt)) for one in rows]) for prompt in prompts(rows)]
-    return environment.get_template(TEMPLATE).render(rows=rows, charts=bars, prompts=answered)
+    largest = max((one.size_bytes for one in rows), default=0) or 1
+    lines = [
+        {
+            "row": one,
+            "size": size_text(one.size_bytes),
+            "size_percent": 100 * one.size_bytes / largest,
+            "weights": "; ".join(f"{100 * share:.0f} % {card_words.precision(name)}" for name, share in one.shares.items())
+            or "not counted",
+            "agreement_percent": 100 * one.agreement,
+        }
+        for one in rows
+    ]
+    answered = [(prompt, [_answer(one, prompt) for one in rows]) for prompt in prompts(rows)]
+    return environment.get_template(TEMPLATE).render(lines=lines, prompts=answered)
 
 
-def _bars(values: list[tuple[str, float, str]]) -> list[tuple[str, float, str]]:
-    """Label, length in percent of the longest, text."""
-    longest = max(value for _, value, _ in values) or 1
-    return [(label, 100 * value / longest, text) for label, value, text in values]
+def _answer(row: Row, prompt: str) -> Verdict | None:
+    return next((verdict for verdict in row.verdicts if verdict.prompt == prompt), None)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.plan import portable
 from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
-from bakehouse.recipe.calibration import CalibrationFile
+from bakehouse.recipe.calibration import Calibration, CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
-from bakehouse.recipe.types import leads_out
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.steps.step import Step
@@ -31,11 +29,10 @@ from bakehouse.tasks.text_generation.workers.answers import Prompt
 VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the hub repository;
-# 5: cards of NPU builds say up to which length their graphs were compared
-PACKAGE_FORMAT = 5
+# 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them
+PACKAGE_FORMAT = 6
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
-_OWN = "If the recipe is your own, set BAKEHOUSE_UNTRUSTED=0."
 _SOURCE: Field = ("source", "path")
 
 
@@ -94,34 +91,31 @@ class Plan:
         return self._by_name.get(name)
 
 
-def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str], *, trusted: bool = False) -> Plan:
+def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
     """The plan of these recipes; `fingerprint` gives the content hash of a local source or calibration file.
-
-    Only recipes that are the user's own (`trusted`) may name files outside their folder.
 
     Raises:
         RecipeErrors: local sources or calibration files do not exist, are not of the right kind, or are outside the recipes folder.
     """
     loaded, errors = tuple(loaded), list[Diagnostic]()
-    prints = [_prints(one, fingerprint, errors.append, trusted) for one in loaded]
+    prints = [_prints(one, fingerprint, errors.append) for one in loaded]
     if errors:
         raise RecipeErrors(tuple(errors))
-    return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known, trusted)))
+    return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known)))
 
 
-def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None], trusted: bool) -> dict[Field, str]:
+def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
     """The content hash of every local file or folder that a recipe names, by the field that names it."""
     found: dict[Field, str] = {}
     for field, relative, find in _local_files(loaded.recipe):
         try:
-            found[field] = fingerprint(find(loaded.path.parent, relative, trusted=trusted))
+            found[field] = fingerprint(find(loaded.path.parent, relative))
         except Failure as failure:
-            own = f" {_OWN}" if isinstance(failure, local.Outside) else ""
-            refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), f"{failure.remedy}{own}"))
+            refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
     return found
 
 
-def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[..., Path]]]:
+def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
@@ -134,17 +128,16 @@ def _texts(build: str) -> Field:
     return ("builds", build, "quantization", "calibration", "path")
 
 
-def _builds(loaded: Loaded, prints: dict[Field, str], trusted: bool) -> Iterator[Build]:
+def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     recipe, base = loaded.recipe, loaded.path.parent
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE), trusted=trusted)
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     made: dict[str, Build] = {}
-    shown = _portable(recipe, prints)
     for short in recipe.builds:
-        resolved = resolve(shown, short)
-        samples = _samples(recipe, short, base, prints.get(_texts(short)), trusted)
+        resolved = portable.without_paths(resolve(recipe, short))
+        samples = _samples(recipe.builds[short].texts(), resolved.name, base, prints.get(_texts(short)))
         parts = BACKENDS[resolved.options.runtime].steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
@@ -157,35 +150,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str], trusted: bool) -> Iterator
         yield replace(joined, destination=homes[name])
 
 
-def _portable(recipe: Recipe, prints: Mapping[Field, str]) -> Recipe:
-    """The recipe as packages have it: no path of this machine, and none that depends on where a file lies."""
-    for field, named, _ in _local_files(recipe):
-        if not leads_out(named):
-            continue
-        name = re.split(r"[/\\]", named)[-1]
-        if field == _SOURCE:
-            gguf = f"{recipe.name}.gguf" if leads_out(name) else name
-            new = gguf if name.endswith(".gguf") else recipe.name
-        else:  # builds of one package may have texts that differ and are called the same
-            new = f"{prints[field][:12]}/{'samples.txt' if leads_out(name) else name}"
-        recipe = _with(recipe, field, new)
-    return recipe
-
-
-def _with(value: Any, place: Field, new: str) -> Any:
-    """A copy of a model with another value at a place."""
-    if not place:
-        return new
-    name, *rest = place
-    if isinstance(value, Mapping):
-        return {**value, name: _with(value[name], tuple(rest), new)}
-    return value.model_copy(update={name: _with(getattr(value, name), tuple(rest), new)})
-
-
-def _samples(recipe: Recipe, short: str, base: Path, fingerprint: str | None, trusted: bool) -> Step | None:
+def _samples(texts: Calibration | None, name: str, base: Path, fingerprint: str | None) -> Step | None:
     """The step that provides the texts of a data-aware method."""
-    texts, label = recipe.builds[short].normal().texts(), full_name(recipe.name, short)
-    return calibration.samples(texts, label, base=base, fingerprint=fingerprint, trusted=trusted) if texts else None
+    return calibration.samples(texts, name, base=base, fingerprint=fingerprint) if texts else None
 
 
 def _assemble(

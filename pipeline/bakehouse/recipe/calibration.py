@@ -14,7 +14,7 @@ class CalibrationFile(Model):
     """Calibration texts from a file on this machine."""
 
     type: Literal["file"] = Field(description="Texts from a file on this machine.")
-    path: LocalPath = Field(description="Text file, one sample a line: relative to the recipe, absolute, or with `~/`.")
+    path: LocalPath = Field(description="Text file, one sample a line: absolute, from the home (`~/`), or relative to the recipe.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
     max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 

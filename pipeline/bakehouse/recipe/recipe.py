@@ -105,7 +105,7 @@ class Local(Model):
 
     type: Literal["local"] = Field(description="A checkpoint directory or a GGUF file on this machine.")
     path: LocalPath = Field(
-        description="Directory of a safetensors checkpoint, or a GGUF file: relative to the recipe, absolute, or with `~/`."
+        description="Directory of a safetensors checkpoint, or a GGUF file: absolute, from the home (`~/`), or relative to the recipe."
     )
     license: _License
     license_name: _LicenseName = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -192,48 +192,54 @@ _version = _matching(  # the normal forms of PEP 440, without ranges
 )
 
 
-CONFINED = "Write a path such as models/tiny, with forward slashes, that stays inside its folder."
-
-
-def leads_out(value: str) -> str:
-    """Why a path could mean something outside its folder, or nothing on some system; "" if it cannot."""
+def _path(value: str) -> str:
     parts = value.split("/")
-    faults = {
+    outside = {
         "is absolute": value.startswith("/") or re.match(r"[A-Za-z]:", value),
         "has a backslash": "\\" in value,
         "leads out of its folder": ".." in parts,
-        "starts with `~`, and nothing is expanded in a recipe": value.startswith("~"),
+        "starts with `~`": value.startswith("~"),
+    }
+    _refuse_path(value, outside | _strange(parts), "Write a path such as models/tiny, with forward slashes, that stays inside its folder.")
+    return value
+
+
+def _local_path(value: str) -> str:
+    parts = re.sub(r"^(~?/|[A-Za-z]:/)", "", value).split("/")
+    while parts[0] == ".." and len(parts) > 1:
+        parts = parts[1:]
+    faults = {
+        "has a backslash": "\\" in value,
+        "is one of Windows, and this is another system": re.match(r"[A-Za-z]:/", value) and os.name != "nt",
+        "has `..` after its beginning": ".." in parts,
+        "starts with `~` and not with `~/`": re.match(r"~(?!/)", value),
+    }
+    remedy = "Write a path such as models/tiny, ../tiny, ~/models/tiny or /models/tiny, with forward slashes."
+    _refuse_path(value, faults | _strange(parts), remedy)
+    return value
+
+
+def portable(path: str) -> str:
+    """What a package says of a local path: the path if it stays in the recipe's folder, else its last part."""
+    return path.rpartition("/")[2] if path.startswith(("/", "~/", "../")) or re.match(r"[A-Za-z]:/", path) else path
+
+
+def _strange(parts: list[str]) -> dict[str, object]:
+    """What is wrong with parts of a path on some system: the fault, and whether it is there."""
+    value = "/".join(parts)
+    return {
         "names a variable, and nothing is expanded in a recipe": "$" in value or re.search(r"%\w+%", value),
         "has a character that file systems do not take": re.search(r'[<>:"|?*\x00-\x1f\x7f]', value),
         "has an empty part, or one that is `.`": any(part in ("", ".") for part in parts),
         "has a part that ends with a dot or a space": any(part.endswith((".", " ")) for part in parts),
         "has a part that is a device on Windows": any(device_name(part) for part in parts),
     }
-    return next((what for what, found in faults.items() if found), "")
 
 
-def _path(value: str) -> str:
-    if what := leads_out(value):
-        raise refusal(f"The path {quoted(value)} {what}.", CONFINED)
-    return value
-
-
-def of_this_machine(value: str, *, windows: bool = sys.platform == "win32") -> str:
-    """Refuse what can be no path here; whether a path may lead out of the recipe's folder is decided when it is planned."""
-    drive = bool(re.match(r"[A-Za-z]:[/\\]|\\\\", value))
-    if not (drive or value.startswith(("/", "~")) or ".." in value.split("/")):
-        return _path(value)
-    faults = {
-        "is one of Windows, and this is another system": drive and not windows,
-        "has a backslash": "\\" in value and not drive,
-        "names another user's home folder": re.match(r"~[^/]", value),
-        "names a variable, and no variable is expanded in a recipe": "$" in value or re.search(r"%\w+%", value),
-        "has a character that file systems do not take": re.search(r'[<>:"|?*\x00-\x1f\x7f]', value[2:] if drive else value),
-    }
+def _refuse_path(value: str, faults: Mapping[str, object], remedy: str) -> None:
     for what, found in faults.items():
         if found:
-            raise refusal(f"The path {quoted(value)} {what}.", "Write a path such as models/tiny, ../tiny, ~/models/tiny or /models/tiny.")
-    return value
+            raise refusal(f"The path {quoted(value)} {what}.", remedy)
 
 
 def ends_with(suffix: str, reason: str) -> AfterValidator:
@@ -275,7 +281,8 @@ LicenceLink = Annotated[str, *_kind(_link, r"^\S+$")]
 DistributionName = Annotated[str, *_kind(_distribution, r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
-LocalPath = Annotated[str, *_kind(of_this_machine, r"^[^$]*\S[^$]*$")]
+# Where a recipe's own user has files. Whether it may lead out of the recipe's folder, is decided where it is resolved (sources.local).
+LocalPath = Annotated[str, *_kind(_local_path, r"^[^\\$]*[^/\\$]$")]
 GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files can be imported from there.")]
 PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files can run as remote code.")]
 Expression = Annotated[str, *_kind(_expression, r"\S")]

@@ -121,14 +121,11 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
 
 
 def _provided(recipes: Path, path: str) -> Path:
-    """Where the local file or folder lies that a package was made of; a package from elsewhere may name nothing outside `recipes`."""
-    try:
-        return local.resolve(recipes, path)
-    except local.Outside:
-        raise
-    except Failure as failure:
+    """Where local files lie that a package was made of; its recipe came with it, and may name nothing outside `recipes`."""
+    if not local.path_of(recipes, path, confined=True).exists():
         remedy = f"A package does not hold what it was made of: put the same files at {recipes / path}."
-        raise Failure(failure.what, where=failure.where, details=failure.details, remedy=remedy) from failure
+        raise Failure(f"{path} does not exist.", where=str(recipes), remedy=remedy)
+    return local.resolve(recipes, path, confined=True)
 
 
 def _local_files(recipe: Any) -> Iterator[str]:

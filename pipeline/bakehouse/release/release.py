@@ -11,10 +11,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from bakehouse.errors import Failure
-from bakehouse.package import card, checksums
+from bakehouse.package import checksums
 from bakehouse.package import manifest as manifests
 from bakehouse.package.file_names import BOM, CHECKSUMS, PROVENANCE, SIGNATURE
 from bakehouse.package.manifest import PackageManifest
+from bakehouse.package.markdown import code, text
 from bakehouse.records import Written
 from bakehouse.release import archive
 from bakehouse.release.archive import Archive
@@ -169,7 +170,7 @@ def notes(release: Release, last: Release | None) -> str:
     before = {one.name: one for one in last.packages} if last else {}
     lines = ["| package | size | prompts as expected | tokens in common with the source | signed |", "|---|---|---|---|---|"]
     lines += [
-        f"| {card.text(one.name)} | {size_text(one.size_bytes)} | {one.passed} | {one.common_tokens} | {'yes' if one.signed else 'no'} |"
+        f"| {text(one.name)} | {size_text(one.size_bytes)} | {one.passed} | {one.common_tokens} | {'yes' if one.signed else 'no'} |"
         for one in release.packages
     ]
     if last:
@@ -177,8 +178,8 @@ def notes(release: Release, last: Release | None) -> str:
         for one in release.packages:
             old = before.pop(one.name, None)
             changes = ["new"] if old is None else list(_changes(old, one)) or ["unchanged"]
-            lines.append(f"- {card.text(one.name)}: {'; '.join(changes)}")
-        lines += [f"- {card.text(name)}: no longer part of the release" for name in before]
+            lines.append(f"- {text(one.name)}: {'; '.join(changes)}")
+        lines += [f"- {text(name)}: no longer part of the release" for name in before]
     return "\n".join([*lines, "", *_how_to(release), ""])
 
 
@@ -197,7 +198,7 @@ def _changes(old: Released, new: Released) -> Iterator[str]:
 
 def _pair(what: str, old: object, new: object) -> Iterator[str]:
     if old != new:
-        yield f"{card.text(what)} {card.code(old)} → {card.code(new)}"
+        yield f"{text(what)} {code(old)} → {code(new)}"
 
 
 def _unequal(old: object, new: object, path: str = "") -> Iterator[tuple[str, object, object]]:

@@ -8,7 +8,6 @@ from typing import assert_never
 
 from bakehouse.errors import Failure
 from bakehouse.recipe.calibration import Calibration, CalibrationFile, CalibrationHub
-from bakehouse.recipe.types import leads_out
 from bakehouse.sources import local
 from bakehouse.sources.seams import CopyRequest, CopyResult, DownloadRequest, TextsFileSpec, TextsHubSpec
 from bakehouse.steps.maker import Command, Verification, worker
@@ -16,25 +15,23 @@ from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Notes, Step
 
 SAMPLES = "samples.txt"
-_DIRECTORY, _A_FILE = "{} is a directory.", "Write the path of a text file into the recipe."
 
 
-def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | None, trusted: bool = False) -> Step:
+def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | None) -> Step:
     """The step that brings the texts; how many of them are used is the quantization's business.
 
     Args:
         base: the recipe's folder.
-        trusted: whether the recipe is the user's own, and may name any place.
         fingerprint: `local.fingerprint` of a file next to the recipe; None for a hub data set.
 
     Raises:
-        Failure: the file does not exist, or lies outside `base` and is not trusted.
+        Failure: the file does not exist, or lies outside `base`.
     """
     match source:
         case CalibrationFile():
             if fingerprint is None:
                 raise ValueError("a file of texts is planned with its fingerprint")
-            notes = Notes(path=resolve_texts(base, source.path, trusted=trusted))
+            notes = Notes(path=resolve_texts(base, source.path))
             return Step(kind="calibration", maker="calibration", label=label, spec=TextsFileSpec(fingerprint=fingerprint), notes=notes)
         case CalibrationHub():
             spec = TextsHubSpec(repo=source.repo, revision=source.revision, file=source.file)
@@ -43,18 +40,15 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
             assert_never(source)
 
 
-def resolve_texts(base: Path, relative: str, *, trusted: bool = False) -> Path:
+def resolve_texts(base: Path, written: str) -> Path:
     """`local.resolve` for calibration texts: a file.
 
     Raises:
         Failure: it is a directory, or as `local.resolve`.
     """
-    if not leads_out(relative) and (base / relative).is_dir():
-        raise Failure(_DIRECTORY.format(relative), where=str(base), remedy=_A_FILE)
-    path = local.resolve(base, relative, trusted=trusted)
-    if path.is_dir():
-        raise Failure(_DIRECTORY.format(relative), where=str(base), remedy=_A_FILE)
-    return path
+    if local.path_of(base, written).is_dir():
+        raise Failure(f"{written} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
+    return local.resolve(base, written)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

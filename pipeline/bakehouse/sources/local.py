@@ -1,8 +1,4 @@
-"""A checkpoint directory or a single file of this machine, known by what is in it.
-
-The store gets a copy that shares blocks where the file system can (reflink), and never a hard link: an edit of the user's file in place
-would change what a key stands for.
-"""
+"""A checkpoint directory or a single file on this machine, known by what is in it."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import stat as modes
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,18 +13,14 @@ from pathlib import Path
 from bakehouse.errors import Failure
 from bakehouse.formats import safetensors_files
 from bakehouse.recipe.recipe import Local
-from bakehouse.recipe.types import CONFINED, leads_out
 from bakehouse.sources.seams import CopyRequest, CopyResult, LocalSpec
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Notes, Step
 
+UNTRUSTED = "PIPELINE_UNTRUSTED"
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
-
-
-class Outside(Failure):
-    """A recipe that is not the user's own names something outside its folder."""
 
 
 def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
@@ -51,80 +42,91 @@ def file_name(step: Step) -> str:
     return gguf
 
 
-def resolve(base: Path, relative: str, *, trusted: bool = False) -> Path:
-    """The absolute path of what a recipe in the folder `base` calls `relative`.
+def untrusted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether recipes come from somebody else, and so may read nothing outside their folder.
 
-    A recipe that is the user's own (`trusted`) may name any place.
+    PIPELINE_UNTRUSTED decides (0 or 1); without it, recipes are somebody else's where GitHub or GitLab run a pull or merge request.
+    """
+    if given := environ.get(UNTRUSTED):
+        return given != "0"
+    return environ.get("GITHUB_EVENT_NAME") in ("pull_request", "pull_request_target") or bool(environ.get("CI_MERGE_REQUEST_ID"))
+
+
+def path_of(base: Path, written: str, *, confined: bool | None = None) -> Path:
+    """Where a path of a recipe in the folder `base` is; `~` is the home of who runs this.
+
+    Args:
+        confined: whether it must lie in `base`; by default, whether recipes are `untrusted`.
 
     Raises:
-        Failure: it is missing, or is neither a folder nor an ordinary file.
-        Outside: it (or a file of it) lies outside `base`, be it through a symbolic link, and is not trusted.
+        Failure: it is confined and lies outside: then nothing is said of what is there, not even whether anything is.
     """
-    if not trusted and (what := leads_out(relative)):
-        raise Outside(f"The path {relative} {what}.", where=str(base), remedy=CONFINED)
-    path, floor = _named(base, relative), base.resolve()
-    _refuse_unreadable(path, base, relative)
-    outside = [] if path.resolve().is_relative_to(floor) else [path]
-    if not trusted:
-        outside = outside or [file for file in files_of(path).values() if not file.resolve().is_relative_to(floor)]
-        if outside:
-            raise Outside(
-                f"{relative} lies outside the recipe's folder.",
-                where=str(base),
-                remedy="Put the files themselves, not links to them, next to the recipe.",
-                details=tuple(f"{file} is {file.resolve()}" for file in outside),
-            )
-    # The hub's cache links NAME.gguf to a file without a suffix: what a file is called is then the link's name.
-    keeps_name = path.is_file() and (outside or path.resolve().suffix != path.suffix)
-    return path.parent.resolve() / path.name if keeps_name else path.resolve()
+    path = Path(os.path.normpath(base / Path(written).expanduser()))
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, [path])
+    return path
 
 
-def resolve_model(base: Path, relative: str, *, trusted: bool = False) -> Path:
+def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
+    """The absolute path of what a recipe in the folder `base` calls `written`.
+
+    Args:
+        confined: whether all of it must lie in `base`; by default, whether recipes are `untrusted`.
+
+    Raises:
+        Failure: it does not exist, or it is confined and it (or a file of it) lies outside `base`, be it through a symbolic link.
+    """
+    path = path_of(base, written, confined=confined)
+    if not path.exists():
+        raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
+    if not (path.is_dir() or path.is_file()):
+        raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
+    _refuse_strange(written, base, path)
+    found = files_of(path)
+    if untrusted() if confined is None else confined:
+        _refuse_outside(written, base, found.values())
+    return path
+
+
+def _refuse_strange(written: str, base: Path, path: Path) -> None:
+    """A Failure for a part of a checkpoint that is no ordinary file: left out unseen, it would be missing from the model."""
+    names = sorted(other for other in path.iterdir() if checkpoint_files.may_belong(other.name)) if path.is_dir() else []
+    if strange := [other for other in names if not other.is_file()]:
+        raise Failure(
+            f"{written} has parts that are not ordinary files.",
+            where=str(base),
+            remedy="Put ordinary files in their place; where links of the hub's cache lead nowhere, get the model again.",
+            details=tuple(
+                f"{one.name} is a link that leads nowhere" if one.is_symlink() and not one.exists() else one.name for one in strange
+            ),
+        )
+
+
+def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:
+    floor = base.resolve()
+    if outside := [path for path in paths if not path.resolve().is_relative_to(floor)]:
+        raise Failure(
+            f"{written} lies outside the recipe's folder, and this recipe is not trusted.",
+            where=str(base),
+            remedy=f"Put the files themselves, not links to them, next to the recipe; or set {UNTRUSTED}=0 if the recipe is your own.",
+            details=tuple(f"{name} is {name.resolve()}" for name in outside if name.resolve() != name),
+        )
+
+
+def resolve_model(base: Path, written: str) -> Path:
     """`resolve` for a source: a checkpoint directory or a GGUF file.
 
     Raises:
         Failure: it is neither, or as `resolve`.
     """
-    path = resolve(base, relative, trusted=trusted)
+    path = path_of(base, written)
     if path.is_file() and path.suffix != ".gguf":
         raise Failure(
-            f"{relative} is neither a checkpoint directory nor a GGUF file.",
+            f"{written} is neither a checkpoint directory nor a GGUF file.",
             where=str(base),
             remedy="Write the path of one of them into the recipe.",
         )
-    return path
-
-
-def _named(base: Path, relative: str) -> Path:
-    try:
-        return base / Path(relative).expanduser()
-    except RuntimeError as error:  # no home folder is known
-        raise Failure(f"{relative} cannot be found: {error}", where=str(base), remedy="Write an absolute path into the recipe.") from error
-
-
-def _refuse_unreadable(path: Path, base: Path, relative: str) -> None:
-    """A Failure if `path`, or what belongs to a checkpoint in it, is missing, or is something that is not read."""
-    if not (path.exists() or path.is_symlink()):
-        raise Failure(f"{relative} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
-    inside = [other for other in path.iterdir() if checkpoint_files.may_belong(other.name)] if path.is_dir() else []
-    strange = [(one, what) for one in (path, *sorted(inside)) if (what := _strange(one))]
-    if strange:
-        raise Failure(
-            f"{relative} cannot be read.",
-            where=str(base),
-            details=tuple(f"{one} {what}" for one, what in strange),
-            remedy="Put ordinary files in that place; get a snapshot of the hub's cache again if its links lead nowhere.",
-        )
-
-
-def _strange(path: Path) -> str:
-    """Why a path is neither a folder nor an ordinary file; "" if it is one of them."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        return f"is a link that leads nowhere: {path.readlink()}" if path.is_symlink() else f"cannot be looked at: {error.strerror}"
-    kinds = {modes.S_IFIFO: "is a named pipe", modes.S_IFSOCK: "is a socket", modes.S_IFCHR: "is a device", modes.S_IFBLK: "is a device"}
-    return kinds.get(modes.S_IFMT(mode), "")
+    return resolve(base, written)
 
 
 def files_of(path: Path) -> dict[str, Path]:

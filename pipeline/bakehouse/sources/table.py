@@ -17,15 +17,15 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
 )
 
 
-def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | None, trusted: bool = False) -> Step:
+def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | None) -> Step:
     """The step whose `files/` is a Hugging Face checkpoint: weights, configuration, tokenizer, chat template, licence.
 
     Args:
-        base: the recipe's folder, which a local source may leave only if the recipe is the user's own (`trusted`).
+        base: the recipe's folder, which a local source may not leave.
         fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
 
     Raises:
-        Failure: a local source does not exist, is not a model, or lies outside `base` and is not trusted.
+        Failure: a local source does not exist, is not a model, or lies outside `base` and the recipe is not trusted.
     """
     match source:
         case HuggingFace():
@@ -37,7 +37,7 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
         case Local():
             if fingerprint is None:
                 raise ValueError("a local source is planned with its fingerprint")
-            download = local.download(source, label, local.resolve_model(base, source.path, trusted=trusted), fingerprint)
+            download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
             return gguf.checkpoint(download, local.file_name(download), label) if download.spec_as(LocalSpec).gguf else download
         case _:
             assert_never(source)

@@ -36,12 +36,12 @@ class Forecast:
     """What the missing steps of some builds will take; None where nothing can be known before the download.
 
     Attributes:
-        download_bytes: what is fetched.
+        download_bytes: what is fetched over the network.
         disk_bytes: what all new directories hold, downloads among them.
         memory_bytes: what the hungriest step takes.
         copy_bytes: of `disk_bytes`, what the packages under their names take: files of their own, which a file system may let share
             the store's blocks.
-        local_bytes: what is read of local folders.
+        local_bytes: what is copied from local sources; the store may share their blocks.
     """
 
     download_bytes: int | None
@@ -106,7 +106,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     """What the missing steps of these builds, and of what is requested besides them, will take, from shapes alone."""
     singles = tuple(singles)
     builds = tuple(build for build in builds if not session.store.is_exposed(build.package, build.name))  # others take nothing
-    download = local_bytes = disk = memory = 0
+    download = near = disk = memory = 0
     steps = missing(builds, session.store, singles)
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
     known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
@@ -119,17 +119,15 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
         estimate = estimates.of(step, survey)
         if step.kind == "download":
             disk += survey.download_bytes
-            if step.maker == "local":
-                local_bytes += survey.download_bytes
-            else:
-                download += survey.download_bytes
+            here = isinstance(step.spec, LocalSpec)
+            download, near = (download, near + survey.download_bytes) if here else (download + survey.download_bytes, near)
         disk += estimate.disk_bytes
         memory = max(memory, estimate.memory_bytes)
     surveys_of = {key: survey for key, survey in known.items() if survey}
     # Packages under their names are files of their own, besides what they take in the store.
     to_copy = () if not builds or session.store.shares_blocks() else builds
     copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
-    return Forecast(download, disk + copies, memory, copies, local_bytes)
+    return Forecast(download, disk + copies, memory, copies, near)
 
 
 def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int:

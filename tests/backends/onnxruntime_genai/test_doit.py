@@ -135,7 +135,7 @@ def test_a_directml_build_says_on_what_it_was_run_and_on_what_not(built: Bench) 
     manifest = built.manifest("tiny-fp16-ort-directml")
     assert (manifest.validation.device, manifest.validation.stand_in, manifest.unproven) == ("CPU", True, ("DirectML",))
     card = (built.artifacts / "packages/tiny-fp16-ort-directml/README.md").read_text(encoding="utf-8")
-    assert "in place of the device that it is made for, with at most " in card
+    assert "in place of the device that it is made for. It took at most " in card
     assert "It has **not** been run on DirectML." in card
 
 

@@ -11,7 +11,6 @@ from inline_snapshot import snapshot
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino_npu import backend as openvino_npu
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
-from bakehouse.backends.openvino_npu.options import suffix
 from bakehouse.backends.openvino_npu.seams import CompileRequest, CompileSpec, GenerateRequest, SetupRequest, SetupSpec
 from bakehouse.executor.session import Room
 from bakehouse.formats.checkpoint import Survey, Tensor
@@ -139,14 +138,6 @@ def test_a_blob_lies_in_its_platforms_folder(tmp_path: Path) -> None:
         "npu/4000/openvino_model.blob": "blob-4000",
         "npu/4000/openvino_model.json": "blob-4000",
     }
-
-
-@pytest.mark.parametrize(
-    ("asked", "end"),
-    [(build(), "-int4-gq-ov"), (build(group_size=-1), "-int4-cw-ov"), (build(weights="int8"), "-int8-ov"), (build(weights="nf4"), "")],
-)
-def test_the_organisations_name_for_it(asked: object, end: str) -> None:
-    assert suffix(asked) == end
 
 
 # --- which compiler, and without one --------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from bakehouse.app.init.text import Draft, recipe
-from bakehouse.app.trust import trusted
 from bakehouse.backends.base import Proposal
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
@@ -61,7 +60,7 @@ def _planned(draft: Draft, proposal: Proposal, recipes: Path, session: Session) 
     root, _, problems = read(text.encode())
     assert root is not None and not problems, problems
     loaded = Loaded(recipes / f"{draft.name}.yaml", text, Recipe.model_validate_json(json.dumps(root.data)), root)
-    return plan.make([loaded], partial(local.fingerprint, cache=session.store.root / "fingerprints.json"), trusted=trusted()).builds[0]
+    return plan.make([loaded], partial(local.fingerprint, cache=session.store.root / "fingerprints.json")).builds[0]
 
 
 def _reasons(build: Build, session: Session) -> str:

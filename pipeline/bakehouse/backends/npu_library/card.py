@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
+from bakehouse.backends.card_words import Rows
+from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = ("openvino", "transformers", "torch", "intel-npu-acceleration-library", "neural-compressor")
@@ -16,13 +19,23 @@ def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
 
 
 def format_of(build: BuildOptions) -> str:
-    """What the model is in now, as the end of a sentence."""
-    return "compiled by the Intel NPU Acceleration Library (a pickle)"
+    """What the model is in now."""
+    return "a model compiled by the Intel NPU Acceleration Library (a pickle)"
 
 
 def facts(build: BuildOptions) -> CardFacts:
     """Nothing but what every card has."""
     return CardFacts()
+
+
+def quantization(build: BuildOptions) -> Rows:
+    """What the library did to the linear layers, and what everything else is in."""
+    assert isinstance(build, NpuLibrary)
+    linear = build.quantization.weights
+    rows: Rows = (("Linear layers", card_words.weights(linear, symmetric=True)),)
+    if linear != "fp16":
+        rows += (("Scales", card_words.scales(-1)), ("Method", "round to nearest, without calibration texts"))
+    return (*rows, ("All other weights", build.torch_dtype))
 
 
 def title(build: BuildOptions) -> str:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
+from bakehouse.backends.card_words import Rows
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import TITLES
+from bakehouse.backends.onnxruntime_genai.quantization import TITLES, MatMulNBits, OrtInt4
 from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = (
     *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
     *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
 )
-_FAMILY = "in ONNX for ONNX Runtime GenAI"
-
-
-@dataclass(frozen=True)
-class Facts(CardFacts):
-    """`family`: what builds for any provider are in."""
-
-    family: str
+_METHODS = {"default": "MLAS, the default", "rtn": "round to nearest", "k_quant": "k-quant, as llama.cpp does it"}
+_COMPUTED = ("whatever the provider prefers", "fp32", "fp16 or better", "bf16 or better", "int8 or better")  # by accuracy_level
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
@@ -33,13 +28,42 @@ def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
 
 
 def format_of(build: BuildOptions) -> str:
-    """What the model is in now, as the end of a sentence."""
-    return f"{_FAMILY} on {title(build)}"
+    """What the model is in now."""
+    return "ONNX for ONNX Runtime GenAI"
 
 
-def facts(build: BuildOptions) -> Facts:
-    """What builds for any provider are in."""
-    return Facts(_FAMILY)
+def facts(build: BuildOptions) -> CardFacts:
+    """Nothing but what every card has."""
+    return CardFacts()
+
+
+def quantization(build: BuildOptions) -> Rows:
+    """What the model builder did to the weights."""
+    done = _ours(build).quantization
+    if not isinstance(done, MatMulNBits):
+        return (("Weights", card_words.weights(done.weights)),)
+    rows: Rows = (
+        ("Weights", card_words.weights(done.weights, symmetric=done.algorithm != "k_quant" if done.symmetric is None else done.symmetric)),
+        ("Scales", card_words.scales(done.block_size)),
+        ("Method", f"{_METHODS[done.algorithm]}, without calibration texts"),
+        ("Precision of matrix products", _COMPUTED[done.accuracy_level or 0]),
+    )
+    return (*rows, *_exceptions(done)) if isinstance(done, OrtInt4) else (*rows, *_left(done))
+
+
+def _exceptions(done: OrtInt4) -> Rows:
+    """What of a 4-bit model has another precision or form."""
+    rows: Rows = (("Embedding", "4 bits too"),) if "Gather" in done.op_types_to_quantize else ()
+    mixed = done.matmul_mixed_precision
+    groups = ["the last layer"] if mixed and mixed.last_matmul else []
+    groups += ["the most sensitive layers"] if mixed and mixed.mixed_layers else []
+    rows += (("In 8 bits", " and ".join(groups)),) if groups else ()
+    rows += (("Written as", "DequantizeLinear and MatMul (QDQ)"),) if done.use_qdq else ()
+    return (*rows, *_left(done))
+
+
+def _left(done: MatMulNBits) -> Rows:
+    return (("Left in floating point", ", ".join(done.nodes_to_exclude)),) if done.nodes_to_exclude else ()
 
 
 def title(build: BuildOptions) -> str:

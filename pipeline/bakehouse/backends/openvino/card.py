@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
+from bakehouse.backends.card_words import Rows
 from bakehouse.backends.openvino import options
 from bakehouse.backends.openvino.options import OpenVINO
+from bakehouse.backends.openvino.quantization import Float, FourBit, Grouped, Int4, Int8, Mxfp4, Nf4
 from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
@@ -28,14 +31,49 @@ def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
 
 
 def format_of(build: BuildOptions) -> str:
-    """What the model is in now, as the end of a sentence."""
-    return "in OpenVINO IR"
+    """What the model is in now."""
+    return "OpenVINO IR"
 
 
 def facts(build: BuildOptions) -> Facts:
     """The runtime options of the recipe."""
     assert isinstance(build, OpenVINO)
     return Facts(options.given(build.runtime_options))
+
+
+def quantization(build: BuildOptions) -> Rows:
+    """What NNCF did to the weights."""
+    assert isinstance(build, OpenVINO)
+    done = build.quantization
+    if isinstance(done, Float):
+        return (("Weights", card_words.weights(done.weights)),)
+    if isinstance(done, Int8):
+        rows: Rows = (("Weights", card_words.weights(done.weights, symmetric=done.symmetric)), ("Scales", card_words.scales(-1)))
+    else:
+        rows = (*_four_bits(done), ("Method", _method(done)))
+    left = done.ignored_scope
+    named = [*left.names, *left.patterns, *left.types] if left else []
+    return (*rows, ("Left as in the source", ", ".join(named))) if named else rows
+
+
+def _four_bits(done: Int4 | Nf4 | Mxfp4) -> Rows:
+    """What gets 4 bits, and what the rest gets."""
+    rest = card_words.stored(done.backup_precision)
+    rows: Rows = (("Weights", card_words.weights(done.weights, symmetric=done.symmetric if isinstance(done, Int4) else None)),)
+    if isinstance(done, Grouped):
+        rows += (("Scales", card_words.scales(done.group_size)),)
+    if done.ratio < 1:
+        metric = f", chosen by {done.sensitivity_metric.replace('_', ' ')}" if done.sensitivity_metric else ""
+        rows += (("Share in 4 bits", f"{100 * done.ratio:g} % of the weights of the inner layers{metric}; the others {rest}"),)
+    return (*rows, ("Embeddings and last layer", "4 bits too" if done.all_layers else rest))
+
+
+def _method(done: FourBit) -> str:
+    """How weights are rounded, and with which texts."""
+    names = {"awq": "AWQ", "scale_estimation": "scale estimation", "gptq": "GPTQ", "lora_correction": "LoRA correction"}
+    used = [words for field, words in names.items() if getattr(done, field, False)]
+    texts = f", with up to {done.calibration.num_samples} calibration texts" if done.calibration else ", without calibration texts"
+    return (", ".join(used) or "round to nearest") + texts
 
 
 def title(build: BuildOptions) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
+from bakehouse.backends.card_words import Rows
 from bakehouse.backends.openvino.card import TOOLS
-from bakehouse.backends.openvino_npu.options import CODENAMES, OpenVINONpu, suffix
+from bakehouse.backends.openvino_npu.options import CODENAMES, NpuFloat, NpuInt4, NpuInt8, OpenVINONpu
 from bakehouse.recipe.recipe import BuildOptions
 
-__all__ = ["TOOLS", "facts", "format_of", "hub_words", "title"]
+__all__ = ["TOOLS", "facts", "format_of", "hub_words", "quantization", "title"]
 
 
 @dataclass(frozen=True)
 class Facts(CardFacts):
-    """`codenames` of the platforms, and `repository_suffix`: how the OpenVINO organisation ends the names of such repositories."""
+    """`codenames` of the platforms."""
 
     codenames: Mapping[int, str]
-    repository_suffix: str
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
@@ -28,14 +29,30 @@ def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
 
 
 def format_of(build: BuildOptions) -> str:
-    """What the model is in now, as the end of a sentence."""
-    return "in OpenVINO IR for Intel NPUs"
+    """What the model is in now."""
+    return "OpenVINO IR for Intel NPUs"
 
 
 def facts(build: BuildOptions) -> Facts:
-    """The platforms' names, and the ending of a repository's name."""
+    """The platforms' names, and how long a text the graphs take."""
     assert isinstance(build, OpenVINONpu)
-    return Facts(CODENAMES, suffix(build))
+    return Facts(CODENAMES, longest_text=build.max_prompt_len + build.min_response_len)
+
+
+def quantization(build: BuildOptions) -> Rows:
+    """What NNCF did to the weights."""
+    assert isinstance(build, OpenVINONpu)
+    done = build.quantization
+    if isinstance(done, NpuFloat):
+        return (("Weights", card_words.weights(done.weights)),)
+    if isinstance(done, NpuInt8):
+        return (("Weights", card_words.weights(done.weights, symmetric=done.symmetric)), ("Scales", card_words.scales(-1)))
+    return (
+        ("Weights", card_words.weights(done.weights, symmetric=done.symmetric if isinstance(done, NpuInt4) else None)),
+        ("Scales", card_words.scales(done.group_size)),
+        ("Embeddings and last layer", card_words.stored(done.backup_precision)),
+        ("Method", f"{'AWQ' if done.awq else 'round to nearest'}, without calibration texts"),
+    )
 
 
 def title(build: BuildOptions) -> str:

@@ -190,18 +190,3 @@ def settings(options: OpenVINONpu) -> dict[str, str]:
         "PREFILL_HINT": options.prefill_hint,
         "GENERATE_HINT": options.generate_hint,
     }
-
-
-def suffix(options: OpenVINONpu) -> str:
-    """How the OpenVINO organisation ends a repository's name for such a model; "" where it has no ending."""
-    match options.quantization:
-        case NpuInt4(group_size=-1):
-            return "-int4-cw-ov"
-        case NpuInt4():
-            return "-int4-gq-ov"
-        case NpuInt8():
-            return "-int8-ov"
-        case NpuFloat():
-            return "-fp16-ov"
-        case _:
-            return ""

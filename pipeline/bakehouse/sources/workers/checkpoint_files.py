@@ -65,7 +65,7 @@ def belonging(path: Path) -> dict[str, Path]:
 
 def may_belong(name: str) -> bool:
     """Whether a file of this name at the top of a directory would be taken for part of a checkpoint."""
-    weights = name.endswith((".safetensors", ".gguf")) or name == safetensors_files.INDEX
+    weights = name.endswith(".safetensors") or name == safetensors_files.INDEX
     return weights or name in BESIDE_WEIGHTS or bool(LICENCE.fullmatch(name))
 
 
