@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -261,3 +265,25 @@ def test_a_folder_of_the_cache_with_several_snapshots_is_refused(here: Path, tmp
         f"{folder} has 2 snapshots, and none of them is that of main.\n    {folder}/snapshots/{'a' * 40}\n"
         f"    {folder}/snapshots/{'b' * 40}\n  what to do: Give the folder of the snapshot that you mean."
     )
+
+
+@pytest.mark.model
+@pytest.mark.needs_backend("openvino")
+def test_a_folder_elsewhere_is_built_and_its_package_says_not_where_it_lies(here: Path, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "secret-place" / "tiny")
+    environ = {name: value for name, value in os.environ.items() if name != "GITHUB_EVENT_NAME"}
+
+    def bakehouse(*words: str) -> str:
+        argv = [sys.executable, "-m", "bakehouse.app.main", *words]
+        done = subprocess.run(argv, cwd=here, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    said = bakehouse("init", "../secret-place/tiny", "--runtime", "openvino")
+    name = said.rpartition("next: bakehouse build ")[2].strip()
+    bakehouse("lint")
+    assert "to read from local sources" in bakehouse("plan", name)
+    bakehouse("build", name)
+    texts = [path for path in (here / "artifacts" / "packages" / name).rglob("*") if path.suffix in (".json", ".md", ".yaml")]
+    assert texts
+    assert not [path.name for path in texts if b"secret-place" in path.read_bytes()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def find(given: str, recipes: Path, session: Session) -> Origin:
     """
     path = Path(given).expanduser()
     if path.exists():
-        return _here(hub_cache.snapshot(path.absolute()), recipes)
+        return _here(hub_cache.snapshot(_without_dots(path)), recipes)
     if (found := place(given)) is not None:
         return _on_the_hub(found, session)
     looks_like_a_path = given.startswith((".", "/", "~")) or "\\" in given or given.endswith(".gguf")
@@ -162,6 +163,12 @@ def _here(path: Path, recipes: Path) -> Origin:
         what = "; ".join(one["msg"] for one in error.errors(include_url=False))
         raise Failure(f"A recipe cannot name {path}: {what}", remedy="Rename it, or give another place.") from error
     return Origin(source, _name(title), title, chat, hub)
+
+
+def _without_dots(path: Path) -> Path:
+    """The absolute path of what exists, without `..`, which a recipe takes only at the beginning; links stay, for a GGUF's name."""
+    plain = Path(os.path.normpath(path.absolute()))
+    return plain if plain.exists() and plain.samefile(path) else path.resolve()
 
 
 def _as_written(path: Path, recipes: Path) -> str:
