@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,11 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.app.init import command, origin
+from bakehouse.app.plan_table import plan_text
+from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
+from bakehouse.executor.session import Session
 from bakehouse.recipe import loader
 from bakehouse.recipe.recipe import HuggingFace, Local
 from tests.formats.test_gguf_header import PLAIN, write
@@ -216,3 +223,67 @@ def test_a_folder_that_does_not_exist_may_have_been_meant(here: Path, monkeypatc
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert "recipes/tiny does not exist here, so it was taken for a repository on the hub" in refusal("recipes/tiny")
+
+
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
+def test_a_folder_elsewhere_becomes_a_recipe_that_plans_without_a_download(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    model(tmp_path / "models" / "tiny", license="mit")
+    assert init("~/models/tiny") == 0
+    opened = open_workspace()
+    assert isinstance(opened.loaded[0].recipe.source, Local)
+    assert opened.loaded[0].recipe.source.path == (tmp_path / "models" / "tiny").as_posix()
+    text = plan_text(opened.plan.builds[:1], Session(opened.store, Children()), {step.key: step.label for step in opened.plan.steps})
+    assert " to read from local sources, " in text
+    assert "to download" not in text
+
+
+@pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
+@pytest.mark.parametrize("given", ["models--me--tiny", f"models--me--tiny/snapshots/{COMMIT}"])
+def test_a_snapshot_of_the_hubs_cache_is_named_after_its_repository(here: Path, tmp_path: Path, given: str) -> None:
+    folder = tmp_path / "hub" / "models--me--tiny"
+    blobs = model(folder / "blobs", license="mit")
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    for blob in blobs.iterdir():
+        (folder / "snapshots" / COMMIT / blob.name).symlink_to(f"../../blobs/{blob.name}")
+    assert init(str(tmp_path / "hub" / given)) == 0
+    (loaded,) = open_workspace({}).loaded
+    assert loaded.recipe.name == "tiny"
+    assert f"  #   type: huggingface\n  #   repo: me/tiny\n  #   revision: {COMMIT}\n" in loaded.text
+
+
+def test_a_folder_of_the_cache_with_several_snapshots_is_refused(here: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models--me--tiny"
+    for commit in ("a" * 40, "b" * 40):
+        (folder / "snapshots" / commit).mkdir(parents=True)
+    assert refusal(str(folder)) == (
+        f"{folder} has 2 snapshots, and none of them is that of main.\n    {folder}/snapshots/{'a' * 40}\n"
+        f"    {folder}/snapshots/{'b' * 40}\n  what to do: Give the folder of the snapshot that you mean."
+    )
+
+
+@pytest.mark.model
+@pytest.mark.needs_backend("openvino")
+def test_a_folder_elsewhere_is_built_and_its_package_says_not_where_it_lies(here: Path, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "secret-place" / "tiny")
+    environ = {name: value for name, value in os.environ.items() if name != "GITHUB_EVENT_NAME"}
+
+    def bakehouse(*words: str) -> str:
+        argv = [sys.executable, "-m", "bakehouse.app.main", *words]
+        done = subprocess.run(argv, cwd=here, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    said = bakehouse("init", "../secret-place/tiny", "--runtime", "openvino")
+    name = said.rpartition("next: bakehouse build ")[2].strip()
+    bakehouse("lint")
+    assert "to read from local sources" in bakehouse("plan", name)
+    bakehouse("build", name)
+    texts = [path for path in (here / "artifacts" / "packages" / name).rglob("*") if path.suffix in (".json", ".md", ".yaml")]
+    assert texts
+    assert not [path.name for path in texts if b"secret-place" in path.read_bytes()]

@@ -206,6 +206,19 @@ def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
     assert str(failure.value) == f"{base}: none does not exist.\n  what to do: Put it in that place, or correct the path in the recipe."
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder has no named pipes there")
+def test_a_part_that_is_no_ordinary_file_is_refused_and_not_left_out(base: Path) -> None:
+    (base / "model" / "generation_config.json").symlink_to("nowhere")
+    os.mkfifo(base / "model" / "vocab.json")
+    with pytest.raises(Failure) as failure:
+        local.resolve(base, "model")
+    assert str(failure.value) == (
+        f"{base}: model has parts that are not ordinary files.\n"
+        "    generation_config.json is a link that leads nowhere\n    vocab.json\n"
+        "  what to do: Put ordinary files in their place; where links of the hub's cache lead nowhere, get the model again."
+    )
+
+
 def test_pickles_are_refused(base: Path) -> None:
     (base / "model" / "model.safetensors").unlink()
     with pytest.raises(Failure) as failure:

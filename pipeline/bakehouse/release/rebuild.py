@@ -109,7 +109,7 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     own.mkdir(parents=True)
     shutil.copyfile(package / RECIPE, own / f"{recipe.name}.yaml")
     for path in _local_files(recipe.model_dump(mode="json")):
-        origin = local.resolve(recipes, path, confined=True)  # the recipe came with the package
+        origin = _provided(recipes, path)
         target = own / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(origin, target) if origin.is_dir() else shutil.copyfile(origin, target)
@@ -118,6 +118,14 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
     if build is None:
         raise Failure(f"{RECIPE} has no build {manifest.name}.", where=str(package), remedy="Get the package again.")
     return build
+
+
+def _provided(recipes: Path, path: str) -> Path:
+    """Where local files lie that a package was made of; its recipe came with it, and may name nothing outside `recipes`."""
+    if not local.path_of(recipes, path, confined=True).exists():
+        remedy = f"A package does not hold what it was made of: put the same files at {recipes / path}."
+        raise Failure(f"{path} does not exist.", where=str(recipes), remedy=remedy)
+    return local.resolve(recipes, path, confined=True)
 
 
 def _local_files(recipe: Any) -> Iterator[str]:

@@ -81,10 +81,25 @@ def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
         raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
     if not (path.is_dir() or path.is_file()):
         raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
+    _refuse_strange(written, base, path)
     found = files_of(path)
     if untrusted() if confined is None else confined:
         _refuse_outside(written, base, found.values())
     return path
+
+
+def _refuse_strange(written: str, base: Path, path: Path) -> None:
+    """A Failure for a part of a checkpoint that is no ordinary file: left out unseen, it would be missing from the model."""
+    names = sorted(other for other in path.iterdir() if checkpoint_files.may_belong(other.name)) if path.is_dir() else []
+    if strange := [other for other in names if not other.is_file()]:
+        raise Failure(
+            f"{written} has parts that are not ordinary files.",
+            where=str(base),
+            remedy="Put ordinary files in their place; where links of the hub's cache lead nowhere, get the model again.",
+            details=tuple(
+                f"{one.name} is a link that leads nowhere" if one.is_symlink() and not one.exists() else one.name for one in strange
+            ),
+        )
 
 
 def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from pydantic import ValidationError
 
+from bakehouse.app.init import hub_cache
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.session import Session
@@ -36,12 +39,14 @@ class Origin:
         name: what a recipe of it is called if nothing else is said.
         title: what the model is called where it comes from.
         chat: whether it has a chat template.
+        hub: of a snapshot in the hub's cache, repository and commit: ("owner/name", "40 digits").
     """
 
     source: Source
     name: str
     title: str
     chat: bool
+    hub: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def find(given: str, recipes: Path, session: Session) -> Origin:
     """
     path = Path(given).expanduser()
     if path.exists():
-        return _here(path.absolute(), recipes)
+        return _here(hub_cache.snapshot(_without_dots(path)), recipes)
     if (found := place(given)) is not None:
         return _on_the_hub(found, session)
     looks_like_a_path = given.startswith((".", "/", "~")) or "\\" in given or given.endswith(".gguf")
@@ -148,9 +153,22 @@ def _here(path: Path, recipes: Path) -> Origin:
         title, chat = path.stem, bool(header.get("tokenizer.chat_template"))
     words = {key: value for key, value in found.items() if isinstance(value, str)}
     licence = _licence(words.get("license", ""), words.get("license_name", ""), words.get("license_link", ""))
-    origin = words.get("base_model", "")
+    origin, hub = words.get("base_model", ""), hub_cache.origin(path)
     base = {"base_model": origin} if is_repository(origin) else {}
-    return Origin(Local.model_validate({"type": "local", "path": _as_written(path, recipes), **licence, **base}), _name(title), title, chat)
+    if hub and path.is_dir():
+        title = hub[0].partition("/")[2]
+    try:
+        source = Local.model_validate({"type": "local", "path": _as_written(path, recipes), **licence, **base})
+    except ValidationError as error:
+        what = "; ".join(one["msg"] for one in error.errors(include_url=False))
+        raise Failure(f"A recipe cannot name {path}: {what}", remedy="Rename it, or give another place.") from error
+    return Origin(source, _name(title), title, chat, hub)
+
+
+def _without_dots(path: Path) -> Path:
+    """The absolute path of what exists, without `..`, which a recipe takes only at the beginning; links stay, for a GGUF's name."""
+    plain = Path(os.path.normpath(path.absolute()))
+    return plain if plain.exists() and plain.samefile(path) else path.resolve()
 
 
 def _as_written(path: Path, recipes: Path) -> str:

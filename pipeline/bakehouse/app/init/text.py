@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.backends.base import Proposal
-from bakehouse.recipe.recipe import Golden, Source
+from bakehouse.recipe.recipe import Golden, Local, Source
 
 _WIDTH = 120
 
@@ -35,6 +35,7 @@ def recipe(draft: Draft) -> str:
         f"description: {_value(f'{draft.origin.title} for AI PCs')}",
         "source:",
         *_source(draft.origin.source),
+        *_hub(draft.origin),
         "# Every build must answer this before it is packaged; add what your users ask.",
         "golden:",
         *_golden(draft.golden),
@@ -50,6 +51,15 @@ def _source(source: Source) -> Iterator[str]:
         if line.strip() == f"license: {UNKNOWN}":
             yield "  # The source does not say what licence the model has: write it here before you publish anything."
         yield line
+
+
+def _hub(origin: Origin) -> Iterator[str]:
+    if origin.hub:
+        repo, commit = origin.hub
+        yield from _comment("It is a snapshot of the hub's cache. So that others can build it too, write in place of type and path:", 2)
+        path = origin.source.path if isinstance(origin.source, Local) else ""
+        gguf = [f"gguf: {_value(path.rpartition(f'{commit}/')[2])}"] if path.endswith(".gguf") else []
+        yield from (f"  #   {line}" for line in ("type: huggingface", f"repo: {repo}", f"revision: {commit}", *gguf))
 
 
 def _golden(golden: Golden) -> list[str]:

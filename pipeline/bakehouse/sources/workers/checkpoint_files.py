@@ -63,6 +63,12 @@ def belonging(path: Path) -> dict[str, Path]:
     return {name: path / name for name in sorted(wanted)}
 
 
+def may_belong(name: str) -> bool:
+    """Whether a file of this name at the top of a directory would be taken for part of a checkpoint."""
+    weights = name.endswith(".safetensors") or name == safetensors_files.INDEX
+    return weights or name in BESIDE_WEIGHTS or bool(LICENCE.fullmatch(name))
+
+
 def json_object(raw: bytes, name: str) -> dict[str, JsonValue]:
     """The content of a JSON file of a checkpoint; Unfit if it is not a JSON object."""
     try:
