@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from bakehouse.app import complete, usage
 from bakehouse.app.completion import SCRIPTS
 from bakehouse.app.init import command
 from bakehouse.app.main import main
-from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
+from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS
 from bakehouse.app.workspace import open_workspace
 from tests.app.test_start import imported
 from tests.support.bench import ROOT
@@ -92,18 +93,25 @@ def test_candidates_import_nothing_but_python_and_the_failure(here: Path) -> Non
     assert not {"yaml", "pydantic", "doit", "argparse", "dataclasses"} & found
 
 
+def _of_parser(parser: argparse.ArgumentParser) -> dict[str, bool]:
+    """The flags of a parser, and whether a value follows."""
+    own = {action.option_strings[-1]: action.nargs != 0 for action in parser._actions if action.option_strings}
+    return {flag: value for flag, value in own.items() if flag != "--help"}
+
+
 def test_every_verb_and_flag_is_offered() -> None:
     assert set(complete.FLAGS) == {verb.name for verb in VERBS}
     for verb in VERBS:
-        if verb.name in {**OF_DOIT, **OF_TASKS}:
+        if verb.name in ALONE:
+            assert complete.FLAGS[verb.name] == _of_parser(importlib.import_module(ALONE[verb.name]).parser()), verb.name
+        elif verb.name in {**OF_DOIT, **OF_TASKS}:
             module, _, name = {**OF_DOIT, **OF_TASKS}[verb.name].partition(":")
-            options = usage._options(getattr(__import__(module, fromlist=[name]), name))
+            options = usage._options(getattr(importlib.import_module(module), name))
             own = {flag.split(", ")[-1].partition(" ")[0]: " " in flag.split(", ")[-1] for flag, _ in options}
             assert complete.FLAGS[verb.name] == own, verb.name
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    own = {action.option_strings[0]: action.nargs != 0 for action in parser._actions if action.option_strings}
-    assert complete.FLAGS["init"] == {flag: value for flag, value in own.items() if flag != "-h"}
+    assert complete.FLAGS["init"] == _of_parser(parser)
 
 
 _DRIVERS = {
