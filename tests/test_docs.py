@@ -182,7 +182,7 @@ def test_exit_codes_are_those_of_the_page(words: str, code: int, tmp_path: Path)
 
 @posix
 @pytest.mark.whole
-@pytest.mark.parametrize(("words", "code"), [("lint", 1), ("list", 3), ("build", 3), ("clean", 3), ("plan", 1), ("matrix", 1)])
+@pytest.mark.parametrize(("words", "code"), [("lint", 1), ("list", 3), ("build", 3), ("clean tiny-int4", 3), ("plan", 1), ("matrix", 1)])
 def test_exit_codes_after_an_error_in_a_recipe_are_those_of_the_page(words: str, code: int, tmp_path: Path) -> None:
     published.bench(tmp_path, golden=[])
     assert pages.sh(f"bakehouse {words} >/dev/null 2>&1 && echo 0 || echo $?", tmp_path) == f"{code}\n"

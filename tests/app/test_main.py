@@ -53,7 +53,7 @@ def test_the_help_of_a_verb_has_no_option_that_is_refused(capsys: pytest.Capture
     assert capsys.readouterr().out == snapshot("""\
 usage: bakehouse build [NAME ...]
 
-Make builds: download, convert, prove, package.
+Make builds: download, convert, validate, package.
 
   -c, --continue  after a build has failed, go on with the others
   -n N            run up to N steps at once, as far as memory allows

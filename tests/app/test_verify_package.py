@@ -85,11 +85,11 @@ def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"issuer": "https://id.example"}, "--issuer vouches for an identity, and none is named.\n  what to do: Add --identity."),
+        ({"issuer": "https://id.example"}, "--issuer is about an identity, and none is named.\n  what to do: Add --identity."),
         ({"key": "a", "identity": "b"}, "--key and --identity: a package has one signature, of one kind.\n  what to do: Give one of them."),
         (
             {"key": "a", "issuer": "https://id.example"},
-            "--issuer vouches for an identity, and none is named.\n  what to do: Add --identity.",
+            "--issuer is about an identity, and none is named.\n  what to do: Add --identity.",
         ),
         ({"key": ""}, "--key is empty, so nothing would be checked.\n  what to do: Say by whom the package must be signed."),
         (

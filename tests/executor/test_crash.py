@@ -82,7 +82,7 @@ MESSAGES = {
         "import errno\nraise OSError(errno.EDQUOT, 'Disk quota exceeded', 'model.bin')",
         "The worker failed at its start: OSError: [Errno 122] Disk quota exceeded: 'model.bin'.",
         (),
-        "Free space (`bakehouse prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
+        "Free space (`bakehouse prune` drops what no recipe uses) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
     ),
     "a package": (
         "import sentencepiece_of_nobody",

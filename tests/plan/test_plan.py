@@ -112,6 +112,18 @@ def test_a_package_says_nothing_of_where_its_local_files_lay(tmp_path: Path) -> 
     assert made[0].resolved.source.path == "tiny"
 
 
+def test_two_local_files_that_a_package_would_call_the_same_are_refused(tmp_path: Path) -> None:
+    builds = {}
+    for place, text in (("a", "one\n"), ("b", "two\n")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "texts.txt").write_text(text)
+        asked = {"awq": True, "calibration": {"type": "file", "path": str(tmp_path / place / "texts.txt")}}
+        builds[place] = {**OPENVINO["int4"], "quantization": {**OPENVINO["int4"]["quantization"], **asked}}
+    with pytest.raises(Failure, match=r"Another local file of this recipe is called texts\.txt, too\."):
+        planned(tmp_path / "recipes", of_hub(builds=builds), fingerprint=lambda path: path.read_text().strip() * 32)
+    planned(tmp_path / "recipes", of_hub(builds=builds))  # of the same content they may be
+
+
 def test_a_gguf_source_without_its_tools_is_planned_and_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned(tmp_path, recipe(source={**HUB, "gguf": "tiny.gguf"}))  # all that is imported late is imported now
     monkeypatch.setattr(sys, "path", [])

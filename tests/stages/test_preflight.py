@@ -103,7 +103,7 @@ def test_too_little_disk_is_refused_with_both_numbers(session: Session) -> None:
         preflight.check_room(Forecast(0, 10**17, 0), session.store)
     assert re.fullmatch(
         rf"{re.escape(str(session.store.root))}: About 100000000\.0 GB of disk are needed and \d+\.\d GB are free\.\n"
-        r"  what to do: Free space \(`bakehouse prune` drops what no recipe reaches\) or point PIPELINE_ARTIFACTS at a larger disk.",
+        r"  what to do: Free space \(`bakehouse prune` drops what no recipe uses\) or point PIPELINE_ARTIFACTS at a larger disk.",
         str(caught.value),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,13 @@ def put(step: Step, store: Store, **texts: str) -> None:
     make(step, Session(store), fill)
 
 
-def planned(folder: Path, *recipes: dict[str, Any]) -> Plan:
+def planned(folder: Path, *recipes: dict[str, Any], fingerprint: Callable[[Path], str] = lambda path: "f" * 64) -> Plan:
     """The plan of recipes whose sources lie elsewhere; nothing is read but the recipes, which are written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for one in recipes:
         apart = json.loads(json.dumps(one))  # YAML would say with an alias what is the same object
         (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False), encoding="utf-8")
-    return plan.make(loader.load_all(folder), lambda path: "f" * 64)
+    return plan.make(loader.load_all(folder), fingerprint)
 
 
 HUB = {"type": "huggingface", "repo": "bakers/tiny", "revision": "0123456789abcdef0123456789abcdef01234567", "license": "MIT"}

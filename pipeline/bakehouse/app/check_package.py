@@ -19,7 +19,7 @@ OPTIONS = {
     "key": "its signature must be of this public key (PEM)",
     "certificate": "its signature must be of a certificate under these, comma between (PEM)",
     "identity": "its signature must be sigstore's for this identity",
-    "issuer": "whoever vouches for the identity (default: GitHub Actions)",
+    "issuer": "who issued the identity (default: GitHub Actions)",
 }
 _CACHE = ".cache/huggingface/"
 _ISSUER = "https://token.actions.githubusercontent.com"
@@ -43,7 +43,7 @@ def signer(options: Mapping[str, str | None]) -> Signer | None:
     if empty := [name for name, value in given.items() if not value]:
         raise Failure(f"--{empty[0]} is empty, so nothing would be checked", remedy="say by whom the package must be signed")
     if "issuer" in given and "identity" not in given:
-        raise Failure("--issuer vouches for an identity, and none is named", remedy="add --identity")
+        raise Failure("--issuer is about an identity, and none is named", remedy="add --identity")
     issuer = given.pop("issuer", None) or _ISSUER
     if len(given) > 1:
         names = " and ".join(f"--{name}" for name in given)

@@ -1,4 +1,4 @@
-"""Looking after what was made: hash all of it again, and drop what no recipe reaches."""
+"""Looking after what was made: hash all of it again, and drop what no recipe uses."""
 
 from __future__ import annotations
 

@@ -290,4 +290,4 @@ def open_harness() -> Harness:
 CLEANING = """nothing was removed: say what to clean
   bakehouse clean NAME            takes a package away; the store keeps what it is made of
   bakehouse clean convert:NAME    forgets one result and the packages with it in them, so that the next build makes them again
-  bakehouse prune                 frees what no recipe reaches"""
+  bakehouse prune                 frees what no recipe uses"""

@@ -26,7 +26,7 @@ def of_all() -> str:
         (
             "usage: bakehouse COMMAND [...]",
             "",
-            "Recipes in, proven model packages for AI PCs out. Recipes are read from ./recipes, results go to ./artifacts.",
+            "Recipes in, validated model packages for AI PCs out. Recipes are read from ./recipes, results go to ./artifacts.",
             "",
             *(f"  {verb.name:{width}}  {verb.does}" for verb in VERBS),
             "",

@@ -62,7 +62,7 @@ VERBS = (
     Verb("list", "list the builds of all recipes, and how they stand"),
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),
-    Verb("build", "make builds: download, convert, prove, package", ("phi3-int4", "phi3", "'*-int4' -c -n 2")),
+    Verb("build", "make builds: download, convert, validate, package", ("phi3-int4", "phi3", "'*-int4' -c -n 2")),
     Verb(
         "run",
         "have a package answer a prompt, in its own runtime",
@@ -83,7 +83,7 @@ VERBS = (
     Verb("rebuild", "make a package again from what lies in it, and compare the bytes", ("artifacts/packages/phi3-int4",)),
     Verb("matrix", "print the builds as a matrix for CI"),
     Verb("clean", "forget results, so that the next build makes them again", ("phi3-int4", "convert:phi3-int4")),
-    Verb("prune", "drop what no recipe reaches", ("--dry-run",)),
+    Verb("prune", "drop what no recipe uses", ("--dry-run",)),
     Verb("completion", "print the script that completes commands, flags and names in your shell", ("bash",)),
     Verb("schema", "write the recipes' JSON Schema for editors and the table of their fields"),
 )

@@ -93,7 +93,7 @@ def _remedy(crash: Crash) -> str:
     if "MemoryError" in crash.kinds or crash.number == errno.ENOMEM or _NO_MEMORY.search(crash.message):
         return "close other programs, use a machine with more memory, or run without -n"
     if crash.number in (errno.ENOSPC, errno.EDQUOT):
-        return "free space (`bakehouse prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"
+        return "free space (`bakehouse prune` drops what no recipe uses) or point PIPELINE_ARTIFACTS at a larger disk, and run it again"
     if "ModuleNotFoundError" in crash.kinds and crash.module and "." not in crash.module:
         return f"`pip install {_DISTRIBUTIONS.get(crash.module, crash.module)}` in the environment that bakehouse runs in"
     if {"ImportError", "ModuleNotFoundError"} & {*crash.kinds}:

@@ -17,6 +17,7 @@ from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.steps.step import Step
@@ -107,11 +108,17 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
 def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
     """The content hash of every local file or folder that a recipe names, by the field that names it."""
     found: dict[Field, str] = {}
-    for field, relative, find in _local_files(loaded.recipe):
+    named: dict[str, str] = {}  # what a package calls the file: its content
+    for field, written, find in _local_files(loaded.recipe):
         try:
-            found[field] = fingerprint(find(loaded.path.parent, relative))
+            found[field] = fingerprint(find(loaded.path.parent, written))
         except Failure as failure:
             refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
+            continue
+        name = in_package(written)
+        if named.setdefault(name, found[field]) != found[field]:
+            remedy = "Rename one: a package keeps the last part of a path outside the recipe's folder."
+            refuse(loaded.at(field, f"Another local file of this recipe is called {name}, too.", remedy))
     return found
 
 

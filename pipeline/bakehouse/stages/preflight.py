@@ -299,7 +299,7 @@ def check_room(expected: Forecast, store: Store) -> None:
         raise Failure(
             f"about {expected.disk_bytes / _GB:.1f} GB of disk are needed and {free / _GB:.1f} GB are free",
             where=str(store.root),
-            remedy="free space (`bakehouse prune` drops what no recipe reaches) or point PIPELINE_ARTIFACTS at a larger disk",
+            remedy="free space (`bakehouse prune` drops what no recipe uses) or point PIPELINE_ARTIFACTS at a larger disk",
         )
     if expected.memory_bytes and (total := memory.usable_bytes()) < expected.memory_bytes:
         raise Failure(

@@ -38,7 +38,7 @@ class Build(_OfGroup):
 
     name = group = "build"
     cmd_options = DoitRun.cmd_options
-    doc_purpose = "make builds: download, convert, prove, package"
+    doc_purpose = "make builds: download, convert, validate, package"
 
 
 class Sign(_OfGroup):

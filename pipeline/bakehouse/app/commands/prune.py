@@ -16,7 +16,7 @@ from bakehouse.text import count_text, size_text
 class Prune(Ours):
     """`bakehouse prune`"""
 
-    doc_purpose = "drop what no recipe reaches: of this folder, or of another that has run with this store"
+    doc_purpose = "drop what no recipe uses: of this folder, or of another that has run with this store"
     doc_usage = "[--dry-run] [--yes] [--all-recipes]"
     cmd_options = (
         option("dry-run", "only say what would be removed", bool, False),
