@@ -19,6 +19,7 @@ from bakehouse.executor import memory, process
 from bakehouse.executor.process import Children
 from bakehouse.sources.seams import ReachRequest, ReachResult
 from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.seam import Report
 from bakehouse.text import size_text
 
 _LITTLE_DISK, _LITTLE_MEMORY = 10e9, 8e9  # bytes; below these a model of 3 B weights is hardly built (7 GB for one that is compiled)
@@ -64,11 +65,17 @@ def _command(remedy: str) -> str:
 
 
 def _devices(command: Command, scratch: Path, children: Children) -> dict[str, str] | Failure:
+    found = _reported(command, scratch, children)
+    return found if isinstance(found, Failure) else found.read(Devices).devices
+
+
+def _reported(command: Command, scratch: Path, children: Children) -> Report | Failure:
+    """What a worker reports, or why it does not."""
     try:
         done = process.run(command, children=children, log=scratch.with_suffix(".txt"), scratch=scratch, on_progress=lambda _: None)
     except Failure as failure:
         return failure
-    return done.report.read(Devices).devices
+    return done.report
 
 
 def _seen(runtime: str, found: dict[str, str] | Failure | None) -> Finding:
@@ -96,18 +103,11 @@ def _memory() -> Finding:
 
 
 def _hub(scratch: Path, children: Children) -> Finding:
-    command = worker("sources.workers.hub_reach", request=ReachRequest(), needs_network=True)
-    try:
-        done = process.run(command, children=children, log=scratch.with_suffix(".txt"), scratch=scratch, on_progress=lambda _: None)
-    except Failure as failure:
-        return Finding(
-            "machine",
-            "hub",
-            False,
-            failure.what.removesuffix("."),
-            "check the network, HTTPS_PROXY and HF_ENDPOINT; local models need no hub",
-        )
-    return Finding("machine", "hub", True, f"{done.report.read(ReachResult).endpoint} answers")
+    found = _reported(worker("sources.workers.hub_reach", request=ReachRequest(), needs_network=True), scratch, children)
+    if isinstance(found, Failure):
+        remedy = "check the network, HTTPS_PROXY and HF_ENDPOINT; local models need no hub"
+        return Finding("machine", "hub", False, found.what.removesuffix("."), remedy)
+    return Finding("machine", "hub", True, f"{found.read(ReachResult).endpoint} answers")
 
 
 def _token(environ: Mapping[str, str]) -> Finding:
