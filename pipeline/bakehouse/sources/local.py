@@ -76,6 +76,7 @@ def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
     Raises:
         Failure: it does not exist, or it is confined and it (or a file of it) lies outside `base`, be it through a symbolic link.
     """
+    confined = untrusted() if confined is None else confined
     path = path_of(base, written, confined=confined)
     if not path.exists():
         raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
@@ -83,7 +84,7 @@ def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
         raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
     _refuse_strange(written, base, path)
     found = files_of(path)
-    if untrusted() if confined is None else confined:
+    if confined:
         _refuse_outside(written, base, found.values())
     return path
 
