@@ -47,24 +47,8 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
-    "abilities",
-    "command",
-    "devices",
-    "estimate",
-    "generate",
-    "generate_tools",
-    "has_pickles",
-    "layout",
-    "missing",
-    "numeric_check",
-    "packages",
-    "preflight",
-    "proposals",
-    "room_for",
-    "runner",
-    "steps",
-    "targets",
-    "verify",
+    "abilities", "command", "devices", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing",
+    "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

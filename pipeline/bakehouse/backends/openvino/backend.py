@@ -40,25 +40,8 @@ from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
-    "TOKENIZER_FILES",
-    "abilities",
-    "command",
-    "devices",
-    "estimate",
-    "generate",
-    "generate_tools",
-    "has_pickles",
-    "layout",
-    "missing",
-    "numeric_check",
-    "packages",
-    "preflight",
-    "proposals",
-    "room_for",
-    "runner",
-    "steps",
-    "targets",
-    "verify",
+    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "generate", "generate_tools", "has_pickles", "layout",
+    "missing", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
