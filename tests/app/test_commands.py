@@ -13,7 +13,7 @@ import pytest
 from doit.cmdparse import CmdOption, CmdParse
 from inline_snapshot import snapshot
 
-from bakehouse.app import cli, selection, tasks
+from bakehouse.app import cli, screen, selection, tasks
 from bakehouse.app.commands.check import Check
 from bakehouse.app.commands.compare import Compare
 from bakehouse.app.commands.lint import Lint
@@ -112,12 +112,12 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
         (
             ["info", "build:tiny-int4"],
             "Doit knows no more of a task than its name: what it is made from is in the plan.\n"
-            "  what to do: `bakehouse plan tiny-int4` shows the steps of a build, which are there and why others would run.",
+            "  what to do: `bakehouse plan tiny-int4` shows the steps of a build, which of them exist and why the rest would run.",
         ),
         (
             ["dumpdb"],
             "Doit keeps no database here: what is made is in the store.\n"
-            "  what to do: `bakehouse plan` shows what is there; each folder of the store has a manifest.json.",
+            "  what to do: `bakehouse plan` shows what exists; each folder of the store has a manifest.json.",
         ),
         (
             ["reset-dep", "build:tiny-int4"],
@@ -175,7 +175,7 @@ def test_text_that_the_console_cannot_show_is_escaped_and_no_crash(bench: Bench)
 def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkeypatch: pytest.MonkeyPatch) -> None:
     body = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(body, encoding="cp1252"))
-    cli.escape_what_cannot_be_shown()
+    screen.escape_what_cannot_be_shown()
     print("파리")
     sys.stdout.flush()
     assert body.getvalue() == b"\\ud30c\\ub9ac\n"

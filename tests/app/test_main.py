@@ -107,9 +107,9 @@ def test_the_name_of_a_recipe_is_all_its_builds(here: Path) -> None:
     [
         (
             ["build", "--contnue"],
-            "There is no option --contnue. Did you mean --continue? `bakehouse build --help` lists the options of `build`.",
+            "--contnue is not an option. Did you mean --continue? `bakehouse build --help` lists the options of `build`.",
         ),
-        (["list", "--nonsense"], "There is no option --nonsense. `bakehouse list --help` lists the options of `list`."),
+        (["list", "--nonsense"], "--nonsense is not an option. `bakehouse list --help` lists the options of `list`."),
         (["build", "-n", "x"], "An option takes a whole number, and was given 'x'. `bakehouse build --help` lists the options of `build`."),
         (["compare", "--html"], "Option --html requires argument. `bakehouse compare --help` lists the options of `compare`."),
         (["plan", "--json=3"], "Option --json must not have an argument. `bakehouse plan --help` lists the options of `plan`."),

@@ -49,7 +49,7 @@ def test_a_prompt_comes_through_a_pipe_and_raw_leaves_the_template_out(package: 
     done = bakehouse("run", str(package), "--raw", piped="one two\n")
     assert done.stdout == "one two \n" and done.stderr.startswith("2 tokens in")
     assert bakehouse("run", NAME).stderr == (
-        "ERROR: There is no prompt.\n  what to do: Give it as the last argument, in quotes, or through a pipe.\n"
+        "ERROR: The prompt is missing.\n  what to do: Give it as the last argument, in quotes, or through a pipe.\n"
     )
 
 
@@ -94,7 +94,7 @@ def test_a_chat_goes_on_after_a_message_that_is_too_long() -> None:
 
 @pytest.fixture
 def loaded() -> Iterator[running.Runner]:
-    with running.loaded(NAME, None) as runner:
+    with running.loaded(running.package(NAME, None), None) as runner:
         yield runner
 
 

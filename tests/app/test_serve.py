@@ -166,7 +166,7 @@ def test_only_this_machine_is_served_without_a_key() -> None:
     assert serve.key_for("127.0.0.1", None, {}) is None and serve.key_for("::1", None, {}) is None
     assert serve.key_for("0.0.0.0", None, {"BAKEHOUSE_API_KEY": "k"}) == "k" and serve.key_for("0.0.0.0", "a", {}) == "a"
     for host in ("0.0.0.0", "::", "example.org"):
-        with pytest.raises(Failure, match="there is no key"):
+        with pytest.raises(Failure, match="and the key is missing"):
             serve.key_for(host, None, {})
     with pytest.raises(Failure, match="key is empty"):
         serve.key_for("127.0.0.1", " ", {})

@@ -84,7 +84,7 @@ def look(folder: Path, by: Signer | None) -> Checked:
     """Compare a package with everything that travels with it and, if requested, with its signature.
 
     Raises:
-        Failure: the folder is no package.
+        Failure: the folder is not a package.
     """
     found = inspection.inspect(folder)
     if not by:
@@ -103,7 +103,7 @@ def check(folder: Path, by: Signer | None, say: Callable[[str], None], *, as_jso
         The exit code: 0 if nothing is wrong, 1 if something is, 3 if that cannot be said because the signature could not be checked.
 
     Raises:
-        Failure: the folder is no package.
+        Failure: the folder is not a package.
     """
     checked = look(folder, by)
     if as_json:

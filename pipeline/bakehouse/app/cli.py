@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import getopt
-import io
 import signal
 import sys
 from collections.abc import Callable
@@ -14,15 +13,9 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParse, CmdParseError
 
+from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, show
 from bakehouse.errors import Failure
 from bakehouse.text import sentence
-
-
-def escape_what_cannot_be_shown() -> None:
-    """Have a character that the encoding of our output lacks written as an escape: redirected on Windows, that knows few."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def options_first(parser: CmdParse, words: list[str]) -> list[str]:
@@ -41,9 +34,9 @@ def _wrong(error: getopt.GetoptError, parser: CmdParse) -> str:
     flags = [f"--{name.rstrip('=')}" for name in parser.get_long() if not name.startswith("no-")]
     typed = f"{'-' if len(error.opt) == 1 else '--'}{error.opt}"
     if "not recognized" not in error.msg:
-        return f"{sentence(error.msg)}"
+        return sentence(error.msg)
     near = difflib.get_close_matches(typed, flags, 1, 0.6)
-    return f"There is no option {typed}.{f' Did you mean {near[0]}?' if near else ''}"
+    return f"{typed} is not an option.{f' Did you mean {near[0]}?' if near else ''}"
 
 
 def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
@@ -51,7 +44,7 @@ def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[st
     return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
 
 
-JSON = option("json", "print one JSON document for scripts and nothing else, errors too", bool, False)
+JSON = option("json", JSON_HELP, bool, False)
 
 
 def warn(text: str) -> None:
@@ -99,16 +92,6 @@ def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> i
         for number, handler in before.items():
             if signal.getsignal(number) is _interrupt:  # after an interrupt, both are ignored until the process ends
                 signal.signal(number, handler)
-
-
-def show(failure: Failure, code: int, *, as_json: bool = False) -> int:
-    """Print a failure, and return the exit code."""
-    print(f"ERROR: {failure}", file=sys.stderr)
-    if as_json:
-        from bakehouse.app import documents
-
-        print(documents.text(documents.refused(failure)))
-    return code
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -74,12 +74,9 @@ def _guarded(work: Callable[[], int], *, as_json: bool = False) -> int:
     try:
         return work()
     except Failure as failure:
-        print(f"ERROR: {failure}", file=sys.stderr)
-        if as_json:
-            from bakehouse.app import documents
+        from bakehouse.app.screen import show
 
-            print(documents.text(documents.refused(failure)))
-        return 3 if isinstance(failure, NotInstalled) else 1
+        return show(failure, 3 if isinstance(failure, NotInstalled) else 1, as_json=as_json)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -143,6 +140,7 @@ def _check(words: list[str]) -> int:
     from pathlib import Path
 
     from bakehouse.app import check_package
+    from bakehouse.app.screen import JSON_HELP
 
     parser = argparse.ArgumentParser(
         "bakehouse check",
@@ -152,7 +150,7 @@ def _check(words: list[str]) -> int:
     parser.add_argument("package", type=Path, metavar="DIR|NAME", help="the folder of a package")
     for name, text in check_package.OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
-    parser.add_argument("--json", action="store_true", help="print one JSON document for scripts and nothing else, errors too")
+    parser.add_argument("--json", action="store_true", help=JSON_HELP)
     given = parser.parse_args(words)
     return check_package.check(given.package, check_package.signer(vars(given)), print, as_json=given.json)
 

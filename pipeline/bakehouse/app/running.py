@@ -7,8 +7,7 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.backends.base import Device
@@ -67,19 +66,17 @@ def package(name: str, device: Device | None) -> Found:
 
 
 @contextmanager
-def loaded(name: str, device: str | None) -> Iterator[Runner]:
+def loaded(found: Found, device: Device | None) -> Iterator[Runner]:
     """The package in its runtime, as long as this lasts; on a terminal a line says that it is being loaded.
 
     Raises:
-        Failure: there is no such package, or it does not run here.
+        Failure: it does not run here.
     """
-    wanted = cast(Device | None, device)
-    found = package(name, wanted)
     show = sys.stderr.isatty()
     if show:
         print(f"loading {found.name} ...", end="", file=sys.stderr, flush=True)
     try:
-        with runner.opened(found, wanted) as opened:
+        with runner.opened(found, device) as opened:
             if show:
                 print("\r\033[K", end="", file=sys.stderr, flush=True)
                 show = False
@@ -130,10 +127,5 @@ def stdin_text() -> str:
     """
     text = "" if sys.stdin.isatty() else sys.stdin.read().strip()
     if not text:
-        raise Failure("there is no prompt", remedy="give it as the last argument, in quotes, or through a pipe")
+        raise Failure("the prompt is missing", remedy="give it as the last argument, in quotes, or through a pipe")
     return text
-
-
-def here(path: Path) -> str:
-    """A path as people type it from here."""
-    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)

@@ -11,9 +11,9 @@ from rich.console import Group
 
 from bakehouse.app import overview, results_table, selection
 from bakehouse.app.attempts import Attempts
-from bakehouse.app.cli import escape_what_cannot_be_shown
 from bakehouse.app.expected import Expected
 from bakehouse.app.progress import Reporter
+from bakehouse.app.screen import escape_what_cannot_be_shown
 from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress

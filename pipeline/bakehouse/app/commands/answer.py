@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from contextlib import closing
 
 from bakehouse.app import running
-from bakehouse.app.cli import escape_what_cannot_be_shown
+from bakehouse.app.screen import escape_what_cannot_be_shown
 from bakehouse.errors import Failure
 from bakehouse.inference.runner import Runner
 from bakehouse.tasks.text_generation.workers.jobs import Answered, Job
@@ -27,7 +26,7 @@ def run(given: argparse.Namespace) -> int:
     """Answer one prompt: the answer to standard output, all else to standard error.
 
     Raises:
-        Failure: there is no prompt, or the package cannot be run.
+        Failure: the prompt is missing, or the package cannot be run.
     """
     escape_what_cannot_be_shown()
     if given.raw and given.system is not None:
@@ -36,12 +35,9 @@ def run(given: argparse.Namespace) -> int:
     system = [{"role": "system", "content": given.system}] if given.system is not None else []
     chat = [*system, {"role": "user", "content": prompt}]
     job = running.job(given, raw=prompt) if given.raw else running.job(given, messages=chat)
-    with running.loaded(given.package, given.device) as runner:
+    with running.loaded(running.package(given.package, given.device), given.device) as runner:
         answered = _printed(runner, job)
-        print(
-            f"\n{running.numbers(answered, runner.loaded)}" if sys.stderr.isatty() else running.numbers(answered, runner.loaded),
-            file=sys.stderr,
-        )
+        print(("\n" if sys.stderr.isatty() else "") + running.numbers(answered, runner.loaded), file=sys.stderr)
         if cut := running.cut_short(answered, runner.loaded, given.max_tokens):
             print(cut, file=sys.stderr)
     return 0
@@ -49,16 +45,12 @@ def run(given: argparse.Namespace) -> int:
 
 def _printed(runner: Runner, job: Job) -> Answered:
     """Print an answer as it comes, and a line end after it."""
-    with closing(runner.stream(job)) as stream:
-        return _shown(stream)
-
-
-def _shown(stream: Iterable[str | Answered]) -> Answered:
     text = ""
-    for piece in stream:
-        if isinstance(piece, Answered):
-            print(end="" if text.endswith("\n") else "\n", flush=True)
-            return piece
-        text += piece
-        print(piece, end="", flush=True)
+    with closing(runner.stream(job)) as stream:
+        for piece in stream:
+            if isinstance(piece, Answered):
+                print(end="" if text.endswith("\n") else "\n", flush=True)
+                return piece
+            text += piece
+            print(piece, end="", flush=True)
     raise AssertionError("a stream ends with what was counted")

@@ -9,11 +9,12 @@ import time
 from collections.abc import Sequence
 
 from bakehouse.app import running
-from bakehouse.app.cli import escape_what_cannot_be_shown
+from bakehouse.app.screen import escape_what_cannot_be_shown, for_tables
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.inference import bench
 from bakehouse.inference.bench import Bench
 from bakehouse.inference.busy import Others, Watch
+from bakehouse.inference.found import Found
 from bakehouse.text import size_text
 
 _LOOK_S = 2.0
@@ -53,9 +54,8 @@ def run(given: argparse.Namespace) -> int:
         Failure: a package cannot be run; those before it are kept.
     """
     escape_what_cannot_be_shown()
-    for name in given.package:
-        running.package(name, given.device)  # before the first is measured
-    results = [_measured(name, given) for name in given.package]
+    packages = [running.package(name, given.device) for name in given.package]  # all of them before the first is measured
+    results = [_measured(found, given) for found in packages]
     if given.json:
         print(json.dumps([result.model_dump(mode="json") for result in results], indent=2))
     else:
@@ -63,11 +63,10 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _measured(name: str, given: argparse.Namespace) -> Bench:
+def _measured(found: Found, given: argparse.Namespace) -> Bench:
     if given.wait:
         _wait()
-    found = running.package(name, given.device)
-    with running.loaded(name, given.device) as runner:
+    with running.loaded(found, given.device) as runner:
         result = bench.measure(found, runner, given.prompt_tokens, given.new_tokens, given.runs, _say)
     _say("")
     cut = [length for length in given.prompt_tokens if length not in {row.prompt_tokens for row in result.lengths}]
@@ -104,10 +103,9 @@ def _say(text: str) -> None:
 
 
 def _print(results: Sequence[Bench]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = for_tables()
     for result in results:
         loaded = f"loaded in {running.seconds_text(result.load_s)}, {size_text(result.peak_memory_bytes)} of memory at most"
         print(f"{result.name} on {result.device}: {loaded}")

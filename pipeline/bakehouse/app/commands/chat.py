@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 from bakehouse.app import running
-from bakehouse.app.cli import escape_what_cannot_be_shown
+from bakehouse.app.screen import escape_what_cannot_be_shown
 from bakehouse.inference.runner import Declined, Runner
 from bakehouse.tasks.text_generation.workers.jobs import Answered
 
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
     """
     escape_what_cannot_be_shown()
     first = [{"role": "system", "content": given.system}] if given.system is not None else []
-    with running.loaded(given.package, given.device) as runner:
+    with running.loaded(running.package(given.package, given.device), given.device) as runner:
         on_terminal = sys.stdin.isatty()
         if on_terminal:
             print(f"{runner.name} on {runner.loaded.device}. {_HELP}", file=sys.stderr)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from bakehouse.app import results_table, selection
+from bakehouse.app import results_table, screen, selection
 from bakehouse.app.cli import JSON, Ours, option
 from bakehouse.app.tasks import Harness, open_harness
 from bakehouse.errors import Failure
@@ -41,7 +38,7 @@ class Compare(Ours):
             print(documents.text(to_json.compared(rows)))
             return 0
         for table in compare.tables(rows):
-            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+            screen.for_tables().print(table)
         return 0
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bakehouse.app import doctor
+from bakehouse.app import doctor, screen
 from bakehouse.app.cli import JSON, Ours
 from bakehouse.executor.process import Children
 
@@ -32,7 +30,7 @@ class Doctor(Ours):
 
             print(documents.text(to_json.examined(findings)))
         else:
-            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(_table(findings))
+            screen.for_tables().print(_table(findings))
         return 1 if doctor.nothing_can_be_built(findings) else 0
 
 

@@ -8,7 +8,8 @@ from doit.cmd_list import List as DoitList
 from doit.exceptions import InvalidCommand
 
 from bakehouse.app import overview
-from bakehouse.app.cli import JSON, Options, escape_what_cannot_be_shown, guarded, show
+from bakehouse.app.cli import JSON, Options, guarded
+from bakehouse.app.screen import escape_what_cannot_be_shown, show
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
 

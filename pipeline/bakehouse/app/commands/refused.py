@@ -52,7 +52,7 @@ class Info(Refused):
     doc_usage = "TASK"
     cmd_options = DoitInfo.cmd_options
     what = "doit knows no more of a task than its name: what it is made from is in the plan"
-    remedy = "`bakehouse plan {build}` shows the steps of a build, which are there and why others would run"
+    remedy = "`bakehouse plan {build}` shows the steps of a build, which of them exist and why the rest would run"
 
 
 class DumpDB(Refused):
@@ -62,7 +62,7 @@ class DumpDB(Refused):
     doc_usage = ""
     cmd_options = DoitDumpDB.cmd_options
     what = "doit keeps no database here: what is made is in the store"
-    remedy = "`bakehouse plan` shows what is there; each folder of the store has a manifest.json"
+    remedy = "`bakehouse plan` shows what exists; each folder of the store has a manifest.json"
 
 
 class ResetDep(Refused):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from bakehouse.app import running
-from bakehouse.app.cli import escape_what_cannot_be_shown
+from bakehouse.app.screen import escape_what_cannot_be_shown
 from bakehouse.errors import Failure, NotInstalled
 
 _KEY = "BAKEHOUSE_API_KEY"
@@ -49,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     key = key_for(given.host, given.api_key, os.environ)
     from bakehouse.inference import server
 
-    with running.loaded(given.package, given.device) as runner:
+    with running.loaded(running.package(given.package, given.device), given.device) as runner:
 
         def ready(port: int) -> None:
             host = f"[{given.host}]" if ":" in given.host else given.host
@@ -64,13 +64,13 @@ def key_for(host: str, given: str | None, environ: Mapping[str, str]) -> str | N
     """The key that clients must send; None if they need none.
 
     Raises:
-        Failure: others reach the address and there is no key, or the key is empty.
+        Failure: other machines reach the address without a key, or the key is empty.
     """
     key = environ.get(_KEY) if given is None else given
     if key is not None and not key.strip():
         raise Failure("the key is empty, so everybody would have it", remedy=f"set --api-key or {_KEY} to a long random text")
     if key is None and not _is_loopback(host):
-        raise Failure(f"others can reach {host}, and there is no key", remedy=f"set {_KEY}, or leave out --host")
+        raise Failure(f"other machines can reach {host}, and the key is missing", remedy=f"set {_KEY}, or leave out --host")
     return key
 
 

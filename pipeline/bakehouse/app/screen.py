@@ -1,0 +1,39 @@
+"""What every command prints alike: failures, tables, and text on a console that cannot show all of it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from bakehouse.errors import Failure
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JSON_HELP = "print one JSON document for scripts and nothing else, errors too"
+_IN_A_FILE = 160  # columns, where nothing knows how wide a reader's window is
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Have a character that the encoding of our output lacks written as an escape: redirected on Windows, that knows few."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show(failure: Failure, code: int, *, as_json: bool = False) -> int:
+    """Print a failure, and return the exit code."""
+    print(f"ERROR: {failure}", file=sys.stderr)
+    if as_json:
+        from bakehouse.app import documents
+
+        print(documents.text(documents.refused(failure)))
+    return code
+
+
+def for_tables() -> Console:
+    """Where a table is printed: as wide as the terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _IN_A_FILE)
