@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -161,6 +162,8 @@ def test_a_model_of_ones_own_may_lie_anywhere_and_that_of_somebody_elses_recipe_
     planned = bakehouse("plan", "other-int8-openvino")
     assert planned.returncode == 0 and " to read from local sources, " in planned.stdout, planned.stdout + planned.stderr
     assert "to download" not in planned.stdout
+    forecast = json.loads(bakehouse("plan", "other-int8-openvino", "--json").stdout)["forecast"]
+    assert forecast["local_bytes"] > 0 and forecast["download_bytes"] == 0
     refused = bakehouse("lint", "--untrusted")
     assert refused.returncode == 1
     assert f"{elsewhere} lies outside the recipe's folder, and this recipe is not trusted." in refused.stdout + refused.stderr

@@ -57,9 +57,10 @@ class PlannedStep(Document):
 
 
 class Forecast(Document):
-    """What the steps that would run take, in bytes; None where only the source knows it."""
+    """What the steps that would run take, in bytes, `local_bytes` of it from local sources; None where only the source knows it."""
 
     download_bytes: int | None
+    local_bytes: int | None
     disk_bytes: int | None
     memory_bytes: int | None
 

@@ -67,7 +67,12 @@ def planned(builds: Sequence[Build], session: Session, names: dict[str, str], no
     forecast, unknown = None, None
     try:
         takes = preflight.forecast(builds, session, ask=True)
-        forecast = Forecast(download_bytes=takes.download_bytes, disk_bytes=takes.disk_bytes, memory_bytes=takes.memory_bytes)
+        forecast = Forecast(
+            download_bytes=takes.download_bytes,
+            local_bytes=None if takes.download_bytes is None else takes.local_bytes,
+            disk_bytes=takes.disk_bytes,
+            memory_bytes=takes.memory_bytes,
+        )
     except Failure as failure:
         unknown = error(failure)
     return Planned(
