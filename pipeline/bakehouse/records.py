@@ -114,6 +114,88 @@ class NumericCheck(Written):
     not_checked: tuple[str, ...]
 
 
+class Estimated(Written):
+    """A figure of fidelity with its 95 % interval, from resampling complete windows."""
+
+    value: float
+    low: float
+    high: float
+
+
+class FidelityFigures(Written):
+    """How far a model's next-token distributions are from its source's, over some windows of text.
+
+    Attributes:
+        positions: how many distributions were compared, in so many windows.
+        kl_mean: mean Kullback-Leibler divergence, source to model, in nats; kl_p99 is its 99th percentile, kl_max its largest value.
+        top1: share of the positions at which the most likely token is the same, 0 to 1.
+        ppl_ratio: the model's perplexity over the source's.
+        prefix: leading tokens of an answer of the source that the model would choose too, on average; None of texts without answers.
+    """
+
+    positions: int
+    windows: int
+    kl_mean: Estimated
+    kl_p99: Estimated
+    kl_max: float
+    top1: Estimated
+    ppl_ratio: Estimated
+    prefix: Estimated | None = None
+
+
+class FidelityWindow(Written):
+    """The sums over one window: divergence in nats, equal choices, the source's log-probabilities of the text minus the model's."""
+
+    set: str
+    positions: int
+    kl_sum: float
+    same: int
+    nll_sum: float
+    prefix: int | None = None
+
+
+class UsedFidelity(Written):
+    """The same windows with the options of the card's program; `precision` as in InUse."""
+
+    runtime_options: dict[str, str]
+    precision: str = ""
+    figures: FidelityFigures
+
+
+class GraphsFidelity(Written):
+    """Some positions of answers in graphs of fixed shape, and in the model that they were made of."""
+
+    graphs: FidelityFigures
+    model: FidelityFigures
+
+
+class Fidelity(Written):
+    """How far a model is from its source.
+
+    Attributes:
+        version: of the definitions; figures of one version and text compare across builds, runtimes and years.
+        text: what it was measured on: "bakehouse-1", or the recipe's own.
+        reference_precision: that the source was computed in, "float32"; by itself that is `floor_kl` nats away from float32.
+        device: as the runtime calls it; `stand_in` if it stands in for the one that the model is made for.
+        stepped: whether tokens were given one by one, because the runtime gives the logits of the last position only.
+        sets: the same figures for each kind of text.
+        windows: in the order of the text; two models are compared window by window.
+    """
+
+    version: int
+    text: str
+    reference_precision: str
+    floor_kl: float
+    device: str
+    stand_in: bool = False
+    stepped: bool = False
+    figures: FidelityFigures
+    sets: dict[str, FidelityFigures]
+    in_use: UsedFidelity | None = None
+    graphs: GraphsFidelity | None = None
+    windows: tuple[FidelityWindow, ...]
+
+
 class Wheel(Written):
     """An installed tool; the sha256 is over the paths and hashes of its wheel's files, as the installer recorded them ("" if unknown)."""
 
