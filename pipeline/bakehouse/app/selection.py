@@ -23,6 +23,8 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "reference": ("validate", "-reference"),
     "reference_logits": ("validate", "-logits"),
     "numeric_check": ("validate", "-numeric"),
+    "fidelity_reference": ("validate", "-fidelity-reference"),
+    "fidelity": ("validate", "-fidelity"),
     "validate": ("validate", ""),
     "package": ("package", ""),
 }

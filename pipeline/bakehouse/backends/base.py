@@ -135,6 +135,15 @@ class Backend(Maker, Protocol):
         """
         ...
 
+    def fidelity(
+        self, label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None
+    ) -> Step | None:
+        """The step that measures how far the build is from its source, as `reference` has it, in its own runtime; None without one.
+
+        It needs only the parts that decide the logits, so builds that differ in nothing else share it. `positions`: at about so many.
+        """
+        ...
+
     def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:
         """Sentences, one for each reason why this build of this checkpoint cannot work."""
         ...

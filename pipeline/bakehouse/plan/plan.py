@@ -12,11 +12,11 @@ from bakehouse.errors import Failure
 from bakehouse.plan import portable
 from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
-from bakehouse.recipe.calibration import Calibration, CalibrationFile
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
@@ -30,11 +30,13 @@ from bakehouse.tasks.text_generation.workers.answers import Prompt
 VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the hub repository;
-# 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them
-PACKAGE_FORMAT = 6
+# 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them;
+# 7: with the model's fidelity
+PACKAGE_FORMAT = 7
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")
+_EVALUATION: Field = ("evaluation", "path")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
     """
     loaded, errors = tuple(loaded), list[Diagnostic]()
     prints = [_prints(one, fingerprint, errors.append) for one in loaded]
+    for one, known in zip(loaded, prints, strict=True):
+        _refuse_calibration_text(one, known, errors.append)
     if errors:
         raise RecipeErrors(tuple(errors))
     return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known)))
@@ -122,12 +126,30 @@ def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable
     return found
 
 
+def _refuse_calibration_text(loaded: Loaded, prints: dict[Field, str], refuse: Callable[[Diagnostic], None]) -> None:
+    """Refuse the texts of a build's calibration as those that its fidelity is measured on: it would look better than it is."""
+    evaluation = loaded.recipe.evaluation
+    if evaluation is None:
+        return
+    for name, options in loaded.recipe.builds.items():
+        texts = options.texts()
+        if texts and _content(texts, prints.get(_texts(name))) == _content(evaluation, prints.get(_EVALUATION)):
+            reason = f"The build {name} is calibrated with the same texts, and its fidelity on them would look better than it is."
+            refuse(loaded.at(("evaluation",), reason, "Name other texts, or leave evaluation out."))
+
+
+def _content(texts: Texts, fingerprint: str | None) -> tuple[str, ...]:
+    return (fingerprint or "",) if isinstance(texts, TextsFile) else (texts.repo, texts.revision, texts.file)
+
+
 def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
+    if isinstance(recipe.evaluation, TextsFile):
+        yield _EVALUATION, recipe.evaluation.path, calibration.resolve_texts
     for name, options in recipe.builds.items():
-        if isinstance(texts := options.texts(), CalibrationFile):
+        if isinstance(texts := options.texts(), TextsFile):
             yield _texts(name), texts.path, calibration.resolve_texts
 
 
@@ -141,15 +163,20 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
+    evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", base, prints.get(_EVALUATION))
+    distributions = reference.fidelity_step(recipe.name, checkpoint, evaluation, runs_code)
     made: dict[str, Build] = {}
     for short in recipe.builds:
         resolved = portable.without_paths(resolve(recipe, short))
+        backend = BACKENDS[resolved.options.runtime]
         samples = _samples(recipe.builds[short].texts(), resolved.name, base, prints.get(_texts(short)))
-        parts = BACKENDS[resolved.options.runtime].steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
+        parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
-        check = BACKENDS[resolved.options.runtime].numeric_check(resolved.name, resolved.options, parts, checkpoint, logits, recipe.name)
-        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, known, check), destination=homes[short])
+        check = backend.numeric_check(resolved.name, resolved.options, parts, checkpoint, logits, recipe.name)
+        fidelity = backend.fidelity(resolved.name, resolved.options, parts, distributions)
+        proofs = Proofs(reference=known, numeric=check, fidelity=fidelity)
+        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
@@ -157,14 +184,21 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         yield replace(joined, destination=homes[name])
 
 
-def _samples(texts: Calibration | None, name: str, base: Path, fingerprint: str | None) -> Step | None:
-    """The step that provides the texts of a data-aware method."""
+def _samples(texts: Texts | None, name: str, base: Path, fingerprint: str | None) -> Step | None:
+    """The step that provides the texts of a data-aware method or of an evaluation."""
     return calibration.samples(texts, name, base=base, fingerprint=fingerprint) if texts else None
 
 
-def _assemble(
-    resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], known: Step, check: Step | None
-) -> Build:
+@dataclass(frozen=True)
+class Proofs:
+    """The steps that a build is proven with: the source's answers, the numeric check, and its fidelity; None where a backend has none."""
+
+    reference: Step
+    numeric: Step | None
+    fidelity: Step | None
+
+
+def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], proofs: Proofs) -> Build:
     """Join the parts of a build with the steps that validate and package it."""
     runtime = resolved.options.runtime
     backend = BACKENDS[runtime]
@@ -173,12 +207,13 @@ def _assemble(
         kind="validate",
         maker=runtime,
         label=resolved.name,
-        spec=ValidateSpec(golden=resolved.golden, options=resolved.options),
-        needs=(*pieces, ("reference", known), *((("numeric", check),) if check else ())),
+        # Bounds are judged when the package is made, so that another bound runs nothing again.
+        spec=ValidateSpec(golden=resolved.golden, options=resolved.options.model_copy(update={"bounds": None})),
+        needs=(*pieces, ("reference", proofs.reference), *((("numeric", proofs.numeric),) if proofs.numeric else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )
-    needs = (*pieces, ("validate", validate))
+    needs = (*pieces, ("validate", validate), *((("fidelity", proofs.fidelity),) if proofs.fidelity else ()))
     package = Step(kind="package", maker=runtime, label=resolved.name, spec=PackageSpec(build=resolved), needs=needs, format=PACKAGE_FORMAT)
     return Build(
         resolved.name,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Self
 
+from pydantic import Field
+
+from bakehouse.recipe.bounds import Bounds
 from bakehouse.recipe.calibration import Calibration
 from bakehouse.recipe.model import Model
 
 
 class RuntimeBuild(Model):
     """The options of a build for one runtime; each backend has its own class. What a runtime does not have is None."""
+
+    # Left out if it is None, so that the keys of builds without bounds stay the same.
+    bounds: Bounds | None = Field(
+        None, description="How far the build may be from its source; one beyond it fails.", exclude_if=lambda bounds: bounds is None
+    )
 
     def normal(self) -> Self:
         """The same options with every default spelled out, so that equal builds are equal."""

@@ -1,31 +1,24 @@
-"""Where the texts of a data-aware quantization come from."""
+"""Where the texts of a data-aware quantization come from, and how much of them it takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from bakehouse.recipe.model import Model
-from bakehouse.recipe.types import Commit, LocalPath, RelativePath, Repo
+from bakehouse.recipe.texts import TextsFile, TextsHub
 
 
-class CalibrationFile(Model):
+class CalibrationFile(TextsFile):
     """Calibration texts from a file on this machine."""
 
-    type: Literal["file"] = Field(description="Texts from a file on this machine.")
-    path: LocalPath = Field(description="Text file, one sample a line: absolute, from the home (`~/`), or relative to the recipe.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
     max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 
 
-class CalibrationHub(Model):
+class CalibrationHub(TextsHub):
     """Calibration texts from a data set on the hub."""
 
-    type: Literal["huggingface"] = Field(description="Texts from a data set on the Hugging Face hub.")
-    repo: Repo = Field(description="Data set repository on the hub, owner/name.")
-    revision: Commit = Field(description="Full 40-digit commit of the data set; a branch or tag can move and is refused.")
-    file: RelativePath = Field(description="A text file of the data set, one sample a line.")
     num_samples: int = Field(128, ge=1, description="Most samples to take.")
     max_tokens: int = Field(256, ge=8, description="Longer samples are cut to this many tokens.")
 

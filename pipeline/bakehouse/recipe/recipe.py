@@ -15,6 +15,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.model import Fault, Model, Rule
 from bakehouse.recipe.publish import CardWords, Destination, Publish
+from bakehouse.recipe.texts import Texts
 from bakehouse.recipe.types import (
     LONGEST_NAME,
     NAME_PATTERN,
@@ -202,6 +203,9 @@ class Recipe(Model):
     description: Line = Field(description="One sentence for `bakehouse list` and the model card.")
     source: Source = Field(description="Where the model comes from, pinned.")
     golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
+    evaluation: Texts | None = Field(
+        None, description="Texts that the fidelity of every build is measured on; without it, the text that Bakehouse brings."
+    )
     builds: dict[Name, BuildOptions] = Field(
         min_length=1, description="What to make, by name.", json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}}
     )
@@ -303,6 +307,8 @@ class ResolvedBuild(Model):
     source: Source = Field(description="Where the model comes from.")
     golden: tuple[Golden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
+    # Left out if it is None, so that what was resolved without it stays the same.
+    evaluation: Texts | None = Field(None, description="Texts that its fidelity is measured on.", exclude_if=lambda texts: texts is None)
     # Left out if it is None: the key of a package that is not published, or whose card says nothing more, stays the same.
     card: CardWords | None = Field(None, description="What the card says in addition.", exclude_if=lambda words: words is None)
 
@@ -338,6 +344,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         source=recipe.source,
         golden=tuple(_normal_golden(golden) for golden in recipe.golden),
         options=recipe.builds[build].normal(),
+        evaluation=recipe.evaluation,
         card=publishing.card_words(recipe.publish, recipe.source.license, home(recipe, build)),
     )
 
@@ -360,6 +367,7 @@ def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None 
         description=first.description,
         source=first.source,
         golden=first.golden,
+        evaluation=first.evaluation,
         builds={build.build: build.options for build in builds},
         repositories={bundle: tuple(build.build for build in builds)} if bundle else {},
         publish=publishing.publish_of(cards),

@@ -1,4 +1,4 @@
-"""Texts for the data-aware quantization methods, one sample a line, as `samples.txt`: a file next to the recipe, or of a hub data set."""
+"""Texts for data-aware quantization or for measuring fidelity, one sample a line, as `samples.txt`: a local file, or of a hub data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from bakehouse.errors import Failure
-from bakehouse.recipe.calibration import Calibration, CalibrationFile, CalibrationHub
+from bakehouse.recipe.texts import Texts, TextsFile, TextsHub
 from bakehouse.sources import local
 from bakehouse.sources.seams import CopyRequest, CopyResult, DownloadRequest, TextsFileSpec, TextsHubSpec
 from bakehouse.steps.maker import Command, Verification, worker
@@ -17,8 +17,8 @@ from bakehouse.steps.step import Notes, Step
 SAMPLES = "samples.txt"
 
 
-def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | None) -> Step:
-    """The step that brings the texts; how many of them are used is the quantization's business.
+def samples(source: Texts, label: str, *, base: Path, fingerprint: str | None) -> Step:
+    """The step that brings the texts; how many of them are used is its user's business.
 
     Args:
         base: the recipe's folder.
@@ -28,12 +28,12 @@ def samples(source: Calibration, label: str, *, base: Path, fingerprint: str | N
         Failure: the file does not exist, or lies outside `base`.
     """
     match source:
-        case CalibrationFile():
+        case TextsFile():
             if fingerprint is None:
                 raise ValueError("a file of texts is planned with its fingerprint")
             notes = Notes(path=resolve_texts(base, source.path))
             return Step(kind="calibration", maker="calibration", label=label, spec=TextsFileSpec(fingerprint=fingerprint), notes=notes)
-        case CalibrationHub():
+        case TextsHub():
             spec = TextsHubSpec(repo=source.repo, revision=source.revision, file=source.file)
             return Step(kind="calibration", maker="calibration", label=label, spec=spec)
         case _:
@@ -70,11 +70,11 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     if isinstance(step.spec, TextsFileSpec):
         copied = {local.place(step).name: report.read(CopyResult).files.get(SAMPLES, "")}
         if local.combined(copied) != step.spec.fingerprint:
-            faults.append("The calibration file changed while it was being read: run the same command again.")
+            faults.append("The file of texts changed while it was being read: run the same command again.")
     try:
         count = sum(1 for line in (files / SAMPLES).read_text(encoding="utf-8").splitlines() if line.strip())
     except UnicodeDecodeError as error:
-        return Verification(faults=(*faults, f"The calibration texts are not UTF-8: byte {error.start} cannot be read."))
+        return Verification(faults=(*faults, f"The texts are not UTF-8: byte {error.start} cannot be read."))
     if not count:
-        faults.append("The calibration texts are empty: one sample a line is needed.")
+        faults.append("The texts are empty: one sample a line is needed.")
     return Verification({"samples": count}, tuple(faults))

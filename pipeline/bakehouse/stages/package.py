@@ -18,9 +18,10 @@ from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.plan.seams import PackageSpec
+from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
-from bakehouse.records import Distribution, NumericCheck, StepRecord
+from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
@@ -29,7 +30,8 @@ from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
 
-_REFERENCES = ("reference", "reference_logits")
+_REFERENCES = ("reference", "reference_logits", "fidelity_reference")
+_PROOFS = ("checkpoint", "validate", "fidelity")  # what a package needs besides the parts of its model
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -39,6 +41,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     build = step.spec_as(PackageSpec).build
 
     def fill(staging: Staging) -> Made:
+        if too_far := beyond_bounds(build, fidelity_of(step, store)):
+            return Made(too_far)
         link_model(step, build.options, backend, store, staging.files)
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
@@ -47,6 +51,23 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         return Made(Verification())
 
     make(step, session, fill)
+
+
+def fidelity_of(step: Step, store: Store) -> Fidelity | None:
+    """What was measured of the model that a package holds; None if its backend does not measure it."""
+    needed = dict(step.needs).get("fidelity")
+    return None if needed is None else Fidelity.model_validate_json(json.dumps(_record(needed, store).measured))
+
+
+def beyond_bounds(build: ResolvedBuild, found: Fidelity | None) -> Verification | None:
+    """What is wrong with a build that is further from its source than its bounds allow; None if it is within."""
+    bounds = build.options.bounds
+    if bounds is None:
+        return None
+    faults = bounds_of.beyond(bounds, found.figures) if found else ("this runtime has no measure of fidelity",)
+    remedy = "choose a quantization that loses less, or a wider bound if the model is good enough for you"
+    what = "the model is further from its source than the recipe's bounds allow"
+    return Verification(found.model_dump(mode="json") if found else {}, faults, what, remedy) if faults else None
 
 
 def describe(folder: Path, manifest: PackageManifest) -> None:
@@ -89,7 +110,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         reference_tools=reference_tools,
         steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
-        measured={role: _record(needed, store).measured for role, needed in step.needs if role not in ("checkpoint", "validate")},
+        measured={role: _record(needed, store).measured for role, needed in step.needs if role not in _PROOFS},
         validation=validation,
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),

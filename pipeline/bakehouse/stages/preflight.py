@@ -16,6 +16,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build
+from bakehouse.recipe import bounds
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
@@ -23,7 +24,7 @@ from bakehouse.stages import convert, estimates, prompt_room
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from bakehouse.tasks.text_generation import suitability
+from bakehouse.tasks.text_generation import reference, suitability
 from bakehouse.tasks.text_generation.workers import end_tokens
 
 _GB = 1e9
@@ -135,7 +136,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
     if (record := store.record(step)) and store.has(step):
         return sum(file.size for file in record.files)
     if step.kind == "package":
-        parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate") and needed.kind != "setup")
+        parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate", "fidelity") and needed.kind != "setup")
         return sum(_package_bytes(part, store, known) for part in parts)
     return estimates.of(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
@@ -223,8 +224,14 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     texts = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
     beyond = suitability.tokens_beyond(here, survey.config, texts) if here else ()
     of_texts = (*_untemplated(build, session), *_endless(build, session))
-    reasons = (*fit, *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    reasons = (*fit, *_below_floor(build, survey), *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
     return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+
+
+def _below_floor(build: Build, survey: Survey) -> Iterator[str]:
+    """A bound that is nearer than the reference's own precision allows one to see."""
+    if reason := bounds.below_floor(build.resolved.options.bounds, reference.precision(survey)):
+        yield reason
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:

@@ -27,6 +27,8 @@ Kind = Literal[
     "reference",
     "reference_logits",
     "numeric_check",
+    "fidelity_reference",
+    "fidelity",
     "validate",
     "package",
 ]

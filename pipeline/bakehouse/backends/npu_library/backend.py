@@ -132,6 +132,11 @@ def numeric_check(
     return None
 
 
+def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
+    """None yet."""
+    return None
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes the environment, or compiles a model in it."""
     if step.kind == "setup":

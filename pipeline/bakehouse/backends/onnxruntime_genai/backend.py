@@ -47,7 +47,7 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
-    "abilities", "command", "devices", "estimate", "generate", "generate_tools", "has_pickles", "layout", "missing",
+    "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout", "missing",
     "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
@@ -170,6 +170,11 @@ def numeric_check(
 
 def _comparing(label: str, spec: BuildSpec, needs: tuple[tuple[str, Step], ...]) -> Step:
     return numeric.step("onnxruntime-genai", label, spec, needs, installed(*_BUILD_TOOLS))
+
+
+def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
+    """None yet."""
+    return None
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

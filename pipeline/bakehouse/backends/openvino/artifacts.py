@@ -21,6 +21,7 @@ from bakehouse.formats import config_json, openvino_ir
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import tokenizer_findings
 from bakehouse.tasks.text_generation.workers import end_tokens, positions
@@ -39,6 +40,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
             return _verify_model(step, inputs, files, report)
         case numeric.KIND:
             return numeric.verify(files, report)
+        case fidelities.KIND:
+            return fidelities.verify(files)
         case _:
             raise ValueError(f"openvino makes no {step.kind}")
 

@@ -21,6 +21,8 @@ from bakehouse.backends.openvino.seams import (
     Compression,
     CompressRequest,
     ExportRequest,
+    FidelityRequest,
+    FidelitySpec,
     FloatSpec,
     FourBitSpec,
     GenerateRequest,
@@ -36,11 +38,12 @@ from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
-    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "generate", "generate_tools", "has_pickles", "layout",
+    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout",
     "missing", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
 ]  # fmt: skip
 
@@ -50,8 +53,15 @@ _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers"
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
 RUNTIME = ("openvino", "openvino-genai", "openvino-tokenizers")
 _NUMERIC_TOOLS = ("numpy", *_EXPORT_TOOLS)
+_FIDELITY_TOOLS = ("numpy", "openvino")
 _CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
-_WORKERS: Mapping[Kind, str] = {"export": "export", "tokenizer": "tokenizer", "compress": "compress", "numeric_check": "logits"}
+_WORKERS: Mapping[Kind, str] = {
+    "export": "export",
+    "tokenizer": "tokenizer",
+    "compress": "compress",
+    "numeric_check": "logits",
+    "fidelity": "fidelity",
+}
 
 
 def steps(
@@ -163,6 +173,14 @@ def numeric_check(
     return numeric.step("openvino", source_label, export.spec, needs, installed(*_NUMERIC_TOOLS))
 
 
+def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
+    """One for a compressed model and what its users give the runtime; tokenizer and configuration change no logits."""
+    assert isinstance(build, OpenVINO)
+    spec = FidelitySpec(positions=positions, runtime_options=build.runtime_options)
+    needs = (("model", parts["model"]), ("reference", reference))
+    return fidelities.step("openvino", label, spec, needs, installed(*_FIDELITY_TOOLS))
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
     return worker(f"backends.openvino.workers.{_WORKERS[step.kind]}", request=_request(step, inputs, files), upstream=upstream(step))
@@ -188,6 +206,15 @@ def _request(step: Step, inputs: Mapping[str, Path], files: Path) -> Request:
                 reference=inputs["logits"],
                 files=files,
                 remote_code=step.spec_as(CheckpointSpec).remote_code,
+            )
+        case fidelities.KIND:
+            wanted = step.spec_as(FidelitySpec)
+            return FidelityRequest(
+                model=inputs["model"],
+                reference=inputs["reference"],
+                files=files,
+                positions=wanted.positions,
+                runtime_options=wanted.runtime_options,
             )
         case _:
             raise ValueError(f"openvino makes no {step.kind}")

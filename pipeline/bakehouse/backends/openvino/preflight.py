@@ -15,6 +15,7 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 
 # Decoder-only model types that optimum-intel 2.1.0 exports with transformers 5.5 (its TasksManager, held by a test).
@@ -143,6 +144,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(made, native + (0 if streamed else made) + calibrated + _BASE_BYTES, mapped_bytes=native)
         case "numeric_check":
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
+        case fidelities.KIND:
+            return fidelities.estimate(survey, compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
         case _:

@@ -149,6 +149,19 @@ class GenerateRequest(text_generation.GenerateRequest):
     device: str = "CPU"
 
 
+class FidelitySpec(text_generation.FidelitySpec):
+    """With the recipe's `runtime_options`: how far a model is from its source in the mode that users get."""
+
+    runtime_options: RuntimeOptions | None
+
+
+class FidelityRequest(text_generation.FidelityRequest):
+    """Compare the model in the folder `model` in its own precision, and with `runtime_options`."""
+
+    model: Path
+    runtime_options: RuntimeOptions | None
+
+
 class RunRequest(Request):
     """Load the model in the folder `model` with these options, and answer jobs; see jobs.serve."""
 

@@ -243,3 +243,55 @@ class NumericResult(Result):
     """What a worker leaves that compared logits."""
 
     numeric: Numeric
+
+
+# --- fidelity -------------------------------------------------------------------------------------
+
+
+class FidelityReferenceSpec(Spec):
+    """The source's distributions: the version of the definitions, the text and what is kept and scored of it (see fidelity_figures)."""
+
+    definitions: int
+    text: str
+    shipped_sha256: str
+    kept: int
+    first_scored: int
+    longest: int
+    most: int
+    answer_tokens: int
+    float32_below: int
+    remote_code: bool
+
+
+class FidelityReferenceRequest(Request):
+    """The checkpoint, the recipe's own text (None for the shipped one) with its name, and the folder that gets the distributions."""
+
+    checkpoint: Path
+    texts: Path | None
+    text: str
+    files: Path
+    answer_tokens: int
+    float32_below: int
+    remote_code: bool
+
+
+class FidelityReferenceResult(Result):
+    """The precision that the source was computed in ("float32"), in how many windows and at how many positions."""
+
+    dtype: str
+    windows: int
+    positions: int
+
+
+class FidelitySpec(Spec):
+    """How a model is measured: at about so many positions, or at all; a backend adds what its runtime needs."""
+
+    positions: int | None = None
+
+
+class FidelityRequest(Request):
+    """What the source's distributions are in, at about how many positions a model is compared, and the folder that gets the figures."""
+
+    reference: Path
+    files: Path
+    positions: int | None

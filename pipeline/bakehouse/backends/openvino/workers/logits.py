@@ -84,16 +84,22 @@ class Runner:
 
         count = len(ids)
         places = [at - past for at in wanted]
-        values = {
-            "input_ids": np.array([ids], np.int64),
-            "attention_mask": np.ones((1, past + count), np.int64),
-            "position_ids": np.arange(past, past + count, dtype=np.int64)[None],
-            "beam_idx": np.zeros(1, np.int32),
-            openvino_cut.POSITIONS: np.array(places or [count - 1], np.int64),
-        }
+        values = inputs(ids, past) | {openvino_cut.POSITIONS: np.array(places or [count - 1], np.int64)}
         self.request.infer({name: value for name, value in values.items() if name in self.names})
         logits = self.request.get_tensor("logits").data[0]
         return {at: logits[index if self.sliced else place].copy() for index, (at, place) in enumerate(zip(wanted, places, strict=True))}
+
+
+def inputs(ids: Sequence[int], past: int = 0) -> dict[str, Any]:
+    """All that a stateful model may have as inputs for tokens that follow on `past` others."""
+    import numpy as np
+
+    return {
+        "input_ids": np.array([ids], np.int64),
+        "attention_mask": np.ones((1, past + len(ids)), np.int64),
+        "position_ids": np.arange(past, past + len(ids), dtype=np.int64)[None],
+        "beam_idx": np.zeros(1, np.int32),
+    }
 
 
 def compared(group: Group, export: Path, checkpoint: Path, remote_code: bool) -> Compared:

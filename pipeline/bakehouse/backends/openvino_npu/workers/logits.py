@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.workers import logits as openvino_logits
 from bakehouse.child import events
 from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.seams import Failed, Figures, GraphsCompared, Precision
@@ -52,14 +53,7 @@ class Runner:
         return rows | {at: self._infer(ids[at : at + 1], at) for at in range(prefill, len(ids))}
 
     def _infer(self, ids: list[int], past: int) -> Any:
-        import numpy as np
-
-        values = {
-            "input_ids": np.array([ids], np.int64),
-            "attention_mask": np.ones((1, past + len(ids)), np.int64),
-            "position_ids": np.arange(past, past + len(ids), dtype=np.int64)[None],
-            "beam_idx": np.zeros(1, np.int32),
-        }
+        values = openvino_logits.inputs(ids, past)
         self.request.infer({name: value for name, value in values.items() if name in self.names})
         return self.request.get_tensor("logits").data[0][-1].copy()
 
@@ -82,8 +76,6 @@ def check(folder: Path, ids: list[int], lengths: Mapping[str, int], settings: Ma
         ids: tokens of some text, repeated as often as needed.
         lengths: MAX_PROMPT_LEN and MIN_RESPONSE_LEN.
     """
-    from bakehouse.backends.openvino.workers import logits as openvino_logits
-
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     large = (folder / MODEL).with_suffix(".bin").stat().st_size > _LARGE_BYTES
     sizes = prompts_of(config, lengths["MAX_PROMPT_LEN"], large)

@@ -1,0 +1,63 @@
+"""Measures how far a compressed model is from its source in OpenVINO: in its own precision, and in the mode that users get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.openvino.options import given
+from bakehouse.backends.openvino.seams import FidelityRequest
+from bakehouse.backends.openvino.workers.generate import precision
+from bakehouse.backends.openvino.workers.logits import ACCURATE, MODEL, inputs
+from bakehouse.child import events, start
+from bakehouse.tasks.text_generation.workers import fidelity_figures, fidelity_files
+from bakehouse.tasks.text_generation.workers.fidelity_figures import Compared, Window
+from bakehouse.tasks.text_generation.workers.fidelity_files import Reference
+
+_OF_THE_PIPELINE = ("ATTENTION_BACKEND",)  # which the plugin does not know: how openvino_genai computes attention
+DEVICE = "CPU"
+
+
+def measure(folder: Path, reference: Reference, positions: int | None, options: Mapping[str, str | int], doing: str) -> list[Compared]:
+    """The model's distributions with these options against the source's, all positions of a window at once."""
+    import openvino as ov
+
+    events.progress("compiling the model")
+    compiled = ov.Core().compile_model(folder / MODEL, DEVICE, dict(options))
+    names = {name for port in compiled.inputs for name in port.names}
+    request = compiled.create_infer_request()
+
+    def logits(window: Window) -> Any:
+        request.reset_state()
+        request.infer({name: value for name, value in inputs(window.ids).items() if name in names})
+        return request.get_tensor("logits").data[0, window.first : len(window.ids) - 1]
+
+    return fidelity_files.measure(reference, logits, positions, doing)
+
+
+def used(folder: Path, reference: Reference, positions: int | None, options: Mapping[str, str | int]) -> dict[str, Any] | None:
+    """The fields of records.UsedFidelity; None where users get the model's own precision."""
+    plain = {name: value for name, value in options.items() if name not in _OF_THE_PIPELINE}
+    if plain == ACCURATE:
+        return None
+    import openvino as ov
+
+    found = measure(folder, reference, positions, plain, "measuring fidelity as users run it")
+    return {
+        "runtime_options": {name: str(value) for name, value in options.items()},
+        "precision": precision(ov.Core(), DEVICE, plain),
+        "figures": fidelity_figures.figures(found),
+    }
+
+
+def run(request: FidelityRequest) -> None:
+    """Write fidelity.json."""
+    reference = fidelity_files.read_reference(request.reference)
+    found = measure(request.model, reference, request.positions, ACCURATE, "measuring fidelity")
+    in_use = used(request.model, reference, request.positions, given(request.runtime_options))
+    fidelity_files.write(request.files, reference, found, DEVICE, in_use=in_use)
+
+
+if __name__ == "__main__":
+    start.run(run, FidelityRequest)
