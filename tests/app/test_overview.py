@@ -96,7 +96,7 @@ def test_a_plan_before_the_first_run_names_every_step_and_what_it_takes(tmp_path
     hub_tells(plan, session)
     assert set(reasons(plan, session).values()) == {"run never made"}
     last = plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1]
-    assert last.startswith("9 steps, about 1 B to download, ")
+    assert last.startswith("11 steps, about 1 B to download, ")
     assert last.endswith(" of memory for the largest")
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     plan = plan_of(tmp_path)
     text = plan_table.plan_text(plan.builds, session, selection.names(plan))
-    assert "9 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
+    assert "11 steps; what they take could not be found out: survey of tiny: The hub at http://127.0.0.1:9 cannot be reached" in text
 
 
 def closing(plan: Plan, session: Session, spans: dict[str, tuple[float, float]], width: int = 160, **failed: tuple[str, ...]) -> list[str]:
@@ -177,14 +177,14 @@ def closing(plan: Plan, session: Session, spans: dict[str, tuple[float, float]],
 def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
     assert closing(plan_of(tmp_path), session, {"download:tiny": (0.0, 3.0), "export:tiny": (3.0, 65.0)}) == [
         "build        steps run    time    size    answer",
-        "tiny-int4    2 of 9       1:05    -       not built",
+        "tiny-int4    2 of 11      1:05    -       not built",
         f"1:10 in all; packages are in {session.store.root / 'packages'}",
     ]
 
 
 def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_path: Path, session: Session) -> None:
     spans = {"export:tiny": (10.0, 40.0), "validate:tiny-reference": (10.0, 70.0), "convert:tiny-int4": (40.0, 50.0)}
-    assert closing(plan_of(tmp_path), session, spans)[1] == snapshot("tiny-int4    3 of 9       1:00    -       not built")
+    assert closing(plan_of(tmp_path), session, spans)[1] == snapshot("tiny-int4    3 of 11      1:00    -       not built")
 
 
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
@@ -193,8 +193,8 @@ def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path
     lines = closing(plan, session, {}, bad=("validate:tiny-bad failed: The answer is wrong.",))
     assert [" ".join(line.split()) for line in lines[1:3]] == snapshot(
         [
-            "tiny-int4 0 of 9 - 3 kB Paris.",
-            "tiny-bad 0 of 9 - - not built: validate:tiny-bad failed: The answer is wrong.",
+            "tiny-int4 0 of 11 - 3 kB Paris.",
+            "tiny-bad 0 of 11 - - not built: validate:tiny-bad failed: The answer is wrong.",
         ]
     )
 

@@ -36,7 +36,7 @@ def test_what_the_recipes_of_another_folder_reach_is_kept_and_said(tmp_path: Pat
     evidence.mkdir(parents=True)
     (other,) = reach.others(tmp_path / "recipes", store)
     freed, said = pruned(ours, store, other)
-    assert (freed, said) == (0, [f"kept     5 folders, reached by the recipes in {tmp_path / 'theirs'}"])
+    assert (freed, said) == (0, [f"kept     6 folders, reached by the recipes in {tmp_path / 'theirs'}"])
     assert all(store.has(step) for step in (*ours.steps, *theirs.steps))
     assert evidence.is_dir()
     assert housekeeping.packages_to_drop(reach.of(ours, tmp_path / "recipes"), store, [other]) == []

@@ -447,7 +447,7 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
         pytest.param("build", {"package"}, ["build:tiny-int4"], marks=pytest.mark.whole),
         ("build:*", {"package"}, ["build:tiny-int4"]),
         pytest.param("package", {"package"}, [], marks=pytest.mark.whole),
-        ("validate", {"reference", "reference_logits", "numeric_check", "validate"}, []),
+        ("validate", {"reference", "reference_logits", "numeric_check", "fidelity_reference", "fidelity", "validate"}, []),
         pytest.param("convert:tiny-int4", {"compress"}, [], marks=pytest.mark.whole),
     ],
 )

@@ -23,7 +23,7 @@ OPENVINO: dict[str, Any] = {
 }
 SHARED = [
     *("download:tiny", "export:tiny", "export:tiny-tokenizer"),
-    *("validate:tiny-reference", "validate:tiny-logits", "validate:tiny-numeric"),
+    *("validate:tiny-reference", "validate:tiny-logits", "validate:tiny-numeric", "validate:tiny-fidelity-reference"),
 ]
 
 
@@ -36,6 +36,7 @@ def test_what_two_builds_need_alike_is_one_step(tmp_path: Path) -> None:
     plan = planned(tmp_path, of_hub())
     names = list(selection.names(plan).values())
     own = [f"{group}:tiny-{build}" for build in OPENVINO for group in ("convert", "validate", "package")]
+    own += [f"validate:tiny-{build}-fidelity" for build in OPENVINO]
     assert sorted(names) == sorted([*SHARED, *own])
 
 
@@ -76,7 +77,7 @@ def test_another_licence_word_makes_only_the_packages_again(tmp_path: Path) -> N
 
 def test_a_package_reads_the_records_of_all_before_it_and_any_other_step_what_it_needs(tmp_path: Path) -> None:
     (build,) = planned(tmp_path, of_hub(builds={"int4": OPENVINO["int4"]})).builds
-    checks = {"reference", "reference_logits", "numeric_check", "validate"}
+    checks = {"reference", "reference_logits", "numeric_check", "fidelity_reference", "fidelity", "validate"}
     assert {step.kind for step in build.package.reads} == {"download", "export", "tokenizer", "compress", *checks}
     assert [step.kind for step in build.parts["model"].reads] == ["export"]
 
@@ -137,3 +138,37 @@ def test_a_plan_knows_the_builds_after_each_step(tmp_path: Path) -> None:
     plan = planned(tmp_path, of_hub())
     for step in plan.steps:
         assert plan.builds_after[step.key] == tuple(build for build in plan.builds if step in build.package.closure())
+
+
+def test_a_bound_runs_nothing_again_but_the_packages(tmp_path: Path) -> None:
+    bounded = {name: {**build, "bounds": {"kl_mean": 0.2}} for name, build in OPENVINO.items()}
+    before, after = planned(tmp_path / "a", of_hub()), planned(tmp_path / "b", of_hub(builds=bounded))
+    assert {step.kind for step in before.steps if step.key not in {one.key for one in after.steps}} == {"package"}
+
+
+def test_another_evaluation_text_is_another_reference_and_no_other_model(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "own.txt").write_text("A sample.\n", encoding="utf-8")
+    before = planned(tmp_path / "a", of_hub())
+    after = planned(tmp_path / "b", of_hub(evaluation={"type": "file", "path": "own.txt"}))
+    changed = {step.kind for step in after.steps if step.key not in {one.key for one in before.steps}}
+    assert changed == {"calibration", "fidelity_reference", "fidelity", "package"}
+
+
+def test_builds_that_users_run_otherwise_are_measured_otherwise(tmp_path: Path) -> None:
+    accurate = {**OPENVINO["int4"], "runtime_options": {"EXECUTION_MODE_HINT": "ACCURACY"}}
+    one, other, same = planned(tmp_path, of_hub(builds={"a": OPENVINO["int4"], "b": accurate, "c": OPENVINO["int4"]})).builds
+    measured = [build.package.need("fidelity").key for build in (one, other, same)]
+    assert measured[0] == measured[2] != measured[1]
+
+
+def test_the_texts_of_a_calibration_are_refused_as_those_of_the_evaluation(tmp_path: Path) -> None:
+    calibrated = {"weights": "int4", "symmetric": False, "group_size": 32, "ratio": 0.8, "scale_estimation": True}
+    calibrated |= {"calibration": {"type": "file", "path": "texts.txt"}}
+    for name in ("texts.txt", "copy.txt"):
+        (tmp_path / name).write_text("A sample.\n", encoding="utf-8")
+    builds = {"int4": {"runtime": "openvino", "quantization": calibrated}}
+    with pytest.raises(Failure) as caught:
+        planned(tmp_path, of_hub(builds=builds, evaluation={"type": "file", "path": "copy.txt"}))
+    assert "The build int4 is calibrated with the same texts" in str(caught.value)
+    planned(tmp_path, of_hub(builds=builds, evaluation={"type": "file", "path": "copy.txt"}), fingerprint=lambda path: path.name * 8)

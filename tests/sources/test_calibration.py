@@ -67,15 +67,15 @@ def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
     (base / BESIDE.path).write_text("Another sample.\n", encoding="utf-8")
     said = made(step, tmp_path / "files")
     assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == snapshot(
-        ("The calibration file changed while it was being read: run the same command again.",)
+        ("The file of texts changed while it was being read: run the same command again.",)
     )
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"\n  \n", "The calibration texts are empty: one sample a line is needed."),
-        (b"good\n\xff\xfe", "The calibration texts are not UTF-8: byte 5 cannot be read."),
+        (b"\n  \n", "The texts are empty: one sample a line is needed."),
+        (b"good\n\xff\xfe", "The texts are not UTF-8: byte 5 cannot be read."),
     ],
     ids=["empty", "not UTF-8"],
 )

@@ -176,7 +176,8 @@ def test_a_step_that_is_there_hides_what_only_it_needs(tmp_path: Path, session: 
     put(build.parts["model"], session.store)
     # a package tells its whole story, so all before it must be there
     kinds = [step.kind for step in preflight.missing([build], session.store)]
-    assert sorted(kinds) == ["download", "export", "numeric_check", "package", "reference", "reference_logits", "tokenizer", "validate"]
+    checks = ["fidelity", "fidelity_reference", "numeric_check", "package", "reference", "reference_logits", "tokenizer", "validate"]
+    assert sorted(kinds) == ["download", "export", *checks]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class Bounds(Model):
     """The far end of each figure's 95 % interval must be within its bound."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
-    elsewhere: ClassVar[Mapping[str, str]] = {"kl_max": "The largest divergence is noise: it depends on a single position. Bound kl_p99."}
+    elsewhere: ClassVar[Mapping[str, str]] = {"kl_max": "The largest divergence is noise: one position decides it. Set kl_p99 instead."}
 
     kl_mean: float | None = Field(None, gt=0, description="Most mean KL divergence from the source, in nats.")
     kl_p99: float | None = Field(None, gt=0, description="Most KL divergence from the source at 99 of 100 positions, in nats.")

@@ -14,7 +14,9 @@ import pytest
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.executor.process import Children, run
 from bakehouse.formats import openvino_ir
-from bakehouse.tasks.text_generation import reference
+from bakehouse.records import Fidelity
+from bakehouse.tasks.text_generation import reference as references
+from tests.support.fidelity_making import measured, reference, reference_step
 from tests.support.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.support.standin import QUESTION
 from tests.support.worker import to_generate
@@ -85,11 +87,11 @@ def test_both_runtimes_see_the_same_prompt_and_fp16_answers_as_the_checkpoint_do
     packages: dict[str, Path], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:
     files = tmp_path / "reference"
-    step = reference.step("phi3", CHECKPOINT, to_generate(files, PROMPTS, files).prompts)
+    step = references.step("phi3", CHECKPOINT, to_generate(files, PROMPTS, files).prompts)
     files.mkdir()
-    command = reference.command(step, {"checkpoint": phi3_checkpoint}, files)
+    command = references.command(step, {"checkpoint": phi3_checkpoint}, files)
     finished = run(command, children=Children(), log=tmp_path / "log.txt", scratch=tmp_path / "scratch", on_progress=lambda progress: None)
-    assert reference.verify(step, {}, files, finished.report).faults == ()
+    assert references.verify(step, {}, files, finished.report).faults == ()
     assert finished.report.values["dtype"] == "float32"
     expected = [json.loads(line) for line in (files / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     got = answers(packages["fp16"], tmp_path / "run")
@@ -116,3 +118,39 @@ for folder in sys.argv[2:]:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("read ")] == list(BUILDS)
+
+
+@pytest.fixture(scope="module")
+def fidelities(packages: dict[str, Path], phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Fidelity]:
+    """What is measured of each build; of int4 twice."""
+    known, folder = reference(phi3_checkpoint), tmp_path_factory.mktemp("fidelity")
+    step = reference_step(phi3_checkpoint)
+
+    def of(name: str, to: str) -> Fidelity:
+        quantization = BUILDS[name]
+        wanted = openvino.fidelity("model-build", build(**quantization), steps(**quantization), step)
+        assert wanted is not None
+        return measured(wanted, openvino, folder / to, model=packages[name], reference=known)
+
+    return {name: of(name, name) for name in BUILDS} | {"again": of("int4", "again")}
+
+
+def test_fidelity_ranks_the_builds_and_finds_no_difference_in_full_precision(fidelities: dict[str, Fidelity]) -> None:
+    fp16, int8, int4 = (fidelities[name].figures for name in ("fp16", "int8", "int4"))
+    assert fp16.kl_mean.high < 1e-4
+    assert fp16.top1.value > 0.99
+    assert fp16.kl_mean.high < int8.kl_mean.low < int8.kl_mean.high < int4.kl_mean.low
+    assert int8.top1.value > int4.top1.value
+    assert list(fidelities["int4"].sets) == ["prose", "technical", "code", "languages", "answers"]
+
+
+def test_fidelity_measured_twice_is_the_same_bit_for_bit(fidelities: dict[str, Fidelity]) -> None:
+    assert fidelities["int4"] == fidelities["again"]
+
+
+def test_what_users_run_is_measured_too(fidelities: dict[str, Fidelity]) -> None:
+    used = fidelities["int4"].in_use
+    assert used is not None
+    assert used.runtime_options == {}
+    assert used.figures.positions == fidelities["int4"].figures.positions
+    assert used.figures.kl_mean.value != fidelities["int4"].figures.kl_mean.value
