@@ -57,6 +57,10 @@ class Kept:
         """Of some positions."""
         return Kept(*(getattr(self, name)[start:end] for name in _ARRAYS))
 
+    def at(self, places: Sequence[int]) -> Kept:
+        """Of these positions."""
+        return Kept(*(getattr(self, name)[list(places)] for name in _ARRAYS))
+
 
 _ARRAYS = ("tokens", "log_probabilities", "rest", "target", "choice")
 
