@@ -70,7 +70,7 @@ def test_bounds_are_in_no_key_of_a_fidelity_step() -> None:
 
 # --- with models ----------------------------------------------------------------------------------
 
-BUILDS = {"int4": build(weights="int4", block_size=32), "fp32": build(weights="fp32")}
+BUILDS = {"int4": build(weights="int4", block_size=32), "fp32": build(weights="fp32"), "dml": build("dml", weights="fp16")}
 PRUNED = (
     "import sys, pathlib, onnxruntime_genai.models; from bakehouse.backends.onnxruntime_genai.seams import BuildSpec; "
     "from bakehouse.backends.onnxruntime_genai.workers import build; from bakehouse.child import hermetic; hermetic.seal(); "
@@ -124,6 +124,13 @@ def test_a_graph_of_the_last_position_only_is_stepped_to_the_same_figures(models
     assert found.stepped
     assert found.figures.kl_mean.high < 1e-6
     assert found.figures.top1.value > 0.999
+
+
+@pytest.mark.model
+def test_a_model_for_a_provider_that_is_not_here_is_measured_on_the_cpu(models: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    found = fidelity(models, "dml", tiny_checkpoint, tmp_path / "dml")
+    assert (found.device, found.stand_in) == ("CPU", True)
+    assert found.figures.kl_mean.high < 1e-3
 
 
 @pytest.mark.model
