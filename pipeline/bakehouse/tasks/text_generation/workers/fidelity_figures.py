@@ -75,6 +75,10 @@ class Compared:
     same: Any
     nll: Any
 
+    def cut(self, positions: int) -> Compared:
+        """The same with at most so many positions."""
+        return Compared(self.set, self.kl[:positions], self.same[:positions], self.nll[:positions])
+
 
 Logits = Callable[[Window], Any]  # of a window's scored positions: an array, positions x vocabulary
 
