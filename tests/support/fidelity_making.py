@@ -1,37 +1,34 @@
-"""References to measure fidelity against, made once for each checkpoint by the real worker; and a step measured as the stages do."""
+"""Fidelity for tests: a checkpoint's distributions, made once per machine, and what a backend's own command measures against them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 from bakehouse.records import Fidelity
+from bakehouse.steps.maker import Command
+from bakehouse.steps.seam import Spec
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation import reference as references
+from bakehouse.tasks.text_generation import fidelity, reference
+from bakehouse.tasks.text_generation.workers.fidelity_files import FIDELITY
 from tests.support import standin, worker
-from tests.support.fakes import FakeSpec
+
+CHECKPOINT = Step(kind="download", maker="huggingface", label="model", spec=Spec())
+REFERENCE = reference.fidelity_step("model", CHECKPOINT, None)
 
 
-def reference_step(checkpoint: Path) -> Step:
-    """The step of a checkpoint's distributions on the shipped text."""
-    download = Step(kind="download", maker="huggingface", label="model", spec=FakeSpec(name=checkpoint.name))
-    return references.fidelity_step("model", download, None)
+def reference_of(checkpoint: Path) -> Path:
+    """The files of a checkpoint's reference on the shipped text."""
+
+    def make(files: Path) -> None:
+        done = worker.run(fidelity.reference_command(REFERENCE, {"checkpoint": checkpoint}, files))
+        assert done.code == 0, done.text
+
+    return standin.made_once(f"fidelity-{checkpoint.name}-{REFERENCE.key[:16]}", make)
 
 
-def reference(checkpoint: Path) -> Path:
-    """The files of that step, from a folder outside the tree if they were made before."""
-    step = reference_step(checkpoint)
-    return standin.made_once(f"fidelity-{step.key[:16]}", lambda files: _run(step, references, {"checkpoint": checkpoint}, files))
-
-
-def measured(step: Step, backend: ModuleType, files: Path, **inputs: Path) -> Fidelity:
-    """What a backend measures of a model; fidelity.json is then in `files`."""
-    files.mkdir(parents=True)
-    _run(step, backend, inputs, files)
-    return Fidelity.model_validate_json((files / "fidelity.json").read_bytes())
-
-
-def _run(step: Step, maker: ModuleType, inputs: dict[str, Path], files: Path) -> None:
-    done = worker.run(maker.command(step, inputs, files))
+def measured(command: Command, files: Path) -> Fidelity:
+    """What a command of a fidelity step leaves in `files`."""
+    done = worker.run(command)
     assert done.code == 0, done.text
-    assert maker.verify(step, inputs, files, done.report).faults == ()
+    assert fidelity.verify(files).faults == ()
+    return Fidelity.model_validate_json((files / FIDELITY).read_bytes())

@@ -16,7 +16,7 @@ from bakehouse.executor.process import Children, run
 from bakehouse.formats import openvino_ir
 from bakehouse.records import Fidelity
 from bakehouse.tasks.text_generation import reference as references
-from tests.support.fidelity_making import measured, reference, reference_step
+from tests.support.fidelity_making import REFERENCE, measured, reference_of
 from tests.support.openvino_making import CHECKPOINT, build, make, run_upstream, sha256, steps
 from tests.support.standin import QUESTION
 from tests.support.worker import to_generate
@@ -123,14 +123,14 @@ for folder in sys.argv[2:]:
 @pytest.fixture(scope="module")
 def fidelities(packages: dict[str, Path], phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Fidelity]:
     """What is measured of each build; of int4 twice."""
-    known, folder = reference(phi3_checkpoint), tmp_path_factory.mktemp("fidelity")
-    step = reference_step(phi3_checkpoint)
+    known, folder = reference_of(phi3_checkpoint), tmp_path_factory.mktemp("fidelity")
 
     def of(name: str, to: str) -> Fidelity:
         quantization = BUILDS[name]
-        wanted = openvino.fidelity("model-build", build(**quantization), steps(**quantization), step)
-        assert wanted is not None
-        return measured(wanted, openvino, folder / to, model=packages[name], reference=known)
+        step = openvino.fidelity("model-build", build(**quantization), steps(**quantization), REFERENCE)
+        assert step is not None
+        (folder / to).mkdir()
+        return measured(openvino.command(step, {"model": packages[name], "reference": known}, folder / to), folder / to)
 
     return {name: of(name, name) for name in BUILDS} | {"again": of("int4", "again")}
 

@@ -28,6 +28,7 @@ from bakehouse.backends.onnxruntime_genai.seams import (
     BuildRequest,
     BuildResult,
     BuildSpec,
+    FidelityRequest,
     GenerateRequest,
     LogitsRequest,
     Measured,
@@ -42,6 +43,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
@@ -59,6 +61,7 @@ RUNTIMES = ("onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntim
 _ENGINES = ("onnxruntime-directml", "onnxruntime-gpu", "onnxruntime")
 _BUILD_TOOLS = (*RUNTIMES, *_ENGINES, "onnx", "onnx-ir", "numpy", "tokenizers", "torch", "transformers")
 _GENERATE_TOOLS = (*RUNTIMES, *_ENGINES)
+_FIDELITY_TOOLS = (*_GENERATE_TOOLS, "numpy")
 
 
 def steps(
@@ -173,12 +176,15 @@ def _comparing(label: str, spec: BuildSpec, needs: tuple[tuple[str, Step], ...])
 
 
 def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
-    """None yet."""
-    return None
+    """One for a model folder, which is a build's own."""
+    needs = (("model", parts["model"]), ("reference", reference))
+    return fidelities.step("onnxruntime-genai", label, generation.FidelitySpec(positions=positions), needs, installed(*_FIDELITY_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that makes a model folder, or compares logits."""
+    """The command that makes a model folder, compares logits, or measures fidelity."""
+    if step.kind == fidelities.KIND:
+        return worker("backends.onnxruntime_genai.workers.fidelity", request=_measuring(step, inputs, files))
     spec, checkpoint = step.spec_as(BuildSpec), inputs["checkpoint"]
     if step.kind == numeric.KIND:
         compared = LogitsRequest(checkpoint=checkpoint, reference=inputs["logits"], files=files, spec=spec, model=inputs.get("model"))
@@ -189,8 +195,20 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return worker("backends.onnxruntime_genai.workers.build", request=made, upstream=ort_words.upstream(spec, planned))
 
 
+def _measuring(step: Step, inputs: Mapping[str, Path], files: Path) -> FidelityRequest:
+    return FidelityRequest(
+        model=inputs["model"],
+        reference=inputs["reference"],
+        files=files,
+        positions=step.spec_as(generation.FidelitySpec).positions,
+        device=TITLES[step.need("model").spec_as(BuildSpec).execution_provider],
+    )
+
+
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Compare the graph as the worker read it, genai_config.json and the tokenizer with what the recipe requests."""
+    if step.kind == fidelities.KIND:
+        return fidelities.verify(files)
     if step.kind == numeric.KIND:
         return numeric.verify(files, report)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())

@@ -16,6 +16,7 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 
@@ -91,6 +92,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(made, made + 24 * largest + _BASE_BYTES)
         case "numeric_check":
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
+        case fidelities.KIND:
+            return fidelities.estimate(survey, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
         case _:

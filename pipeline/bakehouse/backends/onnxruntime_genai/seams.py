@@ -110,6 +110,13 @@ class RunRequest(Request):
     device: Literal["CPU", "GPU", "NPU"] | None
 
 
+class FidelityRequest(generation.FidelityRequest):
+    """Compare the model in the folder `model` with its source; `device` as in GenerateRequest."""
+
+    model: Path
+    device: str
+
+
 class LogitsRequest(Request):
     """Compare the logits of a model of `spec` with those in `reference`, and write the figures into the folder `files`.
 

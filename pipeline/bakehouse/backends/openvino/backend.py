@@ -53,7 +53,7 @@ _EXPORT_TOOLS = ("openvino", "optimum", "optimum-intel", "torch", "transformers"
 _TOKENIZER_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "tokenizers", "transformers")
 RUNTIME = ("openvino", "openvino-genai", "openvino-tokenizers")
 _NUMERIC_TOOLS = ("numpy", *_EXPORT_TOOLS)
-_FIDELITY_TOOLS = ("numpy", "openvino")
+FIDELITY_TOOLS = ("numpy", "openvino")
 _CALIBRATION_TOOLS = ("numpy", "scipy", "tokenizers", "transformers")
 _WORKERS: Mapping[Kind, str] = {
     "export": "export",
@@ -178,7 +178,7 @@ def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], referen
     assert isinstance(build, OpenVINO)
     spec = FidelitySpec(positions=positions, runtime_options=build.runtime_options)
     needs = (("model", parts["model"]), ("reference", reference))
-    return fidelities.step("openvino", label, spec, needs, installed(*_FIDELITY_TOOLS))
+    return fidelities.step("openvino", label, spec, needs, installed(*FIDELITY_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

@@ -20,7 +20,15 @@ from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
-from bakehouse.backends.openvino_npu.seams import CompileResult, CompileSpec, GenerateRequest, MeasuredBlob, RunRequest
+from bakehouse.backends.openvino_npu.seams import (
+    CompileResult,
+    CompileSpec,
+    FidelityRequest,
+    FidelitySpec,
+    GenerateRequest,
+    MeasuredBlob,
+    RunRequest,
+)
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.errors import Failure
 from bakehouse.formats import npu_blob
@@ -33,6 +41,7 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
 
@@ -144,15 +153,29 @@ def numeric_check(
 
 
 def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
-    """None yet."""
-    return None
+    """One for a model and the pipeline's settings; blobs change no logits that could be measured without their NPU."""
+    spec = FidelitySpec(positions=positions, settings=settings(_ours(build)))
+    needs = (("model", parts["model"]), ("reference", reference))
+    return fidelities.step(MAKER, label, spec, needs, installed(*openvino.FIDELITY_TOOLS))
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that sets up the compiler, or compiles a model."""
-    if step.kind == "setup":
-        return npu_compiler.setup_command(step, files)
-    return npu_compiler.command(step, inputs, files)
+    """The command that sets up the compiler, compiles a model, or measures fidelity."""
+    match step.kind:
+        case "setup":
+            return npu_compiler.setup_command(step, files)
+        case fidelities.KIND:
+            wanted = step.spec_as(FidelitySpec)
+            request = FidelityRequest(
+                model=inputs["model"],
+                reference=inputs["reference"],
+                files=files,
+                positions=wanted.positions,
+                settings=wanted.settings,
+            )
+            return worker("backends.openvino_npu.workers.fidelity", request=request)
+        case _:
+            return npu_compiler.command(step, inputs, files)
 
 
 def room_for(build: BuildOptions, config: Config) -> Room | None:
@@ -191,6 +214,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             model = compressed_bytes(weights, survey)
             twice = isinstance(weights, FourBitSpec) and weights.weights == "int4" and weights.group_size != -1
             return Estimate(round((2.4 if twice else 1.4) * model) + _PREFIX_BYTES, compiling_bytes(model))
+        case fidelities.KIND:
+            return fidelities.estimate(survey, compiling_bytes(compressed_bytes(compression(step.need("model")), survey)))
         case _:
             return openvino_estimate(step, survey)
 
@@ -217,6 +242,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     """Read the blob, and compare what it says of itself with what the recipe requests."""
     if step.kind == "setup":
         return npu_compiler.verify_setup(files)
+    if step.kind == fidelities.KIND:
+        return fidelities.verify(files)
     absent = tuple(f"{name} was not made" for name in (BLOB, DESCRIPTION) if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

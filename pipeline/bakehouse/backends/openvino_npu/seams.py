@@ -127,6 +127,19 @@ class GenerateRequest(text_generation.GenerateRequest):
     platforms: tuple[int, ...]
 
 
+class FidelitySpec(text_generation.FidelitySpec):
+    """With the settings of openvino_genai.LLMPipeline, in its own names."""
+
+    settings: Mapping[str, str]
+
+
+class FidelityRequest(text_generation.FidelityRequest):
+    """Compare the model in the folder `model` with its source; `settings` as in GenerateRequest."""
+
+    model: Path
+    settings: Mapping[str, str]
+
+
 class RunRequest(Request):
     """Load the model in the folder `model` and answer jobs, see jobs.serve; `settings` and `platforms` as in GenerateRequest."""
 

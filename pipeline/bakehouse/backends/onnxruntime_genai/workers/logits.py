@@ -26,20 +26,16 @@ PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "fp16": "float16"}
 
 
 class Runner:
-    """A model folder, loaded on the CPU provider.
+    """A model folder, loaded on the CPU provider, or `model` that is loaded from it.
 
     `reuse`: a cache is cut back to where the next input parts from it, which is sound where logits at a position do not depend on
     later tokens, and where the runtime can. What comes out wrong so has to be tried without.
     """
 
-    def __init__(self, folder: Path, reuse: bool = False) -> None:
-        import onnxruntime_genai as og
-
+    def __init__(self, folder: Path, reuse: bool = False, model: Any = None) -> None:
         found = genai_config.read(folder)
         self.context, self.window = found.model.context_length, found.window
-        config = og.Config(str(folder))
-        config.clear_providers()
-        self.model = og.Model(config)
+        self.model = model or _on_cpu(folder)
         self.reuse = reuse
         self.generator: Any = None
         self.cached: list[int] = []
@@ -91,6 +87,14 @@ class Runner:
         logits = np.asarray(generator.get_output("logits"))[0]
         first = past + len(ids) - len(logits)  # the last positions are those that have logits
         return {at: logits[at - first].astype(np.float32) for at in wanted if at >= first}
+
+
+def _on_cpu(folder: Path) -> Any:
+    import onnxruntime_genai as og
+
+    config = og.Config(str(folder))
+    config.clear_providers()
+    return og.Model(config)
 
 
 @contextmanager

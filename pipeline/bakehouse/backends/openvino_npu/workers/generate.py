@@ -27,6 +27,11 @@ TEXT = (
     "Rain fell on the tin roof all night; by morning the road to the mill was gone. What the map called a village was a well and a barn."
 )
 
+CANNOT_LOAD = (
+    "The NPU pipeline cannot load this model with its graphs of fixed shape.",
+    "Try another max_prompt_len or prefill_hint, or build it for the runtime openvino.",
+)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -101,11 +106,7 @@ def run(request: GenerateRequest) -> GenerateResult:
     try:
         pipe = openvino_genai.LLMPipeline(request.model, "NPU", **{**settings, **chosen.files, **numbers})
     except RuntimeError as error:
-        events.refuse(
-            "The NPU pipeline cannot load this model with its graphs of fixed shape.",
-            "Try another max_prompt_len or prefill_hint, or build it for the runtime openvino.",
-            [str(error).strip().splitlines()[-1][:500]],
-        )
+        events.refuse(*CANNOT_LOAD, [str(error).strip().splitlines()[-1][:500]])
     load_s = time.monotonic() - started
     sizes = [len(encode(pipe.get_tokenizer(), prompt).input_ids.data[0]) for prompt in request.prompts]
     check_lengths(sizes, request.prompts, numbers["MAX_PROMPT_LEN"], sum(numbers.values()))

@@ -57,6 +57,10 @@ class Kept:
         """Of some positions."""
         return Kept(*(getattr(self, name)[start:end] for name in _ARRAYS))
 
+    def at(self, places: Sequence[int]) -> Kept:
+        """Of these positions."""
+        return Kept(*(getattr(self, name)[list(places)] for name in _ARRAYS))
+
 
 _ARRAYS = ("tokens", "log_probabilities", "rest", "target", "choice")
 
@@ -70,6 +74,10 @@ class Compared:
     kl: Any
     same: Any
     nll: Any
+
+    def cut(self, positions: int) -> Compared:
+        """The same with at most so many positions."""
+        return Compared(self.set, self.kl[:positions], self.same[:positions], self.nll[:positions])
 
 
 Logits = Callable[[Window], Any]  # of a window's scored positions: an array, positions x vocabulary

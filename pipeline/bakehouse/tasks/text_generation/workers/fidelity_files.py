@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def read_reference(folder: Path) -> Reference:
     found = json.loads((folder / WINDOWS).read_text(encoding="utf-8"))
     windows = tuple(Window(one["set"], tuple(one["ids"]), one["first"]) for one in found["windows"])
     return Reference(Facts(found["text"], found["precision"], found["floor_kl"]), windows, fidelity_figures.read(folder))
+
+
+def select(reference: Reference, wanted: Callable[[Window], bool]) -> Reference:
+    """The windows that are wanted, with what is kept in them."""
+    starts = accumulate((len(window.scored) for window in reference.windows), initial=0)
+    parts = [(window, start) for window, start in zip(reference.windows, starts, strict=False) if wanted(window)]
+    rows = [at for window, start in parts for at in range(start, start + len(window.scored))]
+    return Reference(reference.facts, tuple(window for window, _ in parts), reference.kept.at(rows))
+
+
+def within(reference: Reference, tokens: int) -> Reference:
+    """The windows for which a model's context has room: a runtime's can be shorter than its source's."""
+    found = select(reference, lambda window: len(window.ids) <= tokens)
+    if not found.windows:
+        events.refuse(
+            f"The model's context of {tokens} tokens has room for no window of the evaluation text.",
+            "Make the context longer in the recipe, or give shorter evaluation texts.",
+        )
+    return found
 
 
 def measure(
