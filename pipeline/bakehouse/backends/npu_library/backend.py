@@ -22,6 +22,7 @@ from bakehouse.backends.npu_library.seams import (
     CompileResult,
     CompileSpec,
     EnvironmentSpec,
+    FidelityRequest,
     MeasuredEnvironment,
     SetupRequest,
     SetupResult,
@@ -40,7 +41,8 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
-from bakehouse.tasks.text_generation.seams import GenerateRequest
+from bakehouse.tasks.text_generation import fidelity as fidelities
+from bakehouse.tasks.text_generation.seams import FidelitySpec, GenerateRequest
 
 MAKER = "intel-npu-acceleration-library"
 FILES = (MODEL, LOADER, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -133,14 +135,19 @@ def numeric_check(
 
 
 def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
-    """None yet."""
-    return None
+    """One for a model, in the environment that it is made in."""
+    needs = (("model", parts["model"]), ("environment", parts["environment"]), ("reference", reference))
+    return fidelities.step(MAKER, label, FidelitySpec(positions=positions), needs, {})
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that makes the environment, or compiles a model in it."""
+    """The command that makes the environment, or compiles or measures a model in it."""
     if step.kind == "setup":
         return worker("backends.npu_library.workers.setup", request=SetupRequest(files=files), needs_network=True)
+    if step.kind == fidelities.KIND:
+        positions = step.spec_as(FidelitySpec).positions
+        measured = FidelityRequest(model=inputs["model"], reference=inputs["reference"], files=files, positions=positions)
+        return _inside(inputs["environment"], "backends.npu_library.workers.fidelity", measured)
     request = CompileRequest(checkpoint=inputs["checkpoint"], files=files, spec=step.spec_as(CompileSpec))
     return _inside(inputs["environment"], "backends.npu_library.workers.compile", request)
 
@@ -194,6 +201,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     if step.kind == "compress":
         loaded = survey.parameters * (4 if spec.torch_dtype == "float32" else 2)
         return Estimate(made, loaded + made + _BASE_BYTES)
+    if step.kind == fidelities.KIND:
+        return fidelities.estimate(survey, 2 * made + _BASE_BYTES)
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
@@ -211,6 +220,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     """Compare what was made with what the recipe requests."""
     if step.kind == "setup":
         return _verify_environment(report.read(SetupResult))
+    if step.kind == fidelities.KIND:
+        return fidelities.verify(files)
     absent = tuple(f"{name} was not made" for name in FILES if name != "generation_config.json" and not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

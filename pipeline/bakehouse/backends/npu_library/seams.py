@@ -10,6 +10,7 @@ from typing import Literal
 
 from bakehouse.records import Distribution, Written
 from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.tasks.text_generation import seams as text_generation
 
 
 class EnvironmentSpec(Spec):
@@ -67,6 +68,12 @@ class CompileResult(Result):
     """By layer, the norm of its weights' difference from the source's, over the norm of those."""
 
     relative_errors: dict[str, float]
+
+
+class FidelityRequest(text_generation.FidelityRequest):
+    """Compare the model in the folder `model` with its source."""
+
+    model: Path
 
 
 class MeasuredEnvironment(Written):
