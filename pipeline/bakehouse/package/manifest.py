@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bakehouse.recipe.recipe import ResolvedBuild
 from bakehouse.recipe.types import Name
-from bakehouse.records import Builder, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict, Wheel, Written
+from bakehouse.records import Builder, Distribution, Fidelity, FileRecord, InUse, NumericCheck, Ran, Verdict, Wheel, Written
 from bakehouse.store.package_files import file_in
 
 
@@ -71,6 +71,7 @@ class PackageManifest(Written):
     wheels: tuple[Wheel, ...] = ()  # those of all tools that are installed in this environment
     builder: Builder = Builder()
     numeric: NumericCheck | None = None  # None in packages of older versions, and if a backend has no such check
+    fidelity: Fidelity | None = None  # None in packages of older versions, of a bundle, and if a backend does not measure it
     members: tuple[PackageManifest, ...] = ()  # of a bundle: the packages in it; `build` and `validation` are the first's
 
     @property

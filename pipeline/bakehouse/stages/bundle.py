@@ -65,6 +65,7 @@ def _manifest(step: Step, spec: BundleSpec, members: list[PackageManifest]) -> P
             "made_at": datetime.now(UTC),
             "made_on": machine(),
             "members": tuple(members),
+            "fidelity": None,  # each member has its own
             "wheels": tuple({wheel.name: wheel for member in members for wheel in member.wheels}.values()),
         }
     )

@@ -118,6 +118,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         wheels=wheels.installed(tools | reference_tools),
         builder=builder(),
         numeric=_numeric(records),
+        fidelity=fidelity_of(step, store),
     )
 
 
