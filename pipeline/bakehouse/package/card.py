@@ -127,7 +127,7 @@ def _member(manifest: PackageManifest) -> dict[str, Any]:
         "how_answered": card_words.how_answered(manifest.validation),
         "answers": [(one, card_words.verdict(one, manifest)) for one in card_use.answers(manifest.validation)],
         "reason": options.min_agreement_reason,
-        "fidelity": card_words.fidelity(manifest.numeric),
+        "numeric": card_words.numeric_check(manifest.numeric),
         "tokenizer": card_words.tokenizer(manifest),
         "limits": card_words.limits(manifest),
         "ran": card_words.ran(manifest),

@@ -162,7 +162,7 @@ def exact(verdicts: Sequence[Verdict], reference: str) -> str:
     return f"{who} answered exactly as by {reference}, token for token."
 
 
-def fidelity(check: NumericCheck | None) -> str:
+def numeric_check(check: NumericCheck | None) -> str:
     """What the numeric check compared and found, in sentences of Markdown; "" if nothing was compared."""
     if check is None:
         return ""
