@@ -10,7 +10,7 @@ from typing import Any, assert_never
 import yaml
 
 from bakehouse.backends.table import CARDS
-from bakehouse.package import card_use, card_words, markdown
+from bakehouse.package import card_fidelity, card_use, card_words, markdown
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
@@ -31,6 +31,7 @@ def render(manifest: PackageManifest) -> str:
     own = CARDS[build.options.runtime]
     members = manifest.members or (manifest,)
     facts = own.facts(build.options)
+    described = [_member(member) for member in members]
     card: str = _template().render(
         manifest=manifest,
         build=build,
@@ -55,7 +56,8 @@ def render(manifest: PackageManifest) -> str:
         exact=card_words.exact(manifest.verdicts, card_use.reference(manifest)),
         **card_use.kept(manifest),
         several=bool(manifest.members),
-        members=[_member(member) for member in members],
+        members=described,
+        measured_members=[member for member in described if member["fidelity"]],
         licence_file=manifest.licence_file,
     )
     return card
@@ -127,6 +129,7 @@ def _member(manifest: PackageManifest) -> dict[str, Any]:
         "how_answered": card_words.how_answered(manifest.validation),
         "answers": [(one, card_words.verdict(one, manifest)) for one in card_use.answers(manifest.validation)],
         "reason": options.min_agreement_reason,
+        "fidelity": card_fidelity.section(manifest),
         "numeric": card_words.numeric_check(manifest.numeric),
         "tokenizer": card_words.tokenizer(manifest),
         "limits": card_words.limits(manifest),
