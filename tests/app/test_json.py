@@ -15,6 +15,7 @@ from bakehouse.app.workspace import open_workspace
 from tests.package.test_card import manifest
 from tests.support.bench import recipe
 from tests.support.fakes import HUB, planned, put
+from tests.support.fidelities import fidelity
 from tests.support.packed import pack
 
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -30,7 +31,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     opened = open_workspace()
     (build,) = opened.plan.builds
     for step in build.package.closure():
-        put(step, opened.store, **({"bakehouse_json": manifest().model_dump_json()} if step == build.package else {}))
+        put(step, opened.store, **({"bakehouse_json": manifest(fidelity=fidelity(0.2)).model_dump_json()} if step == build.package else {}))
     opened.store.expose(build.package, build.name, lambda: None)
     return tmp_path
 
@@ -47,6 +48,7 @@ def document(kind: type[D], capsys: pytest.CaptureFixture[str], *words: str, cod
 def test_builds_are_listed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (build,) = document(documents.Listing, capsys, "list", "--json").builds
     assert (build.name, build.recipe, build.runtime, build.state) == ("tiny-int4", "tiny", "openvino", "built")
+    assert build.fidelity and build.fidelity.kl_mean.value == 0.2
     assert build.package == str(built / "artifacts" / "packages" / "tiny-int4")
 
 
@@ -86,7 +88,9 @@ def test_a_folder_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_packages_are_compared(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (package,) = document(documents.Compared, capsys, "compare", "--json").packages
+    compared = document(documents.Compared, capsys, "compare", "--json")
+    (package,) = compared.packages
+    assert package.fidelity and package.measured_on == "bakehouse-1" and compared.pairs == ()
     assert package.answers and 0 < package.common_tokens <= package.source_tokens
 
 

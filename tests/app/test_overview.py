@@ -17,11 +17,13 @@ from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build, Plan
+from bakehouse.records import Fidelity
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.package.test_card import manifest
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, FakeSpec, planned, put
+from tests.support.fidelities import fidelity
 from tests.support.surveys import survey
 
 pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
@@ -52,9 +54,9 @@ def hub_tells(plan: Plan, session: Session) -> None:
     put(asked, session.store, survey_json=survey(hidden=640).model_dump_json())
 
 
-def answered(build: Build, session: Session, answer: str) -> None:
-    """A build is made, and this is its first answer."""
-    told = manifest().model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
+def answered(build: Build, session: Session, answer: str, measured: Fidelity | None = None) -> None:
+    """A build is made, and this is its first answer, and what was measured of it."""
+    told = manifest(fidelity=measured).model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
     put(build.package, session.store, manifest_json=told)
     session.store.expose(build.package, build.name, lambda: None)
 
@@ -68,6 +70,17 @@ def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(t
     lines = overview.builds(plan, session.store).splitlines()
     assert [line.split()[:2] for line in lines] == [["build:tiny-int4", "built"], ["build:tiny-int8", "-"], ["build:tiny-fp16", "cannot"]]
     assert lines[2].endswith("not on this machine: nncf not installed: install Bakehouse with its extra `build`")
+
+
+def test_what_was_measured_of_a_build_stands_in_the_list_and_in_the_closing_table(tmp_path: Path, session: Session) -> None:
+    plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8})
+    answered(plan.builds[0], session, "Paris.", fidelity(0.1349))
+    assert [line.split()[:4] for line in overview.builds(plan, session.store).splitlines()] == [
+        ["build:tiny-int4", "built", "KLD", "0.135"],
+        ["build:tiny-int8", "-", "openvino", "int8"],
+    ]
+    found = [line.split() for line in closing(plan, session, {})[1:3]]
+    assert (found[0][-2:], found[1][-3:]) == (["0.135", "Paris."], ["-", "not", "built"])
 
 
 def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_usual_ones() -> None:
@@ -176,15 +189,15 @@ def closing(plan: Plan, session: Session, spans: dict[str, tuple[float, float]],
 
 def test_the_closing_table_says_what_ran_and_what_was_not_built(tmp_path: Path, session: Session) -> None:
     assert closing(plan_of(tmp_path), session, {"download:tiny": (0.0, 3.0), "export:tiny": (3.0, 65.0)}) == [
-        "build        steps run    time    size    answer",
-        "tiny-int4    2 of 11      1:05    -       not built",
+        "build        steps run    time    size    KLD    answer",
+        "tiny-int4    2 of 11      1:05    -       -      not built",
         f"1:10 in all; packages are in {session.store.root / 'packages'}",
     ]
 
 
 def test_steps_that_ran_at_the_same_time_count_once_in_the_closing_table(tmp_path: Path, session: Session) -> None:
     spans = {"export:tiny": (10.0, 40.0), "validate:tiny-reference": (10.0, 70.0), "convert:tiny-int4": (40.0, 50.0)}
-    assert closing(plan_of(tmp_path), session, spans)[1] == snapshot("tiny-int4    3 of 11      1:00    -       not built")
+    assert closing(plan_of(tmp_path), session, spans)[1] == snapshot("tiny-int4    3 of 11      1:00    -       -      not built")
 
 
 def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path: Path, session: Session) -> None:
@@ -193,15 +206,13 @@ def test_failed_builds_stand_last_in_the_closing_table_with_what_failed(tmp_path
     lines = closing(plan, session, {}, bad=("validate:tiny-bad failed: The answer is wrong.",))
     assert [" ".join(line.split()) for line in lines[1:3]] == snapshot(
         [
-            "tiny-int4 0 of 11 - 3 kB Paris.",
-            "tiny-bad 0 of 11 - - not built: validate:tiny-bad failed: The answer is wrong.",
+            "tiny-int4 0 of 11 - 3 kB - Paris.",
+            "tiny-bad 0 of 11 - - - not built: validate:tiny-bad failed: The answer is wrong.",
         ]
     )
 
 
-@pytest.mark.parametrize(
-    ("width", "answer"), [(160, f"Paris, the capital {'of all ' * 5}of al…"), (80, "Paris, the capital of all of all of a…")]
-)
+@pytest.mark.parametrize(("width", "answer"), [(160, f"Paris, the capital {'of all ' * 5}of al…"), (80, "Paris, the capital of all of a…")])
 def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Session, width: int, answer: str) -> None:
     plan = plan_of(tmp_path)
     answered(plan.builds[0], session, "Paris,\nthe capital " + "of all " * 20)

@@ -38,9 +38,9 @@ def test_the_table_shows_size_bits_agreement_and_answers_and_no_speed() -> None:
     one, other = package("a", measured=measured), package("b", "Lyon.", common=2, measured={})
     size = compare.size_text(one.size_bytes)
     assert said(one, other) == [
-        "package | size | weights | tokens in common with the source | ran on",
-        f"a | {size} | int4_sym 75 %, int8_asym 25 % | 8 of 8 | CPU",
-        f"b | {size} | - | 2 of 8 | CPU",
+        "package | size | KLD (95 %) | same next token | perplexity ratio | weights | tokens in common | ran on",
+        f"a | {size} | - | - | - | int4_sym 75 %, int8_asym 25 % | 8 of 8 | CPU",
+        f"b | {size} | - | - | - | - | 2 of 8 | CPU",
         "prompt | package | answer",
         "What is the capital of France? | a | Paris.",
         "b | Lyon.",

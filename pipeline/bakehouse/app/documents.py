@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bakehouse.errors import Failure
-from bakehouse.records import Written
+from bakehouse.records import Estimated, FidelityFigures, Written
 
 
 class Document(Written):
@@ -28,7 +28,10 @@ class Refused(Document):
 
 
 class ListedBuild(Document):
-    """A build; `made` is what is done to the weights, `cannot` why this machine cannot make it, `package` the folder if it is built."""
+    """A build; `made` is what is done to the weights, `cannot` why this machine cannot make it, `package` the folder if it is built.
+
+    `fidelity` is how far it is from its source, if it is built and was measured.
+    """
 
     name: str
     recipe: str
@@ -39,6 +42,7 @@ class ListedBuild(Document):
     cannot: str | None
     package: str | None
     members: tuple[str, ...]
+    fidelity: FidelityFigures | None = None
 
 
 class Listing(Document):
@@ -132,7 +136,7 @@ class Answer(Document):
 
 
 class ComparedPackage(Document):
-    """A package; `weights` is the share of each precision, 0 to 1."""
+    """A package; `weights` is the share of each precision, 0 to 1; `fidelity` is how far it is from its source, on text `measured_on`."""
 
     name: str
     made: str
@@ -142,12 +146,28 @@ class ComparedPackage(Document):
     source_tokens: int
     ran_on: str
     answers: tuple[Answer, ...]
+    fidelity: FidelityFigures | None = None
+    measured_on: str | None = None
+
+
+class ComparedPair(Document):
+    """Two packages: `closer` names the one with the smaller mean KL divergence, "tie" if chance explains it, None if they do not compare.
+
+    `difference` is that of `first` minus that of `second`, in nats; `why_not` is set if they do not compare.
+    """
+
+    first: str
+    second: str
+    closer: str | None
+    difference: Estimated | None
+    why_not: str
 
 
 class Compared(Document):
     """`bakehouse compare --json`."""
 
     packages: tuple[ComparedPackage, ...]
+    pairs: tuple[ComparedPair, ...] = ()
 
 
 class Found(Document):

@@ -7,8 +7,13 @@ import sys
 import textwrap
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bakehouse.package import card_fidelity
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.recipe.brief import brief
+from bakehouse.records import Fidelity
+from bakehouse.store import package_files
 from bakehouse.store.store import Store
 from bakehouse.text import count_text
 
@@ -22,14 +27,17 @@ _HINT = """
 
 
 def builds(plan: Plan, store: Store, width: int | None = None) -> str:
-    """Every build, one line each: its task, how it stands, what is done to the weights, what it is (or why it cannot be made here).
+    """Every build, one line each: its task, how it stands, its mean KL divergence, what is done to the weights, what it is.
+
+    One that cannot be made here has the reason instead.
 
     In a window of `width` columns the last of these is wrapped by words: next to the others, or below them if little room is left.
     """
-    rows = [(f"build:{one.name}", standing(one, store), _brief(one), _doc(one)) for one in plan.builds]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    heads = ["  ".join(f"{text:{wide}}" for text, wide in zip(row, widths, strict=False)) for row in rows]
-    return "\n".join(_wrapped(head, row[3], width) for head, row in zip(heads, rows, strict=True))
+    rows = [(f"build:{one.name}", *_standing_and_kld(one, store), _brief(one), _doc(one)) for one in plan.builds]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    # without figures, no column is left empty
+    heads = ["  ".join(f"{text:{wide}}" for text, wide in zip(row, widths, strict=False) if wide) for row in rows]
+    return "\n".join(_wrapped(head, row[4], width) for head, row in zip(heads, rows, strict=True))
 
 
 def _wrapped(head: str, text: str, width: int | None) -> str:
@@ -60,6 +68,26 @@ def standing(build: Build, store: Store) -> Literal["built", "-", "cannot"]:
     if store.is_exposed(build.package, build.name):
         return "built"
     return "-" if build.cannot is None else "cannot"
+
+
+def fidelity(build: Build, store: Store) -> Fidelity | None:
+    """What was measured of a build that is in its place; None if nothing was. The rest of its manifest is not read."""
+    try:
+        return _Measured.model_validate_json(package_files.file_in(store.package(build.name)).read_bytes()).fidelity
+    except (OSError, ValidationError):
+        return None
+
+
+class _Measured(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    fidelity: Fidelity | None = None
+
+
+def _standing_and_kld(build: Build, store: Store) -> tuple[str, str]:
+    stands = standing(build, store)
+    found = fidelity(build, store) if stands == "built" else None
+    return stands, f"KLD {card_fidelity.number(found.figures.kl_mean.value)}" if found else ""
 
 
 def _doc(build: Build) -> str:

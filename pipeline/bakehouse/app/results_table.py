@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from bakehouse.package import card_fidelity
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.plan import Build
@@ -26,12 +27,14 @@ def summary(
     total_s: float,
     failed: Callable[[Build], tuple[str, ...]],
 ) -> Group | None:
-    """Build, what ran, time, size, answer; failed builds last with what failed and why; what to type next. None if no build was asked for.
+    """Build, what ran, time, size, KLD, answer; failed builds last with what failed; what to type next.
+
+    None if no build was chosen.
 
     A build's time is that in which any of its steps ran: `spans` has their starts and ends, in seconds.
     """
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("build", "steps run", "time", "size", "answer"):
+    for title in ("build", "steps run", "time", "size", "KLD", "answer"):
         table.add_column(title, overflow="fold")
     rows = [(_good(build, store), build) for build in chosen]
     for manifest, build in sorted(rows, key=lambda row: row[0] is None):
@@ -42,6 +45,7 @@ def summary(
             f"{len(ran)} of {len(steps)}",
             clock_text(_covered(ran)) if ran else "-",
             size_text(files.size_bytes(store.package(build.name))) if manifest else "-",
+            mean_kld(manifest),
             _answer(manifest) if manifest else Text(_not_built(failed(build)), style="red", no_wrap=True, overflow="ellipsis"),
         )
     if not table.row_count:
@@ -74,6 +78,12 @@ def _answer(manifest: PackageManifest) -> Text:
 
 def _not_built(failed: tuple[str, ...]) -> str:
     return f"not built: {' and '.join(failed)}" if failed else "not built"
+
+
+def mean_kld(manifest: PackageManifest | None) -> str:
+    """The mean KL divergence from the source, as text; "-" where it was not measured, and of a bundle, whose members have their own."""
+    found = manifest.fidelity if manifest else None
+    return "-" if found is None else card_fidelity.number(found.figures.kl_mean.value)
 
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:

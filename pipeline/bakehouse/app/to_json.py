@@ -11,6 +11,7 @@ from bakehouse.app.documents import (
     CheckedStore,
     Compared,
     ComparedPackage,
+    ComparedPair,
     Examined,
     Finding,
     Forecast,
@@ -41,10 +42,11 @@ def listing(plan: Plan, store: Store) -> Listing:
 
 
 def _listed(build: Build, store: Store) -> ListedBuild:
-    from bakehouse.app.overview import standing
+    from bakehouse.app import overview
     from bakehouse.recipe.brief import brief
 
-    state = standing(build, store)
+    state = overview.standing(build, store)
+    measured = overview.fidelity(build, store) if state == "built" else None
     return ListedBuild(
         name=build.name,
         recipe=build.resolved.recipe,
@@ -55,6 +57,7 @@ def _listed(build: Build, store: Store) -> ListedBuild:
         cannot=build.cannot,
         package=str(store.package(build.name)) if state == "built" else None,
         members=tuple(one.name for one in build.members),
+        fidelity=measured.figures if measured else None,
     )
 
 
@@ -124,8 +127,10 @@ def examined(findings: Iterable[doctor.Finding]) -> Examined:
     )
 
 
-def compared(rows: Iterable[compare.Row]) -> Compared:
+def compared(rows: Sequence[compare.Row]) -> Compared:
     """Packages side by side."""
+    from bakehouse.package import compare_fidelity
+
     return Compared(
         packages=tuple(
             ComparedPackage(
@@ -137,7 +142,19 @@ def compared(rows: Iterable[compare.Row]) -> Compared:
                 source_tokens=row.source_tokens,
                 ran_on=row.device,
                 answers=tuple(Answer(prompt=one.prompt, answer=one.answer, passed=one.passed) for one in row.verdicts),
+                fidelity=row.fidelity.figures if row.fidelity else None,
+                measured_on=row.fidelity.text if row.fidelity else None,
             )
             for row in rows
-        )
+        ),
+        pairs=tuple(
+            ComparedPair(
+                first=one.first,
+                second=one.second,
+                closer=one.closer,
+                difference=one.pair.difference if one.pair else None,
+                why_not=one.why_not,
+            )
+            for one in compare_fidelity.pairs(rows)
+        ),
     )

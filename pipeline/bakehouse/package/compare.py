@@ -9,11 +9,13 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from bakehouse.package import card_words
+from bakehouse.package import card_fidelity, card_words, compare_fidelity
 from bakehouse.package.card_use import cut
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.brief import brief
-from bakehouse.records import Verdict
+from bakehouse.recipe.recipe import Source
+from bakehouse.recipe.texts import Texts
+from bakehouse.records import Fidelity, Verdict
 from bakehouse.text import size_text
 
 TEMPLATE = "compare.html.jinja"
@@ -28,6 +30,7 @@ class Row:
         shares: precision of weights -> share of all weights, largest first; empty if the backend does not count them.
         common_tokens: leading tokens that the answers share with the source's, over all prompts.
         source_tokens: all tokens of the source's answers.
+        own_text: the recipe's own, that fidelity was measured on.
     """
 
     name: str
@@ -38,6 +41,9 @@ class Row:
     source_tokens: int
     device: str
     verdicts: tuple[Verdict, ...]
+    source: Source
+    own_text: Texts | None = None
+    fidelity: Fidelity | None = None
 
     @property
     def agreement(self) -> float:
@@ -63,6 +69,9 @@ def row(manifest: PackageManifest) -> Row:
         source_tokens=sum(verdict.agreement.source_tokens for verdict in verdicts),
         device=f"{validation.device}{stands_in}",
         verdicts=verdicts,
+        source=manifest.build.source,
+        own_text=manifest.build.evaluation,
+        fidelity=manifest.fidelity,
     )
 
 
@@ -82,14 +91,23 @@ def answers(row: Row, prompt: str) -> str:
     return next((verdict.answer.strip() for verdict in row.verdicts if verdict.prompt == prompt), "-")
 
 
-def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
-    """A table of numbers and a table of answers, for a terminal."""
+def figures(row: Row) -> tuple[str, str, str]:
+    """Mean KL divergence with its interval, share of equal next tokens, perplexity ratio; "-" where they were not measured."""
+    if row.fidelity is None:
+        return "-", "-", "-"
+    found = row.fidelity.figures
+    mean = f"{card_fidelity.number(found.kl_mean.value)} ({card_fidelity.interval(found.kl_mean)})"
+    return mean, f"{card_fidelity.percent(found.top1.value)} %", card_fidelity.ratio(found.ppl_ratio.value)
+
+
+def tables(rows: Sequence[Row]) -> tuple[Table | Text, ...]:
+    """A table of numbers, which package is closer to the source, and a table of answers, for a terminal."""
     numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("package", "size", "weights", "tokens in common with the source", "ran on"):
+    for title in ("package", "size", "KLD (95 %)", "same next token", "perplexity ratio", "weights", "tokens in common", "ran on"):
         numbers.add_column(title, overflow="fold")
     for one in rows:
         kept = f"{one.common_tokens} of {one.source_tokens}"
-        cells = (one.name, size_text(one.size_bytes), one.bits, kept, one.device)
+        cells = (one.name, size_text(one.size_bytes), *figures(one), one.bits, kept, one.device)
         numbers.add_row(*(Text(cell) for cell in cells))
     texts = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("prompt", "package", "answer"):
@@ -97,7 +115,8 @@ def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
     for prompt in prompts(rows):
         for position, one in enumerate(rows):
             texts.add_row(Text("" if position else prompt), Text(one.name), Text(cut(answers(one, prompt), _LONGEST_ANSWER)))
-    return numbers, texts
+    closer = [Text(one.sentence) for one in compare_fidelity.pairs(rows)]
+    return numbers, *closer, texts
 
 
 def page(rows: Sequence[Row]) -> str:
@@ -117,11 +136,14 @@ def page(rows: Sequence[Row]) -> str:
             "weights": "; ".join(f"{100 * share:.0f} % {card_words.precision(name)}" for name, share in one.shares.items())
             or "not counted",
             "agreement_percent": 100 * one.agreement,
+            "figures": figures(one),
+            "measured": one.fidelity.figures if one.fidelity else None,
         }
         for one in rows
     ]
     answered = [(prompt, [_answer(one, prompt) for one in rows]) for prompt in prompts(rows)]
-    return environment.get_template(TEMPLATE).render(lines=lines, prompts=answered)
+    pairs, chart = compare_fidelity.pairs(rows), compare_fidelity.chart(rows)
+    return environment.get_template(TEMPLATE).render(lines=lines, prompts=answered, pairs=pairs, chart=chart)
 
 
 def _answer(row: Row, prompt: str) -> Verdict | None:
