@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_only_workers_import_heavy_tools() -> None:
 
 def test_only_tasks_and_commands_import_doit() -> None:
     assert _importers({"doit"}, lambda path: path.parts[0] == "app" and {*path.parts, path.stem} & COMMANDS) == []
+
+
+def test_the_wheel_has_every_file_of_the_package() -> None:
+    """setuptools takes the modules of folders with an `__init__.py`, and what `package-data` names."""
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]["bakehouse"]
+    data = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    files = {path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in files - data if path.suffix != ".py"} == set()
+    assert {path.parent for path in files if not (path.parent / "__init__.py").exists() and path.suffix == ".py"} == set()
 
 
 def test_one_place_starts_processes() -> None:

@@ -94,7 +94,7 @@ MESSAGES = {
         "from json import nothing_of_that_name",
         "The worker failed at its start: ImportError: cannot import name 'nothing_of_that_name' from 'json'",
         (),
-        "Install what it names, in a version of constraints.txt, in the environment that bakehouse runs in.",
+        "Install what it names in the environment that bakehouse runs in; `pip install 'bakehouse[build]'` brings the converters.",
     ),
     "a file": (
         "open('/nowhere/tokenizer.json')",

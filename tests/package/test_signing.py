@@ -103,7 +103,7 @@ def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     unknown, last = done.stdout.splitlines()
     assert unknown == (
         f"unknown  model.sig: not checked: model-signing is not installed (No module named '{missing}'). "
-        "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'."
+        "`pip install 'bakehouse[sign]'` brings what signs."
     )
     assert last.endswith(" hashed: nothing wrong; its signature was not checked")
     (signed / "LICENSE").unlink()

@@ -99,7 +99,7 @@ def expanded(selected: Sequence[str], known: Collection[str], plan: Plan) -> lis
                 "no recipe says where its builds are published"
                 if name == "publish"
                 else f"its recipe does not say where {name[8:]} is published",
-                remedy="add `publish` to the recipe; recipes/FIELDS.md has its fields",
+                remedy="add `publish` to the recipe; `bakehouse schema` writes FIELDS.md, which has its fields",
             )
         if "*" in name and not fnmatch.filter(known, name):
             raise Failure("no {} matches {}".format(*_named(name)), remedy="`bakehouse list` shows the builds")

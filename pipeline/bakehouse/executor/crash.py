@@ -97,7 +97,7 @@ def _remedy(crash: Crash) -> str:
     if "ModuleNotFoundError" in crash.kinds and crash.module and "." not in crash.module:
         return f"`pip install {_DISTRIBUTIONS.get(crash.module, crash.module)}` in the environment that bakehouse runs in"
     if {"ImportError", "ModuleNotFoundError"} & {*crash.kinds}:
-        return "install what it names, in a version of constraints.txt, in the environment that bakehouse runs in"
+        return "install what it names in the environment that bakehouse runs in; `pip install 'bakehouse[build]'` brings the converters"
     if crash.file:
         return f"see that {crash.file} exists, is complete, and may be read and written"
     return "the log has the traceback: look there for the reason, or report it with the log"

@@ -34,7 +34,8 @@ def of_the_url() -> Iterator[None]:
         yield
     except ImportError as error:
         driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
-        events.refuse(f"PIPELINE_REMOTE: {driver} is not installed ({error})", f"`pip install {driver}` here, or unset PIPELINE_REMOTE.")
+        brings = "'bakehouse[s3]'" if driver == "s3fs" else driver
+        events.refuse(f"PIPELINE_REMOTE: {driver} is not installed ({error})", f"`pip install {brings}` here, or unset PIPELINE_REMOTE.")
     except ValueError as error:
         events.refuse(f"PIPELINE_REMOTE: {error}", "Write a URL that fsspec knows, as file:///shared/store or s3://bucket/store.")
 

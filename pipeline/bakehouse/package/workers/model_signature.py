@@ -31,7 +31,7 @@ def run(request: SignatureRequest) -> SignatureResult:
         from model_signing import hashing, signing, verifying  # noqa: F401
     except ImportError as error:
         what = f"model-signing is not installed ({error})."
-        return _unable(verb, what, "Install the extra `sign` of Bakehouse: pip install --constraint constraints.txt -e '.[sign]'.")
+        return _unable(verb, what, "`pip install 'bakehouse[sign]'` brings what signs.")
     events.progress("signing" if verb == "sign" else "checking the signature")
     try:
         _sign(folder, signature, request.work) if isinstance(request.work, Sign) else _verify(folder, signature, request.work)
