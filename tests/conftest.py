@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked, hub_write, lanes, standin
 from tests.support import hub as hubs
-from tests.support import hub_write, lanes, standin
 from tests.support.bench import CHILDREN, Bench
 from tests.support.children import torch_guard
 
@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (CHILDREN, os.environ.get("PYTHONPATH"))))
     # Hundreds of children import the same modules: without compiled ones that is a third of the light run.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    forked.at_start()
     torch_guard.install()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from bakehouse.app import usage
 from bakehouse.app.main import main
 from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
 from tests.app.test_init import model
+from tests.support import forked
 from tests.support.bench import ROOT
 
 
@@ -30,8 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bakehouse(*words: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from bakehouse.app.main import main; sys.argv[0] = 'bakehouse'; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    return forked.run("bakehouse", words, Path.cwd(), os.environ)
 
 
 def test_the_checkouts_doit_has_the_same_commands() -> None:

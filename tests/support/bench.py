@@ -20,6 +20,7 @@ import yaml
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import StepRecord
 from bakehouse.store.store import read_record
+from tests.support import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILDREN = str(ROOT / "tests" / "support" / "children")  # what children of tests have on their PYTHONPATH
@@ -89,9 +90,10 @@ class Bench:
 
     def doit(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run doit to its end."""
-        return subprocess.run(
-            self._argv(args), cwd=ROOT, env=self._environ(), text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL
-        )
+        argv, environ = self._argv(args), self._environ()
+        if not self.prefix and forked.can_run(environ):
+            return forked.run("doit", args, ROOT, environ)
+        return subprocess.run(argv, cwd=ROOT, env=environ, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL)
 
     def build(self, *args: str) -> str:
         """Run doit to its end, which must be good; what it printed."""
