@@ -60,7 +60,7 @@ def _named_in_code() -> set[str]:
     return found
 
 
-def test_every_environment_variable_is_in_the_table_and_none_of_ours_besides() -> None:
+def test_every_environment_variable_is_in_the_table_and_no_other_of_ours() -> None:
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")))
     assert _named_in_code() - listed == set()
     assert {name for name in listed if name.startswith(("PIPELINE_", "BAKEHOUSE_"))} <= _named_in_code()

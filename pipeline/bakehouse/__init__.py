@@ -1,1 +1,1 @@
-"""Bakehouse: recipes in, proven model artifacts for AI PCs out."""
+"""Bakehouse: converts models to artifacts for AI PCs by recipes, verifies them and runs each one before it is packaged."""

@@ -74,7 +74,7 @@ def test_a_recipe_that_cannot_be_read_offers_nothing(text: str, here: Path, caps
     assert capsys.readouterr() == ("", "")
 
 
-def test_without_recipes_there_are_no_names_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_recipes_nothing_is_offered_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_RECIPES", str(tmp_path / "none"))
     assert main(["--complete", "build", "="]) == 0
 

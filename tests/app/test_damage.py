@@ -50,7 +50,7 @@ def damage(path: Path, harm: str, *, quietly: bool = False) -> None:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def test_what_was_just_made_is_found_whole(baked: Bench, lane: Lane) -> None:
+def test_what_was_just_made_is_found_complete(baked: Bench, lane: Lane) -> None:
     assert re.search(r"\d+ files, [\d.]+ [kMG]B hashed: none damaged\n$", baked.build("check"))
     assert baked.build("check", lane.name).splitlines()[-2] == f"ok       packages/{lane.name}"
 
@@ -59,7 +59,7 @@ def test_what_was_just_made_is_found_whole(baked: Bench, lane: Lane) -> None:
     ("place", "harm"),
     [("store", "truncated"), ("package", "flipped")],
 )
-def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, lane: Lane, place: str, harm: str) -> None:
+def test_a_build_fixes_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, lane: Lane, place: str, harm: str) -> None:
     record = compressed(copy, lane)
     folder = copy.artifacts / "store" / record.kind / record.key if place == "store" else packaged(copy, lane)
     damage(weights(folder, lane), harm)
@@ -78,7 +78,7 @@ def test_a_build_mends_damage_that_shows_at_a_glance(copy: Bench, baked: Bench, 
     assert copy.doit("check", lane.name).returncode == 0
 
 
-def test_a_disk_that_rots_without_a_trace_is_found_by_verify_and_mended_by_what_it_says(copy: Bench, baked: Bench, lane: Lane) -> None:
+def test_a_disk_that_rots_without_a_trace_is_found_and_fixed_by_what_verify_says(copy: Bench, baked: Bench, lane: Lane) -> None:
     record = compressed(copy, lane)
     for folder in (copy.artifacts / "store" / record.kind / record.key, packaged(copy, lane)):
         damage(weights(folder, lane), "flipped", quietly=True)
@@ -108,7 +108,7 @@ def test_a_missing_and_a_stray_file_in_a_package_are_named_and_the_next_build_pu
     assert copy.doit("check", lane.name).returncode == 0
 
 
-def test_a_damaged_download_is_named_and_only_fetched_again_when_asked(copy: Bench, lane: Lane) -> None:
+def test_a_damaged_download_is_named_and_only_fetched_again_on_request(copy: Bench, lane: Lane) -> None:
     (record,) = copy.records("download")
     damage(copy.artifacts / "store" / "download" / record.key / "files" / "model.safetensors", "truncated")
     assert ran(copy.build("build")) == []

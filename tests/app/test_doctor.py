@@ -51,7 +51,7 @@ def test_a_token_is_found_and_never_shown(tmp_path: Path) -> None:
     assert kept.works and given.works and "hf_secret" not in f"{kept}{given}"
 
 
-def test_a_runtime_that_sees_no_device_and_one_that_cannot_be_asked_say_so() -> None:
+def test_a_runtime_that_sees_no_device_and_one_that_cannot_answer_say_so() -> None:
     assert doctor._seen("a", {}).found == "its runtime sees no device"
     assert doctor._seen("a", {"CPU": "Some CPU", "GPU": ""}).found == "CPU (Some CPU); GPU"
     assert not doctor._seen("a", None).works

@@ -223,7 +223,7 @@ def test_a_build_that_fails_leaves_the_older_good_package_and_its_evidence(copy:
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_one_failing_build_does_not_stop_the_others_when_told_to_continue(copy: Bench, threads: str) -> None:
+def test_one_failing_build_does_not_stop_the_others_with_continue(copy: Bench, threads: str) -> None:
     bad = recipe("bad", builds={"int4": BUILDS["int4"]}, golden=[{**GOLDEN[0], "contains": ["Berlin"]}])
     copy.write(recipe(builds={"int8": BUILDS["int8"]}), bad)
     copy.build("clean", "build:tiny-int8")

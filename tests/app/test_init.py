@@ -215,7 +215,7 @@ def test_a_recipe_that_exists_is_not_written_over(here: Path) -> None:
         (("bakers/tiny", "--prompt", "Hi"), "Give both --prompt and --contains."),
     ],
 )
-def test_what_is_no_source_is_refused_with_what_could_be_one(here: Path, words: tuple[str, ...], said: str) -> None:
+def test_what_is_not_a_source_is_refused_with_what_could_be_one(here: Path, words: tuple[str, ...], said: str) -> None:
     assert said in refusal(*words)
 
 

@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_answered_in_sentences(words: list[str], code: in
     assert "Traceback" not in done.stderr and "executing" not in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_reader_that_has_seen_enough_is_not_an_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m bakehouse.app.main --help | head -c 1", shell=True, capture_output=True, text=True, check=False
     )

@@ -58,7 +58,7 @@ def pruned(plan: Plan, store: Store, *others: Reach, dry_run: bool = False) -> t
     return housekeeping.prune(own, store, others=others, dry_run=dry_run, say=said.append), said
 
 
-def test_what_a_recipe_reaches_is_kept_also_what_was_only_asked_beforehand(tmp_path: Path, store: Store) -> None:
+def test_what_a_recipe_reaches_is_kept_also_what_was_only_surveyed(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path)
     bake(plan, store)
     assert pruned(plan, store) == (0, [])
@@ -161,7 +161,7 @@ def test_what_another_run_is_at_is_left_alone(tmp_path: Path, store: Store) -> N
     assert store.package("tiny-int8").exists()
 
 
-def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path: Path, store: Store) -> None:
+def test_verify_names_every_damaged_file_and_one_command_that_fixes_all(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     (build,) = plan.builds
@@ -187,7 +187,7 @@ def test_verify_names_every_damaged_file_and_one_command_that_mends_all(tmp_path
     assert (report.files, report.size_bytes) == (12, 11000 + told)
 
 
-def test_a_copy_of_what_was_made_again_since_is_no_damage(tmp_path: Path, store: Store) -> None:
+def test_a_copy_of_what_was_made_again_since_is_not_damage(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     (package,) = (build.package for build in plan.builds)
     put(package, store, bakehouse_json="the first making")
@@ -210,7 +210,7 @@ def verified(plan: Plan, store: Store) -> list[str]:
     return [line for line in said if not line.startswith("ok ")]
 
 
-def test_a_record_that_cannot_be_read_is_damage_and_what_it_says_mends_it(tmp_path: Path, store: Store) -> None:
+def test_a_record_that_cannot_be_read_is_damage_and_its_remedy_fixes_it(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     model = plan.builds[0].parts["model"]
@@ -227,7 +227,7 @@ def test_a_record_that_cannot_be_read_is_damage_and_what_it_says_mends_it(tmp_pa
     assert verified(plan, store) == []
 
 
-def test_a_package_without_a_readable_record_is_held_against_its_own_lists(tmp_path: Path, store: Store) -> None:
+def test_a_package_without_a_readable_record_is_compared_with_its_own_lists(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)
     (store.folder(plan.builds[0].package) / "manifest.json").write_text("[", encoding="utf-8")

@@ -49,9 +49,7 @@ def test_what_has_the_same_key_is_left_out(tmp_path: Path) -> None:
     assert list(_rows(builds, tmp_path / "scratch", known)) == ["phi3-int8-openvino"]
 
 
-def test_what_was_asked_and_not_told_is_said_once_for_all_builds_of_a_checkpoint(
-    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_hub_did_not_answer_is_reported_once_for_a_checkpoint(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     builds = {name: {"runtime": "openvino", "quantization": {"weights": name}} for name in ("int8", "fp16")}
     plan = planned(tmp_path / "recipes", recipe(source=HUB, builds=builds), recipe(name="gguf", source=SOURCE))
@@ -88,7 +86,7 @@ def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
     assert not (tmp_path / "written").exists()
 
 
-def test_a_machine_without_git_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_git_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Failure) as caught:
         matrix.keys_at("HEAD", tmp_path, tmp_path, tmp_path / "scratch")

@@ -83,7 +83,7 @@ def test_what_was_measured_of_a_build_stands_in_the_list_and_in_the_closing_tabl
     assert (found[0][-2:], found[1][-3:]) == (["0.135", "Paris."], ["-", "not", "built"])
 
 
-def test_lengths_hints_and_precisions_tell_builds_apart_where_they_are_not_the_usual_ones() -> None:
+def test_lengths_hints_and_precisions_distinguish_builds_where_they_are_unusual() -> None:
     npu = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": (4000,)}
     other = {"max_prompt_len": 2048, "generate_hint": "BEST_PERF", "cache_mode": "OPTIMIZE_SIZE"}
     assert overview.brief(OpenVINONpu.model_validate(npu)) == snapshot("openvino-npu int4 sym g128 r1 4000")
@@ -125,7 +125,7 @@ def test_a_plan_of_what_is_made_says_how_large_it_is_and_that_nothing_is_to_do(t
     assert plan_table.plan_text(plan.builds, session, selection.names(plan)).splitlines()[-1] == "nothing to do"
 
 
-def test_a_step_that_only_a_made_one_needs_is_said_not_to_be_needed(tmp_path: Path, session: Session) -> None:
+def test_a_step_that_only_a_made_one_needs_is_reported_as_not_needed(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path)
     put(plan.builds[0].package, session.store)
     found = reasons(plan, session)
@@ -167,7 +167,7 @@ def test_damage_is_a_reason_and_names_the_file(session: Session) -> None:
     assert why(step, session) == snapshot("damaged: model.bin: 3 bytes, should be 5")
 
 
-def test_what_cannot_be_found_out_is_said_and_the_plan_is_shown_all_the_same(
+def test_what_cannot_be_found_out_is_reported_and_the_plan_is_shown_all_the_same(
     tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -221,7 +221,7 @@ def test_a_long_answer_is_one_line_with_an_ellipsis(tmp_path: Path, session: Ses
     assert len(line) <= width
 
 
-def test_without_a_build_there_is_no_table(session: Session) -> None:
+def test_without_a_build_no_table_is_shown(session: Session) -> None:
     assert results_table.summary([], session.store, {}, {}, 1.0, lambda build: ()) is None
 
 

@@ -67,7 +67,7 @@ def test_in_a_log_a_step_says_when_it_starts_what_is_new_and_how_it_ended() -> N
     )
 
 
-def test_a_failure_is_shown_whole_and_what_it_keeps_from_running_is_not_shown() -> None:
+def test_a_failure_is_shown_in_full_and_what_it_keeps_from_running_is_not_shown() -> None:
     stream = io.StringIO()
     told = reporter(stream)
     one = task("export:tiny")

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "artifacts")
 
 
-def test_what_the_recipes_of_another_folder_reach_is_kept_and_said(tmp_path: Path, store: Store) -> None:
+def test_what_the_recipes_of_another_folder_reach_is_kept_and_reported(tmp_path: Path, store: Store) -> None:
     ours, theirs = plan_of(tmp_path, int4=BOTH["int4"]), planned(tmp_path / "theirs", recipe(source=HUB, builds={"int8": INT8}))
     for plan, folder in ((ours, "recipes"), (theirs, "theirs")):
         bake(plan, store)
@@ -90,7 +90,7 @@ def shared(tmp_path: Path) -> Bench:
     return bench
 
 
-def test_recipes_in_another_folder_take_no_package_away_until_they_are_told_to(shared: Bench, tmp_path: Path) -> None:
+def test_recipes_in_another_folder_take_no_package_away_until_they_are_set_to(shared: Bench, tmp_path: Path) -> None:
     theirs = published.bench(tmp_path / "theirs")
     there = {"PIPELINE_RECIPES": str(theirs.recipes), "PIPELINE_ARTIFACTS": str(shared.artifacts)}
     theirs.with_env(**there).build("build:tiny-int4")

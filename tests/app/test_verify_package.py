@@ -22,7 +22,7 @@ def package(tmp_path: Path) -> Path:
     return pack(tmp_path / "package")
 
 
-def test_a_whole_package_is_checked_in_any_folder(
+def test_a_complete_package_is_checked_in_any_folder(
     package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(package.parent)
@@ -68,7 +68,7 @@ def test_the_verb_of_before_names_the_one_of_today(package: Path, capsys: pytest
     assert capsys.readouterr() == ("", "ERROR: `bakehouse verify` is not a command. Did you mean `bakehouse check`?\n")
 
 
-def test_a_signature_is_asked_for_with_each_option(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signature_is_requested_with_each_option(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pem = package / "LICENSE"
     assert main.main(["check", str(package), "--key", str(pem)]) == 1
     assert capsys.readouterr().out.startswith("damaged  model.sig: missing, so nothing says who made this\n")

@@ -29,7 +29,7 @@ def _stopped(doit: psutil.Popen, *, hooked: bool) -> psutil.Process:
 
 
 @pytest.mark.parametrize(("lane", "kind"), STEPS, ids=[f"{lane.name}-{kind}" for lane, kind in STEPS])
-def test_a_full_disk_is_said_with_numbers_and_the_step_is_made_once_there_is_room(
+def test_a_full_disk_is_reported_with_numbers_and_the_step_is_made_with_more_room(
     lane: Lane, kind: str, tiny_checkpoint: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     whole = lanes.baked(lane, tmp_path_factory, tiny_checkpoint)

@@ -84,7 +84,7 @@ def test_a_crash_in_native_code_is_a_failure_that_names_the_signal(tmp_path: Pat
         _run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
 
 
-def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+def test_a_signal_without_a_name_is_reported_by_its_number(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="The child process died of signal 40"):
         _run("import os; os.kill(os.getpid(), 40)", tmp_path)
 
@@ -101,7 +101,7 @@ def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_
     [(1_000_000, "was killed by the system, most likely for want of memory"), (10**15, "was killed from outside")],
     ids=["larger than the machine", "small"],
 )
-def test_a_killed_child_is_said_to_lack_memory_only_if_it_held_much_of_it(
+def test_a_killed_child_counts_as_out_of_memory_only_if_it_held_much_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, what: str
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=memory_bytes))

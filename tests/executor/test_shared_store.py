@@ -89,7 +89,7 @@ def _digest(machine: Machine, one: Step, path: str) -> str:
     return next(file.sha256 for file in record.files if file.path == path)
 
 
-def test_what_one_machine_made_another_gets_whole(environ: dict[str, str], tmp_path: Path) -> None:
+def test_what_one_machine_made_another_gets_complete(environ: dict[str, str], tmp_path: Path) -> None:
     one, first, second = step(bits=4), Machine(tmp_path / "a", environ), Machine(tmp_path / "b", environ)
     first.make(one)
     second.supply(one)
@@ -172,7 +172,7 @@ def test_a_step_whose_record_never_came_is_not_there(environ: dict[str, str], tm
 
 
 @WITH_S3_IN_THE_WHOLE_SUITE
-def test_two_writers_of_one_key_leave_one_of_the_two_whole(environ: dict[str, str], tmp_path: Path) -> None:
+def test_two_writers_of_one_key_leave_one_of_the_two_complete(environ: dict[str, str], tmp_path: Path) -> None:
     one = step(bits=4)
     machines = [Machine(tmp_path / str(number), environ) for number in range(3)]
     for number, machine in enumerate(machines[:2]):  # as a compiler would that gives other bytes each time
@@ -247,7 +247,7 @@ def test_a_setting_that_means_nothing_is_refused_before_anything_runs(tmp_path: 
         ),
     ],
 )
-def test_a_remote_that_is_no_place_for_this_machine_ends_the_run_before_work(tmp_path: Path, url: str, said: str) -> None:
+def test_a_remote_that_this_machine_cannot_use_ends_the_run_before_work(tmp_path: Path, url: str, said: str) -> None:
     with pytest.raises(Failure) as caught:
         Machine(tmp_path / "a", {"PIPELINE_REMOTE": url}).supply(step(bits=4))
     assert str(caught.value) == said
@@ -316,11 +316,11 @@ def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
         ),
     ],
 )
-def test_what_trying_again_would_not_mend_is_refused(error: str, refusal: str) -> None:
+def test_what_trying_again_would_not_fix_is_refused(error: str, refusal: str) -> None:
     assert _explained(error).refusal == refusal
 
 
-def test_what_a_failed_worker_said_is_where_the_failure_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_failed_worker_printed_is_where_the_failure_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bug = "import fsspec.core\nfsspec.core.url_to_fs = None\n"
     (tmp_path / "sitecustomize.py").write_text(bug, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

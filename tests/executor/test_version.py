@@ -25,7 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_clean_checkout_is_at_its_commit_whatever_lies_beside_the_code(checkout: Path) -> None:
+def test_a_clean_checkout_is_at_its_commit_whatever_lies_next_to_the_code(checkout: Path) -> None:
     assert version.commit(checkout) == ""  # there is no commit yet
     _git(checkout, "commit", "--quiet", "-m", "first")
     (checkout / "notes.txt").write_text("changed")
@@ -33,7 +33,7 @@ def test_a_clean_checkout_is_at_its_commit_whatever_lies_beside_the_code(checkou
 
 
 @pytest.mark.parametrize("name", ["plan.py", "new.py"])
-def test_code_that_was_changed_or_added_is_no_commits(checkout: Path, name: str) -> None:
+def test_code_that_was_changed_or_added_belongs_to_no_commit(checkout: Path, name: str) -> None:
     _git(checkout, "commit", "--quiet", "-m", "first")
     (checkout / "pipeline" / name).write_text("import os\n")
     assert version.commit(checkout) == ""

@@ -91,7 +91,7 @@ def test_a_chat_template_may_name_the_end_where_no_key_does() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"GGML1234", b"GGUF\x03", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + b"\xff" * 40])
-def test_what_is_no_whole_gguf_is_an_error_of_its_own(content: bytes, tmp_path: Path) -> None:
+def test_what_is_not_a_complete_gguf_is_an_error_of_its_own(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(content)
     with pytest.raises(gguf_header.NotGGUF):
         gguf_header.read(tmp_path / "m.gguf")

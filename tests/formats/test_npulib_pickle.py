@@ -58,7 +58,7 @@ def test_getattr_is_let_in_for_the_one_attribute_that_the_library_keeps(tmp_path
     assert refusal(archive(tmp_path, of)).startswith("it refers to the attribute ")
 
 
-def test_something_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_something_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     assert refusal(archive(tmp_path, OrderedDict(a=1))) == snapshot("what it holds is not a model")
 
 

@@ -56,7 +56,7 @@ def test_a_listed_path_outside_the_package_is_refused(package: Path) -> None:
     assert "'../outside': is not in the package" in wrong(str(package), package.parent)
 
 
-def test_a_later_manifest_and_a_damaged_one_are_told_from_each_other(package: Path) -> None:
+def test_a_later_manifest_is_distinguished_from_a_damaged_one(package: Path) -> None:
     path = package / "bakehouse.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps(values | {"schema_version": 2}))

@@ -367,7 +367,7 @@ def test_a_stand_in_is_called_one() -> None:
     )
 
 
-def test_an_answer_of_nothing_is_said_to_be_nothing() -> None:
+def test_an_answer_of_nothing_is_reported_as_nothing() -> None:
     assert "\n> (nothing)\n" in card.render(manifest("phi3", "int4-openvino", verdict(answer=" \n", tokens_per_s=None)))
 
 

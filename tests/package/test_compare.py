@@ -51,13 +51,13 @@ def test_a_stand_in_is_called_one() -> None:
     assert package("a", stand_in=True, targets=("NPU",)).device == "CPU in place of NPU"
 
 
-def test_a_prompt_that_a_package_was_not_asked_has_no_answer() -> None:
+def test_a_prompt_that_a_package_did_not_get_has_no_answer() -> None:
     row = package("a")
     assert compare.answers(row, "What is the capital of France?") == "Paris."
     assert compare.answers(row, "Another one?") == "-"
 
 
-def test_a_long_answer_is_cut_in_the_table_and_whole_on_the_page() -> None:
+def test_a_long_answer_is_cut_in_the_table_and_complete_on_the_page() -> None:
     long = "word " * 200
     row = package("a", long)
     assert "…" in "".join(said(row))

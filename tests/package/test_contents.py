@@ -61,7 +61,7 @@ def test_a_clones_own_folder_is_named_and_not_looked_into(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a link takes a privilege there, and a file name is always Unicode")
-def test_what_is_no_file_is_a_fault_and_no_link_is_followed(tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_a_fault_and_no_link_is_followed(tmp_path: Path) -> None:
     package = _put(tmp_path / "package", "a")
     _put(tmp_path / "elsewhere", "download/x.metadata")
     (package / ".cache").mkdir()

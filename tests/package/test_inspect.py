@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_was_done_to_a_package_is_said_in_a_sentence(package: Path, case: str) -> None:
+def test_what_was_done_to_a_package_is_reported_in_a_sentence(package: Path, case: str) -> None:
     harm, said = CASES[case]
     harm(package)
     assert said in inspect(package).faults
@@ -280,7 +280,7 @@ def test_a_file_name_cannot_write_on_the_terminal(package: Path) -> None:
     )
 
 
-def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None:
+def test_what_a_hubs_client_leaves_is_reported_and_left_aside(package: Path) -> None:
     (package / ".gitattributes").write_text("*.bin filter=lfs\n")
     (package / ".cache" / "huggingface" / "download").mkdir(parents=True)
     (package / ".cache" / "huggingface" / "download" / "x.metadata").write_text("x")
@@ -290,7 +290,7 @@ def test_what_a_hubs_client_leaves_is_told_and_left_aside(package: Path) -> None
     assert inspect(package).faults == snapshot((".gitattributes_evil.py: does not belong here; it is in none of the package's lists",))
 
 
-def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_package_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         inspect(tmp_path)
     assert str(caught.value) == (
@@ -298,12 +298,12 @@ def test_a_folder_that_is_no_package_is_refused_with_what_to_do(tmp_path: Path) 
     )
 
 
-def test_a_package_of_another_model_is_whole_too(tmp_path: Path) -> None:
+def test_a_package_of_another_model_is_complete_too(tmp_path: Path) -> None:
     assert inspect(pack(tmp_path / "other", manifest("smollm2", "int8-openvino"))).faults == ()
 
 
 @pytest.mark.needs_backend("onnxruntime_genai")
-def test_a_repository_of_several_builds_is_held_against_the_recipe_of_them_all(tmp_path: Path) -> None:
+def test_a_repository_of_several_builds_is_compared_with_the_recipe_of_them_all(tmp_path: Path) -> None:
     members = tuple(manifest("phi3", name, files=()) for name in ("int4-ort-cpu", "int4-ort-directml"))
     build = members[0].build.model_copy(update={"name": "phi3-onnx", "build": "onnx"})
     told = members[0].model_copy(update={"name": "phi3-onnx", "build": build, "members": members})

@@ -86,7 +86,7 @@ def _digests(folder: Path, subject: list[dict[str, Any]]) -> list[dict[str, Any]
     return [{**one, "digest": {"sha256": files.sha256(folder / one["name"])}} for one in subject]
 
 
-def test_a_newer_package_is_checked_by_its_lists_and_said_to_be_newer(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_newer_package_is_checked_by_its_lists_and_reported_to_be_newer(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["check", str(newer)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == ["newer", "phi3-int4-openvino:"]

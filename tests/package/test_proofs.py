@@ -267,7 +267,7 @@ def test_the_tools_of_another_environment_made_the_model_and_the_references_are_
 
 
 @pytest.mark.needs_backend("npu_library")
-def test_the_bill_of_materials_tells_them_apart_too(tmp_path: Path) -> None:
+def test_the_bill_of_materials_distinguishes_them_too(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())
     text = (tmp_path / "bom.json").read_text(encoding="utf-8")
     assert json_validator().validate_str(text) is None

@@ -136,7 +136,7 @@ def test_a_build_of_pickles_that_may_not_go_is_refused_before_it_is_made(worksho
 
 
 @pytest.mark.needs_backend("npu_library")
-def test_ci_is_not_told_to_make_what_it_could_not_release(tmp_path: Path) -> None:
+def test_ci_does_not_get_to_make_what_it_could_not_release(tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", builds=NPULIB)
     done = bench.doit("matrix")
     assert json.loads(done.stdout) == {"include": []}
@@ -208,7 +208,7 @@ def test_a_release_of_all_says_what_was_not_made_and_why_and_is_not_made_without
     assert not (half.artifacts / "release").exists()
 
 
-def test_a_release_leaves_out_what_failed_when_told_to_and_by_name(half: Bench) -> None:
+def test_a_release_leaves_out_what_failed_on_request_and_by_name(half: Bench) -> None:
     done = half.doit("release", "--without-failed")
     assert done.returncode == 0
     assert done.stderr == snapshot("left out tiny-int8: it was never made\nleft out tiny-fp16: it was never made\n")

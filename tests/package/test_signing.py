@@ -212,7 +212,7 @@ def test_a_wrong_way_to_sign_is_answered_with_the_right_ones(asked: str, said: s
     assert str(caught.value) == f"{said}\n  what to do: {remedy}"
 
 
-def test_a_signed_copy_of_a_build_that_is_no_more_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:
+def test_a_signed_copy_of_a_build_that_is_gone_is_pruned(package: Step, session: Session, tmp_path: Path) -> None:
     private, _ = key_pair(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
     assert signed not in session.store.prunable([f"{package.kind}/{package.key}"], ["x"])

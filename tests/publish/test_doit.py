@@ -60,7 +60,7 @@ def test_what_makes_no_sense_is_refused(workshop: Workshop, bench: Bench, args: 
     assert workshop.requests == []
 
 
-def test_a_build_that_its_recipe_does_not_publish_is_said_to_be_none(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_build_that_its_recipe_does_not_publish_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.write(recipe(source=published.SOURCE))
     remedy = "\n  what to do: Add `publish` to the recipe; `bakehouse schema` writes FIELDS.md, which has its fields.\n"

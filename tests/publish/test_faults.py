@@ -81,7 +81,7 @@ def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(workshop: Works
     assert "the commit exists, only its answer was lost" in log(bench)
 
 
-def test_a_hub_that_cannot_be_reached_for_a_moment_is_asked_again(
+def test_a_hub_that_cannot_be_reached_for_a_moment_is_tried_again(
     workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refused connection makes the client close its session and go on with it (huggingface_hub 1.21)."""
@@ -205,7 +205,7 @@ def test_content_that_arrives_changed_is_refused_by_the_hub_and_never_committed(
     assert holds_the_package(workshop, bench, "next")
 
 
-def test_a_hash_that_the_hub_reports_wrong_after_the_commit_is_found_and_there_is_no_receipt(workshop: Workshop, bench: Bench) -> None:
+def test_a_hash_that_the_hub_reports_wrong_after_the_commit_leaves_no_receipt(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     (receipt,) = receipts.of(Store(bench.artifacts), "tiny-int4")
     receipts.folder(Store(bench.artifacts), "tiny-int4").joinpath(f"{receipt.commit}.json").unlink()
@@ -220,7 +220,7 @@ def test_a_hash_that_the_hub_reports_wrong_after_the_commit_is_found_and_there_i
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
 
 
-def test_a_front_matter_that_the_hub_does_not_take_is_said_and_nothing_is_committed(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_front_matter_that_the_hub_refuses_is_reported_and_not_committed(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     published.package(bench, {**MODEL, "README.md": b"---\nlicense: [\n---\n"})
     said = refusal(bench)
@@ -228,7 +228,7 @@ def test_a_front_matter_that_the_hub_does_not_take_is_said_and_nothing_is_commit
     assert len(workshop.made[REPO].log) == 1
 
 
-def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_committed(workshop: Workshop, bench: Bench) -> None:
+def test_large_files_that_the_hub_has_no_room_for_are_reported_and_not_committed(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("quota", "batch"))
     said = refusal(bench)
     assert said.startswith("publishing tiny-int4: The hub does not take a large file for bakers/tiny-int4.\n")
@@ -236,7 +236,7 @@ def test_large_files_that_the_hub_has_no_room_for_are_said_and_nothing_is_commit
     assert "next of bakers/tiny-int4 is unchanged" in said
 
 
-def test_a_client_that_is_told_to_stay_offline_is_said_to_be(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_is_set_to_stay_offline_is_reported(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert refusal(bench) == snapshot(
         """\
@@ -246,7 +246,7 @@ publishing tiny-int4: bakers/tiny-int4 is on the hub, and the hub's client is co
     )
 
 
-def test_what_a_hub_that_is_gone_holds_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_a_hub_that_is_gone_holds_is_reported_as_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     request = PublishRequest(

@@ -440,7 +440,7 @@ def test_a_repository_that_others_see_against_the_recipes_word_is_refused(worksh
 
 
 @pytest.mark.parametrize("name", [MANIFESTS[0], *(pytest.param(name, marks=pytest.mark.whole) for name in MANIFESTS[1:])])
-def test_somebody_elses_work_is_not_removed_but_may_be_asked_for_in_a_pull_request(workshop: Workshop, tmp_path: Path, name: str) -> None:
+def test_somebody_elses_work_is_not_removed_but_may_be_in_a_pull_request(workshop: Workshop, tmp_path: Path, name: str) -> None:
     workshop.make(REPO, files={"model.safetensors": b"theirs", name: json.dumps({"manifest_version": 3}).encode()})
     assert refusal(publishing(tmp_path / "commit")) == (
         "publishing tiny-int4: bakers/tiny-int4 holds files that are not from a package, and publishing would remove them.\n"

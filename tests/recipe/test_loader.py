@@ -87,7 +87,7 @@ def test_the_recipe_that_the_errors_are_made_from_is_right(recipes: Path) -> Non
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.title)
-def test_an_error_is_said_to_the_letter(case: Case, recipes: Path, request: pytest.FixtureRequest) -> None:
+def test_an_error_is_reported_to_the_letter(case: Case, recipes: Path, request: pytest.FixtureRequest) -> None:
     assert BASE.count(case.old) == 1
     (recipes / "tiny.yaml").write_text(BASE.replace(case.old, case.new), encoding="utf-8")
     now = said(recipes)
@@ -197,7 +197,7 @@ RAW = {
 
 
 @pytest.mark.parametrize(("raw", "expected"), RAW.values(), ids=RAW.keys())
-def test_what_is_no_recipe_at_all_is_refused(raw: bytes, expected: str, recipes: Path) -> None:
+def test_what_is_not_a_recipe_at_all_is_refused(raw: bytes, expected: str, recipes: Path) -> None:
     (recipes / "tiny.yaml").write_bytes(raw)
     assert said(recipes) == f"{expected}\n\n1 error in 1 recipe."
 
@@ -318,7 +318,7 @@ help: Write one as in MIT or Apache-2.0, or LicenseRef-NAME for a licence that i
     )
 
 
-def test_a_recipe_is_not_told_to_take_a_name_that_none_may_have(recipes: Path) -> None:
+def test_a_recipe_is_not_advised_to_take_a_name_that_none_may_have(recipes: Path) -> None:
     (recipes / "T.yaml").write_text(BASE, encoding="utf-8")
     assert "help: Rename the file to tiny.yaml.\n" in said(recipes)
 
@@ -331,7 +331,7 @@ def test_the_shipped_recipes_load() -> None:
     assert names["smollm2"][:3] == ("int4-openvino", "int8-openvino", "int4-ort-cpu")
 
 
-def test_the_shipped_recipes_name_the_schema_beside_them() -> None:
+def test_the_shipped_recipes_name_the_schema_next_to_them() -> None:
     for loaded in load_all(ROOT / "recipes"):
         assert loaded.text.startswith("# yaml-language-server: $schema=recipe.schema.json\n")
 

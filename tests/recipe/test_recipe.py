@@ -89,7 +89,7 @@ def test_a_quantization_spelled_out_is_one_too_and_means_the_same(fields: dict[s
     assert normal(spelled) == spelled
 
 
-def test_all_that_is_wrong_with_a_quantization_is_said_at_once_each_at_its_field() -> None:
+def test_all_that_is_wrong_with_a_quantization_is_reported_at_once_each_at_its_field() -> None:
     assert refused(weights="int4", gptq=True, lora_correction=True, group_size=-1, group_size_fallback="adjust") == [
         ("int4.group_size_fallback", "group_size -1 fits every channel, so group_size_fallback would change nothing"),
         ("int4.gptq", "gptq needs a calibration"),
@@ -352,7 +352,7 @@ def test_a_licence_with_a_name_and_a_link_is_taken_as_the_hub_has_it() -> None:
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://a b", "../LICENSE", "https://a)b"])
-def test_what_is_no_link_to_a_licence_is_refused(link: str) -> None:
+def test_what_is_not_a_link_to_a_licence_is_refused(link: str) -> None:
     with pytest.raises(ValidationError, match="is not a valid link"):
         _pypi(license="other", license_name="own", license_link=link)
 

@@ -82,7 +82,7 @@ def test_the_schema_checked_in_is_the_models() -> None:
     assert (RECIPES / schema.TABLE).read_text(encoding="utf-8") == schema.table()
 
 
-def test_the_schema_is_written_beside_the_recipes(tmp_path: Path) -> None:
+def test_the_schema_is_written_next_to_the_recipes(tmp_path: Path) -> None:
     written = schema.write(tmp_path)
     assert [path.read_bytes() for path in written] == [schema.text().encode(), schema.table().encode()]
 

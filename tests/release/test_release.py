@@ -47,7 +47,7 @@ def test_the_same_package_gives_the_same_release_whatever_its_times_and_modes(pa
 
 
 @pytest.mark.parametrize(("part_bytes", "parts"), [(12_000, 4), (10_000_000, 1)])
-def test_parts_are_never_larger_than_asked_and_the_documented_line_puts_them_together(
+def test_parts_are_never_larger_than_requested_and_the_documented_line_joins_them(
     package: Path, tmp_path: Path, part_bytes: int, parts: int
 ) -> None:
     made = release.make([package], tmp_path / "out", None, part_bytes=part_bytes)
@@ -129,7 +129,7 @@ def _refused(*packages: Path, target: Path) -> str:
     return str(caught.value)
 
 
-def test_nothing_of_an_earlier_release_stays_and_nothing_is_left_beside_it(package: Path, tmp_path: Path) -> None:
+def test_nothing_of_an_earlier_release_stays_and_nothing_is_left_next_to_it(package: Path, tmp_path: Path) -> None:
     target = tmp_path / "releases" / "out"
     release.make([package, pack(tmp_path / "gone", manifest("phi3", "fp16-openvino"))], target, None, part_bytes=10_000)
     release.make([package], target, None)
@@ -155,7 +155,7 @@ def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(package:
     assert "not part of a release.\n    LICENSE\n" in _refused(package, target=package)
 
 
-def test_a_file_is_no_place_for_a_release_nor_is_what_cannot_be_written_to(package: Path, tmp_path: Path) -> None:
+def test_a_release_goes_neither_into_a_file_nor_where_nothing_can_be_written(package: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     assert _refused(package, target=file) == f"{file}: The target is a file.\n  what to do: Name a folder, which need not exist."
@@ -212,7 +212,7 @@ def _told(*words: str) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_no_release_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         release.read(tmp_path / "release.json")
     assert str(caught.value) == (
@@ -223,7 +223,7 @@ def test_a_file_that_is_no_release_is_refused(tmp_path: Path) -> None:
 # --- comparing what was built again -------------------------------------------------------------------------------
 
 
-def test_packages_of_the_same_bytes_are_the_same_and_their_records_stand_apart(package: Path, tmp_path: Path) -> None:
+def test_packages_of_the_same_bytes_are_the_same_and_their_records_are_separate(package: Path, tmp_path: Path) -> None:
     found = rebuild.compare(package, pack(tmp_path / "again"))
     assert found.differs == ()
     assert found.same == ("LICENSE", "below/config.json", "openvino_model.bin", "recipe.yaml")
@@ -261,7 +261,7 @@ def test_a_compiled_blob_may_differ_in_few_bytes_and_no_more(package: Path, tmp_
     assert rebuild.compare(package, again).differs == snapshot(("openvino_model.blob: 9 bytes, was 1,000",))
 
 
-def test_what_lies_beside_a_blob_may_differ_in_the_blobs_sha256_alone(package: Path, tmp_path: Path) -> None:
+def test_what_lies_next_to_a_blob_may_differ_in_the_blobs_sha256_alone(package: Path, tmp_path: Path) -> None:
     again = pack(tmp_path / "again")
     for folder, digest in ((package, "ab"), (again, "cd")):
         (folder / "npu").mkdir()

@@ -37,7 +37,7 @@ def made(step: Step, files: Path, **env: str) -> worker.Said:
     return worker.run(calibration.command(step, {}, files), env)
 
 
-def test_a_file_beside_the_recipe_becomes_the_samples(base: Path, tmp_path: Path) -> None:
+def test_a_file_next_to_the_recipe_becomes_the_samples(base: Path, tmp_path: Path) -> None:
     step, files = beside(base), tmp_path / "files"
     said = made(step, files)
     assert said.code == 0, said.text

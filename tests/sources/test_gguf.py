@@ -171,7 +171,7 @@ def test_every_text_comes_back_as_it_was(pre: str) -> None:
     assert [tokenizer.decode(numbers) for numbers in ids(tokenizer)] == TEXTS
 
 
-def test_llama_bpe_begins_with_bos_unless_told_otherwise() -> None:
+def test_llama_bpe_begins_with_bos_unless_configured_otherwise() -> None:
     known = metadata(ggml__pre="llama-bpe")
     del known["tokenizer.ggml.add_bos_token"]
     from bakehouse.sources.workers import gguf_tokenizer
@@ -259,7 +259,7 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     assert said.refusal == f'The GGUF\'s architecture is "rwkv7", and only llama and qwen2 are shown to be read exactly.\n{ANOTHER}'
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"no GGUF at all, but long enough to be looked at")
     said = convert(tmp_path / "model.gguf", tmp_path / "files")
     assert said.refusal == snapshot("model.gguf is not a complete GGUF file: GGUF magic invalid.\nCheck the file in the recipe's source.")

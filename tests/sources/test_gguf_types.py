@@ -64,7 +64,7 @@ def _place(name: str) -> str:
         ("gguf-nopre", "The GGUF does not say how its tokenizer splits text (tokenizer.ggml.pre), as files made before May 2024 do not."),
     ],
 )
-def test_a_gguf_that_cannot_be_read_exactly_is_said_from_its_header(name: str, what: str) -> None:
+def test_a_gguf_that_cannot_be_read_exactly_is_reported_from_its_header(name: str, what: str) -> None:
     assert [said for said, _ in gguf_header.faults(gguf_header.read(source(name)))] == [what]
 
 

@@ -94,7 +94,7 @@ IN_THE_LIGHT_RUN = ("gated", "429")
     ("kind", "what", "remedy", "where"),
     [pytest.param(*row, id=row[0], marks=() if row[0] in IN_THE_LIGHT_RUN else pytest.mark.whole) for row in TOLD],
 )
-def test_a_refusal_is_told_in_a_sentence_and_the_next_run_goes_on(
+def test_a_refusal_is_reported_in_a_sentence_and_the_next_run_goes_on(
     bench: Bench, hub: Hub, kind: Any, what: str, remedy: str, where: dict[str, str]
 ) -> None:
     hub.misbehave(Fault(kind, **where))
@@ -148,9 +148,7 @@ def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(bench: Bench, h
     assert hub.sent[WEIGHTS] == size(untrained_checkpoint)
 
 
-def test_a_connection_that_keeps_breaking_off_is_told_and_the_next_run_fetches_only_what_is_missing(
-    bench: Bench, hub: Hub, untrained_checkpoint: Path
-) -> None:
+def test_after_a_connection_that_keeps_breaking_off_only_the_missing_is_fetched(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("break", WEIGHTS, AFTER))
     text = failed(bench, "download:tiny")
     whole = size(untrained_checkpoint)

@@ -109,7 +109,7 @@ def test_the_other_chat_templates_are_fetched_into_their_folder(hub: Hub, reposi
 
 
 @pytest.mark.parametrize("ask", [huggingface.survey, huggingface.download], ids=["survey", "download"])
-def test_a_repository_without_a_tokenizer_is_refused_before_a_weight_is_asked_for(
+def test_a_repository_without_a_tokenizer_is_refused_before_a_weight_is_requested(
     ask: Callable[[HuggingFace, str], Step], hub: Hub, repository: Path, tmp_path: Path
 ) -> None:
     (repository / "tokenizer.json").rename(repository / "tokenizer.model")

@@ -63,7 +63,7 @@ def test_only_what_belongs_to_a_checkpoint_is_copied(base: Path, tmp_path: Path)
         assert (tmp_path / "files" / name).read_bytes() == (base / "model" / name).read_bytes()
 
 
-def test_a_gguf_file_is_copied_with_the_licence_beside_it(base: Path, tmp_path: Path) -> None:
+def test_a_gguf_file_is_copied_with_the_licence_next_to_it(base: Path, tmp_path: Path) -> None:
     said, faults = copied(base, "model.gguf", tmp_path / "files")
     assert (said.code, faults) == (0, ()), said.text
     assert {path.name for path in (tmp_path / "files").iterdir()} == {"model.gguf", "LICENSE"}
@@ -194,7 +194,7 @@ def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="named pipes are no files there")
-def test_what_is_no_file_is_refused(base: Path) -> None:
+def test_what_is_not_a_file_is_refused(base: Path) -> None:
     os.mkfifo(base / "pipe.gguf")
     with pytest.raises(Failure, match=r"pipe\.gguf is neither a folder nor a file"):
         local.resolve_model(base, "pipe.gguf")
@@ -207,7 +207,7 @@ def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder has no named pipes there")
-def test_a_part_that_is_no_ordinary_file_is_refused_and_not_left_out(base: Path) -> None:
+def test_a_part_that_is_not_an_ordinary_file_is_refused_and_not_left_out(base: Path) -> None:
     (base / "model" / "generation_config.json").symlink_to("nowhere")
     os.mkfifo(base / "model" / "vocab.json")
     with pytest.raises(Failure) as failure:
@@ -281,7 +281,7 @@ def test_a_checkpoint_whose_weights_are_nonsense_is_refused_before_it_is_copied(
 
 
 @pytest.mark.needs_backend("openvino")
-def test_all_that_recipes_name_beside_them_and_is_not_right_is_told_with_its_lines(base: Path) -> None:
+def test_all_that_recipes_name_next_to_them_and_is_not_right_is_reported_by_line(base: Path) -> None:
     (base / "notes.txt").write_text("notes", encoding="utf-8")
     calibrated = {"weights": "int4", "awq": True, "calibration": {"type": "file", "path": "model"}}
     apart = {"source": {"type": "local", "path": "notes.txt", "license": "MIT"}}

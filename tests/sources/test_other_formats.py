@@ -45,7 +45,7 @@ def test_a_tokenizer_that_is_tekken_json_alone_is_refused_by_name(tmp_path: Path
     assert failure.what.startswith("There is no tokenizer.json, only tekken.json")
 
 
-def test_a_checkpoint_with_mistrals_files_beside_it_is_taken(tmp_path: Path) -> None:
+def test_a_checkpoint_with_mistrals_files_next_to_it_is_taken(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json", "tekken.json", "model.safetensors", "consolidated.safetensors", "adapter_config.json"):
         (tmp_path / name).write_text("{}")
     assert set(local.files_of(tmp_path)) == {"config.json", "tokenizer.json", "model.safetensors"}

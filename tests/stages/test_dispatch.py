@@ -60,7 +60,7 @@ def test_a_step_whose_checkpoint_is_not_here_takes_no_room(tmp_path: Path) -> No
         pass
 
 
-def test_two_compressions_of_phi3_run_side_by_side_in_24_gb_beside_other_work() -> None:
+def test_two_compressions_of_phi3_run_in_24_gb_at_once_next_to_other_work() -> None:
     made = [steps(weights="fp16"), steps(weights="int8"), steps(weights="int4", group_size=128, ratio=0.6)]
     takes = [openvino.estimate(parts["model"], PHI3) for parts in made]
     own = sorted(one.memory_bytes - one.mapped_bytes for one in takes)

@@ -49,7 +49,7 @@ def test_a_short_prompt_is_not_counted_where_there_is_room_for_every_byte_of_it(
     assert not prompt_room.fits(Room(192, "shorten it", prompt=128), prompt_room.most(long), 32)
 
 
-def test_what_does_not_fit_is_said_with_its_numbers_and_the_reason() -> None:
+def test_what_does_not_fit_is_reported_with_its_numbers_and_the_reason() -> None:
     cut = Room(2047, "shorten it", reason="DirectML's attention does not know the model's sliding window.")
     assert prompt_room.too_long(2, 3000, 64, cut) == snapshot(
         "golden prompt 2 has 3,000 tokens and its answer may have 64 (max_new_tokens), and the model takes 2,047 together "

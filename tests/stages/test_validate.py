@@ -52,7 +52,7 @@ def test_the_options_of_the_failed_run_are_named() -> None:
     assert "with KV_CACHE_PRECISION=u4 (computed in bf16)" in fault
 
 
-def test_a_model_that_is_wrong_in_its_own_precision_is_not_mended_by_options() -> None:
+def test_a_model_that_is_wrong_in_its_own_precision_is_not_fixed_by_options() -> None:
     found = verification((LOOP,), in_use(LOOP), REMEDY)
     assert (len(found.faults), found.remedy) == (1, "")
 

@@ -92,7 +92,7 @@ def test_a_flipped_byte_shows_at_a_glance_because_the_time_changed(tmp_path: Pat
     assert len(files.faults(folder, expected)) == 1
 
 
-def test_a_copied_folder_is_whole_although_its_times_are_new(tmp_path: Path) -> None:
+def test_a_copied_folder_is_complete_although_its_times_are_new(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     expected = files.records(folder)
     assert files.faults(folder, expected) == ()
@@ -116,7 +116,7 @@ def test_sealed_files_cannot_be_written_by_accident(tmp_path: Path) -> None:
     assert not (folder / "one.txt").stat().st_mode & 0o222
 
 
-def test_a_text_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_text_file_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "new" / "text.json"
     files.write(target, "first\n")
     with pytest.raises(UnicodeEncodeError):
@@ -125,7 +125,7 @@ def test_a_text_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_link_shares_the_bytes_and_is_no_symlink(tmp_path: Path) -> None:
+def test_a_link_shares_the_bytes_and_is_not_a_symlink(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     files.link(folder / "one.txt", tmp_path / "b" / "c" / "one.txt")
     assert (tmp_path / "b" / "c" / "one.txt").stat().st_ino == (folder / "one.txt").stat().st_ino
@@ -171,7 +171,7 @@ def test_on_windows_what_a_tool_left_read_only_is_removed_too(tmp_path: Path, as
     assert not (tmp_path / "a").exists()
 
 
-def test_where_there_are_no_hard_links_a_copy_is_on_the_disk_and_looks_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_a_copy_is_on_the_disk_and_looks_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(source: Path, target: Path) -> None:
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
@@ -185,7 +185,7 @@ def test_where_there_are_no_hard_links_a_copy_is_on_the_disk_and_looks_the_same(
     assert other.st_ino in synced
 
 
-def test_a_link_and_a_device_are_named_in_place_of_a_file_and_beside_the_files(tmp_path: Path) -> None:
+def test_a_link_and_a_device_are_named_in_place_of_a_file_and_next_to_the_files(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     expected = files.records(folder)
     (folder / "one.txt").unlink()

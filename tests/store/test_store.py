@@ -169,7 +169,7 @@ def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on
         assert (session.store.files(one) / "made.txt").read_text() == expected
 
 
-def test_a_run_killed_right_before_any_of_its_file_operations_leaves_whole_things_only_and_the_next_ends_well(tmp_path: Path) -> None:
+def test_a_run_killed_before_any_file_operation_leaves_nothing_half_made(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.support.kill_everywhere", str(tmp_path)]
     done = subprocess.run(argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -230,7 +230,7 @@ def test_what_is_copied_out_of_the_store_is_hashed_on_its_way(session: Session, 
     assert _leavings(session.store) == []
 
 
-def test_a_disk_that_fills_up_while_a_package_is_copied_is_said_with_numbers_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_a_copy_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     program = (
         "import sys; from pathlib import Path; from bakehouse.errors import Failure; from bakehouse.store.store import Store\n"

@@ -181,7 +181,7 @@ class HubWords:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """Variables of a backend's template besides those that every card has; a backend that has some adds them as fields.
+    """Variables of a backend's template in addition to those that every card has; a backend that has some adds them as fields.
 
     Attributes:
         longest_text: tokens that prompt and answer can have together, if the runtime's form of the model limits them; else None.
@@ -205,7 +205,7 @@ class Card(Protocol):
         ...
 
     def facts(self, build: BuildOptions) -> CardFacts:
-        """Variables of its template besides those that every card has."""
+        """Variables of its template in addition to those that every card has."""
         ...
 
     def quantization(self, build: BuildOptions) -> Rows:

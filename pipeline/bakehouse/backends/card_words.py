@@ -16,7 +16,7 @@ def weights(precision: str, *, symmetric: bool | None = None) -> str:
 
 
 def scales(size: int) -> str:
-    """How many weights share a scale; -1 is a whole channel."""
+    """How many weights share a scale; -1 is a complete channel."""
     return "one for each channel" if size == -1 else f"one for every {size} weights"
 
 

@@ -127,7 +127,7 @@ BUILDS = {**named(WALK), **{f"{provider}-{weights}": one for (provider, weights)
 
 
 @pytest.mark.parametrize("name", BUILDS)
-def test_what_is_built_is_what_was_asked(name: str, walked: dict[str, tuple[Path, dict[str, Any], Path]]) -> None:
+def test_what_is_built_is_what_was_requested(name: str, walked: dict[str, tuple[Path, dict[str, Any], Path]]) -> None:
     assert faults(*walked[name], BUILDS[name]) == []
 
 

@@ -49,7 +49,7 @@ def made(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.mark.parametrize("name", BUILDS)
-def test_what_is_made_is_what_was_asked_and_the_tokenizer_is_transformers(name: str, made: dict[str, Made]) -> None:
+def test_what_is_made_is_what_was_requested_and_the_tokenizer_is_transformers(name: str, made: dict[str, Made]) -> None:
     found = made[name].verification
     assert found.faults == ()
     assert found.measured["end_tokens"] == [0, 2]

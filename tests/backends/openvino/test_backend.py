@@ -149,7 +149,7 @@ OUT = Path("out")
 INPUTS = {role: Path(role) for role in ("checkpoint", "export", "calibration", "tokenizer", "logits")}
 
 
-def test_a_compression_gets_the_whole_spec_and_its_texts() -> None:
+def test_a_compression_gets_the_complete_spec_and_its_texts() -> None:
     step = steps(CALIBRATION, **INT4, awq=True, calibration=TEXTS)["model"]
     command = openvino.command(step, INPUTS, OUT)
     assert command.argv[1:] == ("-m", "bakehouse.backends.openvino.workers.compress")
@@ -292,7 +292,7 @@ PART = steps(weights="int4", symmetric=True, group_size=64, ratio=0.5)["model"]
 BACKUP = {"element": "u8", "group": -1, "zero_points": True}
 
 
-def test_a_model_as_asked_has_no_faults_and_is_measured(tmp_path: Path) -> None:
+def test_a_model_as_requested_has_no_faults_and_is_measured(tmp_path: Path) -> None:
     made = quantized(WHOLE.options).write(tmp_path / "made")
     verification = openvino.verify(WHOLE, {"export": exported(tmp_path / "export")}, made, report(CompressResult()))
     assert verification.faults == ()
@@ -336,7 +336,7 @@ def test_a_model_as_asked_has_no_faults_and_is_measured(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_model_that_is_not_as_asked_is_found_out(step: Step, changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
+def test_a_model_that_is_not_as_requested_is_found_out(step: Step, changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
     assert list(faults(tmp_path, quantized(step.options, **changes), step)) == expected
 
 
@@ -390,7 +390,7 @@ def test_a_float_model_with_quantized_weights_is_found_out(tmp_path: Path) -> No
     )
 
 
-def test_what_nncf_was_told_must_be_what_was_asked(tmp_path: Path) -> None:
+def test_what_nncf_was_given_must_be_what_was_requested(tmp_path: Path) -> None:
     drawing = quantized(WHOLE.options)
     drawing.info |= {"awq": "True", "backup_mode": "none"}
     assert faults(tmp_path, drawing, WHOLE) == snapshot(
@@ -524,7 +524,7 @@ def test_a_tokenizer_must_agree_with_transformers_and_with_the_end_tokens(
     )
 
 
-def test_ends_that_are_no_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
+def test_ends_that_are_not_end_tokens_and_limits_of_the_runtime_are_measured(tmp_path: Path) -> None:
     source, made = checkpoint(tmp_path / "checkpoint"), tokenizer(tmp_path / "made")
     limited = TokenizerComparison(texts=1, chats=0, differences=({"text": "e\u0301", "expected_ids": [1], "ids": [2], "limit": "NFC"},))
     changes = {"turn_end_id": 7, "comparison": limited, "tokenizer_corrected": "tokenizer.json itself"}

@@ -47,7 +47,7 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_carried_out_as_asked(made: dict[str, Made], name: str) -> None:
+def test_a_method_is_carried_out_as_requested(made: dict[str, Made], name: str) -> None:
     assert made[name].verification.faults == ()
 
 

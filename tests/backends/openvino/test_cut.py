@@ -118,7 +118,7 @@ def test_a_cache_that_is_cut_back_gives_what_a_new_one_gives(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("name", "layers"), [("parts", 3), ("layers", 4)], ids=["unknown names", "another number of layers"])
-def test_a_graph_whose_layers_cannot_be_told_is_left_as_it_is(name: str, layers: int) -> None:
+def test_a_graph_whose_layers_are_unknown_is_left_as_it_is(name: str, layers: int) -> None:
     model = graph(3, name)
     assert not openvino_cut.keep_first(model, 1, layers)
     assert len(model.get_sinks()) == 6

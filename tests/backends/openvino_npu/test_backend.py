@@ -52,7 +52,7 @@ def survey(parameters: int = 128 * 128, **config: object) -> Survey:
     ],
     ids=["int4", "int4 by channel", "int8", "fp16", "nf4"],
 )
-def test_the_ir_is_the_openvino_lanes_own(asked: object, plain: dict[str, object]) -> None:
+def test_the_ir_is_the_openvino_backends_own(asked: object, plain: dict[str, object]) -> None:
     mine, theirs = steps(asked), openvino_making.steps(**plain)
     assert {role: mine[role].key for role in theirs} == {role: step.key for role, step in theirs.items()}
 
@@ -150,7 +150,7 @@ def test_without_a_compiler_only_builds_without_blobs_can_be_made(no_wine: None)
     assert openvino_npu.missing(build()) == snapshot("no NPU compiler: run `apt-get install wine wine64`")
 
 
-def test_there_is_no_wine_to_install_on_another_processor(no_wine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wine_is_not_installed_on_another_processor(no_wine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     if npu_compiler.driver() is not None:
         pytest.skip("this machine has a compiler of its own")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
@@ -227,14 +227,14 @@ def test_a_context_that_dynamic_scaling_lengthens_is_counted_as_long() -> None:
     assert openvino_npu.preflight(build(max_prompt_len=896), survey(max_position_embeddings=512, rope_scaling=rope)) == ()
 
 
-def test_a_large_model_needs_whole_channels() -> None:
+def test_a_large_model_needs_complete_channels() -> None:
     large = survey(parameters=8_000_000_000)
     (reason,) = openvino_npu.preflight(build(), large)
     assert reason == snapshot("a model of 8.0 billion weights is too large for groups of 128 on the NPU; group_size -1 is for such models")
     assert openvino_npu.preflight(build(group_size=-1), large) == ()
 
 
-def test_what_the_openvino_lane_refuses_is_refused() -> None:
+def test_what_the_openvino_backend_refuses_is_refused() -> None:
     assert openvino_npu.preflight(build(), survey(model_type="mamba")) == openvino.preflight(
         openvino_making.build(weights="int8"), survey(model_type="mamba")
     )

@@ -86,7 +86,7 @@ def test_a_package_holds_a_blob_a_platform_and_what_it_was_made_from(bench: Benc
         }
 
 
-def test_no_path_of_this_machine_is_in_the_lanes_packages_or_commands(bench: Bench) -> None:
+def test_no_path_of_this_machine_is_in_the_backends_packages_or_commands(bench: Bench) -> None:
     commands = [
         word for kind in ("setup", "compile", "validate") for record in bench.records(kind) for ran in record.ran for word in ran.argv
     ]
@@ -96,7 +96,7 @@ def test_no_path_of_this_machine_is_in_the_lanes_packages_or_commands(bench: Ben
         assert not [file.name for file in package.rglob("*") if file.is_file() and path.encode() in file.read_bytes()]
 
 
-def test_a_blob_says_what_the_recipe_asked(bench: Bench) -> None:
+def test_a_blob_says_what_the_recipe_requested(bench: Bench) -> None:
     blob = npu_blob.read(bench.artifacts / "packages/tiny-npu/npu/5010/openvino_model.blob")
     assert (blob.openvino, blob.encrypted, blob.weightless, blob.devices, blob.cpu_graphs) == ("2026.4.1", False, False, ("NPU",), 0)
     assert {(image.says["npu"], image.says["compiler"]) for image in blob.images} == {("5010", "8.4")}
@@ -248,7 +248,7 @@ def test_a_damaged_blob_is_refused(bench: Bench, tmp_path: Path) -> None:
         assert said in fault
 
 
-def test_what_a_blob_is_not_is_said(bench: Bench) -> None:
+def test_what_a_blob_is_not_is_reported(bench: Bench) -> None:
     blob = npu_blob.read(bench.artifacts / "packages/tiny-npu/npu/4000/openvino_model.blob")
     step = compile_step(
         5010, openvino="2026.3.0", max_prompt_len=1024, min_response_len=128, generate_hint="BEST_PERF", cache_mode="OPTIMIZE_SIZE"

@@ -42,7 +42,7 @@ def test_a_blob_that_holds_every_weight_is_right(model: Path, tmp_path: Path) ->
     assert faults(model, tmp_path, whole(model)) == ()
 
 
-def test_weights_that_lie_beside_a_graph_are_found(model: Path, tmp_path: Path) -> None:
+def test_weights_that_lie_next_to_a_graph_are_found(model: Path, tmp_path: Path) -> None:
     up, down = npu_blobs.matrices(model)
     assert faults(model, tmp_path, npu_blobs.blob(step().spec_as(CompileSpec), [down], beside=up)) == ()
 

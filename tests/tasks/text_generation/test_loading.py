@@ -33,7 +33,7 @@ def refusal(capfd: pytest.CaptureFixture[str], **report: Any) -> list[str]:
     return details
 
 
-def test_a_whole_model_and_buffers_that_are_computed_pass() -> None:
+def test_a_complete_model_and_buffers_that_are_computed_pass() -> None:
     loading.judge(WHOLE, Model())
     loading.judge(WHOLE | {"unexpected_keys": {"model.layers.0.self_attn.rotary_emb.inv_freq", "h.1.attn.masked_bias"}}, Model())
 

@@ -32,7 +32,7 @@ def failed(tokens: int, error: str, crosses: Boundary | None = None) -> Failed:
     return Failed(**OF, tokens=tokens, prefill=tokens, crosses=crosses, error=error)
 
 
-def test_right_figures_are_no_fault_and_neither_is_one_position_in_five() -> None:
+def test_right_figures_are_not_a_fault_and_neither_is_one_position_in_five() -> None:
     off = run(24).model_copy(update={"kld": (1e-7,) * 13 + (5.0,) * 3})
     assert numeric.faults([run(24), off, run(2063, crosses=WINDOW)], "float32") == ()
 
@@ -46,7 +46,7 @@ def test_what_is_wrong_beyond_a_boundary_is_named_by_it() -> None:
     )
 
 
-def test_what_is_wrong_only_from_the_cache_is_said_to_be() -> None:
+def test_what_is_wrong_only_from_the_cache_is_reported_so() -> None:
     (fault,) = numeric.faults([run(24), run(2063, crosses=WINDOW), run(2063, 1.3, WINDOW, 2039)], "float32")
     assert fault.startswith("its logits differ from the source's from 2,047 tokens on (sliding_window) when tokens come one by one: ")
 
@@ -88,7 +88,7 @@ def _group(rows: list[list[float]], joined: bool = False) -> Group:
     return Group(2, 2, joined, False, list(range(len(rows))), runs, [np.array([row], np.float32) for row in rows])
 
 
-def test_a_long_input_that_goes_wrong_is_taken_apart_to_find_the_shortest_wrong_one() -> None:
+def test_a_long_input_that_goes_wrong_is_divided_to_find_the_shortest_wrong_one() -> None:
     import numpy as np
 
     rows = [[0.0, 1.0, 2.0], [2.0, 1.0, 0.0], [0.0, 3.0, 0.0]]
@@ -143,7 +143,7 @@ def test_tokens_come_one_by_one_across_a_boundary_and_together_where_nothing_is_
     assert ends(24, 12, range(11, 24), together=True) == list(range(12, 25))
 
 
-def test_inputs_longer_than_the_artifacts_context_are_said_to_be_left_out() -> None:
+def test_inputs_longer_than_the_artifacts_context_are_reported_as_left_out() -> None:
     import numpy as np
 
     rows = [[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]

@@ -101,7 +101,7 @@ def test_scaled_embeddings_are_the_builders_own_only_where_it_makes_them_right(m
     assert ort_plan.plan(config, CPU).rope == rope
 
 
-def test_a_window_is_named_for_the_builder_and_its_cache_is_whole() -> None:
+def test_a_window_is_named_for_the_builder_and_its_cache_is_complete() -> None:
     planned = ort_plan.plan({**PHI3, "sliding_window": 2047}, CPU)
     assert planned.layer_types == ("sliding_attention",) * 2
     assert planned.words == ("windowed_kv_cache=false",)

@@ -66,7 +66,7 @@ def test_the_shortest_input_ends_before_the_first_boundary() -> None:
     assert min(run.tokens for run in runs) == 16
 
 
-def test_half_and_nearly_the_whole_of_the_context_are_checked_too() -> None:
+def test_half_and_nearly_all_of_the_context_are_checked_too() -> None:
     wanted = check(
         {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 1024}, shapes(2, 64, 128, 1000)
     )
@@ -81,7 +81,7 @@ def test_a_large_model_is_compared_by_its_first_layers_and_says_what_it_leaves_o
     assert cost(wanted, PHI3, PHI3_SHAPES) < FIRST_FACTOR * BUDGET
 
 
-def test_a_model_below_a_billion_is_also_compared_whole_on_short_inputs() -> None:
+def test_a_model_below_a_billion_is_also_compared_in_full_on_short_inputs() -> None:
     config = {"num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9, "vocab_size": 49152, "max_position_embeddings": 8192}
     wanted = check(config, shapes(30, 576, 1536, 49152))
     assert (wanted.layers, wanted.deeper_layers, {run.tokens for run in wanted.deeper}) == (1, 30, {24})

@@ -70,11 +70,11 @@ def test_an_answer_that_is_cut_off_is_refused_unless_the_recipe_allows_it() -> N
         ((*[9] * 40, 1, 2, 3), 0),
     ],
 )
-def test_a_loop_is_found_by_its_shortest_period_and_a_list_is_no_loop(tokens: tuple[int, ...], period: int) -> None:
+def test_a_loop_is_found_by_its_shortest_period_and_a_list_is_not_a_loop(tokens: tuple[int, ...], period: int) -> None:
     assert loop(tokens) == period
 
 
-def test_an_answer_in_circles_is_refused_even_if_its_end_is_not_asked_for() -> None:
+def test_an_answer_in_circles_is_refused_even_if_its_end_is_not_required() -> None:
     assert _reasons(_golden(ends=False), Answer((1, *[4, 5] * 20), "Paris Paris", ended=False)) == snapshot(
         ("the answer goes round in circles: its last 2 tokens come again and again",)
     )
@@ -88,7 +88,7 @@ def test_the_least_agreement_with_the_source_is_counted_in_leading_tokens(least:
     assert (agreement.common_tokens, agreement.answer_tokens, agreement.source_tokens) == (2, 4, 5)
 
 
-def test_a_source_answer_shorter_than_the_least_agreement_must_be_shared_whole() -> None:
+def test_a_source_answer_shorter_than_the_least_agreement_must_be_shared_in_full() -> None:
     assert _reasons(_golden(), PARIS, PARIS, 100) == ()
 
 
@@ -100,7 +100,7 @@ def test_a_runtime_that_reads_the_prompt_as_other_tokens_is_refused() -> None:
     )
 
 
-def test_the_end_of_a_chats_turn_must_be_an_end_token_only_where_a_chat_was_asked_and_ran_on() -> None:
+def test_the_end_of_a_chats_turn_must_be_an_end_token_only_where_a_chat_ran_on() -> None:
     cut = Answer((5,), "Paris", ended=False)
     chat, text = _golden(ends=False), Golden.model_validate({"raw": "The capital of France is", "contains": ("Paris",), "ends": False})
     assert judge(text, cut, cut, 0, turn_end=7).passed

@@ -26,13 +26,13 @@ def names(**config: Any) -> set[str]:
     return set(weight_names.expected(LLAMA | config) or ())
 
 
-def test_a_whole_checkpoint_is_suitable() -> None:
+def test_a_complete_checkpoint_is_suitable() -> None:
     assert suitability.reasons(survey()) == ()
     assert suitability.reasons(survey(tie_word_embeddings=True)) == ()
     assert suitability.reasons(survey(names(), tie_word_embeddings=True)) == ()  # a copy of the tied head
 
 
-def test_old_buffers_and_names_without_the_base_prefix_are_no_fault() -> None:
+def test_old_buffers_and_names_without_the_base_prefix_are_not_faults() -> None:
     assert suitability.reasons(survey(names() | {"model.layers.0.self_attn.rotary_emb.inv_freq"})) == ()
     bare = {name.removeprefix("model.") for name in names(tie_word_embeddings=True)}
     assert suitability.reasons(survey(bare, tie_word_embeddings=True)) == ()

@@ -199,7 +199,7 @@ def test_a_prompt_is_the_same_on_every_day(offline: None) -> None:
     assert "Today Date: 26 Jul 2024<|im_end|>" in chats.reference_prompt(tokenizer, [{"role": "user", "content": "Hi"}])
 
 
-def test_a_golden_chat_that_the_template_refuses_is_said(tmp_path: Path) -> None:
+def test_a_golden_chat_that_the_template_refuses_is_reported(tmp_path: Path) -> None:
     step = Step(kind="download", maker="local", label="tiny", spec=FakeSpec())
     asked = reference.step("tiny", step, [Prompt(messages=({"role": "user", "content": "Hi"},), max_new_tokens=4)])
     said = worker.run(reference.command(asked, {"checkpoint": cases.folder("tpl-needs-system")}, tmp_path))

@@ -118,7 +118,7 @@ def devices() -> Command | None:
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
-    """The model, its loader, and what transformers needs besides, flat."""
+    """The model, its loader, and what transformers needs, too, flat."""
     return {name: parts["model"] / name for name in FILES if (parts["model"] / name).exists()}
 
 
@@ -193,7 +193,7 @@ def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
-    """What one step will take: the whole checkpoint in `torch_dtype`, and the compiled layers besides."""
+    """What one step will take: the complete checkpoint in `torch_dtype`, and the compiled layers."""
     if step.kind == "setup":
         return Estimate(_ENVIRONMENT_BYTES, _BASE_BYTES)
     spec = (step if step.kind == "compress" else step.need("model")).spec_as(CompileSpec)

@@ -12,7 +12,7 @@ from bakehouse.tasks.text_generation.workers import positions
 def strange_heads(kind: str, config: Config, build: OnnxRuntimeGenAI) -> Iterator[str]:
     """Heads of a size that GroupQueryAttention refuses when the model is run (onnxruntime 1.31, tried with sizes from 8 to 120).
 
-    It wants a multiple of 8, and of 16 where it rotates whole heads as well, which another operator does instead for every model but
+    It wants a multiple of 8, and of 16 where it rotates complete heads as well, which another operator does instead for every model but
     SmolLM3 (plan.rotated_before). A model in float32 for cuda has another operator for attention, too.
     """
     size = positions.head_size(config)

@@ -1,4 +1,4 @@
-"""What is peculiar to ONNX Runtime GenAI on a model card; card.md.jinja beside it says how to use the model."""
+"""What is peculiar to ONNX Runtime GenAI on a model card; card.md.jinja next to it says how to use the model."""
 
 from __future__ import annotations
 

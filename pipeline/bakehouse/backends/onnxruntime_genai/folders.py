@@ -12,7 +12,7 @@ _PROVIDERS = {"dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
 # MLAS' rounding, the default, is round-to-nearest too, and Microsoft's folders call it rtn; the other is neural-compressor's.
 _ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
 
-_LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a whole path
+_LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a complete path
 
 
 def folder(provider: Provider, requested: OrtQuantization, captures: bool) -> str:

@@ -66,7 +66,7 @@ class Model(_Part):
 
 
 class GenaiConfig(_Part):
-    """The whole file; of what the builder leaves out the defaults are nothing that a model could have."""
+    """The complete file; of what the builder leaves out the defaults are nothing that a model could have."""
 
     model: Model
     search: Mapping[str, JsonValue] = {}

@@ -30,7 +30,7 @@ class OnnxRuntimeGenAI(RuntimeBuild):
         "runtime_options": "an ONNX model says in itself how precisely it is computed (accuracy_level); runtime_options does not apply"
     }
     rules: ClassVar[tuple[Rule, ...]] = (
-        # base ignores: there is no such option for the others.
+        # base ignores: the others do not have such an option.
         Rule(
             "graph_capture",
             lambda b: b.graph_capture is not None and b.execution_provider not in CAPTURES,

@@ -1,8 +1,8 @@
 """What ONNX Runtime GenAI's model builder can make, and which options it refuses or ignores: we refuse both, with the reason.
 
 Sources, read in onnxruntime-genai 0.18.0 and onnxruntime 1.31.1: `builder` is onnxruntime_genai/models/builder.py, `base` and
-`quant_config` are builders/base.py and quantization/quant_config.py beside it; `quantizer` is MatMulNBitsQuantizer in
-onnxruntime/quantization/matmul_nbits_quantizer.py, and `rtn` is rtn_quantize in neural_compressor/weight_only.py beside it.
+`quant_config` are builders/base.py and quantization/quant_config.py next to it; `quantizer` is MatMulNBitsQuantizer in
+onnxruntime/quantization/matmul_nbits_quantizer.py, and `rtn` is rtn_quantize in neural_compressor/weight_only.py next to it.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class OrtInt4(MatMulNBits):
             lambda q: "Gather" in q.op_types_to_quantize and q.use_qdq,
             "an embedding cannot be written with use_qdq",
         ),
-        # base ignores: then there is no Gather with weights.
+        # base ignores: then no Gather has weights.
         Rule(
             "op_types_to_quantize",
             lambda q: "Gather" in q.op_types_to_quantize and q.shared_embeddings is True,

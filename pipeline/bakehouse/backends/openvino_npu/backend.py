@@ -99,7 +99,7 @@ def missing(build: BuildOptions) -> str | None:
 
 
 def abilities() -> dict[str, str | None]:
-    """IR needs what OpenVINO's backend needs, blobs a compiler besides."""
+    """IR needs what OpenVINO's backend needs, blobs also a compiler."""
     tools = next(iter(openvino.abilities().values()))
     return {"models for the NPU": tools, "models compiled for NPUs": tools or npu_compiler.missing(())}
 

@@ -1,7 +1,7 @@
 """What an NPU build may request, and why the device or its pipeline refuses the rest. The OpenVINO backend compresses the weights.
 
 Sources: OpenVINO GenAI's guide for the NPU (2026.4: symmetric, int4 or nf4 with ratio 1.0, groups of 128 for models up to 4 to 5 B
-weights and whole channels above; nf4 from Core Ultra 200V on) and NPUW's llm_compiled_model.cpp (lengths, hints).
+weights and complete channels above; nf4 from Core Ultra 200V on) and NPUW's llm_compiled_model.cpp (lengths, hints).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bakehouse.recipe.types import refusal
 Platform = Literal[3720, 4000, 5010, 5020]
 CODENAMES: Mapping[int, str] = {3720: "Meteor Lake, Arrow Lake", 4000: "Lunar Lake", 5010: "Panther Lake", 5020: "Panther Lake"}
 STEP_OF_LENGTHS = 64  # NPUW rounds both lengths up to it
-LARGEST_GROUPED = 5_000_000_000  # weights; above that the guide asks for whole channels
+LARGEST_GROUPED = 5_000_000_000  # weights; above that the guide recommends complete channels
 
 _FLOAT = "weights in floating point are not quantized"
 _INT8 = "int8 puts all weights in 8 bits with one scale a channel"

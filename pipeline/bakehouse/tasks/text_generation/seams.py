@@ -75,7 +75,7 @@ class GenerateResult(Result):
         load_s: time to load the model.
         end_tokens: ids that end an answer, where the runtime names them.
         stand_in: whether the device only stands in for the one that the model is made for; `why_not_there` is the runtime's reason.
-        runtime_options: what the runtime got besides its defaults.
+        runtime_options: what the runtime got in addition to its defaults.
         not_run: parts that are made for other devices.
         in_use: of a runtime that computes in another precision by default.
     """

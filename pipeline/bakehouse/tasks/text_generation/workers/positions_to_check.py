@@ -32,7 +32,7 @@ _PART, _NARROW_PART = 32, 6
 _SHORT, _LEAST, _MEDIUM, _BEFORE, _AFTER, _SCORED = 24, 8, 192, 8, 16, 16
 _NEAR = 32  # boundaries so close to each other are one
 _WINDOWS = ("sliding_window", "window_size", "attention_chunk_size")
-# Rotary embeddings whose values at one position depend on the length of the whole input (transformers 5.5, modeling_rope_utils.py).
+# Rotary embeddings whose values at one position depend on the length of the complete input (transformers 5.5, modeling_rope_utils.py).
 _OF_LENGTH = ("longrope", "su", "dynamic")
 
 
@@ -109,7 +109,7 @@ def check(config: Config, shapes: Mapping[str, Shape], divisible: bool = True) -
 
 
 def _within(wanted: Check, config: Config, shapes: Mapping[str, Shape]) -> Check:
-    """The same without the runs that cost too much: the whole context goes first, then half of it, then the longest boundary."""
+    """The same without the runs that cost too much: the complete context goes first, then half of it, then the longest boundary."""
     kept, left = wanted, list[tuple[str, str]]()
     first = min((run.crosses.tokens for run in wanted.runs if run.crosses), default=0)
     while True:
@@ -146,7 +146,7 @@ def cost(planned: Check, config: Config, shapes: Mapping[str, Shape]) -> float:
 def inputs(runs: Sequence[Run], joined: bool) -> tuple[int, ...]:
     """The lengths of the inputs that these runs come to: those that are given at once are one where they can be joined.
 
-    What comes token by token goes on from the cache of a longer one that was given at once, and is no more than these tokens.
+    What comes token by token goes on from the cache of a longer one that was given at once, and has only these tokens.
     """
     at_once = [run.tokens for run in runs if not run.stepped]
     longest = max(at_once, default=0) if joined else 0

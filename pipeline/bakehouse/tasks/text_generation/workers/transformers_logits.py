@@ -19,7 +19,7 @@ from bakehouse.tasks.text_generation.workers import layer_prefix, loading, posit
 from bakehouse.tasks.text_generation.workers.logits_compare import CHECK, LOGITS
 from bakehouse.tasks.text_generation.workers.positions_to_check import Check, Run
 
-# Ordinary text: whole sentences are drawn from it again and again in another order, so that long inputs do not just repeat.
+# Ordinary text: complete sentences are drawn from it again and again in another order, so that long inputs do not just repeat.
 _TEXT = (
     "The harbour was quiet when the first boats came in, and nobody had lit the lamps.",
     "In 1869 a chemist wrote sixty-three names on cards and moved them about on a table.",
