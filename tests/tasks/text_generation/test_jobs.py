@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bakehouse.tasks.text_generation.workers import jobs
+from bakehouse.tasks.text_generation.workers import chats, jobs
 from bakehouse.tasks.text_generation.workers.jobs import Job, Pieces
 
 
@@ -42,3 +42,18 @@ def test_an_answer_has_room_up_to_the_context() -> None:
 def test_fillers_have_their_length_and_differ_from_the_first_token_on() -> None:
     one, other = (Job(max_new_tokens=1, filler_tokens=7, filler_variant=variant).filler([1, 2, 3]) for variant in (0, 1))
     assert one == [1, 2, 3, 1, 2, 3, 1] and other == [2, 3, 1, 2, 3, 1, 2]
+
+
+def test_a_person_gets_todays_date_and_a_golden_prompt_a_fixed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chats, "_todays_date", False)  # as in a worker that has just been started
+    template = "{{ strftime_now('%Y') }}"
+    assert chats.still(template).endswith(f"2024{{%- else -%}}26 Jul 2024{{%- endif -%}}{{%- endmacro -%}}{template}")
+    loaded = jobs.Loaded(device="CPU", device_name="", load_s=0.0, context=None)
+    seen: list[str] = []
+
+    def answer(job: Job, take: jobs.Take) -> jobs.Counted:
+        seen.append(chats.still(template))
+        return jobs.Counted(prompt_tokens=1, tokens=1, first_token_s=0.0, tokens_per_s=None, ended=True)
+
+    jobs.serve(loaded, answer, ['{"job": {"max_new_tokens": 1}}'])
+    assert seen == [template]

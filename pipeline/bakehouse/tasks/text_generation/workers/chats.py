@@ -27,6 +27,7 @@ _CLOCK = (
     "{%- macro strftime_now(format) -%}{%- if format == '%Y-%m-%d' -%}2024-07-26{%- elif format == '%B %d, %Y' -%}July 26, 2024"
     "{%- elif format == '%Y' -%}2024{%- else -%}26 Jul 2024{%- endif -%}{%- endmacro -%}"
 )
+_todays_date = False
 # Has a template that reads parts only take a message that is a text, too; plain enough for onnxruntime-genai's engine (no dict()).
 _TEXTS = (
     "{%- set texts = namespace(all=[]) -%}{%- for m in messages -%}{%- set texts.all = texts.all + ([{'role': m['role'], "
@@ -43,9 +44,15 @@ def default_template(tokenizer: Any) -> str | None:
     return str(template) if template else None
 
 
+def use_todays_date() -> None:
+    """From now on in this process, have templates read the date from their engine's own clock: for a person's prompt, not a golden one."""
+    global _todays_date
+    _todays_date = True
+
+
 def still(template: str) -> str:
-    """The template with a clock that stands still, if it reads the date."""
-    return _CLOCK + template if "strftime_now" in template else template
+    """The template with a clock that stands still, if it reads the date; as it is after `use_todays_date`."""
+    return _CLOCK + template if "strftime_now" in template and not _todays_date else template
 
 
 def taking_texts(template: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from bakehouse.child import events, own_memory
+from bakehouse.tasks.text_generation.workers import chats
 from bakehouse.tasks.text_generation.workers.answers import Prompt
 
 Finish = Literal["stop", "length", "cancelled"]
@@ -220,10 +221,11 @@ def job_of(values: Mapping[str, Any]) -> Job:
 
 
 def serve(loaded: Loaded, answer: Answer, lines: Iterable[str] | None = None) -> None:
-    """Report the loaded model, and answer jobs until standard input (`lines`) ends.
+    """Report the loaded model, and answer jobs until standard input (`lines`) ends. A chat template that reads the date reads today's.
 
     Standard input is read by a thread from here on and not before: on Windows a blocked read of it stops `import numpy` (numpy#24290).
     """
+    chats.use_todays_date()
     events.say(**asdict(loaded) | {"peak_memory_bytes": own_memory.peak_bytes()})
     inbox = Inbox()
     threading.Thread(target=inbox.read, args=(sys.stdin if lines is None else lines,), daemon=True).start()
