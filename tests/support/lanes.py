@@ -81,7 +81,10 @@ OPENVINO = Lane(
     _OPENVINO,
     "int4",
     "openvino_model.bin",
-    ("download", "export", "tokenizer", "compress", "reference", "reference_logits", "numeric_check", "validate", "package"),
+    (
+        *("download", "export", "tokenizer", "compress", "reference", "reference_logits", "numeric_check", "validate"),
+        *("fidelity_reference", "fidelity", "package"),
+    ),
 )
 ONNX = Lane(
     "onnxruntime-genai",
@@ -91,7 +94,7 @@ ONNX = Lane(
     },
     "ort",
     "model.onnx.data",
-    ("download", "compress", "reference", "reference_logits", "numeric_check", "validate", "package"),
+    ("download", "compress", "reference", "reference_logits", "numeric_check", "validate", "fidelity", "package"),
 )
 # Export and tokenizer are the OpenVINO lane's own steps; blobs, whose bytes differ at every making, have tests in openvino_npu.
 NPU = Lane(
@@ -102,7 +105,7 @@ NPU = Lane(
     },
     "npu",
     "openvino_model.bin",
-    ("compress", "validate", "package"),
+    ("compress", "validate", "fidelity", "package"),
 )
 
 
@@ -117,7 +120,7 @@ def _npu_library() -> list[Lane]:
         {"npulib": npulib_making.build("int8"), "npulib-fp16": npulib_making.build("fp16")},
         "npulib",
         "pytorch_npu_model.pt",
-        ("compress", "validate", "package"),
+        ("compress", "validate", "fidelity", "package"),
         model=lambda tiny: npulib_making.tiny_phi3(),  # a compiled Llama is generated code, which the lane refuses
         furnish=npulib_making.furnish,
         disk_mb=2000,
