@@ -14,6 +14,7 @@ from bakehouse.records import Agreement
 from tests.package.test_card import verdict
 from tests.package.test_compare import package
 from tests.support import browser
+from tests.support.fidelities import fidelity
 
 pytestmark = [pytest.mark.needs_backend("openvino"), browser.needs_browser]
 
@@ -44,8 +45,8 @@ FAINT = """(() => {
   return faint;
 })()"""
 # What sticks out of the window, or out of the element that it is in.
-OUTSIDE = """[...document.querySelectorAll("body *")].filter(node => node.checkVisibility() && node.tagName !== "SCRIPT")
-  .filter(node => node.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 || node.scrollWidth > node.clientWidth + 1
+OUTSIDE = """[...document.querySelectorAll("body *")].filter(node => node.checkVisibility())
+  .filter(node => !node.closest("svg, script")).filter(node => node.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 || node.scrollWidth > node.clientWidth + 1
     && getComputedStyle(node).display !== "inline").map(node => node.outerHTML.slice(0, 80))"""
 BARS = """kind => [...document.querySelectorAll(`i.${kind}`)].map(
   bar => Math.round(100 * bar.getBoundingClientRect().width / bar.parentElement.getBoundingClientRect().width))"""
@@ -61,7 +62,8 @@ def rows() -> list[compare.Row]:
         wrong: dict[str, Any] = {"passed": False, "reasons": ("The answer does not contain Paris.",)} if common == 0 else {}
         other = verdict(prompt=LONG, answer="x" * 300, agreement=Agreement(common_tokens=common, answer_tokens=8, source_tokens=8), **wrong)
         answered = one.verdicts if name == NAMES[2] else (*one.verdicts, other)
-        found.append(dataclasses.replace(one, size_bytes=size, verdicts=answered, common_tokens=common, source_tokens=8))
+        measured = None if name == NAMES[2] else fidelity(0.001 if name == NAMES[0] else 0.3)
+        found.append(dataclasses.replace(one, fidelity=measured, size_bytes=size, verdicts=answered, common_tokens=common, source_tokens=8))
     return found
 
 
@@ -102,7 +104,12 @@ def test_a_click_on_a_column_sorts_by_it_and_another_turns_it_round(width: int, 
     page.show(compare.page(rows()), width)
     full, small, middle = NAMES
     sort = "document.querySelectorAll('thead th button')[{}].click()"
-    for column, ascending in ((1, [small, middle, full]), (2, [small, middle, full]), (0, [full, small, middle])):
+    for column, ascending in (
+        (1, [small, middle, full]),
+        (2, [middle, full, small]),
+        (5, [small, middle, full]),
+        (0, [full, small, middle]),
+    ):
         page.evaluate(sort.format(column))
         assert page.evaluate(ORDER) == ascending
         assert page.evaluate(f"document.querySelectorAll('thead th')[{column}].getAttribute('aria-sort')") == "ascending"
@@ -121,6 +128,17 @@ def test_every_link_leads_to_an_answer_a_prompt_or_a_package_of_the_page(width: 
     assert all(href.startswith("#") and there for href, there in found)
     first = page.evaluate("document.querySelector('tbody a').hash")
     assert NAMES[0] in page.evaluate(f"document.querySelector('{first}').textContent")
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_all_that_the_chart_says_is_inside_it_and_large_enough_to_read(width: int, page: browser.Page) -> None:
+    page.show(compare.page(rows()), width)
+    outside = """(() => { const box = document.querySelector("svg").getBoundingClientRect();
+      return [...document.querySelectorAll("svg text")].filter(text => { const own = text.getBoundingClientRect();
+        return own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1 || own.bottom > box.bottom + 1
+          || own.height < 10; }).map(text => text.textContent) })()"""
+    assert page.evaluate(outside) == []
+    assert page.evaluate("document.querySelectorAll('figcaption li').length") == 2
 
 
 @pytest.mark.parametrize(("width", "columns"), [(420, 1), (800, 2), (1400, 3)])

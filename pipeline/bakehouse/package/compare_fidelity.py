@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from bakehouse.package.compare import Row
 
 WIDTH, HEIGHT = 360.0, 320.0  # of the chart; readable on a telephone without being made smaller
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 14.0, 44.0
 _LOGARITHMIC = 20.0  # a range beyond this factor has a logarithmic scale
-_LEAST = 1e-12  # a logarithm has no zero
+_LEAST = 1e-4  # nats; a logarithm has no zero, and below this nobody sees a difference
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Point:
     low: float
     high: float
     shown: str
+    text_y: float  # of its number: above one, below the next, so that neighbours do not cover each other
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,25 @@ def chart(rows: Sequence[Row]) -> Chart | None:
         place = math.log10(max(value, _LEAST)) if logarithmic else value
         return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (place - low) / (high - low)
 
+    order = {id(row): place for place, (row, _) in enumerate(sorted(measured, key=lambda one: one[0].size_bytes))}
     points = tuple(
-        Point(at, row.name, x(row.size_bytes), y(found.value), y(found.low), y(found.high), f"{number(found.value)} ({interval(found)})")
+        Point(
+            at,
+            row.name,
+            x(row.size_bytes),
+            y(found.value),
+            y(found.low),
+            y(found.high),
+            f"{number(found.value)} ({interval(found)})",
+            y(found.low) + 15 if order[id(row)] % 2 else y(found.high) - 7,
+        )
         for at, (row, found) in enumerate(measured, 1)
     )
     ticks = [10.0**power for power in _every(int(low), int(high))] if logarithmic else list(_steps(high))
     sizes = tuple((x(size), size_text(size)) for size in _steps(largest, 3))
-    return Chart(points, sizes, tuple((y(tick), f"{tick:g}") for tick in ticks), logarithmic)
+    return Chart(
+        points, sizes, tuple((y(tick), f"{'≤ ' if logarithmic and tick == _LEAST else ''}{tick:g}") for tick in ticks), logarithmic
+    )
 
 
 def _every(low: int, high: int) -> Iterable[int]:
