@@ -46,7 +46,8 @@ FAINT = """(() => {
 })()"""
 # What sticks out of the window, or out of the element that it is in.
 OUTSIDE = """[...document.querySelectorAll("body *")].filter(node => node.checkVisibility())
-  .filter(node => !node.closest("svg, script")).filter(node => node.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 || node.scrollWidth > node.clientWidth + 1
+  .filter(node => !node.closest("svg, script"))
+  .filter(node => node.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 || node.scrollWidth > node.clientWidth + 1
     && getComputedStyle(node).display !== "inline").map(node => node.outerHTML.slice(0, 80))"""
 BARS = """kind => [...document.querySelectorAll(`i.${kind}`)].map(
   bar => Math.round(100 * bar.getBoundingClientRect().width / bar.parentElement.getBoundingClientRect().width))"""
