@@ -19,7 +19,7 @@ from tests.package.test_card import manifest
 from tests.support.fakes import FakeSpec, put
 from tests.support.fidelities import fidelity
 
-pytestmark = pytest.mark.needs_backend("openvino")
+pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime_genai")
 
 
 def test_a_package_has_the_figures_that_its_fidelity_step_measured(tmp_path: Path) -> None:
@@ -31,10 +31,12 @@ def test_a_package_has_the_figures_that_its_fidelity_step_measured(tmp_path: Pat
 
 
 def test_a_bundle_leaves_the_figures_to_its_members(tmp_path: Path) -> None:
-    store, member = Store(tmp_path), manifest(fidelity=fidelity(), files=())
+    store, member = Store(tmp_path), manifest("phi3", "int4-ort-cpu", fidelity=fidelity(), files=())
     package = Step("package", "openvino", member.name, FakeSpec())
     put(package, store, bakehouse_json=member.model_dump_json())
-    step = Step("bundle", "bundle", "tiny", BundleSpec(repository="tiny", builds=(member.build,)), needs=((member.build.build, package),))
+    step = Step(
+        "bundle", "bundle", "phi3-tiny", BundleSpec(repository="tiny", builds=(member.build,)), needs=((member.build.build, package),)
+    )
     bundle.run(step, Session(store))
     made = manifests.read(store.files(step))
     assert made.fidelity is None and [one.fidelity for one in made.members] == [fidelity()]
