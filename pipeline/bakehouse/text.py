@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _LOWER_CASE = ("git", "pip")  # names of programs, which keep their small letter where a sentence starts
@@ -32,6 +33,14 @@ def size_text(size_bytes: float) -> str:
         if size_bytes >= factor:
             return f"{size_bytes / factor:.{digits}f} {unit}"
     return f"{size_bytes:.0f} B"
+
+
+def figure_text(value: float) -> str:
+    """A measured figure with three significant digits: 0.173, 0.00407, 3.6e-08."""
+    if 0 < abs(value) < 0.0001:
+        return f"{value:.1e}"
+    digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
 
 
 def clock_text(seconds: float) -> str:

@@ -10,6 +10,7 @@ from bakehouse.package import card, card_fidelity
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.bounds import Bounds
 from bakehouse.records import GraphsFidelity, UsedFidelity
+from bakehouse.text import figure_text
 from tests.package.test_card import manifest
 from tests.support.fidelities import fidelity, figures
 
@@ -119,7 +120,7 @@ def test_a_bundle_has_a_section_for_each_member_that_was_measured() -> None:
     [(0.172885, "0.173"), (0.00407035, "0.00407"), (3.59936e-08, "3.6e-08"), (12.34, "12.3"), (123.4, "123"), (0, "0.00")],
 )
 def test_a_divergence_has_three_digits_that_count(value: float, shown: str) -> None:
-    assert card_fidelity.number(value) == shown
+    assert figure_text(value) == shown
 
 
 @pytest.mark.parametrize(("value", "shown"), [(1.0, "100"), (0.9999, "99.9"), (0.776086, "77.6"), (0, "0.0")])

@@ -9,13 +9,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bakehouse.package import card_fidelity
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.recipe.brief import brief
 from bakehouse.records import Fidelity
 from bakehouse.store import package_files
 from bakehouse.store.store import Store
-from bakehouse.text import count_text
+from bakehouse.text import count_text, figure_text
 
 _LITTLE_ROOM, _BELOW = 30, "    "
 _HINT = """
@@ -87,7 +86,7 @@ class _Measured(BaseModel):
 def _standing_and_kld(build: Build, store: Store) -> tuple[str, str]:
     stands = standing(build, store)
     found = fidelity(build, store) if stands == "built" else None
-    return stands, f"KLD {card_fidelity.number(found.figures.kl_mean.value)}" if found else ""
+    return stands, f"KLD {figure_text(found.figures.kl_mean.value)}" if found else ""
 
 
 def _doc(build: Build) -> str:

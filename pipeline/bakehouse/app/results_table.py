@@ -8,13 +8,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bakehouse.package import card_fidelity
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.plan import Build
 from bakehouse.store import files, package_files
 from bakehouse.store.store import Store
-from bakehouse.text import clock_text, size_text
+from bakehouse.text import clock_text, figure_text, size_text
 
 _LONGEST = 60  # characters of an answer
 
@@ -83,7 +82,7 @@ def _not_built(failed: tuple[str, ...]) -> str:
 def mean_kld(manifest: PackageManifest | None) -> str:
     """The mean KL divergence from the source, as text; "-" where it was not measured, and of a bundle, whose members have their own."""
     found = manifest.fidelity if manifest else None
-    return "-" if found is None else card_fidelity.number(found.figures.kl_mean.value)
+    return "-" if found is None else figure_text(found.figures.kl_mean.value)
 
 
 def read_manifest(name: str, store: Store) -> PackageManifest | None:

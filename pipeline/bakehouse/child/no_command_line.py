@@ -9,5 +9,9 @@ import sys
 
 
 def install() -> None:
-    """Before huggingface_hub or httpx is imported; later it changes nothing."""
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    """Called by a package of workers, before huggingface_hub or httpx is imported; nothing in a parent that imports from that package.
+
+    While Python imports the packages around the module of `python -m`, argv begins with "-m" (docs.python.org, sys.argv).
+    """
+    if sys.argv[:1] == ["-m"]:
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.markdown import code, text
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.records import Estimated, Fidelity, FidelityFigures, GraphsFidelity, UsedFidelity
-from bakehouse.text import count_text
+from bakehouse.text import count_text, figure_text
 
 _KINDS: Mapping[str, str] = {
     "technical": "technical text",
@@ -31,14 +31,6 @@ def section(manifest: PackageManifest) -> dict[str, Any] | None:
     return {"sentence": _sentence(found.figures), "figures": rows, "kinds": _kinds(found.sets), "notes": notes}
 
 
-def number(value: float) -> str:
-    """Three significant digits: 0.173, 0.00407, 3.6e-08."""
-    if 0 < abs(value) < 0.0001:
-        return f"{value:.1e}"
-    digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{digits}f}"
-
-
 def percent(share: float) -> str:
     """A share with one digit: 77.6; 100 only if it is all."""
     return "100" if share == 1 else f"{min(100 * share, 99.9):.1f}"
@@ -54,34 +46,33 @@ def one_digit(value: float) -> str:
     return f"{value:.1f}"
 
 
-def interval(found: Estimated, form: Callable[[float], str] = number) -> str:
+def interval(found: Estimated, form: Callable[[float], str] = figure_text) -> str:
     """The 95 % interval: "0.155 to 0.190"."""
     return f"{form(found.low)} to {form(found.high)}"
 
 
-def _with_interval(found: Estimated, form: Callable[[float], str] = number, unit: str = "") -> str:
+def _with_interval(found: Estimated, form: Callable[[float], str] = figure_text, unit: str = "") -> str:
     return f"{form(found.value)}{unit} ({interval(found, form)}{unit})"
 
 
 def _sentence(figures: FidelityFigures) -> str:
     mean = figures.kl_mean.value
     factor = f"{math.exp(min(mean, 100)):.3f}"
-    means = (
-        f", and {number(mean)} means that a token which the source chooses is typically {factor} times as probable to the source as here"
-    )
+    shown = figure_text(mean)
+    means = f", and {shown} means that a token which the source chooses is typically {factor} times as probable to the source as here"
     return (
         f"At {figures.positions:,} positions of text, the probabilities that this model gives to all possible next tokens were compared "
         f"with the source's. The most likely next token is the source's at {percent(figures.top1.value)} % of the positions. The mean "
-        f"Kullback-Leibler (KL) divergence from the source is {number(mean)} nats: 0 would be the same probabilities"
+        f"Kullback-Leibler (KL) divergence from the source is {shown} nats: 0 would be the same probabilities"
         f"{means if factor != '1.000' else ''}."
     )
 
 
 def _rows(figures: FidelityFigures, answers: FidelityFigures | None) -> list[tuple[str, str, str]]:
     rows = [
-        ("Mean KL divergence, in nats", number(figures.kl_mean.value), interval(figures.kl_mean)),
-        ("Its 99th percentile", number(figures.kl_p99.value), interval(figures.kl_p99)),
-        ("Its largest value: noise, as one position decides it", number(figures.kl_max), "-"),
+        ("Mean KL divergence, in nats", figure_text(figures.kl_mean.value), interval(figures.kl_mean)),
+        ("Its 99th percentile", figure_text(figures.kl_p99.value), interval(figures.kl_p99)),
+        ("Its largest value: noise, as one position decides it", figure_text(figures.kl_max), "-"),
         ("Same most likely next token", f"{percent(figures.top1.value)} %", f"{interval(figures.top1, percent)} %"),
         ("Perplexity, in multiples of the source's", ratio(figures.ppl_ratio.value), interval(figures.ppl_ratio, ratio)),
     ]
@@ -129,7 +120,7 @@ def _how(found: Fidelity) -> str:
 
 
 def _floor(floor_kl: float) -> str:
-    return f", which by itself is {number(floor_kl)} nats from float32: less than twice that cannot be seen" if floor_kl else ""
+    return f", which by itself is {figure_text(floor_kl)} nats from float32: less than twice that cannot be seen" if floor_kl else ""
 
 
 def _in_use(found: Fidelity) -> list[str]:
@@ -142,7 +133,7 @@ def _in_use(found: Fidelity) -> list[str]:
     own, now = found.figures, used.figures
     return [
         f"The figures above are those of the model's own precision. {mode}{where}, the mean KL divergence is "
-        f"{_with_interval(now.kl_mean)} instead of {number(own.kl_mean.value)}, and the most likely next token is the source's at "
+        f"{_with_interval(now.kl_mean)} instead of {figure_text(own.kl_mean.value)}, and the most likely next token is the source's at "
         f"{percent(now.top1.value)} % of the positions instead of {percent(own.top1.value)} %."
     ]
 
@@ -155,7 +146,7 @@ def _graphs(found: GraphsFidelity | None) -> list[str]:
         f"The figures above are those of the model before it is made into the NPU's graphs of fixed shape. At "
         f"{count_text(graphs.positions, 'position')} of the source's answers these graphs, run on the CPU, have a mean KL divergence of "
         f"{_with_interval(graphs.kl_mean)} and the source's most likely next token at {percent(graphs.top1.value)} % of the positions; "
-        f"the model has {number(model.kl_mean.value)} and {percent(model.top1.value)} % at the same positions."
+        f"the model has {figure_text(model.kl_mean.value)} and {percent(model.top1.value)} % at the same positions."
     ]
 
 

@@ -16,7 +16,7 @@ from bakehouse.recipe.brief import brief
 from bakehouse.recipe.recipe import Source
 from bakehouse.recipe.texts import Texts
 from bakehouse.records import Fidelity, Verdict
-from bakehouse.text import size_text
+from bakehouse.text import figure_text, size_text
 
 TEMPLATE = "compare.html.jinja"
 _LONGEST_ANSWER = 300  # characters, in a terminal; the page has complete answers
@@ -96,7 +96,7 @@ def figures(row: Row) -> tuple[str, str, str]:
     if row.fidelity is None:
         return "-", "-", "-"
     found = row.fidelity.figures
-    mean = f"{card_fidelity.number(found.kl_mean.value)} ({card_fidelity.interval(found.kl_mean)})"
+    mean = f"{figure_text(found.kl_mean.value)} ({card_fidelity.interval(found.kl_mean)})"
     return mean, f"{card_fidelity.percent(found.top1.value)} %", card_fidelity.ratio(found.ppl_ratio.value)
 
 

@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bakehouse import fidelity_pairs
-from bakehouse.package.card_fidelity import interval, number
+from bakehouse.package.card_fidelity import interval
 from bakehouse.records import Estimated
-from bakehouse.text import size_text
+from bakehouse.text import figure_text, size_text
 
 if TYPE_CHECKING:
     from bakehouse.package.compare import Row
@@ -94,7 +94,7 @@ def _two(one: Row, other: Row) -> Two:
 
 
 def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+' if value > 0 else ''}{number(abs(value))}"
+    return f"{'-' if value < 0 else '+' if value > 0 else ''}{figure_text(abs(value))}"
 
 
 def chart(rows: Sequence[Row]) -> Chart | None:
@@ -124,7 +124,7 @@ def chart(rows: Sequence[Row]) -> Chart | None:
             y(found.value),
             y(found.low),
             y(found.high),
-            f"{number(found.value)} ({interval(found)})",
+            f"{figure_text(found.value)} ({interval(found)})",
             y(found.low) + 15 if order[id(row)] % 2 else y(found.high) - 7,
         )
         for at, (row, found) in enumerate(measured, 1)
