@@ -108,7 +108,9 @@ def json_documents() -> str:
         "A reader must accept fields that it does not know: a later version only adds some.",
     ]
     roots = (documents.Listing, documents.Planned, documents.Linted, documents.CheckedStore, documents.CheckedPackage)
-    models = dict.fromkeys(one for root in (*roots, documents.Compared, documents.Examined, documents.Refused) for one in _models(root))
+    models = dict.fromkeys(
+        one for root in (*roots, documents.Compared, documents.Searched, documents.Examined, documents.Refused) for one in _models(root)
+    )
     for model in models:
         lines += [f"## {model.__name__}", *_docs(model), *_table(model)]
     return "\n\n".join(lines) + "\n"

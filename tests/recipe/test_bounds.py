@@ -8,7 +8,7 @@ import pytest
 from inline_snapshot import snapshot
 from pydantic import ValidationError
 
-from bakehouse.recipe.bounds import Bounds, below_floor, beyond
+from bakehouse.recipe.bounds import Bounds, below_floor, beyond, surely_beyond
 from bakehouse.records import Estimated, FidelityFigures
 
 
@@ -63,3 +63,8 @@ def test_a_bound_below_the_references_own_precision_is_refused() -> None:
     assert below_floor(Bounds(kl_mean=0.001), "bfloat16") == snapshot(
         "bounds.kl_mean is 0.001, and the reference in bfloat16 is by itself 0.0011 nats from float32: set it to 0.0022 or more"
     )
+
+
+def test_a_few_positions_refuse_only_what_even_the_near_end_exceeds() -> None:
+    assert surely_beyond(Bounds(kl_mean=0.19), FIGURES) == surely_beyond(None, FIGURES) == ()
+    assert len(surely_beyond(Bounds(kl_mean=0.17, top1=0.8, prefix=2.0), FIGURES)) == 2

@@ -127,6 +127,7 @@ OTHERWISE |= {"A control character is not allowed here.", "This is nested more t
         "backends/onnxruntime_genai/options",
         "recipe/publish",
         "recipe/recipe",
+        "recipe/search",
         "recipe/yaml_tree",
         "recipe/yaml_errors",
     ],

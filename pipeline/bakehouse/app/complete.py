@@ -21,6 +21,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "serve": {"--device": True, "--host": True, "--port": True, "--api-key": True},
     "bench": {"--device": True, "--runs": True, "--prompt-tokens": True, "--new-tokens": True, "--wait": False, "--json": False},
     "compare": {"--html": True, "--json": False},
+    "search": {"--plan": False, "--print": False, "--html": True, "--json": False},
     "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},
     "sign": {"--continue": False, "-n": True},
     "publish": {"--continue": False, "-n": True, "--dry-run": False},
@@ -63,7 +64,8 @@ def candidates(before: list[str], last: str) -> list[str]:
         return _starting(last, SHELLS)
     if verb in _NAMELESS:
         return []
-    return [name for name in _starting(last, names(verb in _ALL_OF_A_RECIPE)) if name not in given]
+    sections = ("searches",) if verb == "search" else ("builds", "repositories")
+    return [name for name in _starting(last, names(verb in _ALL_OF_A_RECIPE, sections)) if name not in given]
 
 
 def _verbs() -> list[str]:
@@ -76,21 +78,21 @@ def _starting(last: str, found: list[str] | tuple[str, ...]) -> list[str]:
     return [one for one in found if one.startswith(last)]
 
 
-def names(recipes_too: bool) -> list[str]:
-    """The builds of all recipes, and the recipes themselves."""
+def names(recipes_too: bool, sections: tuple[str, ...] = ("builds", "repositories")) -> list[str]:
+    """The builds of all recipes, or what else is in these sections, and the recipes themselves."""
     folder = os.environ.get("PIPELINE_RECIPES") or "recipes"
     found: list[str] = []
     for file in sorted(os.listdir(folder)):  # noqa: PTH208 (pathlib alone takes as long as all this)
         path = os.path.join(folder, file)  # noqa: PTH118
         if file.endswith(".yaml") and os.path.getsize(path) <= _LARGEST:  # noqa: PTH202
             with open(path, encoding="utf-8", errors="replace") as recipe:  # noqa: PTH123
-                name, builds = _of_recipe(recipe.read())
+                name, builds = _of_recipe(recipe.read(), sections)
             found += [name] * bool(recipes_too and builds) + [f"{name}-{build}" for build in builds]
     return found
 
 
-def _of_recipe(text: str) -> tuple[str, list[str]]:
-    """The name of a recipe and of its builds and repositories, as block YAML has them."""
+def _of_recipe(text: str, sections: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The name of a recipe and of what is in these sections, as block YAML has them."""
     name, section, indent, builds = "", "", 0, []
     for line in text.splitlines():
         key, colon, value = line.partition(":")
@@ -101,6 +103,6 @@ def _of_recipe(text: str) -> tuple[str, list[str]]:
         if depth == 0:
             section, indent = key, 0
             name = value.partition(" #")[0].strip().strip("'\"") if key == "name" else name
-        elif section in ("builds", "repositories") and depth == (indent := indent or depth):
+        elif section in sections and depth == (indent := indent or depth):
             builds.append(key)
     return name, builds

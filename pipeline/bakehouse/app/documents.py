@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from bakehouse.errors import Failure
 from bakehouse.records import Estimated, FidelityFigures, Written
 
@@ -199,3 +201,27 @@ def error(failure: Failure) -> Error:
 def refused(failure: Failure) -> Refused:
     """The document of a command that failed."""
     return Refused(error=error(failure))
+
+
+class SearchedCandidate(Document):
+    """A candidate of a search: its options that vary, sizes in bytes, figures at a few positions and at all, and what became of it."""
+
+    name: str
+    options: dict[str, JsonValue]
+    predicted_bytes: int
+    size_bytes: int | None
+    screened: FidelityFigures | None
+    confirmed: FidelityFigures | None
+    verdict: str
+    reason: str
+    on_front: bool
+
+
+class Searched(Document):
+    """What `bakehouse search` prints; without a winner nothing is within the bounds, or only the plan was wanted."""
+
+    winner: str | None
+    tied: tuple[str, ...]
+    stopped: str
+    left_out: int
+    candidates: tuple[SearchedCandidate, ...]

@@ -58,6 +58,18 @@ def _is_beyond(name: str, bound: float, figures: FidelityFigures) -> bool:
     return found is None or (found.low < bound if name in _AT_LEAST else found.high > bound)
 
 
+def surely_beyond(bounds: Bounds | None, figures: FidelityFigures) -> tuple[str, ...]:
+    """As `beyond`, but only where even the near end of the interval exceeds the bound: what a measurement at few positions can refuse."""
+    return tuple(
+        _exceeded(name, bound, figures) for name, bound in (bounds.given() if bounds else {}).items() if _is_surely(name, bound, figures)
+    )
+
+
+def _is_surely(name: str, bound: float, figures: FidelityFigures) -> bool:
+    found: Estimated | None = getattr(figures, name)
+    return found is not None and (found.high < bound if name in _AT_LEAST else found.low > bound)
+
+
 def _exceeded(name: str, bound: float, figures: FidelityFigures) -> str:
     found: Estimated | None = getattr(figures, name)
     if found is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from bakehouse.recipe.bounds import Bounds
 from bakehouse.recipe.calibration import Calibration
@@ -12,7 +13,13 @@ from bakehouse.recipe.model import Model
 
 
 class RuntimeBuild(Model):
-    """The options of a build for one runtime; each backend has its own class. What a runtime does not have is None."""
+    """The options of a build for one runtime; each backend has its own class. What a runtime does not have is None.
+
+    Class attributes for subclasses:
+        search_base: options that the candidates of a search have unless it says otherwise.
+    """
+
+    search_base: ClassVar[Mapping[str, JsonValue]] = {"weights": "int4"}
 
     # Left out if it is None, so that the keys of builds without bounds stay the same.
     bounds: Bounds | None = Field(
@@ -33,4 +40,12 @@ class RuntimeBuild(Model):
 
     def texts(self) -> Calibration | None:
         """Where the texts of a data-aware quantization come from."""
+        return None
+
+    @classmethod
+    def coarseness(cls, option: str, value: JsonValue) -> float | None:
+        """Where a value stands among those of a monotone option: with a higher number the model is smaller and farther from its source.
+
+        None for values and options of which that is not known.
+        """
         return None

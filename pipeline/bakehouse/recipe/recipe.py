@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic_core import ErrorDetails
 
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
@@ -15,6 +17,7 @@ from bakehouse.recipe import agreement
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.model import Fault, Model, Rule
 from bakehouse.recipe.publish import CardWords, Destination, Publish
+from bakehouse.recipe.search import Expanded, Search, expand, nearest
 from bakehouse.recipe.texts import Texts
 from bakehouse.recipe.types import (
     LONGEST_NAME,
@@ -215,6 +218,11 @@ class Recipe(Model):
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
 
+    searches: dict[Name, Search] = Field(
+        default_factory=dict,
+        description="Searches for the best build within bounds, by name, which is also the name of the build that one finds.",
+        json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
+    )
     publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say in addition.")
 
     def faults(self) -> Iterator[Fault]:
@@ -233,9 +241,61 @@ class Recipe(Model):
             yield from (fault._replace(loc=("builds", build, options.runtime, *fault.loc)) for fault in agreement.faults(options))
         for name in self.repositories:
             yield from _bundle_faults(self, name)
+        for name, search in self.searches.items():
+            yield from (fault._replace(loc=("searches", name, *fault.loc)) for fault in _search_faults(self, name, search))
         if self.publish:
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
+
+
+@cache
+def _runtimes() -> dict[str, type[Any]]:
+    """The class of each runtime's options, by the runtime's name."""
+    return {get_args(kind.model_fields["runtime"].annotation)[0]: kind for kind in get_args(get_args(BuildOptions)[0])}
+
+
+@cache
+def _any_build() -> TypeAdapter[BuildOptions]:
+    return TypeAdapter(BuildOptions)
+
+
+def candidates(search: Search) -> Expanded[Any]:
+    """The builds of a search whose runtime exists, and how many combinations are left out."""
+    return expand(search, _runtimes()[search.runtime], _any_build().validate_json, _explained)
+
+
+def _explained(details: ErrorDetails) -> tuple[str, str]:
+    """What is wrong with an option of a candidate, and what to do."""
+    from bakehouse.recipe.field_paths import place  # which knows the fields of a whole recipe
+
+    at, context = place(("builds", "candidate", *details["loc"])), details.get("ctx", {})
+    match details["type"]:
+        case "refused":
+            return context["reason"], context["remedy"] or at.description
+        case "extra_forbidden":
+            reason = at.owner.elsewhere.get(at.field)
+            known = [name for name in at.owner.model_fields if name != "runtime"]
+            return (
+                (reason, "Leave it out.") if reason else (f"{quoted(at.field)} is not an option of these builds.", nearest(at.field, known))
+            )
+        case "missing":
+            return f"{quoted(at.field)} is missing.", f"Add it to base. {at.description}"
+        case _:
+            return f"{quoted(str(details['input']))} cannot be: {details['msg']}", at.description
+
+
+def _search_faults(recipe: Recipe, name: str, search: Search) -> Iterator[Fault]:
+    longest = LONGEST_NAME - len("-000")
+    if len(full_name(recipe.name, name)) > longest:
+        yield Fault(
+            ("[key]",), "The names of its candidates would be too long.", f"Shorten the full name to {longest} or fewer characters."
+        )
+    if name in recipe.repositories:
+        yield Fault(("[key]",), f"A bundle is called {quoted(name)} already.", "Choose another name.")
+    if search.runtime not in _runtimes():
+        yield Fault(("runtime",), f"{quoted(search.runtime)} is not a runtime.", f"Write {' or '.join(_runtimes())}.")
+    else:
+        yield from candidates(search).faults
 
 
 def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:

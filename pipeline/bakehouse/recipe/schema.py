@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
 from bakehouse.recipe.field_paths import members, models, tags, walk
@@ -108,6 +109,10 @@ def _names(annotation: Any) -> Iterator[str]:
 def _plural(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"lists of {_plural(get_args(annotation)[0])}"
+    if annotation is JsonValue:
+        return "values"
     return "mappings" if models(annotation) else "texts"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
@@ -11,7 +13,7 @@ from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFl
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats import fields
-from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import Estimate
@@ -42,6 +44,7 @@ ARCHITECTURES = frozenset(
 )
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
+_SENSITIVE = re.compile(r"\b(q_proj|k_proj|v_proj|qkv_proj|down_proj)\b")
 _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and a tiny model
 
 
@@ -101,12 +104,49 @@ def estimate(step: Step, survey: Survey) -> Estimate:
 
 
 def made_bytes(spec: BuildSpec, survey: Survey) -> int:
-    """About how large model.onnx.data will be; an embedding that is not quantized keeps the io type."""
+    """How large model.onnx.data will be: measured at most 2 % off on SmolLM2-135M, int4 in blocks of 32 and 128.
+
+    What is not quantized has the io type. A tied embedding is the last MatMul's, if that can serve as both; else there are two.
+    """
     requested = spec.quantization
-    width = _WIDTHS[requested.weights]
     if not isinstance(requested, MatMulNBits):
-        return round(survey.parameters * width)
+        return round(survey.parameters * _WIDTHS[requested.weights])
     io = 4 if spec.execution_provider == "cpu" else 2
-    embedding = max((math.prod(tensor.shape) for tensor in survey.tensors if "embed" in tensor.name), default=0)
-    per_block = io + (0 if requested.symmetric else 1)
-    return round((survey.parameters - embedding) * (width + per_block / requested.block_size) + embedding * io)
+    matrices = [tensor for tensor in survey.tensors if len(tensor.shape) >= 2]
+    embeddings = [tensor for tensor in matrices if "embed" in tensor.name]
+    gathers = isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize
+    shared = isinstance(requested, OrtInt4) and requested.shareable and requested.shared_embeddings is not False
+    made = float(io * (survey.parameters - _weights(matrices)) + _rotary_bytes(spec, survey.config, io))
+    for tensor in matrices:
+        tied = tensor in embeddings and weight_names.ties(survey.config)
+        if tensor not in embeddings or tied or gathers:
+            made += _block_bytes(tensor, requested, io, _bytes_per_weight(tensor, requested, last=tied or "lm_head" in tensor.name))
+        if tensor in embeddings and not (gathers or (tied and shared)):
+            made += io * _weights([tensor])
+    return round(made)
+
+
+def _bytes_per_weight(tensor: Tensor, requested: MatMulNBits, *, last: bool) -> float:
+    """Of the layers that llama.cpp finds sensitive there are half: an eighth at each end, and a third of the others."""
+    mixed = requested.matmul_mixed_precision if isinstance(requested, OrtInt4) else None
+    if mixed and mixed.last_matmul and last:
+        return 1.0
+    width = 0.5 if isinstance(requested, OrtInt4) else 1.0
+    return 0.75 if mixed and mixed.mixed_layers and _SENSITIVE.search(tensor.name) else width
+
+
+def _block_bytes(tensor: Tensor, requested: MatMulNBits, io: int, width: float) -> float:
+    """Whole blocks, the last one of a column filled up; each has a scale in the io type, and an asymmetric one a zero point."""
+    blocks = math.prod(tensor.shape[:-1]) * -(-tensor.shape[-1] // requested.block_size)
+    return blocks * (requested.block_size * width + io + (0 if requested.symmetric else width))
+
+
+def _rotary_bytes(spec: BuildSpec, config: Config, io: int) -> int:
+    """The tables of cosines and sines: a row of half a head for each position."""
+    heads, hidden = fields.integer(config, "num_attention_heads") or 1, fields.integer(config, "hidden_size") or 0
+    head = fields.integer(config, "head_dim") or hidden // heads
+    return (ort_plan.plan(config, spec).context or 0) * head * io
+
+
+def _weights(tensors: Iterable[Tensor]) -> int:
+    return sum(math.prod(tensor.shape) for tensor in tensors)

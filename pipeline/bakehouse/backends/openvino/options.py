@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from bakehouse.backends.openvino import quantization
 from bakehouse.backends.openvino.quantization import FourBit, Quantization
@@ -75,6 +75,11 @@ class OpenVINO(RuntimeBuild):
     def texts(self) -> Calibration | None:
         """Where the texts come from, if the recipe requests a method that needs some."""
         return self.quantization.calibration if isinstance(self.quantization, FourBit) else None
+
+    @classmethod
+    def coarseness(cls, option: str, value: JsonValue) -> float | None:
+        """Where a value stands among those of a monotone option, as `quantization.coarseness` knows."""
+        return quantization.coarseness(option, value)
 
 
 def given(options: RuntimeOptions | None) -> dict[str, str | int]:

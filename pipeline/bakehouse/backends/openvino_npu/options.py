@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.recipe import agreement
@@ -175,6 +175,11 @@ class OpenVINONpu(RuntimeBuild):
     def room(self) -> int:
         """Tokens that a prompt and its answer may have together: the graphs have fixed shapes."""
         return self.max_prompt_len + self.min_response_len
+
+    @classmethod
+    def coarseness(cls, option: str, value: JsonValue) -> float | None:
+        """As of the model that it ships."""
+        return OpenVINO.coarseness(option, value)
 
 
 def as_openvino(options: OpenVINONpu) -> OpenVINO:

@@ -1,0 +1,162 @@
+"""Carries a search out: each candidate is the same keyed steps as an ordinary build, so what was made stays made, here and for builds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from bakehouse.backends.table import BACKENDS
+from bakehouse.errors import Failure
+from bakehouse.executor.session import Session
+from bakehouse.plan import plan
+from bakehouse.plan.plan import Build
+from bakehouse.recipe.build import RuntimeBuild
+from bakehouse.recipe.loader import Loaded
+from bakehouse.recipe.recipe import candidates as combinations
+from bakehouse.recipe.search import Search
+from bakehouse.records import Fidelity
+from bakehouse.search.candidates import Candidate, candidate
+from bakehouse.search.decide import POSITIONS, Done, Goal, Next, decide
+from bakehouse.search.results import Result
+from bakehouse.stages import estimates, preflight
+from bakehouse.stages.preflight import SingleStep
+from bakehouse.steps.step import Step
+from bakehouse.store.store import Store
+
+_MODEL = ("compress", "compile")
+_OWN = (*_MODEL, "fidelity", "calibration")  # a failure of another step is one of all candidates
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate with the build that it is, and the steps that measure it."""
+
+    candidate: Candidate
+    build: Build
+    screen: Step
+    confirm: Step
+
+    @property
+    def model(self) -> tuple[Step, ...]:
+        """The steps that make the model's files."""
+        return tuple(step for step in self.build.parts.values() if step.kind in _MODEL)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search before anything of it is made; `left_out` is how many combinations are invalid, the same as another, or do not fit."""
+
+    name: str
+    search: Search
+    goal: Goal
+    trials: tuple[Trial, ...]
+    left_out: int
+
+    @cached_property
+    def builds(self) -> dict[str, RuntimeBuild]:
+        """The options of each candidate as the recipe would have them, by name."""
+        named = {f"{self.name}-{number:03}": one.build for number, one in enumerate(combinations(self.search).combinations, 1)}
+        return {one.name: named[one.name] for one in self.candidates}
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All candidates, the smallest first."""
+        return tuple(trial.candidate for trial in self.trials)
+
+    def trial(self, name: str) -> Trial:
+        """The trial of a candidate."""
+        return next(trial for trial in self.trials if trial.candidate.name == name)
+
+
+def builds(loaded: Loaded, name: str, fingerprint: Callable[[Path], str]) -> tuple[Build, ...]:
+    """The candidates as builds of a recipe that has nothing else."""
+    made = combinations(loaded.recipe.searches[name]).combinations
+    named = {f"{name}-{number:03}": one.build for number, one in enumerate(made, 1)}
+    recipe = loaded.recipe.model_copy(update={"builds": named, "repositories": {}, "publish": None, "searches": {}})
+    return plan.make([replace(loaded, recipe=recipe)], fingerprint).builds
+
+
+def prepare(loaded: Loaded, name: str, planned: tuple[Build, ...], session: Session) -> Prepared:
+    """The candidates that fit the model, each with its predicted size.
+
+    Raises:
+        Failure: the shapes of the model are not known before it is downloaded, or no candidate fits it.
+    """
+    search = loaded.recipe.searches[name]
+    found = combinations(search)
+    survey = preflight.survey_of(planned[0], session, ask=True)
+    if survey is None:
+        raise Failure(
+            "the sizes of candidates are known once the source is downloaded",
+            remedy="search without --plan, which downloads it first",
+        )
+    trials, reasons = list[Trial](), list[str]()
+    for combination, build in zip(found.combinations, planned, strict=True):
+        if wrong := preflight.misfits(build, session, ask=True):
+            reasons += wrong
+            continue
+        models = [step for step in build.parts.values() if step.kind in _MODEL]
+        size = sum(estimates.of(step, survey).disk_bytes for step in models)
+        trials.append(_trial(candidate(build.resolved.build, combination.varied, combination.build, size), build))
+    if not trials:
+        raise Failure("no candidate fits the model", details=tuple(dict.fromkeys(reasons)), remedy="change the options of the search")
+    goal = Goal(search.minimize, search.bounds, search.max_size_bytes, search.max_candidates, search.max_seconds)
+    ordered = sorted(trials, key=lambda trial: (trial.candidate.predicted_bytes, trial.candidate.name))
+    return Prepared(name, search, goal, tuple(ordered), found.left_out + len(found.combinations) - len(trials))
+
+
+def _trial(one: Candidate, build: Build) -> Trial:
+    confirm = dict(build.package.needs).get("fidelity")
+    options = build.resolved.options
+    if confirm is None:
+        raise Failure(f"the fidelity of models of {options.runtime} cannot be measured")
+    screen = BACKENDS[options.runtime].fidelity(build.name, options, build.parts, confirm.need("reference"), positions=POSITIONS)
+    assert screen is not None
+    return Trial(one, build, screen, confirm)
+
+
+def known(trial: Trial, store: Store) -> Result | None:
+    """What the store knows of a candidate; None if it was not begun."""
+    screened, confirmed = _fidelity(trial.screen, store), _fidelity(trial.confirm, store)
+    if screened is None and confirmed is None:
+        return None
+    records = [store.record(step) for step in trial.model]
+    size = sum(file.size for record in records if record for file in record.files)
+    return Result(size_bytes=size or None, screened=screened, confirmed=confirmed)
+
+
+def _fidelity(step: Step, store: Store) -> Fidelity | None:
+    record = store.record(step) if store.has(step) else None
+    return Fidelity.model_validate(record.measured) if record else None
+
+
+def run(prepared: Prepared, session: Session, make: Callable[[Step], None]) -> Iterator[tuple[Next | Done, dict[str, Result]]]:
+    """Measure what `decide` wants until it is done; what it wants next, and what is known by then.
+
+    Args:
+        make: makes one step, whose needs are in the store.
+
+    Raises:
+        Failure: of a step that all candidates need, such as the download.
+    """
+    begun, failed = time.monotonic(), dict[str, str]()
+    while True:
+        found = {trial.candidate.name: result for trial in prepared.trials if (result := known(trial, session.store))}
+        results = found | {name: Result(failed=reason) for name, reason in failed.items()}
+        wanted = decide(prepared.goal, prepared.candidates, results, time.monotonic() - begun)
+        yield wanted, results
+        if isinstance(wanted, Done):
+            return
+        trial = prepared.trial(wanted.candidate.name)
+        step = trial.screen if wanted.action == "screen" else trial.confirm
+        for needed in preflight.missing((), session.store, [SingleStep(step, (trial.build,))]):
+            try:
+                make(needed)
+            except Failure as failure:
+                if needed.kind not in _OWN or session.children.stopping:
+                    raise
+                failed[wanted.candidate.name] = failure.what
+                break
