@@ -36,14 +36,14 @@ def measure(folder: Path, reference: Reference, positions: int | None, options: 
     return fidelity_files.measure(reference, logits, positions, doing)
 
 
-def used(folder: Path, reference: Reference, positions: int | None, options: Mapping[str, str | int]) -> dict[str, Any] | None:
+def used(folder: Path, reference: Reference, options: Mapping[str, str | int]) -> dict[str, Any] | None:
     """The fields of records.UsedFidelity; None where users get the model's own precision."""
     plain = {name: value for name, value in options.items() if name not in _OF_THE_PIPELINE}
     if plain == ACCURATE:
         return None
     import openvino as ov
 
-    found = measure(folder, reference, positions, plain, "measuring fidelity as users run it")
+    found = measure(folder, reference, None, plain, "measuring fidelity as users run it")
     return {
         "runtime_options": {name: str(value) for name, value in options.items()},
         "precision": precision(ov.Core(), DEVICE, plain),
@@ -55,7 +55,8 @@ def run(request: FidelityRequest) -> None:
     """Write fidelity.json."""
     reference = fidelity_files.read_reference(request.reference)
     found = measure(request.model, reference, request.positions, ACCURATE, "measuring fidelity")
-    in_use = used(request.model, reference, request.positions, given(request.runtime_options))
+    # A part of the positions is a search's first look, which is about the model alone.
+    in_use = None if request.positions else used(request.model, reference, given(request.runtime_options))
     fidelity_files.write(request.files, reference, found, DEVICE, in_use=in_use)
 
 
