@@ -63,6 +63,7 @@ class Search(Ours):
             found = {one.candidate.name: known for one in prepared.trials if (known := making.known(one, workspace.store))}
             _show(prepared, None, found, as_json=params["json"])
             return 0
+        _foresee(prepared, harness)
         if not (params["json"] or params["print"]):
             screen.for_tables().print(search_table.table(prepared, None, {}))
         done, results = _carry_out(prepared, harness, make)
@@ -92,6 +93,18 @@ def _bring_source(build: Build, harness: Harness, make: Any) -> None:
     if preflight.survey_of(build, harness.session, ask=True) is None:
         for step in preflight.missing((), harness.session.store, [preflight.SingleStep(build.checkpoint, (build,))]):
             make(step)
+
+
+def _foresee(prepared: Prepared, harness: Harness) -> None:
+    """Refuse before any work what this machine has no disk or memory for, by the largest candidate.
+
+    Raises:
+        Failure: with the numbers.
+    """
+    from bakehouse.stages import preflight
+
+    largest = prepared.trials[-1]
+    preflight.check((), harness.session, [preflight.SingleStep(largest.confirm, (largest.build,))])
 
 
 def _make(harness: Harness, step: Step) -> None:
