@@ -13,7 +13,7 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParse, CmdParseError
 
-from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, show
+from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, not_read, show
 from bakehouse.errors import Failure
 from bakehouse.text import sentence
 
@@ -82,7 +82,11 @@ def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> i
         if handler is not signal.SIG_IGN:  # as behind nohup, or in a script's background
             signal.signal(number, _interrupt)
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # doit would show it as a fault of ours
+        return not_read()
     except Failure as failure:
         return show(failure, failed, as_json=as_json)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bakehouse.errors import Failure, NotInstalled
 
-_WRONG_USAGE, _NOT_READ = 2, 141  # the second is what a shell makes of SIGPIPE
+_WRONG_USAGE = 2
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -28,9 +28,10 @@ def main(words: Sequence[str] | None = None) -> int:
     verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     try:
         return _carried_out(verb, rest)
-    except BrokenPipeError:  # who read us has seen enough, as `head` has; what is left in the buffer goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NOT_READ
+    except BrokenPipeError:
+        from bakehouse.app import screen
+
+        return screen.not_read()
 
 
 def _carried_out(verb: str, rest: list[str]) -> int:

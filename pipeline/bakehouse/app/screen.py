@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 JSON_HELP = "print one JSON document for scripts and nothing else, errors too"
+_NOT_READ = 141  # what a shell makes of SIGPIPE
 _IN_A_FILE = 160  # columns, where nothing knows how wide a reader's window is
 
 
@@ -20,6 +22,12 @@ def escape_what_cannot_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def not_read() -> int:
+    """The exit code after a BrokenPipeError: who read us has seen enough, as `head` has. What is left in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _NOT_READ
 
 
 def show(failure: Failure, code: int, *, as_json: bool = False) -> int:

@@ -15,6 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 700.0, 30.0, 350.0  # of the chart, within 
 @dataclass(frozen=True)
 class _Point:
     name: str
+    short: str  # its number: names would cover each other
     words: str
     x: float
     y: float
@@ -39,6 +40,7 @@ def page(title: str, words: str, winner: str, results: Mapping[str, Result], hea
     points = [
         _Point(
             name,
+            name.rpartition("-")[2],
             f"{size:.0f} MB, {kl.value:.3f} ({kl.low:.3f} to {kl.high:.3f})",
             round(_LEFT + (_RIGHT - _LEFT) * (size - left) / (right - left), 1),
             height(kl.value),
