@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.prompt import Prompt
 
-from bakehouse.app.init import fit, origin, text
+from bakehouse.app.init import bounds, fit, origin, text
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.app.init.text import Draft
 from bakehouse.app.workspace import artifacts_folder, recipes_folder
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the recipe's name (default: from the model's)")
     parser.add_argument("--prompt", help=f"a prompt that every build must answer rightly (default: {_PROMPT!r})")
     parser.add_argument("--contains", help=f"what the answer to it must contain (default: {_WORD!r})")
+    parser.add_argument("--bounds", action="store_true", help="SOURCE is a build that is made: propose bounds from its measured fidelity")
     parser.add_argument("--yes", action="store_true", help="ask nothing, also on a terminal")
 
 
@@ -43,6 +44,8 @@ def run(given: argparse.Namespace, children: Children) -> int:
     Raises:
         Failure: the source is not a model that a recipe can name, no build fits it, or the recipe exists.
     """
+    if given.bounds:
+        return bounds.run(given.source)
     if (given.prompt is None) != (given.contains is None):
         raise Failure("A prompt proves nothing without the text that its answer must contain.", remedy="Give both --prompt and --contains.")
     recipes, session = recipes_folder(), Session(Store(artifacts_folder()), children)
