@@ -128,7 +128,7 @@ def test_another_prompt_asks_the_unquantized_model_again_too(copy: Bench) -> Non
 
 def test_another_group_size_runs_compression_and_what_follows_and_going_back_runs_nothing(copy: Bench) -> None:
     copy.write(recipe(builds={"int4": {"runtime": "openvino", "quantization": {**INT4, "group_size": 64}}}))
-    after = ["convert:tiny-int4", "validate:tiny-int4", "package:tiny-int4", "build:tiny-int4"]
+    after = ["convert:tiny-int4", "validate:tiny-int4", "validate:tiny-int4-fidelity", "package:tiny-int4", "build:tiny-int4"]
     assert ran(copy.build("build")) == after
     assert copy.manifest("tiny-int4").measured["model"]["group_sizes"] == [64]
     copy.write(recipe(builds=BUILDS))
@@ -144,7 +144,7 @@ def test_another_version_of_nncf_converts_again_and_says_why(copy: Bench, tmp_pa
     moved = Bench(copy.folder, {"PYTHONPATH": str(other.parent)})
     lines = [line.split(maxsplit=2) for line in moved.build("plan", "tiny-int4", "tiny-fp16").splitlines()]
     would = {words[1]: words[2] for words in lines if words[0] == "run"}
-    assert would.keys() == {"convert:tiny-int4", "validate:tiny-int4", "package:tiny-int4"}
+    assert would.keys() == {"convert:tiny-int4", "validate:tiny-int4", "validate:tiny-int4-fidelity", "package:tiny-int4"}
     assert would["convert:tiny-int4"] == "nncf 3.4.0 -> 9.9.9"
 
 
@@ -175,7 +175,7 @@ def test_a_plan_before_anything_is_made_tells_what_it_takes(built: Bench, tmp_pa
     empty.add_model(built.recipes / "model")
     last = empty.build("plan").splitlines()[-1]
     assert re.fullmatch(
-        r"15 steps, about \d+ [kM]B to read from local sources, \d+ [kM]B of disk( \(.+ as files of their own\))?, "
+        r"19 steps, about \d+ [kM]B to read from local sources, \d+ [kM]B of disk( \(.+ as files of their own\))?, "
         r"[\d.]+ [MG]B of memory for the largest",
         last,
     )
