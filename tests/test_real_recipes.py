@@ -53,13 +53,13 @@ def test_one_command_goes_from_download_to_a_package_that_answers_paris(bench: B
     assert (tasks[0], tasks[-2:]) == ("download:phi3", ["package:phi3-int4-openvino", "build:phi3-int4-openvino"])
     assert set(tasks[1:-2]) == {
         *("export:phi3", "export:phi3-tokenizer", "convert:phi3-int4-openvino", "validate:phi3-reference", "validate:phi3-int4-openvino"),
-        *("validate:phi3-logits", "validate:phi3-numeric"),
+        *("validate:phi3-logits", "validate:phi3-numeric", "validate:phi3-fidelity-reference", "validate:phi3-int4-openvino-fidelity"),
     }
     manifest = bench.manifest("phi3-int4-openvino")
     assert "Paris" in manifest.verdicts[0].answer
     assert manifest.verdicts[0].ended
     table = next(line for line in first.splitlines() if line.startswith("phi3-int4-openvino "))
-    assert table.split()[:4] == ["phi3-int4-openvino", "9", "of", "9"] and "Paris" in table
+    assert table.split()[:4] == ["phi3-int4-openvino", "11", "of", "11"] and "Paris" in table
     for shard in SHARDS:
         assert hub.sent[shard] >= (hub.repos[("model", standin.PHI3_REPO, standin.PHI3_COMMIT)][shard]).size
     measured = manifest.measured["model"]
