@@ -120,7 +120,7 @@ def _npu_library() -> list[Lane]:
         {"npulib": npulib_making.build("int8"), "npulib-fp16": npulib_making.build("fp16")},
         "npulib",
         "pytorch_npu_model.pt",
-        ("compress", "validate", "fidelity", "package"),
+        ("compress", "validate", "package"),
         model=lambda tiny: npulib_making.tiny_phi3(),  # a compiled Llama is generated code, which the lane refuses
         furnish=npulib_making.furnish,
         disk_mb=2000,
