@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bakehouse.records import Estimated, Fidelity
-
-_SAMPLES, _SEED, _TAIL = 1000, 1, 0.025
+from bakehouse.resampling import TAIL, resampled
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,9 @@ def paired(first: Fidelity, second: Fidelity) -> Pair | None:
         return None
     positions = [one.positions for one in first.windows]
     gaps = [one.kl_sum - other.kl_sum for one, other in zip(first.windows, second.windows, strict=True)]
-    drawn = sorted(_mean(gaps, positions, chosen) for chosen in _resampled(len(gaps)))
+    drawn = sorted(_mean(gaps, positions, chosen) for chosen in resampled(len(gaps)))
     value = _mean(gaps, positions, range(len(gaps)))
-    found = Estimated(value=value, low=min(value, _quantile(drawn, _TAIL)), high=max(value, _quantile(drawn, 1 - _TAIL)))
+    found = Estimated(value=value, low=min(value, _quantile(drawn, TAIL)), high=max(value, _quantile(drawn, 1 - TAIL)))
     return Pair(found, "first" if found.high < 0 else "second" if found.low > 0 else "tie")
 
 
@@ -61,11 +59,6 @@ def _shape(found: Fidelity) -> list[tuple[str, int]]:
 
 def _mean(gaps: Sequence[float], positions: Sequence[int], chosen: Sequence[int]) -> float:
     return math.fsum(gaps[at] for at in chosen) / sum(positions[at] for at in chosen)
-
-
-def _resampled(count: int) -> list[list[int]]:
-    source = random.Random(_SEED)  # its numbers are the same in every version of Python
-    return [[int(source.random() * count) for _ in range(count)] for _ in range(_SAMPLES)]
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

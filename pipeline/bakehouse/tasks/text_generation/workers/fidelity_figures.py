@@ -7,11 +7,12 @@ the source's choice are kept exactly. Intervals (95 %) come from resampling comp
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bakehouse.resampling import TAIL, resampled
 
 VERSION = 1
 KEPT = 1024  # of the source's distribution, the most likely tokens
@@ -19,7 +20,6 @@ REFERENCE = "reference.npz"
 POSITIONS = "positions.npz"
 ANSWERS = "answers"  # the set of windows that are answers of the source
 _ROWS = 32  # logits that are compared at once: a row of 200,000 in float64 takes 1.6 MB
-_SAMPLES, _SEED, _TAIL = 1000, 1, 0.025
 _LEAST = -100.0  # log-probability of what a model rules out, so that a divergence stays a number
 _DIGITS = 6
 
@@ -180,8 +180,8 @@ def figures(compared: Sequence[Compared]) -> dict[str, Any]:
     answers = [prefix(one) for one in compared if one.set == ANSWERS]
     sums = np.array([(len(one.kl), one.kl.sum(), one.same.sum(), one.nll.sum()) for one in compared])
     everything = np.concatenate([one.kl for one in compared])
-    means = [sums[chosen].sum(axis=0) for chosen in _resampled(len(compared))]
-    p99 = [np.quantile(np.concatenate([compared[at].kl for at in chosen]), 0.99) for chosen in _resampled(len(compared))]
+    means = [sums[list(chosen)].sum(axis=0) for chosen in resampled(len(compared))]
+    p99 = [np.quantile(np.concatenate([compared[at].kl for at in chosen]), 0.99) for chosen in resampled(len(compared))]
     size, kl, same, nll = sums.sum(axis=0)
     found = {
         "positions": int(size),
@@ -193,7 +193,7 @@ def figures(compared: Sequence[Compared]) -> dict[str, Any]:
         "ppl_ratio": _estimated(np.exp(nll / size), [np.exp(one[3] / one[0]) for one in means]),
     }
     if answers:
-        drawn = [sum(answers[at] for at in chosen) / len(answers) for chosen in _resampled(len(answers))]
+        drawn = [sum(answers[at] for at in chosen) / len(answers) for chosen in resampled(len(answers))]
         found["prefix"] = _estimated(sum(answers) / len(answers), drawn)
     return found
 
@@ -225,17 +225,10 @@ def prefix(one: Compared) -> int:
     return int(wrong[0]) if len(wrong) else len(one.same)
 
 
-def _resampled(count: int) -> Iterator[list[int]]:
-    """The same samples of so many windows each time; Python's own generator, whose numbers are the same in every version."""
-    source = random.Random(_SEED)
-    for _ in range(_SAMPLES):
-        yield [int(source.random() * count) for _ in range(count)]
-
-
 def _estimated(value: Any, samples: Sequence[Any]) -> dict[str, float]:
     import numpy as np
 
-    low, high = np.quantile(np.asarray(samples), (_TAIL, 1 - _TAIL))
+    low, high = np.quantile(np.asarray(samples), (TAIL, 1 - TAIL))
     return {"value": _plain(value), "low": _plain(min(low, value)), "high": _plain(max(high, value))}
 
 
