@@ -48,34 +48,26 @@ class Bounds(Model):
 
 def beyond(bounds: Bounds | None, figures: FidelityFigures) -> tuple[str, ...]:
     """Sentences, one for each bound that these figures exceed or, by the far end of their interval, may exceed."""
-    return tuple(
-        _exceeded(name, bound, figures) for name, bound in (bounds.given() if bounds else {}).items() if _is_beyond(name, bound, figures)
-    )
-
-
-def _is_beyond(name: str, bound: float, figures: FidelityFigures) -> bool:
-    found: Estimated | None = getattr(figures, name)
-    return found is None or (found.low < bound if name in _AT_LEAST else found.high > bound)
+    return tuple(_sentences(bounds, figures, surely=False))
 
 
 def surely_beyond(bounds: Bounds | None, figures: FidelityFigures) -> tuple[str, ...]:
     """As `beyond`, but only where even the near end of the interval exceeds the bound: what a measurement at few positions can refuse."""
-    return tuple(
-        _exceeded(name, bound, figures) for name, bound in (bounds.given() if bounds else {}).items() if _is_surely(name, bound, figures)
-    )
+    return tuple(_sentences(bounds, figures, surely=True))
 
 
-def _is_surely(name: str, bound: float, figures: FidelityFigures) -> bool:
-    found: Estimated | None = getattr(figures, name)
-    return found is not None and (found.high < bound if name in _AT_LEAST else found.low > bound)
-
-
-def _exceeded(name: str, bound: float, figures: FidelityFigures) -> str:
-    found: Estimated | None = getattr(figures, name)
-    if found is None:
-        return f"{WORDS[name]} was not measured, and {name} is bounded"
-    sign = "at least" if name in _AT_LEAST else "at most"
-    return f"{WORDS[name]} is {found.value:.3g} (95 % interval {found.low:.3g} to {found.high:.3g}), and {name} allows {sign} {bound:g}"
+def _sentences(bounds: Bounds | None, figures: FidelityFigures, *, surely: bool) -> Iterator[str]:
+    for name, bound in (bounds.given() if bounds else {}).items():
+        found: Estimated | None = getattr(figures, name)
+        if found is None:
+            if not surely:
+                yield f"{WORDS[name]} was not measured, and {name} is bounded"
+            continue
+        at_least = name in _AT_LEAST
+        end = found.low if at_least != surely else found.high
+        if end < bound if at_least else end > bound:
+            shown = f"{found.value:.3g} (95 % interval {found.low:.3g} to {found.high:.3g})"
+            yield f"{WORDS[name]} is {shown}, and {name} allows {'at least' if at_least else 'at most'} {bound:g}"
 
 
 def below_floor(bounds: Bounds | None, precision: str) -> str:
