@@ -34,6 +34,9 @@ VALIDATE_FORMAT = 5
 # 7: with the model's fidelity
 PACKAGE_FORMAT = 7
 
+# The roles of what a package needs besides the parts of its model.
+_NO_PARTS = ("checkpoint", "validate", "fidelity")
+
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
 _SOURCE: Field = ("source", "path")
 _EVALUATION: Field = ("evaluation", "path")
@@ -241,6 +244,11 @@ def _bundle(name: str, short: str, members: list[Build], words: CardWords | None
     cannot = next((member.cannot for member in members if member.cannot), None)
     resolved = first.resolved.model_copy(update={"name": name, "build": short, "card": words})
     return replace(first, name=name, resolved=resolved, parts={}, package=package, cannot=cannot, members=tuple(members))
+
+
+def model_parts(package: Step) -> dict[str, Step]:
+    """The steps whose files the model in a package consists of, by role."""
+    return {role: step for role, step in package.needs if role not in _NO_PARTS}
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -17,6 +17,7 @@ from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.plan.plan import model_parts
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
@@ -31,7 +32,6 @@ from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
 
 _REFERENCES = ("reference", "reference_logits", "fidelity_reference")
-_PROOFS = ("checkpoint", "validate", "fidelity")  # what a package needs besides the parts of its model
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -41,13 +41,14 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     build = step.spec_as(PackageSpec).build
 
     def fill(staging: Staging) -> Made:
-        if too_far := beyond_bounds(build, fidelity_of(step, store)):
+        fidelity = fidelity_of(step, store)
+        if too_far := beyond_bounds(build, fidelity):
             return Made(too_far)
         link_model(step, build.options, backend, store, staging.files)
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
         files.write(staging.files / RECIPE, recipe_text(build))
-        describe(staging.files, _manifest(step, build, backend, store))
+        describe(staging.files, _manifest(step, build, backend, store, fidelity))
         return Made(Verification())
 
     make(step, session, fill)
@@ -93,7 +94,7 @@ def recipe_text(*builds: ResolvedBuild, bundle: str = "", words: CardWords | Non
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) -> PackageManifest:
+def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, fidelity: Fidelity | None) -> PackageManifest:
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
     source = _record(next(step.need("checkpoint").closure()), store)
@@ -110,7 +111,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         reference_tools=reference_tools,
         steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
-        measured={role: _record(needed, store).measured for role, needed in step.needs if role not in _PROOFS},
+        measured={role: _record(needed, store).measured for role, needed in model_parts(step).items()},
         validation=validation,
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),
@@ -118,7 +119,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store) 
         wheels=wheels.installed(tools | reference_tools),
         builder=builder(),
         numeric=_numeric(records),
-        fidelity=fidelity_of(step, store),
+        fidelity=fidelity,
     )
 
 

@@ -15,7 +15,7 @@ from bakehouse.formats import gguf_header
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
-from bakehouse.plan.plan import Build
+from bakehouse.plan.plan import Build, model_parts
 from bakehouse.recipe import bounds
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
@@ -136,7 +136,7 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
     if (record := store.record(step)) and store.has(step):
         return sum(file.size for file in record.files)
     if step.kind == "package":
-        parts = (needed for role, needed in step.needs if role not in ("checkpoint", "validate", "fidelity") and needed.kind != "setup")
+        parts = (needed for needed in model_parts(step).values() if needed.kind != "setup")
         return sum(_package_bytes(part, store, known) for part in parts)
     return estimates.of(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
