@@ -137,7 +137,7 @@ def expand(
     made: Expanded[Options] = Expanded()
     used: set[tuple[str, int]] = set()
     wrong: dict[_Loc, Fault] = {}
-    seen: list[Options] = []
+    seen: set[str] = set()
     for places in itertools.product(*(range(len(values)) for values in search.over.values())):
         at = dict(zip(search.over, places, strict=True))
         varied = {name: search.over[name][place] for name, place in at.items()}
@@ -150,10 +150,11 @@ def expand(
                 wrong.setdefault(fault.loc, fault)
             continue
         used.update(at.items())
-        if build.normal() in seen:
+        spelled_out = build.normal().model_dump_json()
+        if spelled_out in seen:
             made.left_out += 1
             continue
-        seen.append(build.normal())
+        seen.add(spelled_out)
         made.combinations.append(Combination(varied, build))
     unused: list[_Loc] = [
         ("over", name, place) for name, values in search.over.items() for place in range(len(values)) if (name, place) not in used
