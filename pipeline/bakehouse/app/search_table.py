@@ -20,7 +20,7 @@ from bakehouse.text import count_text, size_text
 
 def winner(prepared: Prepared, one: Candidate) -> RuntimeBuild:
     """The candidate's build, with the bounds of the search."""
-    options: RuntimeBuild = prepared.builds[one.name]
+    options = prepared.trial(one.name).options
     return options.model_copy(update={"bounds": prepared.search.bounds}) if prepared.search.bounds else options
 
 
@@ -86,7 +86,7 @@ def words(prepared: Prepared, done: Done | None, results: Mapping[str, Result]) 
         return f"{total} {len(results)} measured already."
     if done.winner is None:
         return f"{total} None is within the bounds."
-    tied = f" By the text measured, {', '.join(done.tied)} cannot be told from it." if done.tied else ""
+    tied = f" By the text measured, {', '.join(done.tied)} cannot be distinguished from it." if done.tied else ""
     stopped = f" The search stopped early: {done.stopped}." if done.stopped else ""
     return f"{total} {len(results)} measured. {done.winner.name} wins: {measured(results[done.winner.name])}.{tied}{stopped}"
 

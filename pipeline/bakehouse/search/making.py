@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
@@ -32,9 +31,10 @@ _OWN = (*_MODEL, "fidelity", "calibration")  # a failure of another step is one 
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate with the build that it is, and the steps that measure it."""
+    """A candidate, its options as the recipe would have them, the build that it is, and the steps that measure it."""
 
     candidate: Candidate
+    options: RuntimeBuild
     build: Build
     screen: Step
     confirm: Step
@@ -54,12 +54,6 @@ class Prepared:
     goal: Goal
     trials: tuple[Trial, ...]
     left_out: int
-
-    @cached_property
-    def builds(self) -> dict[str, RuntimeBuild]:
-        """The options of each candidate as the recipe would have them, by name."""
-        named = {f"{self.name}-{number:03}": one.build for number, one in enumerate(combinations(self.search).combinations, 1)}
-        return {one.name: named[one.name] for one in self.candidates}
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -100,7 +94,8 @@ def prepare(loaded: Loaded, name: str, planned: tuple[Build, ...], session: Sess
             continue
         models = [step for step in build.parts.values() if step.kind in _MODEL]
         size = sum(estimates.of(step, survey).disk_bytes for step in models)
-        trials.append(_trial(candidate(build.resolved.build, combination.varied, combination.build, size), build))
+        one = candidate(build.resolved.build, combination.varied, combination.build, size)
+        trials.append(_trial(one, combination.build, build))
     if not trials:
         raise Failure("no candidate fits the model", details=tuple(dict.fromkeys(reasons)), remedy="change the options of the search")
     goal = Goal(search.minimize, search.bounds, search.max_size_bytes, search.max_candidates, search.max_seconds)
@@ -108,14 +103,14 @@ def prepare(loaded: Loaded, name: str, planned: tuple[Build, ...], session: Sess
     return Prepared(name, search, goal, tuple(ordered), found.left_out + len(found.combinations) - len(trials))
 
 
-def _trial(one: Candidate, build: Build) -> Trial:
+def _trial(one: Candidate, written: RuntimeBuild, build: Build) -> Trial:
     confirm = dict(build.package.needs).get("fidelity")
     options = build.resolved.options
     if confirm is None:
         raise Failure(f"the fidelity of models of {options.runtime} cannot be measured")
     screen = BACKENDS[options.runtime].fidelity(build.name, options, build.parts, confirm.need("reference"), positions=POSITIONS)
     assert screen is not None
-    return Trial(one, build, screen, confirm)
+    return Trial(one, written, build, screen, confirm)
 
 
 def known(trial: Trial, store: Store) -> Result | None:
