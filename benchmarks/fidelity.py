@@ -4,7 +4,7 @@
     python -m benchmarks.fidelity --shape stand-in         the Phi-3 stand-in
     python -m benchmarks.fidelity --only openvino --twice  measured twice, and the bytes compared
 
-Prints Markdown tables; removes what it made. Calibrated builds get paragraphs of the documentation, which is no evaluation text.
+Prints Markdown tables; removes what it made. Calibrated builds get paragraphs of the documentation, which is not evaluation text.
 """
 
 from __future__ import annotations

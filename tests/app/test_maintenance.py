@@ -38,9 +38,9 @@ def plan_of(tmp_path: Path, **builds: dict[str, object]) -> Plan:
 
 def bake(plan: Plan, store: Store) -> None:
     """Make every step, 1000 bytes each and a package's manifest, and publish every build."""
-    told = manifest().model_dump_json()
+    written = manifest().model_dump_json()
     for step in plan.steps:
-        put(step, store, made_txt=step.key[:50] * 20, **({"bakehouse_json": told} if step.kind == "package" else {}))
+        put(step, store, made_txt=step.key[:50] * 20, **({"bakehouse_json": written} if step.kind == "package" else {}))
     for build in plan.builds:
         if build.survey:
             put(build.survey, store)
@@ -183,8 +183,8 @@ def test_verify_names_every_damaged_file_and_one_command_that_fixes_all(tmp_path
         *(f"damaged  {one}" for one in report.faults),
         f"to repair it: bakehouse clean {names} && bakehouse build {names}",
     ]
-    told = len(manifest().model_dump_json())
-    assert (report.files, report.size_bytes) == (12, 11000 + told)
+    size = len(manifest().model_dump_json())
+    assert (report.files, report.size_bytes) == (12, 11000 + size)
 
 
 def test_a_copy_of_what_was_made_again_since_is_not_damage(tmp_path: Path, store: Store) -> None:

@@ -56,8 +56,8 @@ def hub_tells(plan: Plan, session: Session) -> None:
 
 def answered(build: Build, session: Session, answer: str, measured: Fidelity | None = None) -> None:
     """A build is made, and this is its first answer, and what was measured of it."""
-    told = manifest(fidelity=measured).model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
-    put(build.package, session.store, manifest_json=told)
+    written = manifest(fidelity=measured).model_dump_json().replace('"The capital of France is Paris."', json.dumps(answer))
+    put(build.package, session.store, manifest_json=written)
     session.store.expose(build.package, build.name, lambda: None)
 
 

@@ -115,5 +115,5 @@ def _be(
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what an import prints is no answer
+    os.dup2(2, 1)  # what an import prints is not an answer
     _serve(_programs(), answers)

@@ -17,7 +17,7 @@ def run(name: str) -> int:
     """Print the bounds that would hold a build about where it is.
 
     Raises:
-        Failure: there is no such build, it is not built, or it was not measured.
+        Failure: no build has this name, or it was not built or measured yet.
     """
     workspace = open_workspace()
     build = workspace.plan.build(name)
