@@ -56,7 +56,7 @@ def delete(source: Path, backend: str) -> None:
 
 
 def copied(to: Path, runtime: str) -> int:
-    """Copy what git would track, without the backend, its tests, its rows and its builds in recipes; how many builds are left."""
+    """Copy what git would track, without the backend, its tests, its rows, its builds and searches in recipes; how many builds are left."""
     ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info", "windows")
     for name in ("tests", "benchmarks", "docs", "examples", ".github", ".devcontainer", ".ci"):
         shutil.copytree(ROOT / name, to / name, ignore=ignored)
@@ -83,9 +83,11 @@ def _recipes(folder: Path, gone: set[str]) -> int:
         kept += len(builds)
         if builds:
             repositories = {} if "onnxruntime-genai" in gone else {key: value for key, value in recipe.items() if key == "repositories"}
-            rest = {key: value for key, value in recipe.items() if key not in ("builds", "repositories")}
+            searches = {name: search for name, search in recipe.get("searches", {}).items() if search["runtime"] not in gone}
+            rest = {key: value for key, value in recipe.items() if key not in ("builds", "repositories", "searches")}
+            kept_parts = rest | {"builds": builds} | repositories | ({"searches": searches} if searches else {})
             head = path.read_text(encoding="utf-8").splitlines(keepends=True)[0]
-            (folder / path.name).write_text(head + yaml.safe_dump(rest | {"builds": builds} | repositories), encoding="utf-8")
+            (folder / path.name).write_text(head + yaml.safe_dump(kept_parts), encoding="utf-8")
     return kept
 
 
