@@ -12,6 +12,7 @@ import os
 FLAGS: dict[str, dict[str, bool]] = {
     "init": {"--runtime": True, "--name": True, "--prompt": True, "--contains": True, "--bounds": False, "--yes": False},
     "doctor": {"--json": False},
+    "support": {"--json": False},
     "list": {"--quiet": False, "--json": False},
     "plan": {"--json": False},
     "lint": {"--json": False},
@@ -33,7 +34,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "schema": {},
     "completion": {},
 }
-_NAMELESS = ("init", "doctor", "list", "lint", "prune", "schema")  # all others take names of builds
+_NAMELESS = ("init", "doctor", "support", "list", "lint", "prune", "schema")  # all others take names of builds
 _ALL_OF_A_RECIPE = ("build", "sign", "publish", "clean")  # take the name of a recipe for all its builds
 _READING = ("list", "plan", "lint", "build", "matrix")
 SHELLS = ("bash", "zsh", "fish", "powershell")

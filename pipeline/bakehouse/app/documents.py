@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from bakehouse.errors import Failure
 from bakehouse.records import Estimated, FidelityFigures, Written
+from bakehouse.toolchains.table import Name as Toolchain
 
 
 class Document(Written):
@@ -51,6 +52,20 @@ class Listing(Document):
     """`bakehouse list --json`."""
 
     builds: tuple[ListedBuild, ...]
+
+
+class Supported(Document):
+    """A type of model: by runtime the toolchains with which it is made, the best first; none where the runtime does not take it."""
+
+    model_type: str
+    toolchains: dict[str, tuple[Toolchain, ...]]
+
+
+class SupportedModels(Document):
+    """`bakehouse support --json`; `installed` is the toolchain of a recipe that names none."""
+
+    installed: Toolchain
+    models: tuple[Supported, ...]
 
 
 class PlannedStep(Document):

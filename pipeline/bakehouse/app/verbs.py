@@ -43,6 +43,7 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
         "chat": f"{_COMMANDS}.chat",
         "bench": f"{_COMMANDS}.bench",
         "serve": f"{_COMMANDS}.serve",
+        "support": f"{_COMMANDS}.support",
     }
 )
 
@@ -60,6 +61,7 @@ class Verb:
 VERBS = (
     Verb("init", "write a recipe for a model: from the hub, a folder or a GGUF file"),
     Verb("doctor", "show what this machine can build and run, and why not"),
+    Verb("support", "show which types of model each runtime takes, and with which toolchain", ("", "gemma3_text", "./checkpoint --json")),
     Verb("list", "list the builds of all recipes, and how they stand"),
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),

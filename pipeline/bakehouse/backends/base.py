@@ -18,6 +18,7 @@ from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation.seams import GenerateRequest
+from bakehouse.toolchains import table as toolchains
 
 Device = Literal["CPU", "GPU", "NPU"]
 
@@ -144,8 +145,16 @@ class Backend(Maker, Protocol):
         """
         ...
 
-    def preflight(self, build: BuildOptions, survey: Survey) -> tuple[str, ...]:
-        """Sentences, one for each reason why this build of this checkpoint cannot work."""
+    def preflight(self, build: BuildOptions, survey: Survey, toolchain: toolchains.Name = toolchains.INSTALLED) -> tuple[str, ...]:
+        """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
+        ...
+
+    def model_types(self) -> Mapping[str, tuple[toolchains.Name, ...]]:
+        """The types of model that the backend makes, each with the toolchains with which it does, the best first."""
+        ...
+
+    def toolchains(self, config: Config) -> tuple[toolchains.Name, ...]:
+        """The toolchains with which models of this config.json are made, the best first; none if the backend makes no such models."""
         ...
 
     def room_for(self, build: BuildOptions, config: Config) -> Room | None:

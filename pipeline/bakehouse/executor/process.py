@@ -217,7 +217,8 @@ def as_typed(argv: Sequence[str], platform: str = sys.platform) -> str:
 def _environment(command: Command, scratch: Path) -> dict[str, str]:
     """This environment without credentials, offline and quiet; only a command that needs them is online and gets the hub's token."""
     here = str(Path(__file__).resolve().parents[2])
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    first = [os.fspath(command.first)] if command.first else []
+    paths = [here, *first, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **_FAST,
         **credentials.without(os.environ, online=command.needs_network),
@@ -225,6 +226,7 @@ def _environment(command: Command, scratch: Path) -> dict[str, str]:
         **({} if command.needs_network else _OFFLINE),
         **_QUIET,
         "PYTHONPATH": os.pathsep.join(paths),
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if first else {}),  # what lies in the store is sealed
         "TMPDIR": str(scratch),
         "TEMP": str(scratch),
         "TMP": str(scratch),

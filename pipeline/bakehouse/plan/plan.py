@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
@@ -23,6 +23,8 @@ from bakehouse.sources import table as sources
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from bakehouse.tasks.text_generation.workers.answers import Prompt
+from bakehouse.toolchains import setup as toolchains
+from bakehouse.toolchains.table import TOOLCHAINS
 
 # 2: OpenVINO answers in the model's own precision, whatever the processor; 3: so do the NPU's graphs on a CPU;
 # 4: after a numeric check; prompts have the source's tokens, full-precision builds agree, OpenVINO also answers with its users' options;
@@ -168,6 +170,7 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", base, prints.get(_EVALUATION))
     distributions = reference.fidelity_step(recipe.name, checkpoint, evaluation, runs_code)
+    on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
     for short in recipe.builds:
         resolved = portable.without_paths(resolve(recipe, short))
@@ -178,7 +181,8 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
         check = backend.numeric_check(resolved.name, resolved.options, parts, checkpoint, logits, recipe.name)
         fidelity = backend.fidelity(resolved.name, resolved.options, parts, distributions)
-        proofs = Proofs(reference=known, numeric=check, fidelity=fidelity)
+        parts = {role: on_toolchain(part) for role, part in parts.items()}
+        proofs = Proofs(on_toolchain(known), *(one and on_toolchain(one) for one in (check, fidelity)))
         made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
@@ -226,7 +230,7 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
         parts,
         validate,
         package,
-        sources.missing(checkpoint) or backend.missing(resolved.options),
+        sources.missing(checkpoint) or backend.missing(resolved.options) or toolchains.missing(TOOLCHAINS[resolved.toolchain]),
     )
 
 

@@ -39,6 +39,7 @@ from bakehouse.recipe.types import (
     Version,
     quoted,
 )
+from bakehouse.toolchains import table as toolchains
 
 # --- source ---------------------------------------------------------------------------------------
 
@@ -198,6 +199,16 @@ def _expectation_faults(golden: Golden) -> Iterator[Fault]:
 BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu | NpuLibrary, Field(discriminator="runtime")]
 
 
+_Toolchain = Annotated[
+    toolchains.Name,
+    Field(
+        description="The release of transformers that converters and the reference run with; `bakehouse support` shows which models need "
+        "another than the installed one.",
+        exclude_if=lambda name: name == toolchains.INSTALLED,
+    ),
+]
+
+
 class Recipe(Model):
     """One source model, its golden prompts, and the builds to make of it."""
 
@@ -205,6 +216,7 @@ class Recipe(Model):
     name: Name = Field(description="First part of every build's name; the file must be called NAME.yaml.")
     description: Line = Field(description="One sentence for `bakehouse list` and the model card.")
     source: Source = Field(description="Where the model comes from, pinned.")
+    toolchain: _Toolchain = toolchains.INSTALLED
     golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
     evaluation: Texts | None = Field(
         None, description="Texts that the fidelity of every build is measured on; without it, the text that Bakehouse brings."
@@ -367,6 +379,7 @@ class ResolvedBuild(Model):
     source: Source = Field(description="Where the model comes from.")
     golden: tuple[Golden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
+    toolchain: _Toolchain = toolchains.INSTALLED
     # Left out if it is None, so that what was resolved without it stays the same.
     evaluation: Texts | None = Field(None, description="Texts that its fidelity is measured on.", exclude_if=lambda texts: texts is None)
     # Left out if it is None: the key of a package that is not published, or whose card says nothing more, stays the same.
@@ -404,6 +417,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         source=recipe.source,
         golden=tuple(_normal_golden(golden) for golden in recipe.golden),
         options=recipe.builds[build].normal(),
+        toolchain=recipe.toolchain,
         evaluation=recipe.evaluation,
         card=publishing.card_words(recipe.publish, recipe.source.license, home(recipe, build)),
     )
@@ -426,6 +440,7 @@ def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None 
         name=first.recipe,
         description=first.description,
         source=first.source,
+        toolchain=first.toolchain,
         golden=first.golden,
         evaluation=first.evaluation,
         builds={build.build: build.options for build in builds},

@@ -8,6 +8,7 @@ from bakehouse.stages import line_ends
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Staging
+from bakehouse.toolchains import setup as toolchains
 
 _AS_THEY_CAME = ("survey", "setup", "download", "calibration")  # their files are others', byte for byte
 
@@ -19,9 +20,11 @@ def run(step: Step, maker: Maker, session: Session) -> None:
         Failure: the child failed, or what it made is not what was requested.
     """
     inputs = {role: session.store.files(needed) for role, needed in step.needs}
+    toolchain = inputs.pop(toolchains.ROLE, None)
 
     def fill(staging: Staging) -> Made:
-        finished, ran = run_child(maker.command(step, inputs, staging.files), step, session, staging)
+        command = maker.command(step, inputs, staging.files)
+        finished, ran = run_child(toolchains.within(toolchain, command) if toolchain else command, step, session, staging)
         if step.kind not in _AS_THEY_CAME:
             line_ends.restore(staging.files, inputs.values())
         return Made(maker.verify(step, inputs, staging.files, finished.report), (ran,), finished.report)

@@ -17,6 +17,7 @@ from bakehouse.stages import remote_code as consent
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.toolchains import setup as toolchains
 
 
 def run(step: Step, session: Session) -> None:
@@ -57,5 +58,5 @@ def _own_bytes(step: Step, session: Session) -> int:
 
 def maker_of(step: Step) -> Maker:
     """The module that describes how to make the step."""
-    makers: dict[str, Maker] = {**SOURCES, **BACKENDS, "gguf": gguf, "reference": reference}
+    makers: dict[str, Maker] = {**SOURCES, **BACKENDS, "gguf": gguf, "reference": reference, toolchains.MAKER: toolchains}
     return makers[step.maker]

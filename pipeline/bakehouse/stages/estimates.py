@@ -7,10 +7,13 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.toolchains import setup as toolchains
 
 
 def of(step: Step, survey: Survey) -> Estimate:
     """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
     if step.kind in ("download", "calibration", "checkpoint", "package"):
         return Estimate(disk_bytes=0, memory_bytes=0)
+    if step.maker == toolchains.MAKER:
+        return toolchains.estimate()
     return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)

@@ -30,6 +30,7 @@ from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.package_files import MANIFEST
 from bakehouse.store.store import Staging, Store
+from bakehouse.toolchains import setup as toolchains
 
 _REFERENCES = ("reference", "reference_logits", "fidelity_reference")
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
@@ -134,9 +135,11 @@ def _tools(records: Iterable[StepRecord]) -> dict[str, str]:
 
 
 def _packages(step: Step, backend: Backend, store: Store) -> tuple[Distribution, ...]:
-    """What the backend's steps installed for themselves, by name."""
-    own = [needed for needed in step.closure() if needed.kind == "setup"]
-    found = {package for needed in own for package in backend.packages(needed, Report(_record(needed, store).facts))}
+    """What steps installed for themselves, by name: toolchains and what is the backend's own."""
+    found: set[Distribution] = set()
+    for needed in (one for one in step.closure() if one.kind == "setup"):
+        report = Report(_record(needed, store).facts)
+        found |= set(toolchains.packages(report) if needed.maker == toolchains.MAKER else backend.packages(needed, report))
     return tuple(sorted(found, key=lambda package: (package.name, package.version)))
 
 

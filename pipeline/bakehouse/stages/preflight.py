@@ -26,6 +26,7 @@ from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from bakehouse.tasks.text_generation import reference, suitability
 from bakehouse.tasks.text_generation.workers import end_tokens
+from bakehouse.toolchains.table import misread
 
 _GB = 1e9
 _DOWNLOADS = ("download", "calibration")
@@ -219,7 +220,9 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     if survey is None:
         return (*_unreadable_gguf(build), *_untemplated(build, session))
     # The options need no word where no runtime could make the checkpoint.
-    fit = suitability.reasons(survey) or BACKENDS[options.runtime].preflight(options, survey)
+    toolchain = build.resolved.toolchain
+    backend = BACKENDS[options.runtime]
+    fit = suitability.reasons(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain))
     here = _folder(build, session)
     texts = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
     beyond = suitability.tokens_beyond(here, survey.config, texts) if here else ()

@@ -24,6 +24,7 @@ class Command:
         needs_network: only then is the child online.
         hub_token: only then does it see the hub's token; no child sees any other secret of the environment.
         upstream: how to do the same by hand with the tool's own command line, for the manifest and the card.
+        first: a folder of distributions that come before the installed ones.
     """
 
     argv: tuple[str, ...]
@@ -32,6 +33,7 @@ class Command:
     needs_network: bool = False
     upstream: str = ""
     hub_token: bool = False
+    first: Path | None = None
 
 
 def worker(

@@ -12,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.npu_library.workers import setup as npulib_setup
+from bakehouse.child import pinned
 from bakehouse.records import Distribution
 
 
@@ -44,7 +45,7 @@ def install(folder: Path, digest: str) -> list[Distribution]:
     lock.write_text(f"bun==1.0 --hash=sha256:{digest}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return npulib_setup.install(folder / "site", lock)
+        return pinned.install(folder / "site", lock)
 
 
 def test_a_wheel_with_the_pinned_hash_is_installed_and_named_by_it(tmp_path: Path) -> None:

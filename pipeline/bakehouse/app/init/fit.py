@@ -13,6 +13,7 @@ from bakehouse.backends.base import Proposal
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
+from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.loader import Loaded
@@ -20,6 +21,7 @@ from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.yaml_tree import read
 from bakehouse.sources import local
 from bakehouse.stages import preflight
+from bakehouse.toolchains.table import INSTALLED, Name, most_runtimes
 
 
 def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Session) -> Draft:
@@ -28,7 +30,9 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
     Raises:
         Failure: no build fits, or the source cannot be read.
     """
-    parameters = _parameters(draft, recipes, session)
+    survey = _survey(draft, recipes, session)
+    parameters = survey.parameters if survey else None
+    draft = replace(draft, toolchain=_toolchain(survey, runtimes))
     builds: list[Proposal] = []
     left_out: list[tuple[str, str]] = []
     for runtime in runtimes:
@@ -47,11 +51,16 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
     return replace(draft, builds=tuple(builds), left_out=tuple(left_out))
 
 
-def _parameters(draft: Draft, recipes: Path, session: Session) -> int | None:
-    """Number of weights; None where only the download tells. A source elsewhere is asked here, once."""
+def _toolchain(survey: Survey | None, runtimes: Collection[str]) -> Name:
+    """The toolchain that makes the model for the most of these runtimes; the installed one where that is not known."""
+    works = {runtime: BACKENDS[runtime].toolchains(survey.config) for runtime in runtimes} if survey else {}
+    return most_runtimes(works) or INSTALLED
+
+
+def _survey(draft: Draft, recipes: Path, session: Session) -> Survey | None:
+    """What is known of the model; None where only the download tells. A source elsewhere is asked here, once."""
     any_build = next(one for backend in BACKENDS.values() for alternatives in backend.proposals(None) for one in alternatives)
-    survey = preflight.survey_of(_planned(draft, any_build, recipes, session), session, ask=True)
-    return survey.parameters if survey else None
+    return preflight.survey_of(_planned(draft, any_build, recipes, session), session, ask=True)
 
 
 def _planned(draft: Draft, proposal: Proposal, recipes: Path, session: Session) -> Build:

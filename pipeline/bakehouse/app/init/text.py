@@ -12,19 +12,21 @@ from pydantic import BaseModel
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.backends.base import Proposal
 from bakehouse.recipe.recipe import Golden, Local, Source
+from bakehouse.toolchains.table import INSTALLED, Name
 
 _WIDTH = 120
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe before it is written: `left_out` has proposals that do not fit, each with the reason."""
+    """A recipe before it is written: `left_out` has proposals that do not fit, each with the reason; `toolchain` is of all builds."""
 
     name: str
     origin: Origin
     golden: Golden
     builds: Sequence[Proposal]
     left_out: Sequence[tuple[str, str]] = ()
+    toolchain: Name = INSTALLED
 
 
 def recipe(draft: Draft) -> str:
@@ -36,6 +38,7 @@ def recipe(draft: Draft) -> str:
         "source:",
         *_source(draft.origin.source),
         *_hub(draft.origin),
+        *_toolchain(draft.toolchain),
         "# Every build must answer this before it is packaged; add what your users ask.",
         "golden:",
         *_golden(draft.golden),
@@ -60,6 +63,12 @@ def _hub(origin: Origin) -> Iterator[str]:
         path = origin.source.path if isinstance(origin.source, Local) else ""
         gguf = [f"gguf: {_value(path.rpartition(f'{commit}/')[2])}"] if path.endswith(".gguf") else []
         yield from (f"  #   {line}" for line in ("type: huggingface", f"repo: {repo}", f"revision: {commit}", *gguf))
+
+
+def _toolchain(name: Name) -> Iterator[str]:
+    if name != INSTALLED:
+        yield f"# The converters take such a model with an older release of transformers than the installed one ({INSTALLED})."
+        yield f"toolchain: {name}"
 
 
 def _golden(golden: Golden) -> list[str]:

@@ -43,6 +43,9 @@ from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.seams import FidelitySpec, GenerateRequest
+from bakehouse.toolchains.table import INSTALLED, reading
+from bakehouse.toolchains.table import NAMES as TOOLCHAINS
+from bakehouse.toolchains.table import Name as Toolchain
 
 MAKER = "intel-npu-acceleration-library"
 FILES = (MODEL, LOADER, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -183,8 +186,18 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
     return None
 
 
-def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
-    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+def toolchains(config: Config) -> tuple[Toolchain, ...]:
+    """All, for the models that it makes: it reads the checkpoint in an environment of its own."""
+    return reading(config, model_types().get(str(config.get("model_type")), ()))
+
+
+def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+    """The one kind of model that is shown to work."""
+    return {"phi3": TOOLCHAINS}
+
+
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work; the toolchain makes only its reference."""
     kind = survey.config.get("model_type", "")
     reasons = []
     if kind != "phi3":

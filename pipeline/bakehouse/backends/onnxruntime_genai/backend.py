@@ -21,7 +21,7 @@ from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.preflight import estimate, preflight, room_for
+from bakehouse.backends.onnxruntime_genai.preflight import estimate, model_types, preflight, room_for, toolchains
 from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.seams import (
@@ -50,7 +50,8 @@ from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
     "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout", "missing",
-    "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
+    "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for",
+    "runner", "steps", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

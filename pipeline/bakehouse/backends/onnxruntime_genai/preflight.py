@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
@@ -21,9 +21,10 @@ from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
+from bakehouse.toolchains.table import INSTALLED, reading, why_not
+from bakehouse.toolchains.table import Name as Toolchain
 
 # Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs `verify` can judge.
-# Not Gemma3ForCausalLM: its builder reads rope_local_base_freq, which transformers 5.5 takes out of the configuration (held by a test).
 ARCHITECTURES = frozenset(
     {
         "Ernie4_5ForCausalLM",
@@ -42,20 +43,55 @@ ARCHITECTURES = frozenset(
         "SmolLM3ForCausalLM",
     }
 )
+# Those that it makes only with an older transformers: its Gemma 3 reads rope_local_base_freq, which transformers 5 takes out of the
+# configuration (held by a test).
+OLDER: Mapping[str, tuple[Toolchain, ...]] = {"Gemma3ForCausalLM": ("transformers-4.57",)}
+_COMMON: tuple[Toolchain, ...] = (INSTALLED, "transformers-5.2", "transformers-5.0", "transformers-4.57")
+# The model types of both, as transformers names them (held by a test).
+TYPES: Mapping[str, str] = {
+    "ernie4_5": "Ernie4_5ForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
+    "granite": "GraniteForCausalLM",
+    "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "nemotron": "NemotronForCausalLM",
+    "olmo": "OlmoForCausalLM",
+    "phi": "PhiForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "smollm3": "SmolLM3ForCausalLM",
+}
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
 _SENSITIVE = re.compile(r"\b(q_proj|k_proj|v_proj|qkv_proj|down_proj)\b")
 _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and a tiny model
 
 
-def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
-    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+def toolchains(config: Config) -> tuple[Toolchain, ...]:
+    """The toolchains with which the builder makes such models, the best first."""
+    kind = next(iter(fields.texts(config, "architectures")), "")
+    return reading(config, _COMMON if kind in ARCHITECTURES else OLDER.get(kind, ()))
+
+
+def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+    """Every model type that the builder makes, with the toolchains with which it does."""
+    return {one: _COMMON if kind in ARCHITECTURES else OLDER[kind] for one, kind in TYPES.items()}
+
+
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     assert isinstance(build, OnnxRuntimeGenAI)
     config, requested = survey.config, build.quantization
     reasons = []
     kind = next(iter(fields.texts(config, "architectures")), "unknown")
-    if kind not in ARCHITECTURES:
+    if not (works := toolchains(config)):
         reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
+    elif toolchain not in works:
+        reasons.append(why_not(toolchain, works, "the model builder of onnxruntime-genai 0.18", f"a {kind}"))
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
     ties = weight_names.ties(config)

@@ -11,8 +11,9 @@ from typing import Literal
 
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, in_use, packages, room_for, runtime_is_installed
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
+from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import OpenVINO, given
-from bakehouse.backends.openvino.preflight import estimate, preflight
+from bakehouse.backends.openvino.preflight import estimate, preflight, toolchains
 from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
 from bakehouse.backends.openvino.seams import (
@@ -44,7 +45,8 @@ from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout",
-    "missing", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "verify",
+    "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for",
+    "runner", "steps", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options

@@ -17,50 +17,9 @@ from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
+from bakehouse.toolchains.table import INSTALLED, reading
+from bakehouse.toolchains.table import Name as Toolchain
 
-# Decoder-only model types that optimum-intel 2.1.0 exports with transformers 5.5 (its TasksManager, held by a test).
-EXPORTABLE = frozenset(
-    {
-        "afmoe",
-        "arcee",
-        "biogpt",
-        "bloom",
-        "codegen",
-        "cohere",
-        "cohere2",
-        "falcon",
-        "glm4",
-        "gpt2",
-        "gpt_bigcode",
-        "gpt_neo",
-        "gpt_neox",
-        "gpt_neox_japanese",
-        "gpt_oss",
-        "gptj",
-        "granite",
-        "granitemoe",
-        "hunyuan_v1_dense",
-        "llama",
-        "mistral",
-        "mixtral",
-        "mpt",
-        "olmo",
-        "olmo2",
-        "opt",
-        "persimmon",
-        "phi",
-        "phi3",
-        "phimoe",
-        "qwen2",
-        "qwen2_moe",
-        "qwen3",
-        "qwen3_moe",
-        "smollm3",
-        "stablelm",
-        "starcoder2",
-        "xglm",
-    }
-)
 DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}  # what can be exported, and what OpenVINO calls it
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp16": 2, "fp32": 4, "int8": 1}
@@ -69,12 +28,16 @@ _MXFP4_GROUP = 32
 _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
 
 
-def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
-    """Sentences, one for each reason why this build of this checkpoint cannot work."""
-    kind = fields.text(survey.config, "model_type")
+def toolchains(config: Config) -> tuple[Toolchain, ...]:
+    """The toolchains with which optimum-intel exports such models, the best first."""
+    return reading(config, openvino_types.works_with(fields.text(config, "model_type")))
+
+
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     reasons = []
-    if kind not in EXPORTABLE:
-        reasons.append(openvino_types.why_not(kind))
+    if toolchain not in (works := toolchains(survey.config)):
+        reasons.append(openvino_types.why_not(fields.text(survey.config, "model_type"), toolchain, works))
     dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")

@@ -44,6 +44,8 @@ from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
+from bakehouse.toolchains.table import INSTALLED
+from bakehouse.toolchains.table import Name as Toolchain
 
 MAKER = "openvino-npu"
 _PREFIX_BYTES = 700_000_000  # what Wine puts into its folder; gone when the step is done
@@ -185,10 +187,20 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
     return Room(own.room(), remedy, prompt=own.max_prompt_len)
 
 
-def preflight(build: BuildOptions, survey: Survey) -> tuple[str, ...]:
-    """Sentences, one for each reason why this build of this checkpoint cannot work."""
+def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+    """Those of the OpenVINO backend."""
+    return openvino.model_types()
+
+
+def toolchains(config: Config) -> tuple[Toolchain, ...]:
+    """Those of the OpenVINO backend, whose export it takes."""
+    return openvino.toolchains(config)
+
+
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+    """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     own = _ours(build)
-    reasons = list(openvino_preflight(as_openvino(own), survey))
+    reasons = list(openvino_preflight(as_openvino(own), survey, toolchain))
     needed, context = own.room(), config_fields.context(survey.config)
     if context is not None and needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")

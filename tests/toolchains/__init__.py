@@ -1,0 +1,1 @@
+"""Toolchains: other releases of transformers for converters."""
