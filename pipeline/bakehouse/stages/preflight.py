@@ -11,13 +11,13 @@ from bakehouse.errors import Failure
 from bakehouse.executor import memory
 from bakehouse.executor.session import Session
 from bakehouse.formats import checkpoint as surveys
-from bakehouse.formats import gguf_header
+from bakehouse.formats import gguf_header, quantized
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build, model_parts
 from bakehouse.recipe import bounds
-from bakehouse.sources import local
+from bakehouse.sources import dequantize, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
 from bakehouse.stages import convert, estimates, prompt_room
@@ -79,11 +79,20 @@ def missing(builds: Iterable[Build], store: Store, singles: Iterable[SingleStep]
 
 def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     """What is known of a build's checkpoint: from the store, else (if `ask`) from the hub, else None."""
+    if session.store.has(build.checkpoint):
+        return surveys.read_checkpoint(session.store.files(build.checkpoint))
+    source = _survey_of_source(build, session, ask=ask)
+    return dequantize.survey(source) if source and build.checkpoint.maker == dequantize.MAKER else source
+
+
+def _survey_of_source(build: Build, session: Session, *, ask: bool) -> Survey | None:
+    """What is known of what a checkpoint is made from."""
     store = session.store
-    if store.has(build.checkpoint):
-        return surveys.read_checkpoint(store.files(build.checkpoint))
+    download = build.checkpoint.need("download") if build.checkpoint.maker == dequantize.MAKER else build.checkpoint
+    if store.has(download):
+        return surveys.read_checkpoint(store.files(download))
     if build.survey is None:
-        return _next_to_the_recipe(build.checkpoint)
+        return _next_to_the_recipe(download)
     if not store.has(build.survey):
         if not ask:
             return None
@@ -111,7 +120,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     download = near = disk = memory = 0
     steps = missing(builds, session.store, singles)
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
-    known = {build.checkpoint.key: survey_of(build, session, ask=ask) for build in concerned} if steps else {}
+    known = {one.key: survey_of(build, session, ask=ask) for build in concerned for one in build.checkpoint.closure()} if steps else {}
     for step in steps:
         survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
@@ -219,6 +228,8 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     options = build.resolved.options
     if survey is None:
         return (*_unreadable_gguf(build), *_untemplated(build, session))
+    if reasons := _nothing_to_dequantize(build, session):
+        return reasons
     # The options need no word where no runtime could make the checkpoint.
     toolchain = build.resolved.toolchain
     backend = BACKENDS[options.runtime]
@@ -229,6 +240,14 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     of_texts = (*_untemplated(build, session), *_endless(build, session))
     reasons = (*fit, *_below_floor(build, survey), *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
     return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+
+
+def _nothing_to_dequantize(build: Build, session: Session) -> tuple[str, ...]:
+    """Whether a recipe wants a checkpoint dequantized whose weights are plain."""
+    source = _survey_of_source(build, session, ask=False) if build.checkpoint.maker == dequantize.MAKER else None
+    if source is None or quantized.method(source.config):
+        return ()
+    return ("its source is not quantized, so `dequantize` would have no effect: leave it out",)
 
 
 def _below_floor(build: Build, survey: Survey) -> Iterator[str]:

@@ -93,10 +93,20 @@ def test_a_base_class_that_ties_its_head_or_has_one_writes_text() -> None:
     assert suitability.reasons(survey(architectures=["Qwen3Model"], model_type="qwen3", tie_word_embeddings=True)) == ()
 
 
-@pytest.mark.parametrize("method", ["awq", "gptq", "bitsandbytes", "fp8", "compressed-tensors"])
-def test_a_quantized_checkpoint_is_one_sentence(method: str) -> None:
-    assert suitability.reasons(survey({"model.qweight"}, quantization_config={"quant_method": method})) == (
-        f"the checkpoint is quantized already ({method}): take the unquantized model that it was made from as the source",
+@pytest.mark.parametrize(
+    ("settings", "way"),
+    [
+        ({"quant_method": "awq"}, ", or write `dequantize: true` into the recipe's source"),
+        ({"quant_method": "gptq", "bits": 4}, ", or write `dequantize: true` into the recipe's source"),
+        ({"quant_method": "fp8"}, ", or write `dequantize: true` into the recipe's source"),
+        ({"quant_method": "bitsandbytes"}, "; bitsandbytes is not dequantized here"),
+        ({"quant_method": "gptq", "bits": 3}, "; gptq with 3 bits is not dequantized here"),
+    ],
+)
+def test_a_quantized_checkpoint_is_one_sentence_with_a_way_out(settings: dict[str, Any], way: str) -> None:
+    method = settings["quant_method"]
+    assert suitability.reasons(survey({"model.qweight"}, quantization_config=settings)) == (
+        f"the checkpoint is quantized already ({method}): take the unquantized model that it was made from as the source{way}",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bakehouse.child.names import some
-from bakehouse.formats import fields
+from bakehouse.formats import fields, quantized
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.store import files
@@ -65,8 +65,9 @@ def _quantized(survey: Survey) -> Iterator[str]:
     settings = survey.config.get("quantization_config")
     low = sorted({tensor.dtype for tensor in survey.tensors} & set(_FP8))
     if settings:
-        method = settings.get("quant_method", "unknown method") if isinstance(settings, Mapping) else "unknown method"
-        yield f"the checkpoint is quantized already ({method}): {_UNQUANTIZED}"
+        reason = quantized.why_not(survey.config)
+        way = f"; {reason}" if reason else ", or write `dequantize: true` into the recipe's source"
+        yield f"the checkpoint is quantized already ({quantized.method(survey.config)}): {_UNQUANTIZED}{way}"
     elif low:
         name = next(tensor.name for tensor in survey.tensors if tensor.dtype in low)
         yield f"the checkpoint has weights in {', '.join(low)}, first {name}, so it is quantized already: {_UNQUANTIZED}"

@@ -1,0 +1,108 @@
+"""Turns a quantized checkpoint into a plain one, a few gigabytes at a time; every other file is kept as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, start
+from bakehouse.formats import config_json, quantized, safetensors_files
+from bakehouse.formats.quantized import Weight
+from bakehouse.sources.seams import SHARD_BYTES, DequantizeRequest, DequantizeResult
+from bakehouse.sources.workers import copy_local
+
+
+def run(request: DequantizeRequest) -> DequantizeResult:
+    """Fill the folder `files`."""
+    config = config_json.read(request.checkpoint)
+    if reason := quantized.why_not(config):
+        events.refuse(f"The checkpoint cannot be dequantized: {reason}.", "Take the unquantized model that it was made from as the source.")
+    _copy_others(request.checkpoint, request.files)
+    text = json.dumps(quantized.plain_config(config), indent=2, ensure_ascii=False)
+    (request.files / config_json.NAME).write_text(text + "\n", encoding="utf-8", newline="\n")
+    with ExitStack() as opened:
+        read = _Reader(request.checkpoint, opened)
+        found = quantized.weights(config, read.tensors)
+        write_shards(_tensors(config, read, found), request.files)
+    return DequantizeResult(weights=len(found), method=quantized.method(config))
+
+
+def _copy_others(checkpoint: Path, files: Path) -> None:
+    """Tokenizer, templates, licences: all but the weights, their index and config.json."""
+    for path in sorted(one for one in checkpoint.rglob("*") if one.is_file()):
+        name = path.relative_to(checkpoint).as_posix()
+        if path.suffix != ".safetensors" and name not in (safetensors_files.INDEX, config_json.NAME):
+            (files / name).parent.mkdir(parents=True, exist_ok=True)
+            copy_local.copy(path, files / name)
+
+
+class _Reader:
+    """The tensors of a checkpoint, one at a time, whichever file they are in."""
+
+    def __init__(self, checkpoint: Path, opened: ExitStack) -> None:
+        from safetensors import safe_open as opens
+
+        safe_open: Callable[..., Any] = opens
+        self.tensors = tuple(safetensors_files.tensors(checkpoint))
+        self._files: dict[str, Any] = {}
+        for path in sorted(checkpoint.glob("*.safetensors")):
+            file = opened.enter_context(safe_open(path, "pt"))
+            self._files |= dict.fromkeys(file.keys(), file)
+
+    def get(self, name: str) -> Any:
+        """A tensor by its name."""
+        return self._files[name].get_tensor(name)
+
+
+def _tensors(config: config_json.Config, read: _Reader, found: Iterable[Weight]) -> Iterator[tuple[str, Any]]:
+    """Every tensor of the plain checkpoint, in the order of their names."""
+    from bakehouse.sources.workers import dequantized_weights
+
+    by_name = {weight.name: weight for weight in found}
+    dequantize = dequantized_weights.of(config)
+    wanted = quantized.plain(config, read.tensors)
+    for number, (name, _, shape) in enumerate(wanted):
+        events.progress("dequantizing weights", number, len(wanted))
+        weight = by_name.get(name)
+        if weight is None:
+            yield name, read.get(name)
+        else:
+            yield name, dequantize(weight.name, {part: read.get(tensor.name) for part, tensor in weight.parts.items()}, shape)
+
+
+def write_shards(tensors: Iterable[tuple[str, Any]], files: Path, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write tensors into one file, or into several with an index where they are more than `shard_bytes`."""
+    from safetensors.torch import save_file
+
+    shards: list[dict[str, int]] = []
+    waiting: dict[str, Any] = {}
+
+    def write() -> None:
+        save_file(waiting, files / f"shard-{len(shards)}.safetensors", {"format": "pt"})
+        shards.append({name: tensor.nbytes for name, tensor in waiting.items()})
+        waiting.clear()
+
+    for name, tensor in tensors:
+        if waiting and sum(one.nbytes for one in waiting.values()) + tensor.nbytes > shard_bytes:
+            write()
+        waiting[name] = tensor.contiguous()
+    write()
+    if len(shards) == 1:
+        shutil.move(files / "shard-0.safetensors", files / safetensors_files.SINGLE)
+        return
+    weight_map: dict[str, str] = {}
+    for number, held in enumerate(shards):
+        name = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
+        shutil.move(files / f"shard-{number}.safetensors", files / name)
+        weight_map |= dict.fromkeys(held, name)
+    total = sum(size for held in shards for size in held.values())
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    (files / safetensors_files.INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    start.run(run, DequantizeRequest)
