@@ -47,7 +47,7 @@ def test_a_token_reaches_the_hub_and_no_file_of_the_run(hub: Hub, tmp_path: Path
     source = CalibrationHub(type="huggingface", repo="bakers/texts", revision="0" * 40, file="texts.txt")
     files = tmp_path / "files"
     files.mkdir()
-    command = calibration.command(calibration.samples(source, "tiny", base=tmp_path, fingerprint=None), {}, files)
+    command = calibration.command(calibration.samples(source, "tiny", None), {}, files)
     log, scratch = tmp_path / "log.txt", tmp_path / "scratch"
     process.run(command, children=Children(), log=log, scratch=scratch, on_progress=lambda _: None)
     assert "Bearer hf_hushhushhush" in hub.tokens

@@ -19,11 +19,10 @@ SECRET = "hush-hush-0123456789"
 def _refused(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """What is said to the recipe, which must not be taken."""
     monkeypatch.setenv("HF_TOKEN", SECRET)
-    monkeypatch.delenv("PIPELINE_UNTRUSTED", raising=False)
-    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
     (folder / "recipes").mkdir()
     (folder / "recipes" / "tiny.yaml").write_text(text, encoding="utf-8")
-    environ = {**os.environ, "PIPELINE_RECIPES": str(folder / "recipes"), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
+    places = {"PIPELINE_RECIPES": str(folder / "recipes"), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
+    environ = {**os.environ, **places, "PIPELINE_UNTRUSTED": "", "GITHUB_EVENT_NAME": "pull_request"}
     with pytest.raises(Failure) as caught:
         open_workspace(environ)
     return str(caught.value)
@@ -67,3 +66,17 @@ def test_a_variable_in_a_text_stays_the_text_that_it_is(tmp_path: Path, monkeypa
     (build,) = open_workspace({"PIPELINE_RECIPES": str(tmp_path), "PIPELINE_ARTIFACTS": str(tmp_path / "artifacts")}).plan.builds
     assert build.resolved.description == snapshot("$HF_TOKEN ${HF_TOKEN} {{ env.HF_TOKEN }} %HF_TOKEN%")
     assert SECRET not in build.resolved.model_dump_json()
+
+
+def test_whether_recipes_are_untrusted_is_read_from_the_given_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_UNTRUSTED", "1")
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    text = yaml.safe_dump(recipe(source={"type": "local", "path": "../model.gguf", "license": "MIT"}))
+    (tmp_path / "recipes" / "tiny.yaml").write_text(text, encoding="utf-8")
+    environ = {"PIPELINE_RECIPES": str(tmp_path / "recipes"), "PIPELINE_ARTIFACTS": str(tmp_path / "artifacts")}
+    opened = open_workspace(environ)
+    assert opened.plan.builds and not opened.confined
+    with pytest.raises(Failure, match="this recipe is not trusted"):
+        open_workspace({**environ, "PIPELINE_UNTRUSTED": "1"})

@@ -77,22 +77,34 @@ def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     commit = f"--output={tmp_path / 'written'}"
     with pytest.raises(Failure) as caught:
-        matrix.keys_at(commit, tmp_path, tmp_path / "recipes", tmp_path / "scratch")
-    assert str(caught.value).splitlines() == [
-        f"git cannot tell what there was at {commit}.",
-        f"    fatal: bad revision '{commit}'",
-        "  what to do: Name a commit that git knows here; a shallow clone knows only the last.",
-    ]
+        matrix.keys_at(commit, tmp_path, tmp_path / "recipes", tmp_path / "scratch", confined=False)
+    assert caught.value.what == f"git knows no commit {commit} here."
     assert not (tmp_path / "written").exists()
 
 
 def test_a_machine_without_git_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Failure) as caught:
-        matrix.keys_at("HEAD", tmp_path, tmp_path, tmp_path / "scratch")
-    assert str(caught.value) == snapshot(
-        """\
-git is not installed, and it alone knows what there was at a commit.
+        matrix.keys_at("HEAD", tmp_path, tmp_path, tmp_path / "scratch", confined=False)
+    assert str(caught.value) == snapshot("""\
+git is not installed, and only git has the recipes of a commit.
   what to do: Install git, or leave out --base.\
-"""
-    )
+""")
+
+
+def test_a_folder_outside_a_repository_and_a_commit_that_git_does_not_know_get_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    said = []
+    for number, commit in enumerate(("HEAD", "0123abc")):
+        if number:
+            subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+        with pytest.raises(Failure) as caught:
+            matrix.keys_at(commit, tmp_path, tmp_path / "recipes", tmp_path / str(number), confined=False)
+        said.append(str(caught.value).replace(str(tmp_path), "DIR"))
+    assert said == snapshot(["""\
+DIR: This folder is not in a git repository, so it has no earlier commits.
+  what to do: Run the command in a clone, or leave out --base.\
+""", """\
+DIR: git knows no commit 0123abc here.
+  what to do: Name a commit, branch or tag of this repository; a shallow clone has only the last commits (`git fetch --unshallow`).\
+"""])

@@ -18,7 +18,7 @@ def test_the_record_has_what_the_worker_was_given_without_this_machine_in_it(tmp
     (tmp_path / "recipes" / "texts.txt").write_text("A sample.\n", encoding="utf-8")
     source = CalibrationFile(type="file", path="texts.txt")
     fingerprint = local.fingerprint(tmp_path / "recipes" / "texts.txt", tmp_path / "cache.json")
-    step = calibration.samples(source, "tiny", base=tmp_path / "recipes", fingerprint=fingerprint)
+    step = calibration.samples(source, "tiny", local.Content(tmp_path / "recipes" / "texts.txt", fingerprint))
     session = Session(Store(tmp_path / "artifacts"))
     convert.run(step, calibration, session)
     record = session.store.record(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from inline_snapshot import snapshot
 from bakehouse.app import selection
 from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import Local
+from bakehouse.sources import local
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned
 
@@ -172,3 +174,23 @@ def test_the_texts_of_a_calibration_are_refused_as_those_of_the_evaluation(tmp_p
         planned(tmp_path, of_hub(builds=builds, evaluation={"type": "file", "path": "copy.txt"}))
     assert "The build int4 is calibrated with the same texts" in str(caught.value)
     planned(tmp_path, of_hub(builds=builds, evaluation={"type": "file", "path": "copy.txt"}), fingerprint=lambda path: path.name * 8)
+
+
+def test_a_local_source_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "model"
+    source.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (source / name).write_text("{}", encoding="utf-8")
+    looked: list[str] = []
+    kept = Path.iterdir
+
+    def counting(folder: Path) -> Iterator[Path]:
+        looked.append(folder.name)
+        return kept(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counting)
+    planned(tmp_path, recipe(source={"type": "local", "path": "model", "license": "MIT"}))
+    once = looked.count("model")
+    looked.clear()
+    local.resolve_model(tmp_path, "model", confined=False)
+    assert once == looked.count("model") > 0

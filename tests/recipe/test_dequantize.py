@@ -26,7 +26,7 @@ def test_a_gguf_is_always_dequantized(kind: Any, fields: dict[str, Any]) -> None
         kind.model_validate(fields | {"dequantize": True})
 
 
-def test_the_checkpoint_is_a_step_of_its_own_after_the_same_download(tmp_path: Any) -> None:
-    plain = table.checkpoint(HuggingFace.model_validate(HUB), "tiny", base=tmp_path, fingerprint=None)
-    made = table.checkpoint(HuggingFace.model_validate(HUB | {"dequantize": True}), "tiny", base=tmp_path, fingerprint=None)
+def test_the_checkpoint_is_a_step_of_its_own_after_the_same_download() -> None:
+    plain = table.checkpoint(HuggingFace.model_validate(HUB), "tiny")
+    made = table.checkpoint(HuggingFace.model_validate(HUB | {"dequantize": True}), "tiny")
     assert (made.kind, made.maker, made.need("download").key) == ("checkpoint", dequantize.MAKER, plain.key)

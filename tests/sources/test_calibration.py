@@ -28,8 +28,8 @@ def base(tmp_path: Path) -> Path:
 
 
 def beside(base: Path) -> Step:
-    fingerprint = local.fingerprint(base / BESIDE.path, base / "cache.json")
-    return calibration.samples(BESIDE, "tiny", base=base, fingerprint=fingerprint)
+    path = base / BESIDE.path
+    return calibration.samples(BESIDE, "tiny", local.Content(path, local.fingerprint(path, base / "cache.json")))
 
 
 def made(step: Step, files: Path, **env: str) -> worker.Said:
@@ -49,7 +49,7 @@ def test_a_file_next_to_the_recipe_becomes_the_samples(base: Path, tmp_path: Pat
 def test_a_file_of_a_hub_data_set_becomes_the_samples(hub: Hub, base: Path, tmp_path: Path) -> None:
     hub.serve(base, "bakers/texts", COMMIT, type="dataset")
     source = CalibrationHub(type="huggingface", repo="bakers/texts", revision=COMMIT, file="texts/samples.en.txt")
-    step, files = calibration.samples(source, "tiny", base=base, fingerprint=None), tmp_path / "files"
+    step, files = calibration.samples(source, "tiny", None), tmp_path / "files"
     said = made(step, files, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "hf"))
     assert said.code == 0, said.text
     assert (files / "samples.txt").read_text(encoding="utf-8") == TEXTS
@@ -59,7 +59,8 @@ def test_a_file_of_a_hub_data_set_becomes_the_samples(hub: Hub, base: Path, tmp_
 
 def test_how_many_samples_are_used_is_not_part_of_the_key(base: Path) -> None:
     other = BESIDE.model_copy(update={"num_samples": 1, "max_tokens": 8})
-    assert calibration.samples(other, "other", base=base, fingerprint=beside(base).options["fingerprint"]).key == beside(base).key
+    content = local.Content(base / BESIDE.path, str(beside(base).options["fingerprint"]))
+    assert calibration.samples(other, "other", content).key == beside(base).key
 
 
 def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
@@ -86,9 +87,8 @@ def test_texts_that_cannot_be_used_are_a_fault(base: Path, tmp_path: Path, conte
     assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == (fault,)
 
 
-def test_a_file_outside_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(local.UNTRUSTED, "1")
+def test_a_file_outside_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text(TEXTS, encoding="utf-8")
     (base / "link.txt").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(Failure, match=r"link\.txt lies outside the recipe's folder, and this recipe is not trusted\.\n"):
-        calibration.samples(CalibrationFile(type="file", path="link.txt"), "tiny", base=base, fingerprint="0" * 64)
+        calibration.resolve_texts(base, "link.txt", confined=True)

@@ -47,9 +47,13 @@ def fingerprint(path: Path) -> str:
     return local.fingerprint(path, path.parent.parent / "cache" / "fingerprints.json")
 
 
+def content(path: Path) -> local.Content:
+    return local.Content(path, fingerprint(path))
+
+
 def copied(base: Path, path: str, files: Path) -> tuple[worker.Said, tuple[str, ...]]:
     files.mkdir()
-    step = sources.checkpoint(source(path), "tiny", base=base, fingerprint=fingerprint(base / path))
+    step = sources.checkpoint(source(path), "tiny", content(base / path))
     step = dict(step.needs).get("download", step)
     said = worker.run(local.command(step, {}, files))
     return said, local.verify(step, {}, files, said.report).faults if said.code == 0 else ()
@@ -80,7 +84,7 @@ def test_shards_are_copied_by_the_index(base: Path, tmp_path: Path) -> None:
 
 
 def test_a_change_after_planning_is_a_fault(base: Path, tmp_path: Path) -> None:
-    step = sources.checkpoint(source("model"), "tiny", base=base, fingerprint=fingerprint(base / "model"))
+    step = sources.checkpoint(source("model"), "tiny", content(base / "model"))
     (base / "model" / "tokenizer.json").write_text("{ }", encoding="utf-8")
     files = tmp_path / "files"
     files.mkdir()
@@ -125,9 +129,9 @@ def test_a_damaged_memory_of_fingerprints_is_made_anew(base: Path, tmp_path: Pat
 
 
 def test_the_key_holds_the_content_and_not_the_place(base: Path) -> None:
-    one = sources.checkpoint(source("model"), "tiny", base=base, fingerprint="0" * 64)
+    one = sources.checkpoint(source("model"), "tiny", local.Content(base / "model", "0" * 64))
     (base / "model").rename(base / "moved")
-    other = sources.checkpoint(source("moved"), "tiny", base=base, fingerprint="0" * 64)
+    other = sources.checkpoint(source("moved"), "tiny", local.Content(base / "moved", "0" * 64))
     assert one.key == other.key
     assert one.notes != other.notes
 
@@ -176,7 +180,6 @@ def test_recipes_are_untrusted_where_they_come_from_others(environ: dict[str, st
 
 
 def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     blobs, snapshot_of_cache = tmp_path / "blobs", tmp_path / "snapshots" / "0123"
@@ -188,8 +191,8 @@ def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path
     (blobs / "gguf").write_bytes(b"GGUF")
     (tmp_path / "tiny.gguf").symlink_to(blobs / "gguf")
     for written in ("../snapshots/0123", "~/snapshots/0123", str(snapshot_of_cache)):
-        assert local.resolve_model(base, written) == snapshot_of_cache
-    assert local.resolve_model(base, "~/tiny.gguf") == tmp_path / "tiny.gguf"
+        assert local.resolve_model(base, written, confined=False) == snapshot_of_cache
+    assert local.resolve_model(base, "~/tiny.gguf", confined=False) == tmp_path / "tiny.gguf"
     assert local.fingerprint(snapshot_of_cache, tmp_path / "cache.json")
 
 
@@ -197,12 +200,12 @@ def test_a_recipe_of_ones_own_may_name_files_anywhere(base: Path, tmp_path: Path
 def test_what_is_not_a_file_is_refused(base: Path) -> None:
     os.mkfifo(base / "pipe.gguf")
     with pytest.raises(Failure, match=r"pipe\.gguf is neither a folder nor a file"):
-        local.resolve_model(base, "pipe.gguf")
+        local.resolve_model(base, "pipe.gguf", confined=False)
 
 
 def test_a_path_that_is_not_there_is_refused(base: Path) -> None:
     with pytest.raises(Failure) as failure:
-        local.resolve(base, "none")
+        local.resolve(base, "none", confined=False)
     assert str(failure.value) == f"{base}: none does not exist.\n  what to do: Put it in that place, or correct the path in the recipe."
 
 
@@ -211,7 +214,7 @@ def test_a_part_that_is_not_an_ordinary_file_is_refused_and_not_left_out(base: P
     (base / "model" / "generation_config.json").symlink_to("nowhere")
     os.mkfifo(base / "model" / "vocab.json")
     with pytest.raises(Failure) as failure:
-        local.resolve(base, "model")
+        local.resolve(base, "model", confined=False)
     assert str(failure.value) == (
         f"{base}: model has parts that are not ordinary files.\n"
         "    generation_config.json is a link that leads nowhere\n    vocab.json\n"
@@ -242,7 +245,7 @@ def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Pat
 
 
 def test_a_gguf_source_is_two_steps(base: Path) -> None:
-    step = sources.checkpoint(source("model.gguf"), "tiny", base=base, fingerprint="0" * 64)
+    step = sources.checkpoint(source("model.gguf"), "tiny", local.Content(base / "model.gguf", "0" * 64))
     assert (step.kind, step.maker, step.options["file"]) == ("checkpoint", "gguf", "model.gguf")
     assert (step.need("download").kind, step.need("download").maker) == ("download", "local")
     assert sources.survey(source("model.gguf"), "tiny") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
@@ -75,7 +76,7 @@ def _system(build: Build) -> str:
     return _WINDOWS if getattr(build.resolved.options, "execution_provider", "") == "dml" else _LINUX
 
 
-def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict[str, str]:
+def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path, *, confined: bool) -> dict[str, str]:
     """name -> package key of the recipes as they were at a commit, planned with the code and tools of today.
 
     {} if the code or the pinned versions changed since, as then every build may be another one.
@@ -90,7 +91,7 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
         tar.extractall(scratch / "recipes", filter="data")
     try:
         loaded = loader.load_all(scratch / "recipes")
-        planned = plan.make(loaded, partial(local.fingerprint, cache=scratch / "fingerprints.json"))
+        planned = plan.make(loaded, partial(local.fingerprint, cache=scratch / "fingerprints.json"), confined=confined)
     except Failure:
         return {}  # recipes that were wrong then, or that lean on files which are not in git
     return {build.name: build.package.key for build in planned.builds}
@@ -99,15 +100,26 @@ def keys_at(commit: str, repository: Path, recipes: Path, scratch: Path) -> dict
 def _git(folder: Path, scratch: Path, verb: str, options: tuple[str, ...], commit: str, *rest: str) -> Path:
     """Run git; the file with what it printed. A commit is never taken for an option (git 2.24 on)."""
     if shutil.which("git") is None:
-        raise Failure("git is not installed, and it alone knows what there was at a commit", remedy="install git, or leave out --base")
+        raise Failure("git is not installed, and only git has the recipes of a commit", remedy="install git, or leave out --base")
     output = scratch / "output"
-    command = Command(("git", "-C", str(folder), verb, *options, f"--output={output}", "--end-of-options", commit, *rest))
+    words = ("git", "-C", str(folder), verb, *options, f"--output={output}", "--end-of-options", commit, *rest)
+    command = Command(words, env={"LC_ALL": "C"})  # what it prints is read below
     try:
         process.run(command, children=Children(), log=scratch / "git.txt", scratch=scratch / "scratch", on_progress=lambda _: None)
     except Failure as failure:
-        remedy = "name a commit that git knows here; a shallow clone knows only the last"
-        raise Failure(f"git cannot tell what there was at {commit}", remedy=remedy, details=failure.details[:-1]) from failure
+        raise _explained(failure, (scratch / "git.txt").read_text(encoding="utf-8", errors="replace"), folder, commit) from failure
     return output
+
+
+def _explained(failure: Failure, printed: str, folder: Path, commit: str) -> Failure:
+    """What git's failure means; its own words only where it means something else than usual."""
+    if re.search("not a git repository", printed, re.IGNORECASE):
+        remedy = "run the command in a clone, or leave out --base"
+        return Failure("This folder is not in a git repository, so it has no earlier commits.", where=str(folder), remedy=remedy)
+    if re.search("bad revision|unknown revision|bad object|ambiguous argument|not a valid object name", printed):
+        remedy = "name a commit, branch or tag of this repository; a shallow clone has only the last commits (`git fetch --unshallow`)"
+        return Failure(f"git knows no commit {commit} here.", where=str(folder), remedy=remedy)
+    return Failure(f"git cannot read the recipes of {commit}.", where=str(folder), details=failure.details[:-1])
 
 
 def left_out(build: Build) -> str:

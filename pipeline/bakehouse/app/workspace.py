@@ -18,12 +18,17 @@ from bakehouse.store.store import Store
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders named by PIPELINE_RECIPES and PIPELINE_ARTIFACTS, the plan, and the recipes that it is made from."""
+    """The folders named by PIPELINE_RECIPES and PIPELINE_ARTIFACTS, the plan, and the recipes that it is made from.
+
+    Attributes:
+        confined: whether the recipes come from somebody else, and may name only what lies in their folder.
+    """
 
     recipes: Path
     store: Store
     plan: Plan
     loaded: tuple[Loaded, ...] = ()
+    confined: bool = False
 
 
 def recipes_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -45,5 +50,5 @@ def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
     recipes, store = recipes_folder(environ), Store(artifacts_folder(environ))
     store.refuse_unreadable()
     fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
-    loaded = loader.load_all(recipes)
-    return Workspace(recipes, store, plan.make(loaded, fingerprint), loaded)
+    loaded, confined = loader.load_all(recipes), local.untrusted(environ)
+    return Workspace(recipes, store, plan.make(loaded, fingerprint, confined=confined), loaded, confined)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
@@ -20,6 +21,7 @@ from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
+from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
 from bakehouse.tasks.text_generation.workers.answers import Prompt
@@ -40,8 +42,15 @@ PACKAGE_FORMAT = 7
 _NO_PARTS = ("checkpoint", "validate", "fidelity")
 
 Field = tuple[str, ...]  # names of fields, from the top of a recipe
+Contents = Mapping[Field, Content]  # of every local file or folder that a recipe names, by the field that names it
 _SOURCE: Field = ("source", "path")
 _EVALUATION: Field = ("evaluation", "path")
+
+
+class _Find(Protocol):
+    """Makes a path of what a recipe in the folder `base` has written."""
+
+    def __call__(self, base: Path, written: str, *, confined: bool) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -99,55 +108,62 @@ class Plan:
         return self._by_name.get(name)
 
 
-def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str]) -> Plan:
-    """The plan of these recipes; `fingerprint` gives the content hash of a local source or calibration file.
+def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str], *, confined: bool) -> Plan:
+    """The plan of these recipes.
+
+    Args:
+        fingerprint: the content hash of a local source or calibration file.
+        confined: whether recipes may name only what lies in their folder, as those of others.
 
     Raises:
         RecipeErrors: local sources or calibration files do not exist, are not of the right kind, or are outside the recipes folder.
     """
     loaded, errors = tuple(loaded), list[Diagnostic]()
-    prints = [_prints(one, fingerprint, errors.append) for one in loaded]
-    for one, known in zip(loaded, prints, strict=True):
+    contents = [_contents(one, fingerprint, confined, errors.append) for one in loaded]
+    for one, known in zip(loaded, contents, strict=True):
         _refuse_calibration_text(one, known, errors.append)
     if errors:
         raise RecipeErrors(tuple(errors))
-    return Plan(tuple(build for one, known in zip(loaded, prints, strict=True) for build in _builds(one, known)))
+    return Plan(tuple(build for one, known in zip(loaded, contents, strict=True) for build in _builds(one.recipe, known)))
 
 
-def _prints(loaded: Loaded, fingerprint: Callable[[Path], str], refuse: Callable[[Diagnostic], None]) -> dict[Field, str]:
-    """The content hash of every local file or folder that a recipe names, by the field that names it."""
-    found: dict[Field, str] = {}
+def _contents(
+    loaded: Loaded, fingerprint: Callable[[Path], str], confined: bool, refuse: Callable[[Diagnostic], None]
+) -> dict[Field, Content]:
+    """Every local file or folder that a recipe names, and its content hash, by the field that names it."""
+    found: dict[Field, Content] = {}
     named: dict[str, str] = {}  # what a package calls the file: its content
     for field, written, find in _local_files(loaded.recipe):
         try:
-            found[field] = fingerprint(find(loaded.path.parent, written))
+            path = find(loaded.path.parent, written, confined=confined)
+            found[field] = Content(path, fingerprint(path))
         except Failure as failure:
             refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
             continue
         name = in_package(written)
-        if named.setdefault(name, found[field]) != found[field]:
+        if named.setdefault(name, found[field].fingerprint) != found[field].fingerprint:
             remedy = "Rename one: a package keeps the last part of a path outside the recipe's folder."
             refuse(loaded.at(field, f"Another local file of this recipe is called {name}, too.", remedy))
     return found
 
 
-def _refuse_calibration_text(loaded: Loaded, prints: dict[Field, str], refuse: Callable[[Diagnostic], None]) -> None:
+def _refuse_calibration_text(loaded: Loaded, contents: Contents, refuse: Callable[[Diagnostic], None]) -> None:
     """Refuse the texts of a build's calibration as those that its fidelity is measured on: it would look better than it is."""
     evaluation = loaded.recipe.evaluation
     if evaluation is None:
         return
     for name, options in loaded.recipe.builds.items():
         texts = options.texts()
-        if texts and _content(texts, prints.get(_texts(name))) == _content(evaluation, prints.get(_EVALUATION)):
+        if texts and _identity(texts, contents.get(_texts(name))) == _identity(evaluation, contents.get(_EVALUATION)):
             reason = f"The build {name} is calibrated with the same texts, and its fidelity on them would look better than it is."
             refuse(loaded.at(("evaluation",), reason, "Name other texts, or leave evaluation out."))
 
 
-def _content(texts: Texts, fingerprint: str | None) -> tuple[str, ...]:
-    return (fingerprint or "",) if isinstance(texts, TextsFile) else (texts.repo, texts.revision, texts.file)
+def _identity(texts: Texts, content: Content | None) -> tuple[str, ...]:
+    return (content.fingerprint if content else "",) if isinstance(texts, TextsFile) else (texts.repo, texts.revision, texts.file)
 
 
-def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, Callable[[Path, str], Path]]]:
+def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, local.resolve_model
@@ -162,20 +178,19 @@ def _texts(build: str) -> Field:
     return ("builds", build, "quantization", "calibration", "path")
 
 
-def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
-    recipe, base = loaded.recipe, loaded.path.parent
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, base=base, fingerprint=prints.get(_SOURCE))
+def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE))
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
-    evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", base, prints.get(_EVALUATION))
+    evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", contents.get(_EVALUATION))
     distributions = reference.fidelity_step(recipe.name, checkpoint, evaluation, runs_code)
     on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
     for short in recipe.builds:
         resolved = portable.without_paths(resolve(recipe, short))
         backend = BACKENDS[resolved.options.runtime]
-        samples = _samples(recipe.builds[short].texts(), resolved.name, base, prints.get(_texts(short)))
+        samples = _samples(recipe.builds[short].texts(), resolved.name, contents.get(_texts(short)))
         parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
         known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
         logits = reference.logits_step(recipe.name, checkpoint, runs_code)
@@ -191,9 +206,9 @@ def _builds(loaded: Loaded, prints: dict[Field, str]) -> Iterator[Build]:
         yield replace(joined, destination=homes[name])
 
 
-def _samples(texts: Texts | None, name: str, base: Path, fingerprint: str | None) -> Step | None:
+def _samples(texts: Texts | None, name: str, content: Content | None) -> Step | None:
     """The step that provides the texts of a data-aware method or of an evaluation."""
-    return calibration.samples(texts, name, base=base, fingerprint=fingerprint) if texts else None
+    return calibration.samples(texts, name, content) if texts else None
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def _planned(package: Path, manifest: PackageManifest, recipes: Path, folder: Pa
         target = own / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(origin, target) if origin.is_dir() else shutil.copyfile(origin, target)
-    planned = plan.make(loader.load_all(own), partial(local.fingerprint, cache=folder / "fingerprints.json"))
+    planned = plan.make(loader.load_all(own), partial(local.fingerprint, cache=folder / "fingerprints.json"), confined=True)
     build = planned.build(manifest.name)
     if build is None:
         raise Failure(f"{RECIPE} has no build {manifest.name}.", where=str(package), remedy="Get the package again.")

@@ -65,12 +65,12 @@ class Prepared:
         return next(trial for trial in self.trials if trial.candidate.name == name)
 
 
-def builds(loaded: Loaded, name: str, fingerprint: Callable[[Path], str]) -> tuple[Build, ...]:
+def builds(loaded: Loaded, name: str, fingerprint: Callable[[Path], str], *, confined: bool) -> tuple[Build, ...]:
     """The candidates as builds of a recipe that has nothing else."""
     made = combinations(loaded.recipe.searches[name]).combinations
     named = {f"{name}-{number:03}": one.build for number, one in enumerate(made, 1)}
     recipe = loaded.recipe.model_copy(update={"builds": named, "repositories": {}, "publish": None, "searches": {}})
-    return plan.make([replace(loaded, recipe=recipe)], fingerprint).builds
+    return plan.make([replace(loaded, recipe=recipe)], fingerprint, confined=confined).builds
 
 
 def prepare(loaded: Loaded, name: str, planned: tuple[Build, ...], session: Session) -> Prepared:

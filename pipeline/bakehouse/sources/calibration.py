@@ -9,6 +9,7 @@ from typing import assert_never
 from bakehouse.errors import Failure
 from bakehouse.recipe.texts import Texts, TextsFile, TextsHub
 from bakehouse.sources import local
+from bakehouse.sources.local import Content
 from bakehouse.sources.seams import CopyRequest, CopyResult, DownloadRequest, TextsFileSpec, TextsHubSpec
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
@@ -17,38 +18,34 @@ from bakehouse.steps.step import Notes, Step
 SAMPLES = "samples.txt"
 
 
-def samples(source: Texts, label: str, *, base: Path, fingerprint: str | None) -> Step:
+def samples(source: Texts, label: str, content: Content | None) -> Step:
     """The step that brings the texts; how many of them are used is its user's business.
 
     Args:
-        base: the recipe's folder.
-        fingerprint: `local.fingerprint` of a file next to the recipe; None for a hub data set.
-
-    Raises:
-        Failure: the file does not exist, or lies outside `base`.
+        content: the file that `source` names; None for a hub data set.
     """
     match source:
         case TextsFile():
-            if fingerprint is None:
-                raise ValueError("a file of texts is planned with its fingerprint")
-            notes = Notes(path=resolve_texts(base, source.path))
-            return Step(kind="calibration", maker="calibration", label=label, spec=TextsFileSpec(fingerprint=fingerprint), notes=notes)
+            if content is None:
+                raise ValueError("a file of texts is planned with its content")
+            spec, notes = TextsFileSpec(fingerprint=content.fingerprint), Notes(path=content.path)
+            return Step(kind="calibration", maker="calibration", label=label, spec=spec, notes=notes)
         case TextsHub():
-            spec = TextsHubSpec(repo=source.repo, revision=source.revision, file=source.file)
-            return Step(kind="calibration", maker="calibration", label=label, spec=spec)
+            pinned = TextsHubSpec(repo=source.repo, revision=source.revision, file=source.file)
+            return Step(kind="calibration", maker="calibration", label=label, spec=pinned)
         case _:
             assert_never(source)
 
 
-def resolve_texts(base: Path, written: str) -> Path:
+def resolve_texts(base: Path, written: str, *, confined: bool) -> Path:
     """`local.resolve` for calibration texts: a file.
 
     Raises:
         Failure: it is a directory, or as `local.resolve`.
     """
-    if local.path_of(base, written).is_dir():
+    if local.path_of(base, written, confined=confined).is_dir():
         raise Failure(f"{written} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
-    return local.resolve(base, written)
+    return local.resolve(base, written, confined=confined)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

@@ -8,11 +8,11 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bakehouse.errors import Failure
 from bakehouse.formats import safetensors_files
-from bakehouse.recipe.recipe import Local
 from bakehouse.sources.seams import CopyRequest, CopyResult, LocalSpec
 from bakehouse.sources.workers import checkpoint_files
 from bakehouse.steps.maker import Command, Verification, worker
@@ -23,9 +23,18 @@ UNTRUSTED = "PIPELINE_UNTRUSTED"
 _RACY_NS = 2_000_000_000  # a file changed so lately may change again within the file system's clock tick
 
 
-def download(source: Local, label: str, path: Path, fingerprint: str) -> Step:
+@dataclass(frozen=True)
+class Content:
+    """What a path of a recipe leads to: the file or folder, and its `fingerprint`."""
+
+    path: Path
+    fingerprint: str
+
+
+def download(label: str, content: Content) -> Step:
     """The step that copies the files; their content is in its options, where they lie is in its notes."""
-    spec = LocalSpec(fingerprint=fingerprint, gguf=path.name if path.suffix == ".gguf" else None)
+    path = content.path
+    spec = LocalSpec(fingerprint=content.fingerprint, gguf=path.name if path.suffix == ".gguf" else None)
     return Step(kind="download", maker="local", label=label, spec=spec, notes=Notes(path=path))
 
 
@@ -42,7 +51,7 @@ def file_name(step: Step) -> str:
     return gguf
 
 
-def untrusted(environ: Mapping[str, str] = os.environ) -> bool:
+def untrusted(environ: Mapping[str, str]) -> bool:
     """Whether recipes come from somebody else, and so may read nothing outside their folder.
 
     PIPELINE_UNTRUSTED decides (0 or 1); without it, recipes are somebody else's where GitHub or GitLab run a pull or merge request.
@@ -52,31 +61,30 @@ def untrusted(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("GITHUB_EVENT_NAME") in ("pull_request", "pull_request_target") or bool(environ.get("CI_MERGE_REQUEST_ID"))
 
 
-def path_of(base: Path, written: str, *, confined: bool | None = None) -> Path:
+def path_of(base: Path, written: str, *, confined: bool) -> Path:
     """Where a path of a recipe in the folder `base` is; `~` is the home of who runs this.
 
     Args:
-        confined: whether it must lie in `base`; by default, whether recipes are `untrusted`.
+        confined: whether it must lie in `base`, as it must where recipes are `untrusted`.
 
     Raises:
         Failure: it is confined and lies outside: then nothing is said of what is there, not even whether anything is.
     """
     path = Path(os.path.normpath(base / Path(written).expanduser()))
-    if untrusted() if confined is None else confined:
+    if confined:
         _refuse_outside(written, base, [path])
     return path
 
 
-def resolve(base: Path, written: str, *, confined: bool | None = None) -> Path:
+def resolve(base: Path, written: str, *, confined: bool) -> Path:
     """The absolute path of what a recipe in the folder `base` calls `written`.
 
     Args:
-        confined: whether all of it must lie in `base`; by default, whether recipes are `untrusted`.
+        confined: whether all of it must lie in `base`, as it must where recipes are `untrusted`.
 
     Raises:
         Failure: it does not exist, or it is confined and it (or a file of it) lies outside `base`, be it through a symbolic link.
     """
-    confined = untrusted() if confined is None else confined
     path = path_of(base, written, confined=confined)
     if not path.exists():
         raise Failure(f"{written} does not exist.", where=str(base), remedy="Put it in that place, or correct the path in the recipe.")
@@ -114,20 +122,20 @@ def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:
         )
 
 
-def resolve_model(base: Path, written: str) -> Path:
+def resolve_model(base: Path, written: str, *, confined: bool) -> Path:
     """`resolve` for a source: a checkpoint directory or a GGUF file.
 
     Raises:
         Failure: it is neither, or as `resolve`.
     """
-    path = path_of(base, written)
+    path = path_of(base, written, confined=confined)
     if path.is_file() and path.suffix != ".gguf":
         raise Failure(
             f"{written} is neither a checkpoint directory nor a GGUF file.",
             where=str(base),
             remedy="Write the path of one of them into the recipe.",
         )
-    return resolve(base, written)
+    return resolve(base, written, confined=confined)
 
 
 def files_of(path: Path) -> dict[str, Path]:

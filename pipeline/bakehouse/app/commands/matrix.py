@@ -37,7 +37,8 @@ class Matrix(Ours):
             if params["against"]:
                 known = release.read(Path(params["against"])).keys()
             elif params["base"]:
-                known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base")
+                confined = harness.workspace.confined
+                known = matrix.keys_at(params["base"], Path.cwd(), recipes_folder(), Path(scratch) / "base", confined=confined)
             builds = selection.builds_named(args, harness.workspace.plan)
             why = {build.name: matrix.left_out(build) for build in builds if not args}
             can = [build for build in builds if not why.get(build.name)]

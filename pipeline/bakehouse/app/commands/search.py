@@ -53,7 +53,7 @@ class Search(Ours):
         workspace = open_workspace()
         loaded, name = _named(args, workspace)
         fingerprint = partial(local.fingerprint, cache=workspace.store.root / "fingerprints.json")
-        planned = making.builds(loaded, name, fingerprint)
+        planned = making.builds(loaded, name, fingerprint, confined=workspace.confined)
         harness = Harness(replace(workspace, plan=Plan(planned)), sys.stderr if params["json"] or params["print"] else sys.stdout)
         make = partial(_make, harness)
         if not params["plan"]:

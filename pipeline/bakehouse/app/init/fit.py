@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
@@ -69,7 +70,8 @@ def _planned(draft: Draft, proposal: Proposal, recipes: Path, session: Session) 
     root, _, problems = read(text.encode())
     assert root is not None and not problems, problems
     loaded = Loaded(recipes / f"{draft.name}.yaml", text, Recipe.model_validate_json(json.dumps(root.data)), root)
-    return plan.make([loaded], partial(local.fingerprint, cache=session.store.root / "fingerprints.json")).builds[0]
+    fingerprint = partial(local.fingerprint, cache=session.store.root / "fingerprints.json")
+    return plan.make([loaded], fingerprint, confined=local.untrusted(os.environ)).builds[0]
 
 
 def _reasons(build: Build, session: Session) -> str:
