@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.recipe import loader
 from bakehouse.recipe.recipe import HuggingFace, Local
+from bakehouse.recipe.types import local_path
 from tests.formats.test_gguf_header import PLAIN, write
 from tests.support.hub import Hub
 
@@ -287,3 +288,13 @@ def test_a_folder_elsewhere_is_built_and_its_package_says_not_where_it_lies(here
     texts = [path for path in (here / "artifacts" / "packages" / name).rglob("*") if path.suffix in (".json", ".md", ".yaml")]
     assert texts
     assert not [path.name for path in texts if b"secret-place" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [(r"C:\models\tiny", "C:/models/tiny"), (r"\\server\share\tiny", "//server/share/tiny"), (r"C:\me\recipes\tiny", "tiny")],
+)
+def test_what_init_writes_on_windows_is_what_a_recipe_takes_there(given: str, written: str) -> None:
+    assert origin.as_written(PureWindowsPath(given), PureWindowsPath(r"C:\me\recipes")) == written
+    assert local_path(written, windows=True) == written
+    assert given == written or local_path(given, windows=True) in (written, "C:/me/recipes/tiny")

@@ -101,10 +101,15 @@ def test_a_folder_outside_a_repository_and_a_commit_that_git_does_not_know_get_a
         with pytest.raises(Failure) as caught:
             matrix.keys_at(commit, tmp_path, tmp_path / "recipes", tmp_path / str(number), confined=False)
         said.append(str(caught.value).replace(str(tmp_path), "DIR"))
-    assert said == snapshot(["""\
+    assert said == snapshot(
+        [
+            """\
 DIR: This folder is not in a git repository, so it has no earlier commits.
   what to do: Run the command in a clone, or leave out --base.\
-""", """\
+""",
+            """\
 DIR: git knows no commit 0123abc here.
   what to do: Name a commit, branch or tag of this repository; a shallow clone has only the last commits (`git fetch --unshallow`).\
-"""])
+""",
+        ]
+    )

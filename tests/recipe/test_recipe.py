@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization, normal
-from bakehouse.recipe import spdx
+from bakehouse.recipe import spdx, types
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
@@ -430,3 +431,38 @@ def test_what_the_card_says_belongs_to_the_build_and_comes_with_the_recipe_of_it
     assert (resolved.license, resolved.card and resolved.card.tags) == ("Apache-2.0", ("chat",))
     again = yaml.safe_load(recipe_text(resolved))
     assert resolve(Recipe.model_validate_json(json.dumps(again)), "fp16") == resolved
+
+
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        ("C:\\models\\tiny", "C:/models/tiny"),
+        ("C:/models/tiny", "C:/models/tiny"),
+        ("d:\\models/tiny.gguf", "d:/models/tiny.gguf"),
+        ("\\\\server\\share\\tiny", "//server/share/tiny"),
+        ("../tiny", "../tiny"),
+    ],
+)
+def test_on_windows_a_path_is_taken_as_windows_writes_it(written: str, taken: str) -> None:
+    assert types.local_path(written, windows=True) == taken
+    pattern = TypeAdapter(types.LocalPath).json_schema()["pattern"]
+    assert re.search(pattern, written), "an editor takes it, too"
+
+
+@pytest.mark.parametrize(
+    ("written", "windows", "what"),
+    [
+        ("C:\\models\\tiny", False, "is one of Windows, and this is another system"),
+        ("C:/models/tiny", False, "is one of Windows, and this is another system"),
+        ("\\\\server\\share\\tiny", False, "has a backslash"),
+        ("models\\tiny", False, "has a backslash"),
+        ("models\\tiny", True, "has a backslash"),
+        ("C:\\models\\..\\tiny", True, "has `..` after its beginning"),
+        ("C:\\models\\nul", True, "has a part that is a device on Windows"),
+        ("C:tiny", True, "has a character that file systems do not take"),
+    ],
+)
+def test_a_path_that_only_one_system_understands_is_refused_elsewhere(written: str, windows: bool, what: str) -> None:
+    with pytest.raises(PydanticCustomError) as refused:
+        types.local_path(written, windows=windows)
+    assert refused.value.message() == f"The path `{written}` {what}."

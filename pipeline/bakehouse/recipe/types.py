@@ -205,17 +205,30 @@ def _path(value: str) -> str:
 
 
 def _local_path(value: str) -> str:
-    parts = re.sub(r"^(~?/|[A-Za-z]:/)", "", value).split("/")
+    return local_path(value, windows=os.name == "nt")
+
+
+def local_path(value: str, *, windows: bool) -> str:
+    """A path as the plan has it, with forward slashes; on Windows an absolute one may be written as Windows does, `C:\\models\\tiny`.
+
+    Raises:
+        PydanticCustomError: it is not a path that a recipe may have.
+    """
+    written = value
+    if windows and re.match(r"[A-Za-z]:\\|\\\\[^\\]", value):
+        value = value.replace("\\", "/")
+    parts = re.sub(r"^(//|~?/|[A-Za-z]:/)" if windows else r"^(~?/|[A-Za-z]:/)", "", value).split("/")
     while parts[0] == ".." and len(parts) > 1:
         parts = parts[1:]
     faults = {
+        "is one of Windows, and this is another system": re.match(r"[A-Za-z]:[/\\]", value) and not windows,
         "has a backslash": "\\" in value,
-        "is one of Windows, and this is another system": re.match(r"[A-Za-z]:/", value) and os.name != "nt",
         "has `..` after its beginning": ".." in parts,
         "starts with `~` and not with `~/`": re.match(r"~(?!/)", value),
     }
-    remedy = "Write a path such as models/tiny, ../tiny, ~/models/tiny or /models/tiny, with forward slashes."
-    _refuse_path(value, faults | _strange(parts), remedy)
+    absolute = r"C:\models\tiny, and a relative one" if windows else "/models/tiny,"
+    remedy = f"Write a path such as models/tiny, ../tiny, ~/models/tiny or {absolute} with forward slashes."
+    _refuse_path(written, faults | _strange(parts), remedy)
     return value
 
 
@@ -282,7 +295,7 @@ DistributionName = Annotated[str, *_kind(_distribution, r"^[a-z0-9]+(-[a-z0-9]+)
 Version = Annotated[str, *_kind(_version, r"^(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?$")]
 RelativePath = Annotated[str, *_kind(_path, r"^[^/\\$~][^\\$]*$")]
 # Where a recipe's own user has files. Whether it may lead out of the recipe's folder, is decided where it is resolved (sources.local).
-LocalPath = Annotated[str, *_kind(_local_path, r"^[^\\$]*[^/\\$]$")]
+LocalPath = Annotated[str, *_kind(_local_path, r"^([^\\$]*|([A-Za-z]:\\|\\\\)[^$]*)[^/\\$]$")]
 GgufPath = Annotated[RelativePath, ends_with(".gguf", "Only GGUF files can be imported from there.")]
 PythonPath = Annotated[RelativePath, ends_with(".py", "Only Python files can run as remote code.")]
 Expression = Annotated[str, *_kind(_expression, r"\S")]

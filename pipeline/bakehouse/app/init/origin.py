@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -69,7 +69,7 @@ def find(given: str, recipes: Path, session: Session) -> Origin:
         return _here(hub_cache.snapshot(_without_dots(path)), recipes)
     if (found := place(given)) is not None:
         return _on_the_hub(found, session)
-    looks_like_a_path = given.startswith((".", "/", "~")) or "\\" in given or given.endswith(".gguf")
+    looks_like_a_path = given.startswith((".", "/", "~")) or re.match(r"[A-Za-z]:/|.*\\", given) or given.endswith(".gguf")
     raise Failure(f"{quoted(given)} {'does not exist here' if looks_like_a_path else 'is not a model'}.", remedy=_GIVE)
 
 
@@ -158,7 +158,7 @@ def _here(path: Path, recipes: Path) -> Origin:
     if hub and path.is_dir():
         title = hub[0].partition("/")[2]
     try:
-        source = Local.model_validate({"type": "local", "path": _as_written(path, recipes), **licence, **base})
+        source = Local.model_validate({"type": "local", "path": as_written(path, recipes), **licence, **base})
     except ValidationError as error:
         what = "; ".join(one["msg"] for one in error.errors(include_url=False))
         raise Failure(f"A recipe cannot name {path}: {what}", remedy="Rename it, or give another place.") from error
@@ -171,7 +171,7 @@ def _without_dots(path: Path) -> Path:
     return plain if plain.exists() and plain.samefile(path) else path.resolve()
 
 
-def _as_written(path: Path, recipes: Path) -> str:
+def as_written(path: PurePath, recipes: PurePath) -> str:
     """A path as a recipe has it: relative where it lies next to the recipe, else absolute."""
     return path.relative_to(recipes).as_posix() if path.is_relative_to(recipes) else path.as_posix()
 
