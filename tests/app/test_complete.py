@@ -67,6 +67,31 @@ def test_candidates_are_verbs_flags_and_names(typed: list[str], offered: list[st
     assert said.out.splitlines()[: len(offered) or None] == offered or not typed
 
 
+FLOW = {
+    "all of it": '{schema_version: 1, name: tiny, builds: {int4-a: {runtime: openvino}, "int8-a": {runtime: openvino}}}',
+    "JSON": '{"name": "tiny",\n "builds": {\n  "int4-a": {},\n  "int8-a": {"runtime": "x"}}}',
+    "the section": "name: tiny\nbuilds: {int4-a: {runtime: openvino}, int8-a: {runtime: openvino}}\n",
+    "the section from the next line on": "name: tiny\nbuilds:\n  {int4-a: {runtime: openvino},\n   int8-a: {}}\n",
+    "an anchor": "name: tiny\nbuilds: &all\n  int4-a: {}\n  int8-a: {}\n",
+    "a merged key": "name: tiny\nx: &more {int8-a: {}}\nbuilds:\n  int4-a: {}\n  <<: *more\n",
+    "a folded name": "name: >-\n  tiny\nbuilds:\n  int4-a: {}\n  int8-a: {}\n",
+}
+
+
+@pytest.mark.parametrize("form", FLOW)
+def test_a_recipe_in_another_form_of_yaml_offers_its_names(form: str, here: Path) -> None:
+    (here / "recipes" / "tiny.yaml").write_text(FLOW[form], encoding="utf-8")
+    (here / "recipes" / "wrong.yaml").write_text("{name: wrong, builds: [", encoding="utf-8")
+    assert sorted(complete.names(recipes_too=True)) == ["tiny", "tiny-int4-a", "tiny-int8-a"]
+
+
+def test_a_recipe_in_flow_style_imports_the_reader_of_yaml_and_no_more(here: Path) -> None:
+    (here / "recipes" / "tiny.yaml").write_text(FLOW["the section"], encoding="utf-8")
+    found = imported("bakehouse.app.main", "--complete", "build", "=", folder=here)
+    assert "yaml" in found
+    assert not {"pydantic", "doit", "argparse", "rich"} & found
+
+
 @pytest.mark.parametrize("text", ["", "builds: {", "name:\nbuilds:\n- x\n", "\0", "a: b: c\n  d:\n"])
 def test_a_recipe_that_cannot_be_read_offers_nothing(text: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "recipes" / "tiny.yaml").write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """What may follow on the command line: `bakehouse --complete WORD... =LAST`. A shell waits for it, so it imports next to nothing.
 
-The names of builds come from a look at the recipes' lines and not from their reader, which takes longer than a person waits; a recipe
-in an unusual form of YAML only has no candidates.
+The names of builds come from a look at the recipes' lines, since importing a reader of YAML takes as long as all the rest; only a
+recipe in which those lines show another form than the usual one is read by PyYAML.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _ALL_OF_A_RECIPE = ("build", "sign", "publish", "clean")  # take the name of a r
 _READING = ("list", "plan", "lint", "build", "matrix")
 SHELLS = ("bash", "zsh", "fish", "powershell")
 _LARGEST = 1 << 20  # bytes of a recipe
+_OTHER_FORMS = tuple("{[&*!|>?<%@`")  # what a key or a value begins with where it is not a plain or quoted word
 
 
 def main(words: list[str]) -> int:
@@ -93,17 +94,40 @@ def names(recipes_too: bool, sections: tuple[str, ...] = ("builds", "repositorie
 
 
 def _of_recipe(text: str, sections: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The name of a recipe and of what is in these sections, as block YAML has them."""
+    """The name of a recipe and of what is in these sections."""
+    found = _by_lines(text, sections)
+    return _by_yaml(text, sections) if found is None else found
+
+
+def _by_lines(text: str, sections: tuple[str, ...]) -> tuple[str, list[str]] | None:
+    """The names in block YAML; None where a line that decides has another form, as flow style or an anchor."""
     name, section, indent, builds = "", "", 0, []
     for line in text.splitlines():
         key, colon, value = line.partition(":")
-        if not colon or not key.strip() or key.lstrip().startswith(("#", "-")):
-            continue
         depth = len(key) - len(key.lstrip())
-        key = key.strip().strip("'\"")
+        key, value = key.strip().strip("'\""), value.partition(" #")[0].strip()
+        if depth == 0 and key[:1] in _OTHER_FORMS:
+            return None
+        if not colon or not key or key.startswith(("#", "-")):
+            continue
         if depth == 0:
             section, indent = key, 0
-            name = value.partition(" #")[0].strip().strip("'\"") if key == "name" else name
+            if (key == "name" and value[:1] in _OTHER_FORMS) or (key in sections and value):
+                return None
+            name = value.strip("'\"") if key == "name" else name
         elif section in sections and depth == (indent := indent or depth):
+            if key[:1] in _OTHER_FORMS:
+                return None
             builds.append(key)
     return name, builds
+
+
+def _by_yaml(text: str, sections: tuple[str, ...]) -> tuple[str, list[str]]:
+    import yaml
+
+    try:
+        read = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        named = [key for section in sections for key in (read.get(section) or {})]
+        return str(read["name"]), [key for key in named if isinstance(key, str)]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return "", []  # no recipe; the others still have names
