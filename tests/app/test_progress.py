@@ -183,6 +183,42 @@ def test_a_step_says_which_of_how_many_it_is_and_how_long_it_may_take() -> None:
     )
 
 
+def test_the_rest_of_a_run_stands_behind_the_step_as_long_as_it_is_known() -> None:
+    stream, left = io.StringIO(), iter([300.0, 200.0, None, 170.0, 60.0, 60.0])
+    told = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: next(left))
+    told.expect(3)
+    for name in ("export:tiny", "convert:tiny", "validate:tiny"):
+        told.execute_task(step(name))
+        told.add_success(step(name))
+    begun = [re.sub(r"4:59|5:00", "5:00", line) for line in lines(stream) if line.startswith("..")]
+    assert begun == [
+        ".. export:tiny  step 1 of 3; about 5:00 left",
+        ".. convert:tiny  step 2 of 3",
+        ".. validate:tiny  step 3 of 3",
+    ], "of the last step its own time is enough"
+
+
+def test_after_a_failure_nothing_is_known_of_the_rest() -> None:
+    stream = io.StringIO()
+    told = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: 300.0)
+    told.expect(3)
+    told.execute_task(step("export:tiny"))
+    told.add_failure(step("export:tiny"), failure("it broke"))
+    told.execute_task(step("convert:other"))
+    assert ".. convert:other  step 2 of 3" in lines(stream)
+
+
+def test_the_view_says_what_is_left_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Reporter(Terminal(), lambda selected, spans, total_s: None, left=lambda running: 300.0)
+    told.expect(9)
+    told.execute_task(step("convert:tiny"))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(told._view())
+    assert isinstance(console.file, io.StringIO)
+    *_, last = console.file.getvalue().splitlines()
+    assert re.fullmatch(r"step 1 of 9, about (5:00|4:59) left", last.rstrip())
+
+
 def test_a_step_that_was_not_counted_raises_the_number_of_steps() -> None:
     stream = io.StringIO()
     told = reporter(stream)

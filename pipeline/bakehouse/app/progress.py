@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
@@ -36,7 +36,8 @@ class Reporter:
     """doit's reporter: told of tasks by doit and of progress by the stages, from any thread.
 
     `summary` is asked for the closing table once all is done: rows of text for the builds that were selected; `tries` tells whether
-    a task that doit starts is really tried; `expects` how many seconds it may take, if anything is known of that.
+    a task that doit starts is really tried; `expects` how many seconds it may take, if anything is known of that; `left` how many
+    seconds the rest of the run may take, given the tasks that run and for how long.
     """
 
     desc = "live view on a terminal, plain lines elsewhere"
@@ -47,12 +48,15 @@ class Reporter:
         summary: Callable[[list[str], dict[str, tuple[float, float]], float], Group | None],
         tries: Callable[[Any], bool] = lambda task: True,
         expects: Callable[[Any], float | None] = lambda task: None,
+        left: Callable[[Mapping[str, float]], float | None] = lambda running: None,
     ) -> None:
         # In a log nothing knows how wide a reader's window is: lines are as long as what they say.
         self._console = Console(file=stream, soft_wrap=True, highlight=False, width=None if stream.isatty() else 160)
         self._summary = summary
         self._tries = tries
         self._expects = expects
+        self._left = left
+        self._end: float | None = None  # when all may be done, as far as that is known
         self._steps, self._step = 0, 0  # how many steps this run makes, and how many it has begun
         self._running: dict[str, _Running] = {}
         self._spans: dict[str, tuple[float, float]] = {}
@@ -109,10 +113,13 @@ class Reporter:
         with self._lock:
             running = _Running(task.name, time.monotonic(), self._place(task), expected)
             self._running[task.name] = running
+            if running.place:
+                self._look_ahead()
             if self._live is None:
                 about = f"about {clock_text(expected)}" if expected else ""
                 step = f"step {running.place}" if running.place else ""
-                self._line(f".. {task.name}  {', '.join(filter(None, (step, about)))}".rstrip())
+                words = "; ".join(filter(None, (", ".join(filter(None, (step, about))), self._rest() if running.place else "")))
+                self._line(f".. {task.name}  {words}".rstrip())
 
     def add_success(self, task: Any) -> None:
         """Called when a task ended well."""
@@ -133,6 +140,7 @@ class Reporter:
         self._line(f"FAILED {task.name}", style="bold red")
         self._line(text)
         self._failed.append((task.name, text))
+        self._end = None
 
     def code(self, code: int) -> int:
         """doit's exit code, but 1 and not 2 if all that failed did so in a sentence, and the rest was only not tried."""
@@ -180,12 +188,24 @@ class Reporter:
         self._steps = max(self._steps, self._step)
         return f"{self._step} of {self._steps}"
 
+    def _look_ahead(self) -> None:
+        """Estimate anew when all may be done, as a step begins or ends; after a failure nobody knows what is still to come."""
+        now = time.monotonic()
+        left = None if self._failed else self._left({running.name: now - running.started for running in self._running.values()})
+        self._end = None if left is None else now + left
+
+    def _rest(self) -> str:
+        """What is left of the run, while more than its last step is; "" where that is not known."""
+        left = (self._end or 0.0) - time.monotonic()
+        return f"about {clock_text(left)} left" if left > 0 and (self._step < self._steps or len(self._running) > 1) else ""
+
     def _ended(self, name: str) -> float | None:
         with self._lock:
             running = self._running.pop(name, None)
             if running is None:
                 return None
             self._spans[name] = running.started, time.monotonic()
+            self._look_ahead()
             return self._spans[name][1] - running.started
 
     def _line(self, text: str, style: str = "") -> None:
@@ -194,7 +214,7 @@ class Reporter:
         stamp = "" if self._console.is_terminal else f"{datetime.now():%H:%M:%S} "
         self._console.print(Text(stamp + text, style=style))
 
-    def _view(self) -> Table:
+    def _view(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for _ in range(3):  # what is done, in the last column, is cut with an ellipsis; these are not
             table.add_column(no_wrap=True, overflow="ellipsis")
@@ -206,7 +226,8 @@ class Reporter:
                     Text(_clock(running), style="cyan"),
                     Text(_what(running.progress), overflow="ellipsis", no_wrap=True),
                 )
-        return table
+            rest = self._rest() if self._running else ""
+        return Group(table, *([Text(f"step {self._step} of {self._steps}, {rest}", style="dim")] if rest else []))
 
 
 def _clock(running: _Running) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from doit.exceptions import TaskFailed
@@ -119,8 +119,8 @@ class Harness:
         self.workspace = workspace
         self.names = selection.names(workspace.plan)
         self.attempts = Attempts()
-        expected = Expected(workspace.store)
-        self.reporter = Reporter(stream, self._summary, self.attempts.tries, lambda task: _expected(task, expected))
+        self._known, self._steps, self._jobs = Expected(workspace.store), tuple[Step, ...](), 1
+        self.reporter = Reporter(stream, self._summary, self.attempts.tries, self._expected, self._left)
         children = Children()
         self.remote = Remote(workspace.store, children)
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
@@ -137,7 +137,7 @@ class Harness:
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
         self.remote.supply([*(build.package for build in builds), *selection.steps_of(wanted, plan)], print)
 
-    def check(self, selected: Iterable[str], *, keeps_going: bool = False) -> None:
+    def check(self, selected: Iterable[str], *, keeps_going: bool = False, jobs: int = 1) -> None:
         """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
 
         A run that `keeps_going` has only what is refused fail, and makes the rest.
@@ -150,7 +150,8 @@ class Harness:
         singles = [SingleStep(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
         self._checked, self._keeps_going = (builds, singles), keeps_going
         self._check(builds, singles)
-        self.reporter.expect(len(preflight.missing(builds, self.session.store, singles)))
+        self._steps, self._jobs = preflight.missing(builds, self.session.store, singles), jobs
+        self.reporter.expect(len(self._steps))
 
     def _check(self, builds: list[Build], singles: list[SingleStep]) -> None:
         refused = preflight.refusals(builds, self.session, singles) if self._keeps_going else []
@@ -263,6 +264,15 @@ class Harness:
         if name := self.names.get(step.key):  # a survey is made before any task runs, and has no task
             self.reporter.tell(name, progress)
 
+    def _expected(self, task: Any) -> float | None:
+        step = (task.meta or {}).get("step")
+        return self._known.seconds(step) if step else None
+
+    def _left(self, running: Mapping[str, float]) -> float | None:
+        """How many seconds the rest of the run may take, given the tasks that run and for how long."""
+        left = [step for step in self._steps if not self.session.store.has(step)]
+        return self._known.left(left, {step.key: running[name] for step in left if (name := self.names[step.key]) in running}, self._jobs)
+
     def _summary(self, selected: list[str], spans: dict[str, tuple[float, float]], total_s: float) -> Group | None:
         if text := self.remote.not_kept:
             self.reporter.note(text)
@@ -270,11 +280,6 @@ class Harness:
         return results_table.summary(
             chosen, self.workspace.store, self.names, spans, total_s, lambda build: self.attempts.why(build, self.names)
         )
-
-
-def _expected(task: Any, expected: Expected) -> float | None:
-    step = (task.meta or {}).get("step")
-    return expected.seconds(step) if step else None
 
 
 def open_harness() -> Harness:

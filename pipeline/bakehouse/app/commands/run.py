@@ -39,7 +39,7 @@ class Run(Options, DoitRun):  # type: ignore[misc]
                 return 0
             harness.foresee(self.sel_tasks)
             harness.supply(self.sel_tasks)
-            harness.check(self.sel_tasks, keeps_going=bool(options["continue_"]))
+            harness.check(self.sel_tasks, keeps_going=bool(options["continue_"]), jobs=max(1, int(options["num_process"])))
             if self.sel_tasks != ["overview"]:
                 reach.record(harness.workspace.plan, harness.workspace.recipes, harness.workspace.store)
             return harness.reporter.code(int(super()._execute(*args, **options)))
