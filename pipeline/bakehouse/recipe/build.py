@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -24,6 +24,13 @@ class RuntimeBuild(Model):
     # Left out if it is None, so that the keys of builds without bounds stay the same.
     bounds: Bounds | None = Field(
         None, description="How far the build may be from its source; one beyond it fails.", exclude_if=lambda bounds: bounds is None
+    )
+    # Left out at its default for the same reason.
+    unknown_architecture: Literal["refuse", "try"] = Field(
+        "refuse",
+        description="What becomes of a model whose architecture is on none of Bakehouse's lists; `try` has it made, verified and validated "
+        "like every other.",
+        exclude_if=lambda chosen: chosen == "refuse",
     )
 
     def normal(self) -> Self:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
-from bakehouse.recipe.model import Model
+from bakehouse.recipe.model import Model, Rule
 
 _FIXED = "the library rounds to nearest, symmetric, with one scale a channel"
 _FIELDS = (
@@ -47,6 +47,14 @@ class NpuLibrary(RuntimeBuild):
     elsewhere: ClassVar[Mapping[str, str]] = {
         "runtime_options": "the library takes no options when it runs a model; runtime_options does not apply"
     }
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "unknown_architecture",
+            lambda b: b.unknown_architecture == "try",
+            "the library's models of other types than phi3 are generated Python code, which nothing can verify",
+            "Leave it out.",
+        ),
+    )
 
     def remark(self) -> str:
         """That it is a pickle."""

@@ -88,10 +88,14 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     config, requested = survey.config, build.quantization
     reasons = []
     kind = next(iter(fields.texts(config, "architectures")), "unknown")
-    if not (works := toolchains(config)):
-        reasons.append(f"the model builder of onnxruntime-genai 0.18 makes no {kind}, or none that can be verified here")
-    elif toolchain not in works:
-        reasons.append(why_not(toolchain, works, "the model builder of onnxruntime-genai 0.18", f"a {kind}"))
+    if works := toolchains(config):
+        if toolchain not in works:
+            reasons.append(why_not(toolchain, works, "the model builder of onnxruntime-genai 0.18", f"a {kind}"))
+    elif build.unknown_architecture != "try":
+        reasons.append(
+            f"no {kind} of the model builder of onnxruntime-genai 0.18 has been shown to work; "
+            "with `unknown_architecture: try` the build tries it"
+        )
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
     ties = weight_names.ties(config)

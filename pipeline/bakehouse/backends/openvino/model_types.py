@@ -118,4 +118,7 @@ def why_not(kind: str, toolchain: toolchains.Name, works: tuple[toolchains.Name,
     """A sentence on why a model type is not exported with a toolchain, where others may: `works`."""
     if works:
         return toolchains.why_not(toolchain, works, "optimum-intel 2.1", f"models of type {kind}")
-    return f"no export of models of type {kind or 'unknown'} for text generation has been shown to work with optimum-intel 2.1"
+    return (
+        f"no export of models of type {kind or 'unknown'} for text generation has been shown to work with optimum-intel 2.1; "
+        "with `unknown_architecture: try` the build tries it"
+    )

@@ -36,8 +36,9 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     reasons = []
-    if toolchain not in (works := toolchains(survey.config)):
-        reasons.append(openvino_types.why_not(fields.text(survey.config, "model_type"), toolchain, works))
+    kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
+    if toolchain not in works and (works or build.unknown_architecture != "try"):
+        reasons.append(openvino_types.why_not(kind, toolchain, works))
     dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")

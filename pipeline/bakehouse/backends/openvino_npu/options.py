@@ -184,7 +184,13 @@ class OpenVINONpu(RuntimeBuild):
 
 def as_openvino(options: OpenVINONpu) -> OpenVINO:
     """The build of the OpenVINO backend whose model this one ships."""
-    return OpenVINO.model_validate({"runtime": "openvino", "quantization": options.quantization.model_dump(mode="json")})
+    return OpenVINO.model_validate(
+        {
+            "runtime": "openvino",
+            "quantization": options.quantization.model_dump(mode="json"),
+            "unknown_architecture": options.unknown_architecture,
+        }
+    )
 
 
 def settings(options: OpenVINONpu) -> dict[str, str]:

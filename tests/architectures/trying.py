@@ -1,0 +1,153 @@
+"""Has the forking processes make and try what is wanted, several at once, and gathers the outcomes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from tests.architectures import making
+from tests.architectures.outcomes import Found, Outcome
+from tests.support import worker
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300.0
+_printing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is tried; `toolchain` is a folder of other versions, None for the installed ones."""
+
+    names: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    toolchain: Path | None = None
+    upstream: bool = False
+
+
+class Child:
+    """A process that forks for every job; see `children`."""
+
+    def __init__(self, toolchain: Path | None) -> None:
+        places = [*([str(toolchain)] if toolchain else []), str(ROOT / "pipeline"), str(ROOT)]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_", "BAKEHOUSE_EVENTS"))}
+        env = clean | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "1"}
+        words = [sys.executable, "-m", "tests.architectures.children"]
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout and self.process.stdout.readline() == "ready\n", "the converters cannot be imported"
+
+    def do(self, log: Path, **job: Any) -> tuple[int, dict[str, Any]]:
+        """Have a job done: its exit code, and what it left."""
+        assert self.process.stdin and self.process.stdout
+        result = log.with_suffix(".json")
+        job |= {"log": str(log), "result": str(result), "scratch": str(log.with_suffix(".scratch")), "limit_s": LIMIT_S}
+        self.process.stdin.write(json.dumps(job, default=str) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        shutil.rmtree(job["scratch"], ignore_errors=True)
+        return code, json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+
+    def end(self) -> None:
+        self.process.communicate()
+
+
+@contextmanager
+def children(count: int, toolchain: Path | None) -> Iterator[SimpleQueue[Child]]:
+    """So many processes, for whoever takes one and puts it back."""
+    queue: SimpleQueue[Child] = SimpleQueue()
+    with ThreadPoolExecutor(count) as pool:
+        made = list(pool.map(lambda _: Child(toolchain), range(count)))
+    for child in made:
+        queue.put(child)
+    try:
+        yield queue
+    finally:
+        for child in made:
+            child.end()
+
+
+def all_of(wanted: Wanted, folder: Path, at_once: int) -> Found:
+    """The outcomes of all that is wanted, by architecture and runtime."""
+    _checkpoints(wanted.names, folder, at_once)
+    with children(at_once, wanted.toolchain) as queue, ThreadPoolExecutor(at_once) as pool:
+
+        def one(name: str) -> dict[str, Outcome]:
+            child = queue.get()
+            try:
+                return _architecture(child, wanted, name, folder / name)
+            finally:
+                queue.put(child)
+
+        return dict(zip(wanted.names, pool.map(one, wanted.names), strict=True))
+
+
+def _checkpoints(names: tuple[str, ...], folder: Path, at_once: int) -> None:
+    """Have the checkpoints made by the installed transformers, whatever converts them."""
+    absent = [name for name in names if not making.place(name).is_dir()]
+    if not absent:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with children(1, None) as queue:
+        child = queue.get()
+        for name in absent:
+            code, _ = child.do(folder / f"checkpoint-{name}.log", kind="checkpoint", name=name)
+            assert code == 0, (folder / f"checkpoint-{name}.log").read_text(encoding="utf-8")[-2000:]
+
+
+def _architecture(child: Child, wanted: Wanted, name: str, folder: Path) -> dict[str, Outcome]:
+    """The outcomes of one architecture; artifacts are removed, logs stay."""
+    shutil.rmtree(folder, ignore_errors=True)
+    source, work = folder / "reference", folder / "work"
+    source.mkdir(parents=True)
+    work.mkdir()
+    places = {"checkpoint": making.place(name), "work": work, "source": source}
+    code, _ = child.do(folder / "reference.log", kind="reference", **places)
+    found: dict[str, Outcome] = {}
+    for runtime in wanted.runtimes:
+        started = time.monotonic()
+        if code != 0:
+            found[runtime] = Outcome(outcome="fails", stage="reference", why=_refusal(folder / "reference.log"))
+        else:
+            found[runtime] = _lane(child, "lane", runtime, folder, places)
+            if wanted.upstream and found[runtime].outcome not in ("agrees", "refused"):
+                alone = _lane(child, "upstream", runtime, folder, places)
+                found[runtime] = found[runtime].model_copy(update={"upstream": alone})
+        with _printing:
+            print(f"{name:20} {runtime:18} {time.monotonic() - started:5.1f} s  {found[runtime].words()}", flush=True)
+    shutil.rmtree(work, ignore_errors=True)
+    return found
+
+
+def _lane(child: Child, kind: str, runtime: str, folder: Path, places: dict[str, Path]) -> Outcome:
+    log = folder / f"{kind}-{runtime}.log"
+    code, left = child.do(log, kind=kind, runtime=runtime, **places)
+    if not left:
+        left = {"outcome": "fails", "stage": "conversion", "why": _last_line(log)}
+    elif code != 0 and left.get("why") == "the process ended":
+        left["why"] = f"the process ended with signal {-code}" if code < 0 else _last_line(log)
+    if left["outcome"] == "refused" and not left.get("why"):
+        left["why"] = _refusal(log)
+    return Outcome.model_validate(left)
+
+
+def _refusal(log: Path) -> str:
+    """What a worker refused with, else the last line of its log."""
+    return worker.heard(3, log.read_text(encoding="utf-8", errors="replace").splitlines()).refusal.replace("\n", " ") or _last_line(log)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
