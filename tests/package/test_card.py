@@ -18,8 +18,9 @@ from bakehouse.package import card, markdown
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import Golden, Local, resolve
+from bakehouse.recipe.recipe import Local, resolve
 from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict
+from bakehouse.tasks.text_generation.golden import Golden
 
 pytestmark = pytest.mark.needs_backend("openvino")
 

@@ -9,7 +9,7 @@ import pytest
 
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import Golden
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge
 
 pytestmark = pytest.mark.needs_backend("openvino")

@@ -16,8 +16,9 @@ from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization
 from bakehouse.recipe import spdx, types
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination
-from bakehouse.recipe.recipe import Golden, Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
+from bakehouse.recipe.recipe import Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
 from bakehouse.stages.package import recipe_text
+from bakehouse.tasks.text_generation.golden import Golden
 
 pytestmark = pytest.mark.needs_backend("openvino")
 

@@ -11,9 +11,10 @@ from bakehouse.backends.base import Room
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
-from bakehouse.recipe.recipe import Golden, OpenVINO
+from bakehouse.recipe.recipe import OpenVINO
 from bakehouse.stages import preflight, prompt_room
 from bakehouse.store.store import Store
+from bakehouse.tasks.text_generation.golden import Golden
 from tests.backends.openvino_npu.test_backend import build as npu
 from tests.support import cases, ort_making
 from tests.support.bench import Bench

@@ -8,8 +8,9 @@ from typing import Any
 
 from bakehouse.package.manifest import PackageManifest, Validation
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import Golden, HuggingFace, Local, PyPI, ResolvedBuild, Source
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source
 from bakehouse.records import Verdict
+from bakehouse.tasks.text_generation.golden import Golden
 
 _LONGEST_ANSWER = 600  # characters; the complete answer is in the manifest
 

@@ -16,7 +16,7 @@ from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
-from bakehouse.recipe.recipe import Golden, HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.recipe.recipe import HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local
@@ -24,6 +24,7 @@ from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.tasks.text_generation.workers.answers import Prompt
 from bakehouse.toolchains import setup as toolchains
 from bakehouse.toolchains.table import TOOLCHAINS

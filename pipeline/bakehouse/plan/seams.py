@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import BuildOptions, Golden, ResolvedBuild
+from bakehouse.recipe.recipe import BuildOptions, ResolvedBuild
 from bakehouse.steps.seam import Spec
+from bakehouse.tasks.text_generation.golden import Golden
 
 
 class ValidateSpec(Spec):

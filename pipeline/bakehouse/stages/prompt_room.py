@@ -14,8 +14,8 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats.config_json import Config
 from bakehouse.plan.plan import Build, prompts
-from bakehouse.recipe.recipe import Golden
 from bakehouse.steps.maker import worker
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.tasks.text_generation.seams import CountRequest, CountResult
 
 _FILE = "tokenizer.json"

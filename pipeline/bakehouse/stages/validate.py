@@ -16,7 +16,7 @@ from bakehouse.package.manifest import Validation
 from bakehouse.plan.plan import prompts
 from bakehouse.plan.seams import ValidateSpec
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import BuildOptions, Golden
+from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import InUse, Verdict
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
@@ -24,6 +24,7 @@ from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge
 from bakehouse.tasks.text_generation.seams import GenerateRequest, GenerateResult, UsedAnswers
 

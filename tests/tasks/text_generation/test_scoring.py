@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.recipe.recipe import Golden, _normal_golden
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.tasks.text_generation.scoring import Answer, judge, loop, unmatched
 
 PARIS = Answer((5, 6, 7, 2), "The capital of France is Paris.", ended=True)
 
 
 def _golden(**expected: object) -> Golden:
-    return _normal_golden(Golden.model_validate({"prompt": "What is the capital of France?", **({"contains": ("Paris",)} | expected)}))
+    return Golden.model_validate({"prompt": "What is the capital of France?", **({"contains": ("Paris",)} | expected)}).normal()
 
 
 def _reasons(golden: Golden, answer: Answer, source: Answer = PARIS, least: int = 0) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
-from bakehouse.recipe.recipe import Golden
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.store import files
 from bakehouse.store.store import Store
+from bakehouse.tasks.text_generation.golden import Golden
 
 _PROMPT, _WORD = "What is the capital of France?", "Paris"
 _RAW = "The capital of France is"

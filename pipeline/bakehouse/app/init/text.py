@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.backends.base import Proposal
-from bakehouse.recipe.recipe import Golden, Local, Source
+from bakehouse.recipe.recipe import Local, Source
+from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.toolchains.table import INSTALLED, Name
 
 _WIDTH = 120

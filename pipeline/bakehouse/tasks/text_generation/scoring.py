@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import regex
 
 from bakehouse.recipe.agreement import compared
-from bakehouse.recipe.recipe import Golden
 from bakehouse.records import Agreement, Verdict
+from bakehouse.tasks.text_generation.golden import Golden
 
 # An answer that ends in this many repetitions of up to _LONGEST_PERIOD tokens goes round in circles.
 _REPETITIONS = 4
