@@ -15,11 +15,11 @@ from inline_snapshot import snapshot
 from bakehouse.backends.openvino.options import OpenVINO, RuntimeOptions
 from bakehouse.backends.table import CARDS
 from bakehouse.package import card, markdown
-from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import Local, resolve
-from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Verdict
+from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Validation, Verdict
 from bakehouse.tasks.text_generation.golden import Golden
 
 pytestmark = pytest.mark.needs_backend("openvino")

@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 
 from bakehouse.package import compare
-from bakehouse.package.manifest import Validation
-from bakehouse.records import Agreement
+from bakehouse.records import Agreement, Validation
 from tests.package.test_card import manifest, verdict
 
 pytestmark = pytest.mark.needs_backend("openvino")

@@ -12,11 +12,11 @@ import pytest
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
-from bakehouse.package.manifest import PackageManifest, SourceRecord, Validation
+from bakehouse.package.manifest import PackageManifest, SourceRecord
 from bakehouse.plan.plan import Build
 from bakehouse.publish import upload as publish
 from bakehouse.publish.upload import Outcome
-from bakehouse.records import Agreement, StepRecord, Verdict
+from bakehouse.records import Agreement, StepRecord, Validation, Verdict
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
 from tests.support.bench import Bench, recipe

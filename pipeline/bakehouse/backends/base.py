@@ -17,7 +17,6 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation.seams import GenerateRequest
 from bakehouse.toolchains import table as toolchains
 
 Device = Literal["CPU", "GPU", "NPU"]
@@ -108,11 +107,12 @@ class Backend(Maker, Protocol):
         """The devices that the build is made for, as its runtime calls them ("CPU", "GPU")."""
         ...
 
-    def generate(self, build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
-        """The command whose worker answers the prompts of `request` with a laid-out model, and leaves a GenerateResult.
+    def generate(self, build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
+        """The command whose worker does what the task's `request` says with a laid-out model, and leaves the result that the task reads.
 
-        `parts` are those of `layout`; a backend with an environment of its own finds it among them. A runtime that computes in another
-        precision by default answers once more, as the card's program does: into `in_use(request.answers)`, and reports `in_use`.
+        Of text generation, a GenerateRequest with prompts. `parts` are those of `layout`; a backend with an environment of its own finds it
+        among them. A runtime that computes in another precision by default answers once more, as the card's program does: into
+        `answer_file.in_use(request.answers)`, and reports `in_use`.
         """
         ...
 
@@ -224,11 +224,6 @@ class Card(Protocol):
     def title(self, build: BuildOptions) -> str:
         """What the model runs on, as people call it: "DirectML"."""
         ...
-
-
-def in_use(answers: Path) -> Path:
-    """Where a worker writes the answers that users get, next to those in the model's own precision."""
-    return answers.with_name("answers-in-use.jsonl")
 
 
 def runtime_is_installed(tools: Sequence[str]) -> None:

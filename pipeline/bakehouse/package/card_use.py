@@ -6,10 +6,10 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from bakehouse.package.manifest import PackageManifest, Validation
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe import agreement
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source
-from bakehouse.records import Verdict
+from bakehouse.records import Validation, Verdict
 from bakehouse.tasks.text_generation.golden import Golden
 
 _LONGEST_ANSWER = 600  # characters; the complete answer is in the manifest

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from bakehouse.backends import card_words
 from bakehouse.package.card_use import Shown, gguf, reference
-from bakehouse.package.manifest import PackageManifest, Validation
+from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.markdown import code, text
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
-from bakehouse.records import NumericCheck, Verdict
+from bakehouse.records import NumericCheck, Validation, Verdict
 from bakehouse.text import count_text, sentence
 
 _HUB = "https://huggingface.co/"

@@ -11,27 +11,8 @@ from pydantic import Field
 
 from bakehouse.recipe.recipe import ResolvedBuild
 from bakehouse.recipe.types import Name
-from bakehouse.records import Builder, Distribution, Fidelity, FileRecord, InUse, NumericCheck, Ran, Verdict, Wheel, Written
+from bakehouse.records import Builder, Distribution, Fidelity, FileRecord, NumericCheck, Ran, Validation, Verdict, Wheel, Written
 from bakehouse.store.package_files import file_in
-
-
-class Validation(Written):
-    """`files/validation.json` of a validate step: every verdict, and where the model ran.
-
-    Times are of one cold run, with whatever else ran on the machine: they do not show how fast the model is.
-    """
-
-    verdicts: tuple[Verdict, ...]  # in the model's own precision, if the runtime has a mode for that
-    in_use: InUse | None = None  # of a runtime that computes in another precision by default
-    device: str  # the runtime's name for it: "CPU"
-    device_name: str
-    stand_in: bool = False  # whether that device only stands in for the one that the model is made for
-    runtime_options: dict[str, str] = Field(
-        default_factory=dict
-    )  # what was configured besides the runtime's defaults: {"EXECUTION_MODE_HINT": "ACCURACY"}
-    not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",) if the package has a blob for that one
-    load_s: float
-    peak_memory_bytes: int
 
 
 class SourceRecord(Written):

@@ -23,9 +23,8 @@ from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation import reference
-from bakehouse.tasks.text_generation.golden import Golden
-from bakehouse.tasks.text_generation.workers.answers import Prompt
+from bakehouse.tasks.base import References
+from bakehouse.tasks.table import TASKS
 from bakehouse.toolchains import setup as toolchains
 from bakehouse.toolchains.table import TOOLCHAINS
 
@@ -185,7 +184,8 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", contents.get(_EVALUATION))
-    distributions = reference.fidelity_step(recipe.name, checkpoint, evaluation, runs_code)
+    golden = tuple(one.normal() for one in recipe.golden)
+    known = TASKS[recipe.task].references(recipe.name, checkpoint, golden, evaluation, runs_code)
     on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
     for short in recipe.builds:
@@ -193,12 +193,9 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         backend = BACKENDS[resolved.options.runtime]
         samples = _samples(recipe.builds[short].texts(), resolved.name, contents.get(_texts(short)))
         parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
-        known = reference.step(recipe.name, checkpoint, prompts(resolved.golden), runs_code)
-        logits = reference.logits_step(recipe.name, checkpoint, runs_code)
-        check = backend.numeric_check(resolved.name, resolved.options, parts, checkpoint, logits, recipe.name)
-        fidelity = backend.fidelity(resolved.name, resolved.options, parts, distributions)
+        proofs = _proofs(resolved, parts, checkpoint, known)
         parts = {role: on_toolchain(part) for role, part in parts.items()}
-        proofs = Proofs(on_toolchain(known), *(one and on_toolchain(one) for one in (check, fidelity)))
+        proofs = Proofs(on_toolchain(proofs.reference), *(one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity)))
         made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short])
     yield from made.values()
     for name, members in recipe.repositories.items():
@@ -221,6 +218,16 @@ class Proofs:
     fidelity: Step | None
 
 
+def _proofs(resolved: ResolvedBuild, parts: dict[str, Step], checkpoint: Step, known: References) -> Proofs:
+    """What the build's task and its backend both have."""
+    backend, name, options = BACKENDS[resolved.options.runtime], resolved.name, resolved.options
+    return Proofs(
+        reference=known.answers,
+        numeric=backend.numeric_check(name, options, parts, checkpoint, known.logits, resolved.recipe) if known.logits else None,
+        fidelity=backend.fidelity(name, options, parts, known.distributions) if known.distributions else None,
+    )
+
+
 def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], proofs: Proofs) -> Build:
     """Join the parts of a build with the steps that validate and package it."""
     runtime = resolved.options.runtime
@@ -231,7 +238,7 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
         maker=runtime,
         label=resolved.name,
         # Bounds are judged when the package is made, so that another bound runs nothing again.
-        spec=ValidateSpec(golden=resolved.golden, options=resolved.options.model_copy(update={"bounds": None})),
+        spec=ValidateSpec(task=resolved.task, golden=resolved.golden, options=resolved.options.model_copy(update={"bounds": None})),
         needs=(*pieces, ("reference", proofs.reference), *((("numeric", proofs.numeric),) if proofs.numeric else ())),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
@@ -285,15 +292,3 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     for step in steps:
         take(step)
     return tuple(seen.values())
-
-
-def prompts(golden: Iterable[Golden]) -> tuple[Prompt, ...]:
-    """The prompts for a generating worker: chats or raw texts, each with its token limit."""
-    return tuple(
-        Prompt(
-            messages=tuple(message.model_dump(mode="json") for message in one.messages) if one.messages else None,
-            raw=one.raw,
-            max_new_tokens=one.max_new_tokens,
-        )
-        for one in golden
-    )

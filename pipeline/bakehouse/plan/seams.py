@@ -5,15 +5,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import BuildOptions, ResolvedBuild
+from bakehouse.recipe.recipe import DEFAULT_TASK, AnyGolden, BuildOptions, ResolvedBuild, TaskName, is_default_task
 from bakehouse.steps.seam import Spec
-from bakehouse.tasks.text_generation.golden import Golden
 
 
 class ValidateSpec(Spec):
-    """The prompts that an artifact has to answer, and the options that it was made with."""
+    """The golden inputs that an artifact has to pass, what kind of model it is, and the options that it was made with."""
 
-    golden: tuple[Golden, ...]
+    task: TaskName = Field(DEFAULT_TASK, exclude_if=is_default_task)
+    golden: tuple[AnyGolden, ...]
     options: BuildOptions
 
 

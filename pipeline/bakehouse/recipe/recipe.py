@@ -139,6 +139,18 @@ class Local(Model):
 Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 
+# --- task -----------------------------------------------------------------------------------------
+
+TaskName = Literal["text-generation"]
+DEFAULT_TASK: TaskName = "text-generation"
+AnyGolden = Golden  # of any task
+
+
+def is_default_task(task: str) -> bool:
+    """Whether a task is the one that recipes have without the field; it is left out of keys, which are older than the field."""
+    return task == DEFAULT_TASK
+
+
 # --- builds ---------------------------------------------------------------------------------------
 
 
@@ -162,9 +174,10 @@ class Recipe(Model):
     schema_version: Literal[1] = Field(description="Version of this schema.")
     name: Name = Field(description="First part of every build's name; the file must be called NAME.yaml.")
     description: Line = Field(description="One sentence for `bakehouse list` and the model card.")
+    task: TaskName = Field(DEFAULT_TASK, description="What kind of model it is.", exclude_if=is_default_task)
     source: Source = Field(description="Where the model comes from, pinned.")
     toolchain: _Toolchain = toolchains.INSTALLED
-    golden: tuple[Golden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
+    golden: tuple[AnyGolden, ...] = Field(min_length=1, description="Prompts that every build must answer as expected.")
     evaluation: Texts | None = Field(
         None, description="Texts that the fidelity of every build is measured on; without it, the text that Bakehouse brings."
     )
@@ -323,8 +336,9 @@ class ResolvedBuild(Model):
     recipe: Name = Field(description="Name of the recipe.")
     build: Name = Field(description="Name of the build within the recipe.")
     description: str = Field(description="The recipe's description.")
+    task: TaskName = Field(DEFAULT_TASK, description="What kind of model it is.", exclude_if=is_default_task)
     source: Source = Field(description="Where the model comes from.")
-    golden: tuple[Golden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
+    golden: tuple[AnyGolden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
     toolchain: _Toolchain = toolchains.INSTALLED
     # Left out if it is None, so that what was resolved without it stays the same.
@@ -361,6 +375,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         recipe=recipe.name,
         build=build,
         description=recipe.description,
+        task=recipe.task,
         source=recipe.source,
         golden=tuple(golden.normal() for golden in recipe.golden),
         options=recipe.builds[build].normal(),
@@ -386,6 +401,7 @@ def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None 
         schema_version=1,
         name=first.recipe,
         description=first.description,
+        task=first.task,
         source=first.source,
         toolchain=first.toolchain,
         golden=first.golden,

@@ -16,7 +16,7 @@ from bakehouse.stages import convert, estimates, package, validate
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.table import REFERENCES
 from bakehouse.toolchains import setup as toolchains
 
 
@@ -58,5 +58,5 @@ def _own_bytes(step: Step, session: Session) -> int:
 
 def maker_of(step: Step) -> Maker:
     """The module that describes how to make the step."""
-    makers: dict[str, Maker] = {**SOURCES, **BACKENDS, "gguf": gguf, "reference": reference, toolchains.MAKER: toolchains}
+    makers: dict[str, Maker] = {**SOURCES, **BACKENDS, **REFERENCES, "gguf": gguf, toolchains.MAKER: toolchains}
     return makers[step.maker]

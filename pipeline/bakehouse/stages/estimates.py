@@ -7,7 +7,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.sources import dequantize
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
-from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.table import REFERENCES
 from bakehouse.toolchains import setup as toolchains
 
 
@@ -19,4 +19,4 @@ def of(step: Step, survey: Survey) -> Estimate:
         return Estimate(disk_bytes=0, memory_bytes=0)
     if step.maker == toolchains.MAKER:
         return toolchains.estimate()
-    return reference.estimate(step, survey) if step.maker == "reference" else BACKENDS[step.maker].estimate(step, survey)
+    return (REFERENCES.get(step.maker) or BACKENDS[step.maker]).estimate(step, survey)

@@ -16,13 +16,13 @@ from bakehouse.executor.session import Session, builder, machine
 from bakehouse.package import card, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
-from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun, Validation
+from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun
 from bakehouse.plan.plan import model_parts
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
-from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord
+from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report

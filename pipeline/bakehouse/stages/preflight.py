@@ -16,7 +16,6 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build, model_parts
-from bakehouse.recipe import bounds
 from bakehouse.sources import dequantize, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
@@ -24,8 +23,7 @@ from bakehouse.stages import convert, estimates, prompt_room
 from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
-from bakehouse.tasks.text_generation import reference, suitability
-from bakehouse.tasks.text_generation.workers import end_tokens
+from bakehouse.tasks.table import TASKS
 from bakehouse.toolchains.table import misread
 
 _GB = 1e9
@@ -226,19 +224,18 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     """
     survey = survey_of(build, session, ask=ask)
     options = build.resolved.options
+    task = TASKS[build.resolved.task]
     if survey is None:
-        return (*_unreadable_gguf(build), *_untemplated(build, session))
+        return _unreadable_gguf(build)
     if reasons := _nothing_to_dequantize(build, session):
         return reasons
     # The options need no word where no runtime could make the checkpoint.
     toolchain = build.resolved.toolchain
     backend = BACKENDS[options.runtime]
-    fit = suitability.reasons(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain))
+    fit = task.unfit(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain))
     here = _folder(build, session)
-    texts = [str(golden.model_dump(include={"prompt", "messages", "raw"})) for golden in build.resolved.golden]
-    beyond = suitability.tokens_beyond(here, survey.config, texts) if here else ()
-    of_texts = (*_untemplated(build, session), *_endless(build, session))
-    reasons = (*fit, *_below_floor(build, survey), *beyond, *_too_long(build, survey), *_other_licence(build, survey), *of_texts)
+    of_files = task.misfits_of_files(build.resolved, here, survey, sources.brings_code(build.checkpoint)) if here else ()
+    reasons = (*fit, *task.misfits(build.resolved, survey), *_other_licence(build, survey), *of_files)
     return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
 
 
@@ -248,12 +245,6 @@ def _nothing_to_dequantize(build: Build, session: Session) -> tuple[str, ...]:
     if source is None or quantized.method(source.config):
         return ()
     return ("its source is not quantized, so `dequantize` would have no effect: leave it out",)
-
-
-def _below_floor(build: Build, survey: Survey) -> Iterator[str]:
-    """A bound that is nearer than the reference's own precision allows one to see."""
-    if reason := bounds.below_floor(build.resolved.options.bounds, reference.precision(survey)):
-        yield reason
 
 
 def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
@@ -267,37 +258,9 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
         yield f"its source's licence is {source.license_name or source.license} in the recipe and {survey.license} on the repository's card"
 
 
-def _too_long(build: Build, survey: Survey) -> Iterator[str]:
-    """Golden prompts whose answers may have more tokens than fit behind a prompt."""
-    context = surveys.context_tokens(survey.config)
-    for number, golden in enumerate(build.resolved.golden, start=1):
-        if context is not None and golden.max_new_tokens >= context:
-            yield (
-                f"golden prompt {number} lets its answer have {golden.max_new_tokens} tokens (max_new_tokens), "
-                f"and the model takes {context}, those of the prompt among them"
-            )
-
-
 def _folder(build: Build, session: Session) -> Path | None:
     """Where a build's checkpoint lies, in the store or next to the recipe; None before it is downloaded."""
     return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
-
-
-def _untemplated(build: Build, session: Session) -> tuple[str, ...]:
-    """Whether a prompt is a chat and the checkpoint has no template for it: known once its files are here, unless its own code decides."""
-    here = _folder(build, session)
-    chats = any(golden.messages for golden in build.resolved.golden)
-    if not chats or here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here):
-        return ()
-    return ("its prompts are chats, and the model has no chat template: ask by `raw`, or take a model that is made for chats",)
-
-
-def _endless(build: Build, session: Session) -> tuple[str, ...]:
-    """Whether no file names a token that ends an answer, nor a chat template may do; known once the files are here."""
-    here = _folder(build, session)
-    if here is None or sources.brings_code(build.checkpoint) or surveys.has_chat_template(here) or end_tokens.of(here):
-        return ()
-    return (f"{end_tokens.NOWHERE[:-1]}: {end_tokens.REMEDY[0].lower()}{end_tokens.REMEDY[1:-1]}",)
 
 
 def _unreadable_gguf(build: Build) -> tuple[str, ...]:
@@ -313,9 +276,7 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
         f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
         for what, details in gguf_header.faults(metadata)
     ]
-    if any(golden.messages for golden in build.resolved.golden) and not metadata.get("tokenizer.chat_template"):
-        reasons.append("its prompts are chats, and the GGUF has no chat template: ask by `raw`, or take a file that has one")
-    return tuple(reasons)
+    return (*reasons, *TASKS[build.resolved.task].misfits_of_gguf(build.resolved, metadata))
 
 
 def check_room(expected: Forecast, store: Store) -> None:

@@ -13,10 +13,11 @@ from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats.config_json import Config
-from bakehouse.plan.plan import Build, prompts
+from bakehouse.plan.plan import Build
 from bakehouse.steps.maker import worker
-from bakehouse.tasks.text_generation.golden import Golden
+from bakehouse.tasks.text_generation.golden import Golden, mine
 from bakehouse.tasks.text_generation.seams import CountRequest, CountResult
+from bakehouse.tasks.text_generation.task import prompts
 
 _FILE = "tokenizer.json"
 _AROUND, _AROUND_MESSAGE = 64, 16  # a system message by default, and the tokens that begin and end a message
@@ -30,10 +31,10 @@ def beyond(build: Build, folder: Path, config: Config, children: Children) -> It
     """
     options = build.resolved.options
     room = BACKENDS[options.runtime].room_for(options, config)
-    golden = build.resolved.golden
     tokenizer = folder / _FILE
     if room is None or build.checkpoint.options.get("remote_code") or not tokenizer.is_file():
         return
+    golden = mine(build.resolved.golden)
     if all(fits(room, most(one), one.max_new_tokens) for one in golden):
         return
     request = CountRequest(checkpoint=folder.resolve(), prompts=prompts(golden))

@@ -160,8 +160,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     return _inside(inputs["environment"], "backends.npu_library.workers.compile", request)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts with the library: on the NPU if the machine has one, else on the CPU."""
+    assert isinstance(request, GenerateRequest)
     return _inside(parts["environment"], "backends.npu_library.workers.generate", request)
 
 

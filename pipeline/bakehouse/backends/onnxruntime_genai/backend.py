@@ -40,7 +40,7 @@ from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Report
+from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import fidelity as fidelities
@@ -130,8 +130,9 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return (TITLES[_ours(build).execution_provider],)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: generation.GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
+    assert isinstance(request, generation.GenerateRequest)
     (device,) = targets(build)
     ours = GenerateRequest(model=request.model / folder(build), prompts=request.prompts, answers=request.answers, device=device)
     return worker("backends.onnxruntime_genai.workers.generate", request=ours)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, DevicesRequest, has_pickles, in_use, packages, room_for, runtime_is_installed
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import OpenVINO, given
@@ -39,6 +39,7 @@ from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
@@ -145,14 +146,15 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("CPU", "GPU")
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_generation.GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
+    assert isinstance(request, text_generation.GenerateRequest)
     assert isinstance(build, OpenVINO)
     wanted = GenerateRequest(
         model=request.model,
         prompts=request.prompts,
         answers=request.answers,
-        in_use=in_use(request.answers),
+        in_use=answer_file.in_use(request.answers),
         runtime_options=build.runtime_options,
     )
     return worker("backends.openvino.workers.generate", request=wanted)

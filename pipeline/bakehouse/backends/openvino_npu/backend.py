@@ -39,7 +39,7 @@ from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
-from bakehouse.steps.seam import Report
+from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import seams as text_generation
@@ -124,8 +124,9 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
     return ("NPU",)
 
 
-def generate(build: BuildOptions, parts: Mapping[str, Path], request: text_generation.GenerateRequest) -> Command:
+def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
+    assert isinstance(request, text_generation.GenerateRequest)
     own = _ours(build)
     wanted = GenerateRequest(
         model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms

@@ -1,4 +1,4 @@
-"""Reads the answers that a generating worker wrote."""
+"""The file of answers that a generating worker writes."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def read(path: Path) -> list[AnswerRow]:
     """
     # Bytes, since the lines of a text end at U+2028 as well, which an answer may hold.
     return [_ROW.validate_json(line) for line in path.read_bytes().splitlines()]
+
+
+def in_use(answers: Path) -> Path:
+    """Where a worker writes the answers that users get, next to those in the model's own precision."""
+    return answers.with_name("answers-in-use.jsonl")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field
@@ -82,3 +82,10 @@ def _expectation_faults(golden: Golden) -> Iterator[Fault]:
             yield Fault(("contains", position), f"An answer cannot equal {quoted(expected)} and contain this.", remedy)
     if golden.matches is not None:  # nothing is matched here: an expression may take hours
         yield Fault(("matches",), "`equals` is the complete answer already.", "Keep one of matches and equals.")
+
+
+def mine(golden: Sequence[Model]) -> tuple[Golden, ...]:
+    """The golden inputs of a recipe of this task, which are all of this kind."""
+    found = tuple(one for one in golden if isinstance(one, Golden))
+    assert len(found) == len(golden), "the golden inputs are those of another task"
+    return found

@@ -13,9 +13,9 @@ from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session
 from bakehouse.package.release_policy import shortcomings
 from bakehouse.records import InUse, Verdict
-from bakehouse.stages.validate import verification
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
+from bakehouse.tasks.text_generation.validation import verification
 from tests.package.test_card import manifest, verdict
 from tests.support.fakes import FakeSpec
 

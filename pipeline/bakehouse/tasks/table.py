@@ -1,0 +1,13 @@
+"""The kinds of models: their modules by the name that a recipe has for them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from bakehouse.tasks.base import Reference, Task
+from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation import task as text_generation
+
+TASKS: MappingProxyType[str, Task] = MappingProxyType({"text-generation": text_generation})
+# By the maker of their steps: what computes the answers that builds are compared with.
+REFERENCES: MappingProxyType[str, Reference] = MappingProxyType({"reference": reference})
