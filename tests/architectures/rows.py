@@ -24,7 +24,14 @@ USUAL: Mapping[str, Any] = {
 _HEAD = {"head_dim": 32}
 _TIED = {"tie_word_embeddings": True}
 _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
-_SHARED = {**_EXPERTS, "shared_expert_intermediate_size": 64, "n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1}
+_SHARED = {
+    **_EXPERTS,
+    "shared_expert_intermediate_size": 64,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
 _WINDOWED = {"sliding_window": WINDOW}
 _HALF = [kind for _ in range(LAYERS // 2) for kind in ("sliding_attention", "full_attention")]
 _MIXED = {"layer_types": _HALF, **_WINDOWED}
@@ -136,5 +143,8 @@ ROWS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "starcoder2": ("starcoder2", _TIED),
     "vaultgemma": ("vaultgemma", {**_GEMMA, **_WINDOWED}),
     "xglm": ("xglm", {"d_model": 128, "ffn_dim": 256, "attention_heads": 4, "num_layers": LAYERS}),
-    "zamba2": ("zamba2", {**_MAMBA, "mamba_ngroups": 1, "n_mamba_heads": 8, "mamba_headdim": 32, "layers_block_type": ["mamba", "hybrid"] * (LAYERS // 2)}),
+    "zamba2": (
+        "zamba2",
+        {**_MAMBA, "mamba_ngroups": 1, "n_mamba_heads": 8, "mamba_headdim": 32, "layers_block_type": ["mamba", "hybrid"] * (LAYERS // 2)},
+    ),
 }

@@ -13,6 +13,7 @@ from bakehouse.formats import safetensors_files
 from bakehouse.sources import dequantize
 from bakehouse.sources.seams import DequantizeRequest, DequantizeResult
 from bakehouse.sources.workers import dequantize as worker
+from bakehouse.sources.workers.shards import write_shards
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 
@@ -103,7 +104,7 @@ def test_large_checkpoints_are_written_in_several_files_with_an_index(tmp_path: 
     import torch
 
     tensors = [(f"w{number}", torch.full((4,), float(number))) for number in range(5)]
-    worker.write_shards(iter(tensors), tmp_path, shard_bytes=40)
+    write_shards(iter(tensors), tmp_path, shard_bytes=40)
     names = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert names == [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
     assert [one.name for one in safetensors_files.tensors(tmp_path)] == [name for name, _ in tensors]

@@ -244,7 +244,8 @@ def test_pickled_weights_are_refused(hub: Hub, repository: Path, tmp_path: Path)
     expected = (
         "bakers/tiny: The weights are pickles, which can run any code while they are read, and the repository has no safetensors.\n"
         "pytorch_model.bin\n"
-        "Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
+        "Take a repository or a commit with safetensors weights, or write `convert_pickles: true` into the recipe's source: "
+        "they are then read as plain data and made safetensors."
     )
     assert download(hub, tmp_path / "files").refusal == expected
     assert fetch(huggingface.survey(source(), "tiny"), hub, tmp_path / "files").refusal == expected

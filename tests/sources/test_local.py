@@ -225,12 +225,19 @@ def test_a_part_that_is_not_an_ordinary_file_is_refused_and_not_left_out(base: P
 def test_pickles_are_refused(base: Path) -> None:
     (base / "model" / "model.safetensors").unlink()
     with pytest.raises(Failure) as failure:
-        fingerprint(base / "model")
+        local.resolve_model(base, "model", confined=False)
     assert str(failure.value) == (
         f"{base}/model: The weights are pickles, which can run any code while they are read, and the repository has no safetensors.\n"
         "    pytorch_model.bin\n"
-        "  what to do: Take a repository or a commit with safetensors weights; the hub's converter makes them on request."
+        "  what to do: Take a repository or a commit with safetensors weights, or write `convert_pickles: true` into the recipe's source: "
+        "they are then read as plain data and made safetensors."
     )
+    assert local.resolve_model(base, "model", confined=False, pickles=True) == base / "model"
+
+
+def test_safetensors_are_not_taken_for_pickles(base: Path) -> None:
+    with pytest.raises(Failure, match="The weights are safetensors, so convert_pickles would have no effect"):
+        local.resolve_model(base, "model", confined=False, pickles=True)
 
 
 def test_a_model_that_needs_code_of_its_own_is_refused(base: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def _identity(texts: Texts, content: Content | None) -> tuple[str, ...]:
 def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
-        yield _SOURCE, recipe.source.path, local.resolve_model
+        yield _SOURCE, recipe.source.path, partial(local.resolve_model, pickles=recipe.source.convert_pickles)
     if isinstance(recipe.evaluation, TextsFile):
         yield _EVALUATION, recipe.evaluation.path, calibration.resolve_texts
     for name, options in recipe.builds.items():

@@ -77,6 +77,16 @@ _Dequantize = Annotated[
 ]
 
 
+_Pickles = Annotated[
+    bool,
+    Field(
+        description="Whether weights that are only there as pickles (pytorch_model.bin) are made safetensors first; no code in them runs.",
+        exclude_if=lambda wanted: not wanted,
+    ),
+]
+_GGUF_HAS_NO_PICKLES = ("A GGUF file is no pickle, so convert_pickles would have no effect.", "Leave it out.")
+
+
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub at one commit."""
 
@@ -91,11 +101,13 @@ class HuggingFace(Model):
         default_factory=dict, description="Python files of the repository that may run, each with its sha256; all others are refused."
     )
 
+    convert_pickles: _Pickles = False
     dequantize: _Dequantize = False
 
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
         _GGUF_IS_DEQUANTIZED,
+        Rule("convert_pickles", lambda s: s.gguf and s.convert_pickles, *_GGUF_HAS_NO_PICKLES),
         Rule("remote_code", lambda s: s.gguf and s.remote_code, "A GGUF file has no code, so remote_code would have no effect."),
     )
 
@@ -164,9 +176,14 @@ class Local(Model):
     license_link: _LicenseLink = None
     base_model: _BaseModel = None
 
+    convert_pickles: _Pickles = False
     dequantize: _Dequantize = False
 
-    rules: ClassVar[tuple[Rule, ...]] = (*_LICENSE_RULES, _LOCAL_GGUF_IS_DEQUANTIZED)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *_LICENSE_RULES,
+        _LOCAL_GGUF_IS_DEQUANTIZED,
+        Rule("convert_pickles", lambda s: s.path.endswith(".gguf") and s.convert_pickles, *_GGUF_HAS_NO_PICKLES),
+    )
 
 
 Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]

@@ -15,7 +15,8 @@ from bakehouse.steps.step import Step
 
 
 def _spec(source: HuggingFace) -> HubSpec:
-    return HubSpec(repo=source.repo, revision=source.revision, gguf=source.gguf, remote_code=dict(source.remote_code))
+    code = dict(source.remote_code)
+    return HubSpec(repo=source.repo, revision=source.revision, gguf=source.gguf, remote_code=code, pickles=source.convert_pickles)
 
 
 def download(source: HuggingFace, label: str) -> Step:
@@ -42,7 +43,9 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     if step.kind == "survey":
         survey = SurveyRequest(repo=spec.repo, revision=spec.revision, remote_code=code, files=files)
         return worker("sources.workers.hub_survey", request=survey, needs_network=True, hub_token=True)
-    request = DownloadRequest(repo=spec.repo, revision=spec.revision, only=spec.gguf or "", remote_code=code, files=files)
+    request = DownloadRequest(
+        repo=spec.repo, revision=spec.revision, only=spec.gguf or "", remote_code=code, pickles=spec.pickles, files=files
+    )
     by_hand = f"hf download {spec.repo} {spec.gguf or ''}".rstrip() + f" --revision {spec.revision}"
     return worker("sources.workers.hub_download", request=request, needs_network=True, upstream=by_hand, hub_token=True)
 
@@ -62,6 +65,6 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     faults += [
         f"{name} is not the code that the recipe lists." for name, sha256 in spec.remote_code.items() if result.files.get(name) != sha256
     ]
-    if not spec.gguf:
+    if not spec.gguf and not spec.pickles:
         faults += safetensors_files.faults(files)
     return Verification({"sha256_by_hub": dict(result.hub_sha256)}, tuple(faults))

@@ -122,11 +122,14 @@ def _refuse_outside(written: str, base: Path, paths: Iterable[Path]) -> None:
         )
 
 
-def resolve_model(base: Path, written: str, *, confined: bool) -> Path:
+def resolve_model(base: Path, written: str, *, confined: bool, pickles: bool = False) -> Path:
     """`resolve` for a source: a checkpoint directory or a GGUF file.
 
+    Args:
+        pickles: whether its weights are pickles, to be converted.
+
     Raises:
-        Failure: it is neither, or as `resolve`.
+        Failure: it is neither, its weights are of the other kind, or as `resolve`.
     """
     path = path_of(base, written, confined=confined)
     if path.is_file() and path.suffix != ".gguf":
@@ -135,7 +138,20 @@ def resolve_model(base: Path, written: str, *, confined: bool) -> Path:
             where=str(base),
             remedy="Write the path of one of them into the recipe.",
         )
-    return resolve(base, written, confined=confined)
+    found = resolve(base, written, confined=confined)
+    if found.is_dir() and pickled(found) != pickles:
+        unfit = (
+            checkpoint_files.Unfit(checkpoint_files.NO_PICKLES, checkpoint_files.LEAVE_OUT)
+            if pickles
+            else checkpoint_files.only_pickles(sorted(name for name in files_of(found) if checkpoint_files.PICKLE.fullmatch(name)))
+        )
+        raise Failure(unfit.what, where=str(found), remedy=unfit.remedy, details=unfit.details)
+    return found
+
+
+def pickled(folder: Path) -> bool:
+    """Whether the weights of a checkpoint directory are pickles only."""
+    return not safetensors_files.weight_files(folder)
 
 
 def files_of(path: Path) -> dict[str, Path]:
@@ -213,7 +229,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     faults = lost(files, copied)
     if combined(copied) != spec.fingerprint:
         faults.append("The source's files changed while they were being read: run the same command again.")
-    if not spec.gguf:
+    if not spec.gguf and not pickled(files):
         faults += safetensors_files.faults(files)
     return Verification({"fingerprint": combined(copied)}, tuple(faults))
 

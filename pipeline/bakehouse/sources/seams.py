@@ -19,12 +19,14 @@ class HubSpec(Spec):
         repo, revision: owner/name and the full commit.
         gguf: path in the repository of the one file to fetch; None for a safetensors checkpoint.
         remote_code: the sha256 of each Python file that the recipe lists, by name.
+        pickles: whether the weights are pickles, which another step converts.
     """
 
     repo: str
     revision: str
     gguf: str | None
     remote_code: dict[str, str]
+    pickles: bool = Field(False, exclude_if=lambda wanted: not wanted)
 
 
 class LocalSpec(Spec):
@@ -94,6 +96,7 @@ class DownloadRequest(Request):
         only: path of the one file to fetch, with the licences; "" for all that a checkpoint needs.
         name: what that one file is called here; "" for its own last name.
         remote_code: the sha256 of each Python file to fetch with a checkpoint, by name.
+        pickles: whether its weights are pickles.
     """
 
     repo: str
@@ -102,6 +105,7 @@ class DownloadRequest(Request):
     only: str = ""
     name: str = ""
     remote_code: dict[str, str]
+    pickles: bool = False
     files: Path
 
 
@@ -148,6 +152,23 @@ class GGUFResult(Result):
     architecture: str
     end_tokens: tuple[int, ...]
     parameters: int
+
+
+class UnpickleSpec(Spec):
+    """A checkpoint with safetensors weights: nothing is to choose."""
+
+
+class UnpickleRequest(Request):
+    """The checkpoint with pickled weights that `unpickle` turns into one with safetensors in the folder `files`."""
+
+    checkpoint: Path
+    files: Path
+
+
+class UnpickleResult(Result):
+    """How many tensors there are."""
+
+    tensors: int
 
 
 class DequantizeRequest(Request):

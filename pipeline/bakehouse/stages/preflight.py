@@ -108,7 +108,9 @@ def _next_to_the_recipe(checkpoint: Step) -> Survey | None:
 
 
 def _local_folder(checkpoint: Step) -> Path | None:
-    return local.place(checkpoint) if isinstance(checkpoint.spec, LocalSpec) and not checkpoint.spec.gguf else None
+    if not isinstance(checkpoint.spec, LocalSpec) or checkpoint.spec.gguf or local.pickled(local.place(checkpoint)):
+        return None
+    return local.place(checkpoint)
 
 
 def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: Iterable[SingleStep] = ()) -> Forecast:

@@ -37,16 +37,20 @@ BESIDE_WEIGHTS = frozenset(
     }
 )
 TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # the other templates of a tokenizer that has several
+# The weights of a checkpoint that has them only as pickles: a file, or an index of files (transformers' WEIGHTS_NAME).
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
 PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
 _COMPLETE = "Take a complete checkpoint, as the model's author published it."
+NO_PICKLES = "The weights are safetensors, so convert_pickles would have no effect."
+LEAVE_OUT = "Leave convert_pickles out of the recipe."
 
 
 def belonging(path: Path) -> dict[str, Path]:
     """The files of a local source, by name: of a checkpoint directory, or one file (a GGUF with the licences next to it).
 
     Raises:
-        Unfit: the directory is not a safetensors checkpoint.
+        Unfit: the directory is not a checkpoint. Whether its weights may be pickles, is for others to decide.
     """
     if path.is_file():
         others = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
@@ -55,9 +59,9 @@ def belonging(path: Path) -> dict[str, Path]:
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
     names += [other.relative_to(path).as_posix() for other in path.glob("*/*.jinja") if other.is_file()]
     tokenizer(names)
-    wanted = {*beside_weights(names), first := weights(names)}
-    if first == safetensors_files.INDEX:
-        wanted |= {*shards(json_object((path / first).read_bytes(), first), names)}
+    wanted = {*beside_weights(names), first := weights(names, pickles=True)}
+    if first in (safetensors_files.INDEX, PICKLED_INDEX):
+        wanted |= {*shards(json_object((path / first).read_bytes(), first), names, first)}
     for name in sorted(wanted & {"config.json", "generation_config.json", "tokenizer_config.json"}):
         json_object((path / name).read_bytes(), name)
     return {name: path / name for name in sorted(wanted)}
@@ -132,19 +136,18 @@ def tokenizer(names: Iterable[str], code: Iterable[str] = ()) -> None:
     raise Unfit("There is no tokenizer.json, so texts cannot be turned into tokens.", "Put the tokenizer's files with the weights.")
 
 
-def weights(names: Iterable[str]) -> str:
-    """The file that weights begin with: the single safetensors file, or the index; Unfit if there is neither."""
+def weights(names: Iterable[str], *, pickles: bool = False) -> str:
+    """The file that weights begin with, a single one or the index of several; Unfit if there is none.
+
+    With `pickles` it may be the index of pickles or a single one, where there are no safetensors.
+    """
     present = set(names)
-    for name in (safetensors_files.SINGLE, safetensors_files.INDEX):
+    wanted: tuple[str, ...] = (safetensors_files.SINGLE, safetensors_files.INDEX, *((PICKLED, PICKLED_INDEX) if pickles else ()))
+    for name in wanted:
         if name in present:
             return name
-    pickles = sorted(name for name in present if PICKLE.fullmatch(name))
-    if pickles:
-        raise Unfit(
-            "The weights are pickles, which can run any code while they are read, and the repository has no safetensors.",
-            "Take a repository or a commit with safetensors weights; the hub's converter makes them on request.",
-            pickles,
-        )
+    if found := sorted(name for name in present if PICKLE.fullmatch(name)):
+        raise only_pickles(found)
     others = sorted(name for name in present if name.endswith((".safetensors", ".gguf")))
     raise Unfit(
         f"There is neither {safetensors_files.SINGLE} nor {safetensors_files.INDEX}.",
@@ -153,17 +156,28 @@ def weights(names: Iterable[str]) -> str:
     )
 
 
-def shards(index: Mapping[str, JsonValue], names: Iterable[str]) -> tuple[str, ...]:
-    """The shards that `index` names; Unfit if one is not among `names`, or is not a plain safetensors file."""
+def only_pickles(names: Iterable[str]) -> Unfit:
+    """What is wrong with a checkpoint that has no other weights, where the recipe does not have them converted."""
+    return Unfit(
+        "The weights are pickles, which can run any code while they are read, and the repository has no safetensors.",
+        "Take a repository or a commit with safetensors weights, or write `convert_pickles: true` into the recipe's source: "
+        "they are then read as plain data and made safetensors.",
+        tuple(names),
+    )
+
+
+def shards(index: Mapping[str, JsonValue], names: Iterable[str], of: str = safetensors_files.INDEX) -> tuple[str, ...]:
+    """The shards that an index, the file `of`, names; Unfit if one is not among `names`, or is not a plain file of its kind."""
     present = set(names)
     try:
         listed = safetensors_files.shards(index)
     except safetensors_files.NotSafetensors as error:
-        raise Unfit(f"{safetensors_files.INDEX} is not an index of weights: {error}.", _COMPLETE) from error
-    strange = [name for name in listed if name not in present or "/" in name or not name.endswith(".safetensors")]
+        raise Unfit(f"{of} is not an index of weights: {error}.", _COMPLETE) from error
+    suffix = ".bin" if of == PICKLED_INDEX else ".safetensors"
+    strange = [name for name in listed if name not in present or "/" in name or not name.endswith(suffix)]
     if strange:
         raise Unfit(
-            f"{safetensors_files.INDEX} names shards that are missing.",
+            f"{of} names shards that are missing.",
             "Take another commit of the repository: this one is incomplete.",
             strange,
         )

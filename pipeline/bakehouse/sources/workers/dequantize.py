@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 from bakehouse.child import events, start
 from bakehouse.formats import config_json, quantized, safetensors_files
 from bakehouse.formats.quantized import Weight
-from bakehouse.sources.seams import SHARD_BYTES, DequantizeRequest, DequantizeResult
+from bakehouse.sources.seams import DequantizeRequest, DequantizeResult
 from bakehouse.sources.workers import copy_local
+from bakehouse.sources.workers.shards import write_shards
 
 
 def run(request: DequantizeRequest) -> DequantizeResult:
@@ -72,36 +72,6 @@ def _tensors(config: config_json.Config, read: _Reader, found: Iterable[Weight])
             yield name, read.get(name)
         else:
             yield name, dequantize(weight.name, {part: read.get(tensor.name) for part, tensor in weight.parts.items()}, shape)
-
-
-def write_shards(tensors: Iterable[tuple[str, Any]], files: Path, shard_bytes: int = SHARD_BYTES) -> None:
-    """Write tensors into one file, or into several with an index where they are more than `shard_bytes`."""
-    from safetensors.torch import save_file
-
-    shards: list[dict[str, int]] = []
-    waiting: dict[str, Any] = {}
-
-    def write() -> None:
-        save_file(waiting, files / f"shard-{len(shards)}.safetensors", {"format": "pt"})
-        shards.append({name: tensor.nbytes for name, tensor in waiting.items()})
-        waiting.clear()
-
-    for name, tensor in tensors:
-        if waiting and sum(one.nbytes for one in waiting.values()) + tensor.nbytes > shard_bytes:
-            write()
-        waiting[name] = tensor.contiguous()
-    write()
-    if len(shards) == 1:
-        shutil.move(files / "shard-0.safetensors", files / safetensors_files.SINGLE)
-        return
-    weight_map: dict[str, str] = {}
-    for number, held in enumerate(shards):
-        name = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
-        shutil.move(files / f"shard-{number}.safetensors", files / name)
-        weight_map |= dict.fromkeys(held, name)
-    total = sum(size for held in shards for size in held.values())
-    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-    (files / safetensors_files.INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def run(request: DownloadRequest) -> DownloadResult:
             if request.only:
                 fetched = one_file(repository, remotes, request.only, request.name, request.files)
             else:
-                fetched = checkpoint(repository, remotes, request.remote_code, request.files)
+                fetched = checkpoint(repository, remotes, request)
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{request.repo}: {unfit.what}", unfit.remedy, list(unfit.details))
     sweep(request.files, fetched)
@@ -62,10 +62,13 @@ def refuse_unreadable_gguf(repository: hub_files.Repository, remote: Remote) -> 
         raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
 
 
-def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], code: dict[str, str], files: Path) -> dict[str, str]:
-    """Fetch all that a safetensors checkpoint needs, small files first; their sha256 by name."""
+def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], request: DownloadRequest) -> dict[str, str]:
+    """Fetch all that a checkpoint needs, small files first; their sha256 by name."""
+    code, files = request.remote_code, request.files
     other_formats.refuse(remotes, lambda name: hub_files.fetch_range(repository, name, 0, remotes[name].size))
-    first = checkpoint_files.weights(remotes)
+    first = checkpoint_files.weights(remotes, pickles=request.pickles)
+    if request.pickles and first in (safetensors_files.SINGLE, safetensors_files.INDEX):
+        raise checkpoint_files.Unfit(checkpoint_files.NO_PICKLES, checkpoint_files.LEAVE_OUT)
     checkpoint_files.tokenizer(remotes, code)
     small = (*checkpoint_files.beside_weights(remotes), *checkpoint_files.remote_code(remotes, code))
     large: tuple[str, ...] = (first,)
@@ -81,9 +84,9 @@ def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], cod
                 (f"sha256 in the recipe: {code[name]}", f"sha256 of the file:   {fetched[name]}"),
             )
     model_type.refuse_unlisted_code(checkpoint_files.json_object((files / "config.json").read_bytes(), "config.json"), code)
-    if first == safetensors_files.INDEX:
+    if first in (safetensors_files.INDEX, checkpoint_files.PICKLED_INDEX):
         fetched[first] = fetch_one(repository, remotes[first], files / first)
-        large = checkpoint_files.shards(checkpoint_files.json_object((files / first).read_bytes(), first), remotes)
+        large = checkpoint_files.shards(checkpoint_files.json_object((files / first).read_bytes(), first), remotes, first)
     fetch_one = reporting(sum(remotes[name].size for name in large))
     for name in large:
         fetched[name] = fetch_one(repository, remotes[name], files / name)
