@@ -21,6 +21,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "chat": {"--device": True, "--max-tokens": True, "--temperature": True, "--seed": True, "--system": True},
     "serve": {"--device": True, "--host": True, "--port": True, "--api-key": True},
     "bench": {"--device": True, "--runs": True, "--prompt-tokens": True, "--new-tokens": True, "--wait": False, "--json": False},
+    "evaluate": {"--device": True, "--tasks": True, "--few-shot": True, "--limit": True, "--json": False},
     "compare": {"--html": True, "--json": False},
     "search": {"--plan": False, "--print": False, "--html": True, "--json": False},
     "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},

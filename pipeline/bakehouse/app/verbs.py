@@ -42,6 +42,7 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
         "run": f"{_COMMANDS}.answer",
         "chat": f"{_COMMANDS}.chat",
         "bench": f"{_COMMANDS}.bench",
+        "evaluate": f"{_COMMANDS}.evaluate",
         "serve": f"{_COMMANDS}.serve",
         "support": f"{_COMMANDS}.support",
     }
@@ -74,6 +75,11 @@ VERBS = (
     Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),
     Verb("serve", "serve a package to clients of OpenAI's API", ("phi3-int4", "phi3-int4 --device GPU --port 8080")),
     Verb("bench", "measure packages: load time, first token, tokens a second, memory", ("phi3-int4 phi3-int8 --wait", "phi3-int4 --json")),
+    Verb(
+        "evaluate",
+        "have a package carry out tasks of lm-eval, with local data",
+        ("phi3-int4 --tasks capitals.yaml", "phi3-int4 --tasks capitals.yaml,grammar.yaml --few-shot 2 --json"),
+    ),
     Verb(
         "compare",
         "show packages side by side: size, bits, agreement with the source, answers",

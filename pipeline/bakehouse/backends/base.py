@@ -17,6 +17,7 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation.seams import EvaluateRequest
 from bakehouse.toolchains import table as toolchains
 
 Device = Literal["CPU", "GPU", "NPU"]
@@ -124,6 +125,14 @@ class Backend(Maker, Protocol):
 
         Raises:
             Failure: such a package is not run here, or not on this device. NotInstalled: the runtime is missing.
+        """
+        ...
+
+    def evaluate(self, build: BuildOptions, package: Path, device: Device | None, wanted: EvaluateRequest) -> Command:
+        """The command whose worker carries out tasks of lm-eval with the model in the folder `package`, and leaves an EvaluateResult.
+
+        Raises:
+            Failure: such a package is not evaluated here, or not on this device. NotInstalled: the runtime is missing.
         """
         ...
 

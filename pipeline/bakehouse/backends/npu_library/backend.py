@@ -42,7 +42,7 @@ from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import fidelity as fidelities
-from bakehouse.tasks.text_generation.seams import FidelitySpec, GenerateRequest
+from bakehouse.tasks.text_generation.seams import EvaluateRequest, FidelitySpec, GenerateRequest
 from bakehouse.toolchains.table import INSTALLED, reading
 from bakehouse.toolchains.table import NAMES as TOOLCHAINS
 from bakehouse.toolchains.table import Name as Toolchain
@@ -176,6 +176,15 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
         "a model of the Intel NPU Acceleration Library is a pickle with a loader, so running it would run code of the package",
         remedy="check who made it (`bakehouse check DIR --key ...`), and then follow its README.md, which has the program",
     )
+
+
+def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: EvaluateRequest) -> Command:
+    """None here.
+
+    Raises:
+        Failure: always, as `runner`.
+    """
+    return runner(build, package, device)
 
 
 def _inside(files: Path, name: str, request: Request) -> Command:

@@ -28,6 +28,7 @@ from bakehouse.backends.onnxruntime_genai.seams import (
     BuildRequest,
     BuildResult,
     BuildSpec,
+    EvaluateRequest,
     FidelityRequest,
     GenerateRequest,
     LogitsRequest,
@@ -49,9 +50,8 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
-    "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout", "missing",
-    "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for",
-    "runner", "steps", "targets", "toolchains", "verify",
+    "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "layout", "missing",
+    "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
@@ -153,6 +153,18 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
     return worker(
         "backends.onnxruntime_genai.workers.run", request=RunRequest(model=package / folder(build), made_for=made_for, device=device)
     )
+
+
+def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: generation.EvaluateRequest) -> Command:
+    """The command that carries out tasks of lm-eval with onnxruntime_genai, where `runner` would answer.
+
+    Raises:
+        Failure: as `runner`.
+    """
+    answers = runner(build, package, device)
+    assert isinstance(answers.request, RunRequest)
+    own = EvaluateRequest(**dict(wanted), model=answers.request.model, made_for=answers.request.made_for, device=device)
+    return worker("backends.onnxruntime_genai.workers.evaluate", request=own)
 
 
 # The precision in which the CPU provider runs the graph that the builder makes for a provider (0.18.0 with onnxruntime 1.31.1): of

@@ -99,6 +99,14 @@ class GenerateRequest(generation.GenerateRequest):
     device: str
 
 
+class EvaluateRequest(generation.EvaluateRequest):
+    """With the folder of the model, and what it runs on, as a RunRequest has it."""
+
+    model: Path
+    made_for: str
+    device: Literal["CPU", "GPU", "NPU"] | None
+
+
 class RunRequest(Request):
     """Load the model in the folder `model` and answer jobs, see jobs.serve; `made_for` is what people call its provider.
 

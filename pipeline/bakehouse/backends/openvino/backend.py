@@ -21,6 +21,7 @@ from bakehouse.backends.openvino.seams import (
     CheckpointSpec,
     Compression,
     CompressRequest,
+    EvaluateRequest,
     ExportRequest,
     FidelityRequest,
     FidelitySpec,
@@ -33,6 +34,7 @@ from bakehouse.backends.openvino.seams import (
     TokenizerRequest,
     compression,
 )
+from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, worker
@@ -45,9 +47,9 @@ from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
-    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "fidelity", "generate", "generate_tools", "has_pickles", "layout",
-    "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for",
-    "runner", "steps", "targets", "toolchains", "verify",
+    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
+    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets",
+    "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
@@ -166,6 +168,20 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
     runtime_is_installed(RUNTIME)
     wanted = RunRequest(model=package, device=device or "CPU", runtime_options=given(build.runtime_options))
     return worker("backends.openvino.workers.run", request=wanted)
+
+
+def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: text_generation.EvaluateRequest) -> Command:
+    """The command that carries out tasks of lm-eval in OpenVINO, with the recipe's runtime_options.
+
+    Raises:
+        Failure: on the NPU, whose graphs give the logits of the last position alone.
+    """
+    assert isinstance(build, OpenVINO)
+    if device == "NPU":
+        raise Failure("tasks of lm-eval need the logits of all positions, which the NPU does not give", remedy="leave out --device")
+    runtime_is_installed(RUNTIME)
+    own = EvaluateRequest(**dict(wanted), model=package, device=device or "CPU", runtime_options=given(build.runtime_options))
+    return worker("backends.openvino.workers.evaluate", request=own)
 
 
 def numeric_check(

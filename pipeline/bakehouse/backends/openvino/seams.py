@@ -162,6 +162,14 @@ class FidelityRequest(text_generation.FidelityRequest):
     runtime_options: RuntimeOptions | None
 
 
+class EvaluateRequest(text_generation.EvaluateRequest):
+    """With the folder of the model, and what it runs on."""
+
+    model: Path
+    device: str
+    runtime_options: dict[str, str | int]
+
+
 class RunRequest(Request):
     """Load the model in the folder `model` with these options, and answer jobs; see jobs.serve."""
 

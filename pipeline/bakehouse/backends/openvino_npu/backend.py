@@ -148,6 +148,18 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
     return worker("backends.openvino_npu.workers.run", request=wanted)
 
 
+def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: text_generation.EvaluateRequest) -> Command:
+    """None here.
+
+    Raises:
+        Failure: always: the pipeline's graphs give the logits of the last position alone.
+    """
+    raise Failure(
+        "tasks of lm-eval need the logits of all positions, which the NPU's graphs do not give",
+        remedy="evaluate a build for openvino with the same quantization",
+    )
+
+
 def numeric_check(
     label: str, build: BuildOptions, parts: Mapping[str, Step], checkpoint: Step, logits: Step, source_label: str
 ) -> Step | None:

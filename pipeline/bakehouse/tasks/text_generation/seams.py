@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_serializer
 
+from bakehouse.records import Written
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.tasks.text_generation.workers.answers import Prompt
 from bakehouse.tasks.text_generation.workers.positions_to_check import Boundary, Run
@@ -295,3 +296,58 @@ class FidelityRequest(Request):
     reference: Path
     files: Path
     positions: int | None
+
+
+# --- tasks of lm-eval -----------------------------------------------------------------------------
+
+
+class EvaluateRequest(Request):
+    """Carry out tasks of lm-eval with a package's model; a backend adds what its runtime needs.
+
+    Attributes:
+        tasks: YAML files as lm-eval has them, whose data are local files.
+        few_shot: examples before each question; None for what the task says.
+        limit: only the first documents of each task; None for all.
+    """
+
+    tasks: tuple[Path, ...]
+    few_shot: int | None
+    limit: int | None
+
+
+class Score(Written):
+    """One figure of a task: lm-eval's name of it and of the filter, its standard error where it has one, and whether more is better."""
+
+    metric: str
+    filter: str
+    value: float
+    stderr: float | None = None
+    higher_is_better: bool | None = None
+
+
+class TaskResult(Written):
+    """What a model reaches in one task.
+
+    Attributes:
+        version: of the task's definition, as its file says it.
+        sha256: of that definition and of the data, so that two results can be known to be of the same questions.
+        documents: how many questions were answered, of `of_documents`.
+    """
+
+    task: str
+    version: str
+    sha256: str
+    documents: int
+    of_documents: int
+    few_shot: int
+    scores: tuple[Score, ...]
+
+
+class EvaluateResult(Result):
+    """What a worker leaves that carried out tasks; where, and how long it took."""
+
+    device: str
+    device_name: str
+    note: str = ""
+    seconds: float
+    results: tuple[TaskResult, ...]

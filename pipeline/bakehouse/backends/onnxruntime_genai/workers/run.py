@@ -111,9 +111,8 @@ def refuse_code(folder: Path) -> None:
         )
 
 
-def run(request: RunRequest) -> None:
-    """Load the model and answer jobs."""
-    events.progress("loading the model")
+def opened(request: RunRequest) -> tuple[Opened, jobs.Loaded]:
+    """The loaded model, and what it runs on."""
     refuse_code(request.model)
     import onnxruntime_genai as og
 
@@ -130,8 +129,14 @@ def run(request: RunRequest) -> None:
         context=config.model.context_length,
         note=note,
     )
-    opened = Opened(model, tokenizer, config, ort_tokenizer.template(request.model))
-    jobs.serve(loaded, partial(answer, opened))
+    return Opened(model, tokenizer, config, ort_tokenizer.template(request.model)), loaded
+
+
+def run(request: RunRequest) -> None:
+    """Load the model and answer jobs."""
+    events.progress("loading the model")
+    model, loaded = opened(request)
+    jobs.serve(loaded, partial(answer, model))
 
 
 if __name__ == "__main__":

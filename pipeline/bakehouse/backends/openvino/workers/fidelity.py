@@ -15,7 +15,7 @@ from bakehouse.tasks.text_generation.workers import fidelity_figures, fidelity_f
 from bakehouse.tasks.text_generation.workers.fidelity_figures import Compared, Window
 from bakehouse.tasks.text_generation.workers.fidelity_files import Reference
 
-_OF_THE_PIPELINE = ("ATTENTION_BACKEND",)  # which the plugin does not know: how openvino_genai computes attention
+OF_THE_PIPELINE = ("ATTENTION_BACKEND",)  # which the plugin does not know: how openvino_genai computes attention
 DEVICE = "CPU"
 
 
@@ -38,7 +38,7 @@ def measure(folder: Path, reference: Reference, positions: int | None, options: 
 
 def used(folder: Path, reference: Reference, options: Mapping[str, str | int]) -> dict[str, Any] | None:
     """The fields of records.UsedFidelity; None where users get the model's own precision."""
-    plain = {name: value for name, value in options.items() if name not in _OF_THE_PIPELINE}
+    plain = {name: value for name, value in options.items() if name not in OF_THE_PIPELINE}
     if plain == ACCURATE:
         return None
     import openvino as ov

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,16 @@ class Runner:
         UnknownLayers: if the nodes of the first layers cannot be recognized.
     """
 
-    def __init__(self, folder: Path, quick: bool = False, reuse: bool = False, layers: int | None = None, of: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        quick: bool = False,
+        reuse: bool = False,
+        layers: int | None = None,
+        of: int = 0,
+        device: str = "CPU",
+        options: Mapping[str, str | int] = ACCURATE,
+    ) -> None:
         import openvino as ov
 
         core = ov.Core()
@@ -47,7 +56,7 @@ class Runner:
             raise UnknownLayers
         self.sliced = openvino_cut.keep_rows(model, head_only=not quick)
         self.names = {name for port in model.inputs for name in port.names}
-        self.request = core.compile_model(model, "CPU", ACCURATE).create_infer_request()
+        self.request = core.compile_model(model, device, dict(options)).create_infer_request()
         self.reuse = reuse
         self.cached: list[int] = []
 
