@@ -145,10 +145,11 @@ def _check(words: list[str]) -> int:
 
     parser = argparse.ArgumentParser(
         "bakehouse check",
+        usage="bakehouse check [DIR | NAME ...] [OPTIONS]",
         description="Hash every file of a package and compare it with every list in it; name what is changed, added or missing. "
         "Without a folder: check the store and the packages of all builds, or of the builds that are named.",
     )
-    parser.add_argument("package", type=Path, metavar="DIR|NAME", help="the folder of a package")
+    parser.add_argument("package", type=Path, metavar="DIR|NAME", help="the folder of a package; or the names of builds")
     for name, text in check_package.OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
     parser.add_argument("--json", action="store_true", help=JSON_HELP)

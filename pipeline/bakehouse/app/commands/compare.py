@@ -16,10 +16,10 @@ from bakehouse.store import files
 
 
 class Compare(Ours):
-    """`bakehouse compare NAME NAME...`"""
+    """`bakehouse compare [NAME ...]`"""
 
     doc_purpose = "show packages side by side: size, bits, agreement with the source, answers"
-    doc_usage = "NAME NAME ..."
+    doc_usage = "[NAME ...]"
     cmd_options = (option("html", "write a page with bar charts to this file instead"), JSON)
 
     def _do(self, params: Any, args: list[str]) -> int:
