@@ -1,4 +1,4 @@
-"""What CI is told to do: pinned, with least permissions, without secrets, and only commands that this suite runs too."""
+"""What CI does: pinned, with least permissions, without secrets, and only commands that this suite runs too."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ TAKES = recipe("here", golden=[{"raw": "What", "contains": ["x"], "max_new_token
 
 
 def beside(here: Bench) -> None:
-    """A checkpoint beside the recipe whose context is 100 tokens."""
+    """A checkpoint next to the recipe whose context is 100 tokens."""
     (here.recipes / "model").mkdir()
     (here.recipes / "model" / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 100}', encoding="utf-8")
     (here.recipes / "model" / "tokenizer.json").write_text("{}", encoding="utf-8")

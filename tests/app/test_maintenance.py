@@ -1,4 +1,4 @@
-"""Pruning keeps what recipes reach and counts what it gives back; verifying tells how to mend."""
+"""Pruning keeps what recipes reach and counts what it gives back; verifying says how to repair it."""
 
 from __future__ import annotations
 

@@ -72,11 +72,11 @@ def test_a_failure_is_shown_in_full_and_what_it_keeps_from_running_is_not_shown(
     told = reporter(stream)
     one = task("export:tiny")
     told.execute_task(one)
-    told.add_failure(one, failure("export of tiny: it broke\n  what to do: mend it\n"))
+    told.add_failure(one, failure("export of tiny: it broke\n  what to do: fix it\n"))
     told.add_failure(task("convert:tiny-int4"), failure("TaskDependsOn...", report=False))
     text = stream.getvalue()
     assert re.fullmatch(
-        r"\S+ \.\. export:tiny\n\S+ FAILED export:tiny\n\S+ export of tiny: it broke\n  what to do: mend it\n",
+        r"\S+ \.\. export:tiny\n\S+ FAILED export:tiny\n\S+ export of tiny: it broke\n  what to do: fix it\n",
         text,
     )
 

@@ -35,7 +35,7 @@ def planned(tmp_path: Path, **changes: Any) -> Plan:
 
 
 def surveyed(tmp_path: Path, plan: Plan) -> Harness:
-    """A harness that has been told by the hub what the checkpoint is."""
+    """A harness that knows from the hub what the checkpoint is."""
     here = harness(tmp_path, plan)
     for build in plan.builds:
         assert build.survey

@@ -69,7 +69,7 @@ def test_a_killed_import_of_a_gguf_file_is_made_by_the_next_run_with_the_same_by
 
 
 def moments(kind: str, *, hooked: bool = True) -> Iterator[Interference]:
-    """When a step of the kind is killed, and what of it; only a hooked child can be told when to kill."""
+    """When a step of the kind is killed, and what of it; only a hooked child can be configured when to kill."""
     yield killed_when("os.mkdir .staging/{kind}-")
     if kind == "package":
         yield killed_when("os.link .staging/{kind}-")
@@ -121,7 +121,7 @@ def doit_killed_while_a_file_is_written(bench: Bench, task: str, kind: str) -> N
 
 
 def at_work_in(bench: Bench) -> list[psutil.Process]:
-    """The processes that were told of the bench's folder."""
+    """The processes that know the bench's folder."""
     return [one for one in psutil.process_iter(["cmdline"]) if str(bench.artifacts) in " ".join(one.info["cmdline"] or ())]
 
 
@@ -131,7 +131,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
-# --- asked to stop ------------------------------------------------------------------------------------------------
+# --- requested to stop ------------------------------------------------------------------------------------------------
 
 SAID = "interrupted; run it again: it goes on from the last complete step"
 

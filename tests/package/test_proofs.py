@@ -1,4 +1,4 @@
-"""What travels with a package: provenance, bill of materials, checksums; each held against its standard's own reading of it."""
+"""What travels with a package: provenance, bill of materials, checksums; each compared with its standard's own reading of it."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx_1_6(tmp_path:
     assert validator.validate_str(text) is None
     assert (
         validator.validate_str(text.replace('"modelParameters"', '"modelParameter"')) is not None
-    )  # the model card is held against it too
+    )  # the model card is compared with it, too
 
 
 def test_the_bill_of_materials_names_a_licence_that_has_no_identifier(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_every_step_may_fail_once_and_nothing_happens_twice(workshop: Workshop, 
     run(bench)
     assert not [left for left in workshop.faults if left.times], "every fault was met"
     assert holds_the_package(workshop, bench, "next")
-    assert len(workshop.made[REPO].log) == 2, "one commit beside the first"
+    assert len(workshop.made[REPO].log) == 2, "one commit after the first"
     assert workshop.made[REPO].tags == {"v1": workshop.made[REPO].branches["next"]}
 
 

@@ -1,4 +1,4 @@
-"""Calibration texts: a file beside the recipe or a pinned file of a hub data set, as samples.txt."""
+"""Calibration texts: a file next to the recipe or a pinned file of a hub data set, as samples.txt."""
 
 from __future__ import annotations
 

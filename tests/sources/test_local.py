@@ -1,4 +1,4 @@
-"""A checkpoint beside the recipe: known by its content, copied whole, never from outside the recipe's folder."""
+"""A checkpoint next to the recipe: known by its content, copied completely, never from outside the recipe's folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHECKPOINT = {"config.json", "tokenizer.json", "model.safetensors", "LICENSE"}
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A recipe's folder with a checkpoint in `model` and a GGUF file beside it."""
+    """A recipe's folder with a checkpoint in `model` and a GGUF file next to it."""
     folder = tmp_path / "recipes"
     (folder / "model").mkdir(parents=True)
     for name in (*CHECKPOINT, "README.md", "pytorch_model.bin", "run.py"):

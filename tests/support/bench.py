@@ -66,7 +66,7 @@ class Bench:
             (self.recipes / f"{one['name']}.yaml").write_text(yaml.safe_dump(one, sort_keys=False), encoding="utf-8")
 
     def add_model(self, checkpoint: Path) -> None:
-        """Put a checkpoint beside the recipes, as `model`."""
+        """Put a checkpoint next to the recipes, as `model`."""
         shutil.copytree(checkpoint, self.recipes / "model")
 
     def start(self, *args: str) -> psutil.Popen:

@@ -88,7 +88,7 @@ def _serve(programs: Mapping[str, Callable[[list[str]], int]], answers: IO[str])
 def _be(
     programs: Mapping[str, Callable[[list[str]], int]], program: str, words: list[str], cwd: str, env: dict[str, str], out: str, err: str
 ) -> None:
-    """Be the process that was asked for, and end."""
+    """Be the process that was requested, and end."""
     for stream, path, mode in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY | os.O_CREAT), (2, err, os.O_WRONLY | os.O_CREAT)):
         os.dup2(os.open(path, mode, 0o600), stream)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""Writes GGUF files from transformers models, so that reading them back can be held against the model they were made of."""
+"""Writes GGUF files from transformers models, so that reading them back can be compared with the model they were made of."""
 
 from __future__ import annotations
 

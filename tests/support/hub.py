@@ -1,4 +1,4 @@
-"""A local server that speaks as much of the hub's read protocol as its real client needs, and can be told to misbehave.
+"""A local server that speaks as much of the hub's read protocol as its real client needs, and can be configured to misbehave.
 
 In tests it is the `hub` fixture. By hand, `python -m tests.support.hub DIR REPO COMMIT` serves a directory and prints HF_ENDPOINT.
 """
@@ -63,7 +63,7 @@ class Fault:
 
 @dataclass
 class Hub:
-    """The server's state: what it serves, how it misbehaves, and what it was asked."""
+    """The server's state: what it serves, how it misbehaves, and what was requested."""
 
     port: int = 0
     repos: dict[tuple[str, str, str], dict[str, File]] = field(default_factory=dict)  # (type, id, commit) -> files

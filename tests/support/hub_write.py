@@ -57,7 +57,7 @@ class Workshop(Hub):
     """A hub that can be written to.
 
     `Fault.path` names a step: create, branch, preupload, batch, put, complete, verify, yaml, commit, tag; "read" for any question, or
-    "report" for what it says of a file afterwards. Kinds beside those of Hub: "409", "412", "413"; "lost" (it is done, but the
+    "report" for what it says of a file afterwards. Kinds in addition to those of Hub: "409", "412", "413"; "lost" (it is done, but the
     connection ends without an answer); "cut" (the connection ends before anything is done); "echo" (an error that repeats the token);
     "quota" (of batch: every object is refused);
     "moved" (somebody else commits just before); "stall" (nothing until the client has gone).
@@ -161,7 +161,7 @@ class _Writing(_Answer):
 
     def _answer(self, path: str) -> None:
         address = urlsplit(self.path)
-        # As the real hub does, a wrong token is refused whatever is asked.
+        # As the real hub does, a wrong token is refused whatever is requested.
         if path.startswith("/api/") and self._token() not in ("", WRITER, READER):
             return self._status("token")
         if self.command in ("POST", "PUT"):

@@ -45,7 +45,7 @@ class Lane:
         kinds: the kinds of its steps, in order.
         compresses: the kind that makes `weights`.
         model: what is built, out of the tiny Llama.
-        furnish: puts into a store what the lane needs beside the model.
+        furnish: puts into a store what the lane needs in addition to the model.
         disk_mb: a disk on which it can be made.
         hooked: whether its children heed PYTHONPATH, and so children/sitecustomize.py.
     """

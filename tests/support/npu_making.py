@@ -73,7 +73,7 @@ def offline() -> dict[str, str]:
 
 
 def baked(factory: pytest.TempPathFactory, checkpoint: Path) -> Bench:
-    """The tiny model's NPU builds, made once a run by the real doit: two platforms and, beside them, one without a blob."""
+    """The tiny model's NPU builds, made once a run by the real doit: two platforms, and one without a blob."""
     blobs = {"runtime": "openvino-npu", "quantization": {"weights": "int4"}, "platforms": [5010, 4000], **SHORT}
     plain = {"runtime": "openvino-npu", "quantization": {"weights": "fp16"}, **SHORT}
     env = offline()

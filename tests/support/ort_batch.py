@@ -1,7 +1,7 @@
 """A program for the tests of ONNX builds: many of them in one process, since its imports take longer than a tiny model does.
 
 Reads JSON, `{"checkpoint": ..., "found": ..., "upstream": [argv, ...], "ours": [[files, spec], ...]}`. Runs the builder's
-command lines first, as they are, then our worker's functions. Writes into the file `found`, for each of ours, what was mended and
+command lines first, as they are, then our worker's functions. Writes into the file `found`, for each of ours, what was repaired and
 the graph as the worker reads it.
 """
 

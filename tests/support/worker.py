@@ -24,7 +24,7 @@ CHILDREN = str(ROOT / "tests" / "support" / "children")
 
 @dataclass(frozen=True)
 class Said:
-    """How a worker ended and what it told: result, the refusal as a person reads it, its progress, and all its text."""
+    """How a worker ended and what it reported: result, the refusal as a person reads it, its progress, and all its text."""
 
     code: int
     report: Report

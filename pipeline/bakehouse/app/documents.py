@@ -132,7 +132,7 @@ class CheckedStore(Document):
 
 
 class CheckedPackage(Document):
-    """`bakehouse check DIR --json`; `signature` is about the signer that was asked for, `ignored` are files that are not the package's."""
+    """`bakehouse check DIR --json`; `signature` is about the signer that was requested, `ignored` are files that are not the package's."""
 
     name: str
     files: int

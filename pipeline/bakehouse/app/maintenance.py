@@ -37,7 +37,7 @@ class Report:
 
 
 def check(builds: Iterable[Build], store: Store, names: dict[str, str], say: Callable[[str], None]) -> Report:
-    """Hash every file of these builds' steps and packages again; tells each result through `say`, and how to mend it."""
+    """Hash every file of these builds' steps and packages again; gives each result to `say`, and how to repair it."""
     builds = tuple(builds)
     count = size = 0
     faults: list[str] = []

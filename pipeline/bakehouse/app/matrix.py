@@ -34,7 +34,7 @@ def rows(
 
     Args:
         ask: whether the hub may be asked for shapes; else memory and disk (bytes) are None where only it knows them.
-        warn: told which builds' memory and disk are None although the hub was asked, and why.
+        warn: gets which builds' memory and disk are None although the hub was asked, and why.
     """
     session = Session(Store(scratch / "artifacts"))
     changed = [build for build in builds if known.get(build.name) != build.package.key]
@@ -123,5 +123,5 @@ def _explained(failure: Failure, printed: str, folder: Path, commit: str) -> Fai
 
 
 def left_out(build: Build) -> str:
-    """Why CI does not make a build that it was not told to make; "" if it does."""
+    """Why CI does not make a build that was not requested; "" if it does."""
     return build.cannot or (f"it would have {gate.PICKLES}, and could not be released" if preflight.kept_by_pickles(build) else "")

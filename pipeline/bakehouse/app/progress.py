@@ -33,7 +33,7 @@ class _Running:
 
 
 class Reporter:
-    """doit's reporter: told of tasks by doit and of progress by the stages, from any thread.
+    """doit's reporter: doit calls it about tasks and the stages about progress, from any thread.
 
     `summary` is asked for the closing table once all is done: rows of text for the builds that were selected; `tries` tells whether
     a task that doit starts is really tried; `expects` how many seconds it may take, if anything is known of that; `left` how many
@@ -73,7 +73,7 @@ class Reporter:
         """Called before the first task, with the number of steps that are to be made."""
         self._steps = steps
 
-    # --- told by the stages ---
+    # --- called by the stages ---
 
     def tell(self, name: str, progress: Progress) -> None:
         """A running task says what it does now."""
@@ -92,7 +92,7 @@ class Reporter:
         """Something to know that is not a failure."""
         self._line(text, style="yellow")
 
-    # --- told by doit ---
+    # --- called by doit ---
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
         """Called once, before the first task."""

@@ -195,7 +195,7 @@ class Harness:
         return of(self.workspace.plan, self.session, self.names, group, self.attempts)
 
     def signatures(self) -> Iterator[Task]:
-        """A task for each build: a copy of its package with a signature beside the files."""
+        """A task for each build: a copy of its package with a signature next to the files."""
         yield {"basename": "sign", "name": None, "doc": _DOCS["sign"]}
         for build in self.workspace.plan.builds:
             yield {

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 _COMMANDS = "bakehouse.app.commands"
 
-# Commands that a checkout's doit has too, in place of doit's own or beside them: the plugins of pyproject.toml.
+# Commands that a checkout's doit has too, in place of doit's own or in addition: the plugins of pyproject.toml.
 OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
     {
         "run": f"{_COMMANDS}.run:Run",

@@ -11,7 +11,7 @@ _SECRET = re.compile(
 )
 _PLACE = re.compile(r"_(FILE|PATH|DIR|SOCK|URI|URL|CREDENTIALS)$", re.IGNORECASE)  # says where a secret is, and is none itself
 _LOGIN_IN_ADDRESS = re.compile(r"://[^/\s@]*:[^/\s]*@")
-# What file systems and clouds are told; which of it is secret differs from driver to driver.
+# What file systems and clouds are configured with; which of it is secret differs from driver to driver.
 _SETTINGS = ("AWS_", "AZURE_", "IDENTITY_", "MSI_", "GOOGLE_", "GCS_", "CLOUDSDK_", "FSSPEC_", "HF_OIDC_")
 _OF_THE_HUB = ("HF_", "HUGGING_FACE_HUB_")
 _OF_A_JOB = ("ACTIONS_ID_TOKEN_REQUEST_",)  # what a CI job proves its identity with

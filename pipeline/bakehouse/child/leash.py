@@ -31,7 +31,7 @@ def hold(platform: str = sys.platform) -> None:
     if platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         parent = os.environ.get("BAKEHOUSE_PARENT")
-        if parent and os.getppid() != int(parent):  # it died before the kernel was told
+        if parent and os.getppid() != int(parent):  # it ended before the kernel knew
             os._exit(1)
     elif parent := os.environ.get("BAKEHOUSE_PARENT"):
         wait = _process_to_wait_for(int(parent)) if platform == "win32" else lambda: _wait_to_be_orphaned(int(parent))

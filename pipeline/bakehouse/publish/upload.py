@@ -127,7 +127,7 @@ def _request(
 
 
 def _carried_out(name: str, request: PublishRequest, session: Session, tell: Callable[[Progress], None]) -> PublishResult:
-    """Have the worker do it; its log is beside the receipts."""
+    """Have the worker do it; its log is next to the receipts."""
     folder = receipts.folder(session.store, name)
     scratch = session.store.root / ".staging" / f"publish-{name}"
     log = folder / ("plan.txt" if request.dry_run else "log.txt")

@@ -101,7 +101,7 @@ def tied_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFact
 def walked(
     tiny_checkpoint: Path, tied_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Path, dict[str, Any], Path]]:
-    """Every build by name: its files, what the worker reports, and its checkpoint; upstream's beside them."""
+    """Every build by name: its files, what the worker reports, and its checkpoint; and upstream's."""
     folder = tmp_path_factory.mktemp("walk")
     plain = named(WALK) | {f"{provider}-{weights}": one for (provider, weights), one in PAIRS.items()}
     made = {}
@@ -112,7 +112,7 @@ def walked(
 
 
 def faults(files: Path, found: dict[str, Any], checkpoint: Path, one: OnnxRuntimeGenAI) -> list[str]:
-    """What verify finds in a made model when this build was asked for; the tokenizer aside."""
+    """What verify finds in a made model when this build was requested, without the tokenizer."""
     spec, source = model_step(one).spec_as(BuildSpec), sources.read(checkpoint)
     graph, config = Graph.model_validate(found["graph"]), genai_config.read(files)
     return [

@@ -1,4 +1,4 @@
-"""Every rule about combinations of quantization options, held against NNCF itself: what we refuse it refuses, fails at, or ignores."""
+"""Every rule about combinations of quantization options, compared with NNCF itself: what we refuse it refuses, fails at, or ignores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ IGNORED: dict[str, tuple[Told, Told]] = {
         {**BASE, "awq": True, **DATA, "sensitivity_metric": "mean_activation_variance"},
     ),
     "a calibration that nothing looks at": (BASE, {**BASE, **DATA}),
-    "a calibration beside a metric without data": (
+    "a calibration with a metric that needs no data": (
         {**BASE, "ratio": 0.6},
         {**BASE, "ratio": 0.6, "sensitivity_metric": "weight_quantization_error", **DATA},
     ),

@@ -23,7 +23,7 @@ def folder(name: str) -> Path:
 
 
 def recipe(name: str, **changes: Any) -> dict[str, Any]:
-    """The recipe of a case, over a source of its name beside it; `changes` replace whole fields."""
+    """The recipe of a case, over a source of its name next to it; `changes` replace whole fields."""
     case = CASES[name]
     return {
         "schema_version": 1,

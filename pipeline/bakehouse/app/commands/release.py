@@ -55,7 +55,7 @@ class Release(Ours):
 def _built(args: list[str], without_failed: bool) -> list[Path]:
     """The packages of these builds, or of all that may be released; the signed copy where there is one. All are hashed.
 
-    What is left out of all is named: builds that this machine cannot make or that may not be released, and, if told to, those not made.
+    What is left out of all is named: builds that this machine cannot make or that may not be released, and, if requested, those not made.
 
     Raises:
         Failure: one is not built as its recipe is now or may not be released, or nothing is built.
@@ -112,7 +112,7 @@ def _releasable(build: Build, session: Session) -> Path:
 
 
 def _delivered(folder: Path) -> list[Path]:
-    """The packages in a folder, each held against its own lists, and fit to be released as the recipes here say.
+    """The packages in a folder, each compared with its own lists, and fit to be released as the recipes here say.
 
     Raises:
         Failure: the folder is not there, there is none in it, or one is damaged, not proven or may not be released.

@@ -154,7 +154,7 @@ def _is_manifest(body: bytes) -> bool:
 
 
 def hashed(path: Path, name: str, arrived: Callable[[int], None]) -> Local:
-    """A file of the package as it is on disk now; `arrived` is told the bytes of each block."""
+    """A file of the package as it is on disk now; `arrived` gets the bytes of each block."""
     size, sha256 = path.stat().st_size, hashlib.sha256()
     git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as opened:

@@ -71,7 +71,7 @@ def check_repository(request: PublishRequest, held: Held) -> None:
 
 
 def read_package(request: PublishRequest) -> dict[str, Local]:
-    """The package's files, hashed now and held against what was proven."""
+    """The package's files, hashed now and compared with what was proven."""
     total = sum(file.size for file in request.files)
     done, reported, package = 0, 0.0, {}
 
