@@ -42,6 +42,7 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
 
     events.progress("loading the checkpoint")
     model = load(checkpoint, remote_code)
+    precision, is_16bit = precision_of(model), model.dtype.itemsize == 2  # the exporter may leave some weights wider
     openvino_rope.follow_lengths(model)
     events.progress("tracing and saving the model")
     export_from_model(
@@ -52,15 +53,15 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
         preprocessors=[],
         device="cpu",
         trust_remote_code=remote_code,
-        patch_16bit_model=model.dtype.itemsize == 2,
+        patch_16bit_model=is_16bit,
     )
     exact = None
-    if model.dtype.itemsize == 2:
+    if is_16bit:
         from bakehouse.backends.openvino.workers import exact as openvino_exact
 
         events.progress("looking at the weights that are wider than the checkpoint's")
-        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision_of(model)))
-    return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision_of(model), "exact_f32": exact})
+        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision))
+    return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
 
 
 def run(request: ExportRequest) -> ExportResult:
