@@ -17,9 +17,12 @@ import yaml
 import dodo
 from bakehouse.app.verbs import OF_DOIT, VERBS
 from bakehouse.app.workspace import open_workspace
+from bakehouse.backends.table import BACKENDS
 from bakehouse.recipe import loader
+from bakehouse.recipe.types import is_repository
 from bakehouse.release import archive
 from bakehouse.store import files
+from bakehouse.toolchains.table import INSTALLED
 from docs.scripts import reference, screen
 from tests.app.test_init import model
 from tests.formats.test_gguf_header import PLAIN, write
@@ -266,3 +269,17 @@ def test_the_page_on_the_first_model_ends_with_a_package_and_what_compare_shows(
     *_, closing = run("first-model", tmp_path, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "hf"))
     assert "smollm2-int8-openvino" in closing and "nothing wrong" in closing
     assert (tmp_path / "artifacts" / "packages" / "smollm2-int8-openvino" / "bakehouse.json").is_file()
+
+
+# --- the page of models --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime_genai")
+def test_the_page_of_models_says_what_each_backend_takes() -> None:
+    text = (ROOT / "docs" / "guides" / "models.md").read_text(encoding="utf-8")
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.count("|") == 8]
+    assert len(rows) > 12
+    for _, repo, kind, *cells, _ in rows[2:]:
+        works = [BACKENDS[name].model_types().get(kind, ()) for name in ("openvino", "onnxruntime-genai", "openvino-npu")]
+        assert cells == ["-" if not one else "yes" if INSTALLED in one else one[0] for one in works], kind
+        assert is_repository(repo)
