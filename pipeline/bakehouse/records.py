@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -65,8 +66,30 @@ class Agreement(Written):
     compared_tokens: int | None = Field(None, exclude_if=lambda tokens: tokens is None)
 
 
+PoolingMode = Literal["cls", "mean", "last_token"]
+
+
+class Pooling(Written):
+    """How the states of a text's tokens become one vector: which are taken, and whether the vector is divided by its length."""
+
+    mode: PoolingMode
+    normalize: bool
+
+
+class Similarity(Written):
+    """How near the vectors of texts are to a query's, by the model and by its source; `least_to_source`: of a vector and the source's."""
+
+    texts: tuple[str, ...]
+    cosines: tuple[float, ...]
+    of_source: tuple[float, ...]
+    least_to_source: float
+
+
 class Verdict(Written):
-    """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it."""
+    """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it.
+
+    Of embeddings the prompt is a query, and the answer the text that is nearest to it; `similarity` has the rest.
+    """
 
     prompt: str
     answer: str
@@ -77,6 +100,7 @@ class Verdict(Written):
     agreement: Agreement
     first_token_s: float
     tokens_per_s: float | None  # None for an answer of one token
+    similarity: Similarity | None = Field(None, exclude_if=lambda found: found is None)
 
 
 class InUse(Written):
@@ -104,6 +128,9 @@ class Validation(Written):
     not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",) if the package has a blob for that one
     load_s: float
     peak_memory_bytes: int
+    # Of embeddings: how long a vector is, and how it is made.
+    vector_size: int | None = Field(None, exclude_if=lambda size: size is None)
+    pooling: Pooling | None = Field(None, exclude_if=lambda pooling: pooling is None)
 
 
 class NumericCheck(Written):

@@ -11,6 +11,7 @@ from rich.text import Text
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.plan import Build
+from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.store import files, package_files
 from bakehouse.store.store import Store
 from bakehouse.text import clock_text, figure_text, size_text
@@ -52,7 +53,8 @@ def summary(
     made = [build.name for manifest, build in rows if manifest]
     where = f"the package is {store.package(made[0])}" if made and len(rows) == 1 else f"packages are in {store.root / 'packages'}"
     # lines of their own: a caption would be broken at the table's width, the path with it
-    after = [f"{clock_text(total_s)} in all; {where}", *([f"next: bakehouse run {made[0]}"] if made else [])]
+    runs = [build.name for manifest, build in rows if manifest and manifest.build.task == DEFAULT_TASK]
+    after = [f"{clock_text(total_s)} in all; {where}", *([f"next: bakehouse run {runs[0]}"] if runs else [])]
     return Group(table, *(Text(line) for line in after))
 
 

@@ -11,7 +11,7 @@ from bakehouse.backends.card_words import Rows
 from bakehouse.errors import NotInstalled
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
@@ -68,7 +68,14 @@ class Backend(Maker, Protocol):
     """A module that knows one converter."""
 
     def steps(
-        self, label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+        self,
+        label: str,
+        build: BuildOptions,
+        checkpoint: Step,
+        source_label: str,
+        calibration: Step | None,
+        remote_code: bool,
+        task: str = DEFAULT_TASK,
     ) -> dict[str, Step]:
         """The steps whose files make the model folder, by role; what builds share comes out as equal steps. Pure.
 
@@ -77,6 +84,7 @@ class Backend(Maker, Protocol):
             source_label: the recipe's name, for steps that its builds share.
             calibration: the step that holds `samples.txt`, if the build has a calibration.
             remote_code: whether Python files of the checkpoint may run.
+            task: what kind of model it is, one of those that the class of the options names.
         """
         ...
 
@@ -154,8 +162,10 @@ class Backend(Maker, Protocol):
         """
         ...
 
-    def preflight(self, build: BuildOptions, survey: Survey, toolchain: toolchains.Name = toolchains.INSTALLED) -> tuple[str, ...]:
-        """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
+    def preflight(
+        self, build: BuildOptions, survey: Survey, toolchain: toolchains.Name = toolchains.INSTALLED, task: str = DEFAULT_TASK
+    ) -> tuple[str, ...]:
+        """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain, as a model of this kind."""
         ...
 
     def model_types(self) -> Mapping[str, tuple[toolchains.Name, ...]]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bakehouse.backends.base import Device
 from bakehouse.errors import Failure
 from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.records import FileRecord
 from bakehouse.store import package_files
 from bakehouse.store.package_files import MANIFEST, Listed
@@ -49,6 +50,12 @@ def find(name: str, packages: Path, device: Device | None = None) -> Found:
             where=str(folder),
             details=(*faults[:_SHOWN], *more),
             remedy=f"download or build it again; `bakehouse check {folder}` compares every byte",
+        )
+    if manifest.build.task != DEFAULT_TASK:
+        raise Failure(
+            f"{manifest.name} is a model of {manifest.build.task}, and writes no text",
+            where=str(folder),
+            remedy="run the program in its README.md; `run`, `chat`, `serve` and `bench` are for models that write text",
         )
     return Found(folder, _member(manifest, device))
 

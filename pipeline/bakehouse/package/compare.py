@@ -100,14 +100,19 @@ def figures(row: Row) -> tuple[str, str, str]:
     return mean, f"{card_fidelity.percent(found.top1.value)} %", card_fidelity.ratio(found.ppl_ratio.value)
 
 
+def nearness(one: Row) -> str:
+    """How near the answers are to the source's, as text: tokens in common, of vectors their least cosine."""
+    found = [verdict.similarity.least_to_source for verdict in one.verdicts if verdict.similarity]
+    return f"cosine {min(found):.4f}" if found else f"{one.common_tokens} of {one.source_tokens}"
+
+
 def tables(rows: Sequence[Row]) -> tuple[Table | Text, ...]:
     """A table of numbers, which package is closer to the source, and a table of answers, for a terminal."""
     numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("package", "size", "KLD (95 %)", "same next token", "perplexity ratio", "weights", "tokens in common", "ran on"):
         numbers.add_column(title, overflow="fold")
     for one in rows:
-        kept = f"{one.common_tokens} of {one.source_tokens}"
-        cells = (one.name, size_text(one.size_bytes), *figures(one), one.bits, kept, one.device)
+        cells = (one.name, size_text(one.size_bytes), *figures(one), one.bits, nearness(one), one.device)
         numbers.add_row(*(Text(cell) for cell in cells))
     texts = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("prompt", "package", "answer"):
@@ -136,6 +141,7 @@ def page(rows: Sequence[Row]) -> str:
             "weights": "; ".join(f"{100 * share:.0f} % {card_words.precision(name)}" for name, share in one.shares.items())
             or "not counted",
             "agreement_percent": 100 * one.agreement,
+            "nearness": nearness(one),
             "figures": figures(one),
             "measured": one.fidelity.figures if one.fidelity else None,
         }

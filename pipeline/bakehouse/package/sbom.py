@@ -162,6 +162,9 @@ def _metrics(manifest: PackageManifest) -> Iterator[tuple[str, str, str]]:
     yield "prompts answered as expected", f"{passed} of {len(manifest.verdicts)}", "all prompts of the recipe"
     for verdict in manifest.verdicts:
         agreement = verdict.agreement
+        if verdict.similarity:
+            yield "least cosine of a vector to the source's", f"{verdict.similarity.least_to_source:.4f}", verdict.prompt
+            continue
         yield (
             f"leading tokens in common with {card_use.reference(manifest)}",
             f"{agreement.common_tokens} of {agreement.source_tokens}",

@@ -192,7 +192,7 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         resolved = portable.without_paths(resolve(recipe, short))
         backend = BACKENDS[resolved.options.runtime]
         samples = _samples(recipe.builds[short].texts(), resolved.name, contents.get(_texts(short)))
-        parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code)
+        parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code, recipe.task)
         proofs = _proofs(resolved, parts, checkpoint, known)
         parts = {role: on_toolchain(part) for role, part in parts.items()}
         proofs = Proofs(on_toolchain(proofs.reference), *(one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity)))

@@ -17,9 +17,11 @@ class RuntimeBuild(Model):
 
     Class attributes for subclasses:
         search_base: options that the candidates of a search have unless it says otherwise.
+        tasks: the kinds of models that the runtime has.
     """
 
     search_base: ClassVar[Mapping[str, JsonValue]] = {"weights": "int4"}
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation",)
 
     # Left out if it is None, so that the keys of builds without bounds stay the same.
     bounds: Bounds | None = Field(
@@ -36,6 +38,10 @@ class RuntimeBuild(Model):
     def normal(self) -> Self:
         """The same options with every default spelled out, so that equal builds are equal."""
         return self
+
+    def only_text(self) -> tuple[str, ...]:
+        """The options that are set and have an effect on models that write text only."""
+        return ("bounds",) if self.bounds else ()
 
     def folder(self) -> str | None:
         """The folder of a package that holds only the model, so that packages can be bundled; None if the model is at the top."""

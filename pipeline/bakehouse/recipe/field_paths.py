@@ -60,7 +60,9 @@ def models(annotation: Any) -> tuple[type[Model], ...]:
 
 
 def tags(model: type[Model]) -> tuple[str, ...]:
-    """The values of the required literal that distinguishes this model from its siblings."""
+    """The values of the required literal that distinguishes this model from its siblings; of a golden input its task."""
+    if isinstance(task := getattr(model, "task", None), str):
+        return (task,)
     literals = (info for info in model.model_fields.values() if info.is_required() and get_origin(info.annotation) is Literal)
     return next((get_args(info.annotation) for info in literals), ())
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 from pydantic_core import ErrorDetails
 
 from bakehouse.backends.npu_library.options import NpuLibrary
@@ -38,6 +38,7 @@ from bakehouse.recipe.types import (
     Version,
     quoted,
 )
+from bakehouse.tasks.embeddings import golden as embeddings
 from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.toolchains import table as toolchains
 
@@ -191,9 +192,21 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 # --- task -----------------------------------------------------------------------------------------
 
-TaskName = Literal["text-generation"]
+TaskName = Literal["text-generation", "embeddings"]
 DEFAULT_TASK: TaskName = "text-generation"
-AnyGolden = Golden  # of any task
+
+
+def _kind_of_golden(given: object) -> str:
+    """Whose golden input this is meant to be, by its fields."""
+    if isinstance(given, Mapping):
+        return embeddings.Search.task if given.keys() & embeddings.Search.model_fields.keys() else Golden.task
+    return str(getattr(given, "task", Golden.task))
+
+
+# A golden input of any task; a recipe's are all of its own task.
+AnyGolden = Annotated[
+    Annotated[Golden, Tag(Golden.task)] | Annotated[embeddings.Search, Tag(embeddings.Search.task)], Discriminator(_kind_of_golden)
+]
 
 
 def is_default_task(task: str) -> bool:
@@ -258,6 +271,7 @@ class Recipe(Model):
                         f"has {size} characters.",
                         f"Shorten it to {LONGEST_NAME} or fewer.",
                     )
+        yield from _task_faults(self)
         for build, options in self.builds.items():
             yield from _room_faults(self, build)
             yield from (fault._replace(loc=("builds", build, options.runtime, *fault.loc)) for fault in agreement.faults(options))
@@ -320,12 +334,37 @@ def _search_faults(recipe: Recipe, name: str, search: Search) -> Iterator[Fault]
         yield from candidates(search).faults
 
 
+def _task_faults(recipe: Recipe) -> Iterator[Fault]:
+    """Golden inputs, runtimes and options of another task than the recipe's."""
+    for position, golden in enumerate(recipe.golden):
+        if golden.task != recipe.task:
+            yield Fault(
+                ("golden", position),
+                f"This is a golden input of {golden.task}, and the recipe's task is {recipe.task}.",
+                f"Write `task: {golden.task}`, or another input.",
+            )
+    able = [name for name, kind in _runtimes().items() if recipe.task in kind.tasks]
+    for name, options in recipe.builds.items():
+        if recipe.task not in options.tasks:
+            yield Fault(
+                ("builds", name, options.runtime, "runtime"),
+                f"{options.runtime} makes no models for {recipe.task} here.",
+                f"Write {' or '.join(able)}.",
+            )
+        for field in options.only_text() if recipe.task != DEFAULT_TASK else ():
+            yield Fault(("builds", name, options.runtime, field), f"It would have no effect on {recipe.task}.", "Leave it out.")
+    if recipe.task != DEFAULT_TASK and recipe.evaluation:
+        yield Fault(("evaluation",), f"It would have no effect: nothing is measured on texts for {recipe.task}.", "Leave it out.")
+    if recipe.task != DEFAULT_TASK and recipe.searches:
+        yield Fault(("searches",), f"Nothing is searched for {recipe.task}.", "Leave it out.")
+
+
 def _room_faults(recipe: Recipe, name: str) -> Iterator[Fault]:
     """An NPU's graphs have room for a fixed number of tokens, and a longer answer would be cut off silently."""
     room = recipe.builds[name].room()
     if room is None:
         return
-    most = max(golden.max_new_tokens for golden in recipe.golden)
+    most = max((golden.max_new_tokens for golden in recipe.golden if isinstance(golden, Golden)), default=0)
     if most > room:
         yield Fault(
             ("builds", name, "[key]"),

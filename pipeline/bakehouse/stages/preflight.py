@@ -234,7 +234,7 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     # The options need no word where no runtime could make the checkpoint.
     toolchain = build.resolved.toolchain
     backend = BACKENDS[options.runtime]
-    fit = task.unfit(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain))
+    fit = task.unfit(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain, build.resolved.task))
     here = _folder(build, session)
     of_files = task.misfits_of_files(build.resolved, here, survey, sources.brings_code(build.checkpoint)) if here else ()
     reasons = (*fit, *task.misfits(build.resolved, survey), *_other_licence(build, survey), *of_files)

@@ -34,7 +34,7 @@ from bakehouse.errors import Failure
 from bakehouse.formats import npu_library_pickle, safetensors_files
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -59,7 +59,13 @@ _BASE_BYTES = 900_000_000
 
 
 def steps(
-    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    label: str,
+    build: BuildOptions,
+    checkpoint: Step,
+    source_label: str,
+    calibration: Step | None,
+    remote_code: bool,
+    task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """The environment, which all builds share, and the compiled model with its tokenizer and configs."""
     ours, setup = _ours(build), environment_step()
@@ -206,7 +212,7 @@ def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
     return {"phi3": TOOLCHAINS}
 
 
-def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work; the toolchain makes only its reference."""
     kind = survey.config.get("model_type", "")
     reasons = []

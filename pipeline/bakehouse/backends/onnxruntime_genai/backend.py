@@ -38,7 +38,7 @@ from bakehouse.backends.onnxruntime_genai.seams import (
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
@@ -66,7 +66,13 @@ _FIDELITY_TOOLS = (*_GENERATE_TOOLS, "numpy")
 
 
 def steps(
-    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    label: str,
+    build: BuildOptions,
+    checkpoint: Step,
+    source_label: str,
+    calibration: Step | None,
+    remote_code: bool,
+    task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """The one step that makes model, tokenizer and configuration."""
     spec = spelled_out(_ours(build), remote_code)

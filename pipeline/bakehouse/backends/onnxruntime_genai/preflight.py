@@ -15,7 +15,7 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
@@ -82,7 +82,7 @@ def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
     return {one: _COMMON if kind in ARCHITECTURES else OLDER[kind] for one, kind in TYPES.items()}
 
 
-def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     assert isinstance(build, OnnxRuntimeGenAI)
     config, requested = survey.config, build.quantization

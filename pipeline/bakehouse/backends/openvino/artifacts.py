@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+from bakehouse.backends.openvino import embeddings
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.preflight import DTYPES, named_dtype
 from bakehouse.backends.openvino.seams import (
     CompressResult,
+    EmbeddingSpec,
     ExportResult,
     MeasuredExport,
     MeasuredTokenizer,
@@ -34,6 +36,8 @@ CONFIGS = ("config.json", "generation_config.json")
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     """Compare what was made with the recipe: weights counted from the model's XML, tokenizers as compared by the worker."""
     match step.kind:
+        case "tokenizer" if isinstance(step.spec, EmbeddingSpec):
+            return embeddings.verify_tokenizer(files, report)
         case "tokenizer":
             return _verify_tokenizer(inputs["checkpoint"], files, report)
         case "export" | "compress":
@@ -48,7 +52,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
 
 # What is judged of a model is measured in the same pass over its XML.
 def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
-    absent = _absent(files, (f"{MODEL}.xml", f"{MODEL}.bin", *(CONFIGS if step.kind == "export" else ("openvino_config.json",))))
+    absent = _absent(files, (f"{MODEL}.xml", f"{MODEL}.bin", *_beside(step)))
     if absent:
         return Verification(faults=absent)
     try:
@@ -58,7 +62,7 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: R
     size = (files / f"{MODEL}.bin").stat().st_size
     sizes = () if size == model.bin_bytes else (f"{MODEL}.bin has {size} bytes, the model refers to {model.bin_bytes}",)
     if step.kind == "export":
-        found = _verify_export(model, inputs["checkpoint"], files, report.read(ExportResult))
+        found = _verify_export(model, inputs["checkpoint"], files, report.read(ExportResult), isinstance(step.spec, EmbeddingSpec))
     else:
         source, spec = openvino_ir.read(inputs["export"] / f"{MODEL}.xml"), compression(step)
         skipped = tuple(f"NNCF skipped a requested option: {message}" for message in report.read(CompressResult).skipped)
@@ -67,7 +71,14 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: R
     return Verification(found.measured, (*sizes, *found.faults))
 
 
-def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, result: ExportResult) -> Verification:
+def _beside(step: Step) -> tuple[str, ...]:
+    """The files that a step makes besides the model."""
+    if step.kind != "export":
+        return ("openvino_config.json",)
+    return embeddings.needed(step.kind) if isinstance(step.spec, EmbeddingSpec) else CONFIGS
+
+
+def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, result: ExportResult, makes_vectors: bool) -> Verification:
     config = config_json.read(checkpoint)
     dtype = DTYPES[named_dtype(config) or result.dtype]
     other = [weight for weight in model.weights if weight.type != dtype]
@@ -77,12 +88,7 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, resu
     faults = [f"the weight of {wrong[0].user} is {wrong[0].type}, should be {dtype} as in the checkpoint"] if wrong else []
     if not model.weights:
         faults.append("the model has no weights")
-    generation = json.loads((files / end_tokens.GENERATION).read_text(encoding="utf-8"))
-    ends, source_ends = end_tokens.listed(generation.get("eos_token_id")), end_tokens.of(checkpoint)
-    if not ends:
-        faults.append("generation_config.json names no end token, so answers would not end")
-    elif source_ends and ends != source_ends:
-        faults.append(f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere")
+    faults += embeddings.same_pooling(checkpoint, files) if makes_vectors else _of_end_tokens(checkpoint, files)
     measured = MeasuredExport(
         exported_weights=sum(weight.count for weight in model.weights),
         exported_as=dtype,
@@ -91,6 +97,16 @@ def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, resu
         exported_as_f32=tuple(weight.user for weight in wider),
     )
     return Verification(measured.model_dump(mode="json"), tuple(faults))
+
+
+def _of_end_tokens(checkpoint: Path, files: Path) -> Iterator[str]:
+    """Whether answers end where the checkpoint's do."""
+    generation = json.loads((files / end_tokens.GENERATION).read_text(encoding="utf-8"))
+    ends, source_ends = end_tokens.listed(generation.get("eos_token_id")), end_tokens.of(checkpoint)
+    if not ends:
+        yield "generation_config.json names no end token, so answers would not end"
+    elif source_ends and ends != source_ends:
+        yield f"generation_config.json names the end tokens {ends}, the checkpoint {source_ends}: answers would end elsewhere"
 
 
 def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verification:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed
+from bakehouse.backends.openvino import embeddings
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import OpenVINO, given
@@ -21,6 +22,7 @@ from bakehouse.backends.openvino.seams import (
     CheckpointSpec,
     Compression,
     CompressRequest,
+    EmbeddingSpec,
     EvaluateRequest,
     ExportRequest,
     FidelityRequest,
@@ -35,12 +37,13 @@ from bakehouse.backends.openvino.seams import (
     compression,
 )
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.embeddings.seams import EmbedRequest
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -70,10 +73,16 @@ _WORKERS: Mapping[Kind, str] = {
 
 
 def steps(
-    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    label: str,
+    build: BuildOptions,
+    checkpoint: Step,
+    source_label: str,
+    calibration: Step | None,
+    remote_code: bool,
+    task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """Model, tokenizer and config: the export serves as the config and, with every other build of the checkpoint, as the model's source."""
-    spec = CheckpointSpec(remote_code=remote_code)
+    spec = (EmbeddingSpec if task == embeddings.TASK else CheckpointSpec)(remote_code=remote_code)
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
@@ -138,7 +147,7 @@ def devices(beginning: str = "") -> Command | None:
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The flat folder that the OpenVINO organisation publishes."""
-    named = {name: parts["config"] / name for name in CONFIGS}
+    named = embeddings.layout(parts["config"]) or {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])
     return named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
 
@@ -150,6 +159,8 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
+    if isinstance(request, EmbedRequest):
+        return embeddings.embed(build, request)
     assert isinstance(request, text_generation.GenerateRequest)
     assert isinstance(build, OpenVINO)
     wanted = GenerateRequest(
@@ -203,6 +214,8 @@ def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], referen
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
+    if isinstance(step.spec, EmbeddingSpec):
+        return embeddings.command(step, inputs["checkpoint"], files, step.spec.remote_code)
     return worker(f"backends.openvino.workers.{_WORKERS[step.kind]}", request=_request(step, inputs, files), upstream=upstream(step))
 
 

@@ -7,7 +7,7 @@ openvino_genai 2026.4.1's (LLMPipeline).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -58,6 +58,8 @@ class RuntimeOptions(Model):
 class OpenVINO(RuntimeBuild):
     """OpenVINO IR for Intel CPU and GPU."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "embeddings")
+
     runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
     quantization: Quantization = Field(description="What is done to the weights.")
     min_agreement: agreement.Tokens = 0
@@ -71,6 +73,11 @@ class OpenVINO(RuntimeBuild):
     def normal(self) -> Self:
         """The same with what is left open spelled out, so that equals are equal."""
         return self.model_copy(update={"quantization": quantization.normal(self.quantization)})
+
+    def only_text(self) -> tuple[str, ...]:
+        """Also what compares tokens, and calibration, whose samples are those of a model that writes text."""
+        quantization = ("quantization",) if self.texts() else ()
+        return (*super().only_text(), *(("min_agreement",) if self.min_agreement else ()), *quantization)
 
     def texts(self) -> Calibration | None:
         """Where the texts come from, if the recipe requests a method that needs some."""

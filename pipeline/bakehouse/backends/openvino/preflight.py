@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Iterable
 
+from bakehouse.backends.openvino import embeddings
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
@@ -33,11 +34,14 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
     return reading(config, openvino_types.works_with(fields.text(config, "model_type")))
 
 
-def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
-    reasons = []
+    reasons: list[str] = []
     kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
-    if toolchain not in works and (works or build.unknown_architecture != "try"):
+    tried = build.unknown_architecture == "try"
+    if task == embeddings.TASK:
+        reasons += embeddings.why_not(kind, tried)
+    elif toolchain not in works and (works or not tried):
         reasons.append(openvino_types.why_not(kind, toolchain, works))
     dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:

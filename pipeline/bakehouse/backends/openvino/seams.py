@@ -11,6 +11,7 @@ from bakehouse.backends.openvino.options import RuntimeOptions
 from bakehouse.backends.openvino.quantization import Fallback, IgnoredScope, Metric
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.steps.step import Step
+from bakehouse.tasks.embeddings import seams as embeddings
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
 
@@ -30,6 +31,12 @@ class CheckpointSpec(Spec):
     """Of an export and of a tokenizer: whether Python files of the checkpoint may run."""
 
     remote_code: bool
+
+
+class EmbeddingSpec(CheckpointSpec):
+    """The same of a model that turns texts into vectors."""
+
+    task: Literal["embeddings"] = "embeddings"
 
 
 class FloatSpec(Spec):
@@ -147,6 +154,20 @@ class GenerateRequest(text_generation.GenerateRequest):
     in_use: Path
     runtime_options: RuntimeOptions | None
     device: str = "CPU"
+
+
+class EmbedRequest(embeddings.EmbedRequest):
+    """Embed in the model's own precision, and with the recipe's `runtime_options`."""
+
+    runtime_options: RuntimeOptions | None
+    device: str = "CPU"
+
+
+class EmbeddingTokenizerResult(Result):
+    """On how many texts OpenVINO's tokenizer was compared with transformers', and the texts that it makes other tokens of."""
+
+    texts: int
+    different: tuple[str, ...]
 
 
 class FidelitySpec(text_generation.FidelitySpec):

@@ -35,7 +35,7 @@ from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.formats.npu_blob import NotABlob
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -54,7 +54,13 @@ _BASE_BYTES = 500_000_000
 
 
 def steps(
-    label: str, build: BuildOptions, checkpoint: Step, source_label: str, calibration: Step | None, remote_code: bool
+    label: str,
+    build: BuildOptions,
+    checkpoint: Step,
+    source_label: str,
+    calibration: Step | None,
+    remote_code: bool,
+    task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """The OpenVINO backend's parts, and a blob a platform, each compiled from the very model that is shipped."""
     own = _ours(build)
@@ -210,7 +216,7 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
     return openvino.toolchains(config)
 
 
-def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED) -> tuple[str, ...]:
+def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     own = _ours(build)
     reasons = list(openvino_preflight(as_openvino(own), survey, toolchain))

@@ -34,8 +34,13 @@ BESIDE_WEIGHTS = frozenset(
         "added_tokens.json",
         "chat_template.jinja",
         "chat_template.json",
+        # of models that sentence-transformers reads: how the states of tokens become one vector
+        "modules.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
     }
 )
+SENTENCE_MODULES = re.compile(r"\d+_(?:Pooling|Normalize|Dense)/config\.json")
 TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # the other templates of a tokenizer that has several
 # The weights of a checkpoint that has them only as pickles: a file, or an index of files (transformers' WEIGHTS_NAME).
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -57,7 +62,8 @@ def belonging(path: Path) -> dict[str, Path]:
         return {name: path.parent / name for name in (path.name, *licences(others))}
     names = [other.name for other in path.iterdir() if other.is_file()]
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
-    names += [other.relative_to(path).as_posix() for other in path.glob("*/*.jinja") if other.is_file()]
+    inside = [*path.glob("*/*.jinja"), *path.glob("*_*/config.json")]
+    names += [other.relative_to(path).as_posix() for other in inside if other.is_file()]
     tokenizer(names)
     wanted = {*beside_weights(names), first := weights(names, pickles=True)}
     if first in (safetensors_files.INDEX, PICKLED_INDEX):
@@ -110,7 +116,8 @@ def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
             "There is no config.json, so this is not a transformers checkpoint.",
             "Let the recipe's source name a checkpoint in the Hugging Face layout, or a GGUF file.",
         )
-    return tuple(sorted(present & BESIDE_WEIGHTS | {name for name in present if TEMPLATES.fullmatch(name)} | set(licences(present))))
+    inside = {name for name in present if TEMPLATES.fullmatch(name) or SENTENCE_MODULES.fullmatch(name)}
+    return tuple(sorted(present & BESIDE_WEIGHTS | inside | set(licences(present))))
 
 
 def tokenizer(names: Iterable[str], code: Iterable[str] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -20,6 +20,8 @@ class Message(Model):
 
 class Golden(Model):
     """A prompt and what its answer must be: one of prompt, messages and raw, and at least one expectation."""
+
+    task: ClassVar[str] = "text-generation"
 
     model_config = ConfigDict(
         json_schema_extra={

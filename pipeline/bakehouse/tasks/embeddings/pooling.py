@@ -1,0 +1,54 @@
+"""How the states of a text's tokens become one vector, as a checkpoint's files say it for sentence-transformers.
+
+Sources: sentence-transformers 5 (`modules.json`, `models/Pooling.py`): modules in their order, of which the first is the transformer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bakehouse.records import Pooling, PoolingMode
+
+MODULES = "modules.json"
+_MODES: dict[str, PoolingMode] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_lasttoken": "last_token",
+}
+_OTHERS = ("pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens")
+
+
+class Unpooled(ValueError):
+    """The files do not say it, or say what no runtime here does: a sentence."""
+
+
+def read(folder: Path) -> Pooling:
+    """What the checkpoint in a folder says.
+
+    Raises:
+        Unpooled: with the reason.
+    """
+    if not (folder / MODULES).is_file():
+        raise Unpooled(f"it has no {MODULES}, so nothing says how the states of its tokens become one vector")
+    try:
+        modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
+        kinds = {str(one["type"]).rpartition(".")[2]: str(one["path"]) for one in modules}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unpooled(f"{MODULES} cannot be read: {error}") from error
+    if strange := [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]:
+        raise Unpooled(f"{MODULES} has a module that no runtime here has: {', '.join(strange)}")
+    if "Pooling" not in kinds:
+        raise Unpooled(f"{MODULES} names no pooling")
+    return Pooling(mode=_mode(folder / kinds["Pooling"] / "config.json"), normalize="Normalize" in kinds)
+
+
+def _mode(path: Path) -> PoolingMode:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Unpooled(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
+    chosen = [name for name in (*_MODES, *_OTHERS) if config.get(name)]
+    if len(chosen) != 1 or chosen[0] not in _MODES:
+        raise Unpooled(f"its pooling is {', '.join(chosen) or 'none'}; one of {', '.join(_MODES)} is made")
+    return _MODES[chosen[0]]

