@@ -30,14 +30,14 @@ class Model:
     def ids(self, text: str, *, special: bool) -> list[int]:
         return [START] * special + [ord(letter) for letter in text]
 
-    def rows(self, ids: Sequence[int], last: int) -> Any:
+    def rows(self, ids: Sequence[int], last: int) -> Sequence[Any]:
         rows = np.zeros((last, LETTERS), np.float32)
         for row, end in enumerate(range(len(ids) - last + 1, len(ids) + 1)):
             before = "".join(chr(one) for one in ids[:end] if one != START)
             for sentence in KNOWN:
                 if sentence.startswith(before) and len(sentence) > len(before):
                     rows[row, ord(sentence[len(before)])] = SURE
-        return rows
+        return list(rows)
 
     def answer(self, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
         known = next((one.removeprefix(job.raw or "") for one in KNOWN if one.startswith(job.raw or "")), "")

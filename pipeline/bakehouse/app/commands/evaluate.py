@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _files(text: str) -> tuple[Path, ...]:
-    return tuple(Path(one).expanduser() for one in text.split(",") if one)
+    if not (named := [one for one in text.split(",") if one]):
+        raise argparse.ArgumentTypeError("it names no file")
+    return tuple(Path(one).expanduser() for one in named)
 
 
 def _count(text: str) -> int:

@@ -33,9 +33,9 @@ class Model:
         self._opened.tokenizer.update_options(add_special_tokens="true" if special else "false")
         return [int(token) for token in self._opened.tokenizer.encode(text)]
 
-    def rows(self, ids: Sequence[int], last: int) -> Any:
+    def rows(self, ids: Sequence[int], last: int) -> Sequence[Any]:
         after = 0  # a window ends with a token after which nothing is scored
-        return self._positions.logits(Window("", (*ids, after), len(ids) - last))
+        return list(self._positions.logits(Window("", (*ids, after), len(ids) - last)))
 
     def answer(self, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
         return answering.answer(self._opened, job, take)

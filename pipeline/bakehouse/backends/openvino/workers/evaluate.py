@@ -39,12 +39,10 @@ class Model:
     def ids(self, text: str, *, special: bool) -> list[int]:
         return [int(token) for token in self._tokenizer.encode(text, add_special_tokens=special).input_ids.data[0]]
 
-    def rows(self, ids: Sequence[int], last: int) -> Any:
-        import numpy as np
-
+    def rows(self, ids: Sequence[int], last: int) -> Sequence[Any]:
         scored = range(len(ids) - last, len(ids))
         rows = self._runner.evaluate(list(ids), len(ids), scored)
-        return np.stack([rows[at] for at in scored])
+        return [rows[at] for at in scored]
 
     @cached_property
     def _pipe(self) -> Any:

@@ -35,8 +35,8 @@ class Model(Protocol):
         """The tokens of a text, with those that the tokenizer adds by itself or without."""
         ...
 
-    def rows(self, ids: Sequence[int], last: int) -> Any:
-        """The logits at the last positions of these tokens: an array, `last` x vocabulary."""
+    def rows(self, ids: Sequence[int], last: int) -> Sequence[Any]:
+        """The logits at the last positions of these tokens: `last` arrays of the vocabulary's size."""
         ...
 
     def answer(self, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
@@ -52,14 +52,17 @@ class Likelihood:
     greedy: bool
 
 
-def likelihood(rows: Any, tokens: Sequence[int]) -> Likelihood:
-    """Of tokens, from the logits at the positions before each of them."""
+def likelihood(rows: Sequence[Any], tokens: Sequence[int]) -> Likelihood:
+    """Of tokens, from the logits at the positions before each of them; one position at a time, for the sake of memory."""
     import numpy as np
 
-    rows = np.asarray(rows, np.float64)
-    highest = rows.max(axis=-1, keepdims=True)
-    logs = rows - highest - np.log(np.exp(rows - highest).sum(axis=-1, keepdims=True))
-    return Likelihood(float(logs[np.arange(len(tokens)), list(tokens)].sum()), bool((rows.argmax(axis=-1) == list(tokens)).all()))
+    log, greedy = 0.0, True
+    for row, token in zip(rows, tokens, strict=True):
+        exact = np.asarray(row, np.float64)
+        highest = exact.max()
+        log += float(exact[token] - highest - np.log(np.exp(exact - highest).sum()))
+        greedy = greedy and int(exact.argmax()) == token
+    return Likelihood(log, greedy)
 
 
 class Scorer:
@@ -69,7 +72,7 @@ class Scorer:
         self.model = model
         self.context = model.context or _CONTEXT
         self._before: tuple[tuple[int, ...], int] = ((), 0)
-        self._rows: Any = None
+        self._rows: Sequence[Any] = ()
 
     def score(self, before: Sequence[int], tokens: Sequence[int]) -> Likelihood:
         """The likelihood of tokens after others, of which those furthest away are cut to what the model takes."""
