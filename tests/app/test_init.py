@@ -213,6 +213,8 @@ def test_a_recipe_that_exists_is_not_written_over(here: Path) -> None:
     [
         (("./nothing",), "`./nothing` does not exist here."),
         (("nothing",), "`nothing` is not a model."),
+        (("C:/nothing",), "`C:/nothing` does not exist here."),
+        (("models\\nothing",), "`models\\nothing` does not exist here."),
         (("bakers/tiny", "--prompt", "Hi"), "Give both --prompt and --contains."),
     ],
 )

@@ -476,7 +476,8 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
 
 def home(recipe: Recipe, name: str) -> Destination | None:
     """Where a build or bundle is published; a build that is in a bundle is published separately only if `repos` lists it."""
-    return publishing.destination(recipe.publish, recipe.name, name, listed_only=published_names(recipe)[name])
+    bundled = any(name in members for members in recipe.repositories.values())
+    return publishing.destination(recipe.publish, recipe.name, name, listed_only=bundled)
 
 
 def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None = None) -> Recipe:
