@@ -56,16 +56,16 @@ def measure(found: Found, device: Device | None, wanted: EvaluateRequest, on_pro
     """
     options = found.manifest.build.options
     command = BACKENDS[options.runtime].evaluate(options, found.folder, device, wanted)
-    folder, children, keep = Path(tempfile.mkdtemp(prefix="bakehouse-")), Children(), False
+    folder, children, named = Path(tempfile.mkdtemp(prefix="bakehouse-")), Children(), False
     try:
         log, scratch = folder / "evaluate.log", folder / "work"
         done = process.run(command, children=children, log=log, scratch=scratch, on_progress=on_progress)
     except Failure as failure:
-        keep = any(str(folder) in detail for detail in failure.details)  # it names the log
+        named = any(str(folder) in detail for detail in failure.details)  # its log, which stays then
         raise
     finally:
         children.stop()
-        if not keep:
+        if not named:
             shutil.rmtree(folder, ignore_errors=True)
     left = done.report.read(EvaluateResult)
     tools = {**BACKENDS[options.runtime].generate_tools(), **installed(*TOOLS)}

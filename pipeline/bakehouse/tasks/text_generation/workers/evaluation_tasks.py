@@ -18,8 +18,8 @@ from bakehouse.tasks.text_generation.workers import evaluating, jobs
 from bakehouse.tasks.text_generation.workers.evaluating import Model
 from bakehouse.tasks.text_generation.workers.jobs import Loaded
 
-# What `datasets` reads from files; any other name is a repository of the hub.
-_FORMATS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml", "pandas"})
+# What `datasets` reads from files, without pickles; any other name is a repository of the hub.
+_FORMATS = frozenset({"json", "csv", "parquet", "text", "arrow", "xml"})
 _REMEDY = "Write `dataset_path: json` and `dataset_kwargs: {data_files: FILE}` into it; FILE is relative to the task's file."
 
 
