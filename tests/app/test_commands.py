@@ -92,7 +92,7 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (
             ["forget", "build:tiny-int4"],
@@ -137,13 +137,13 @@ def test_a_dry_run_after_a_name_that_is_refused_drops_nothing(here: Bench, capsy
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_command_that_would_do_nothing_here_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_would_do_nothing_here_is_refused(words: list[str], printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(*words) == 1
-    assert capsys.readouterr() == ("", f"ERROR: {told}\n")
+    assert capsys.readouterr() == ("", f"ERROR: {printed}\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (
             ["-a", "download:tiny"],
@@ -158,10 +158,10 @@ def test_a_command_that_would_do_nothing_here_is_refused(words: list[str], told:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_would_do_nothing_here_is_refused_with_what_does(bench: Bench, words: list[str], told: str) -> None:
+def test_what_would_do_nothing_here_is_refused_with_what_does(bench: Bench, words: list[str], printed: str) -> None:
     done = bench.doit(*words)
     assert done.returncode in (1, 3)
-    assert (done.stdout, done.stderr) == ("", f"ERROR: {told}\n")
+    assert (done.stdout, done.stderr) == ("", f"ERROR: {printed}\n")
     assert not (bench.artifacts / "store").exists()
 
 

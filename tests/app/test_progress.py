@@ -50,13 +50,13 @@ def lines(stream: io.StringIO) -> list[str]:
 
 def test_in_a_log_a_step_says_when_it_starts_what_is_new_and_how_it_ended() -> None:
     stream = io.StringIO()
-    told = reporter(stream)
+    reporting = reporter(stream)
     one = task("convert:tiny-int4")
-    told.execute_task(one)
-    told.tell(one.name, Progress("compressing weights"))
-    told.tell(one.name, Progress("compressing weights", 10, 100, "%"))  # no news within half a minute
-    told.tell(one.name, Progress("saving the model", 1_500_000, 3_000_000, "B"))
-    told.add_success(one)
+    reporting.execute_task(one)
+    reporting.tell(one.name, Progress("compressing weights"))
+    reporting.tell(one.name, Progress("compressing weights", 10, 100, "%"))  # no news within half a minute
+    reporting.tell(one.name, Progress("saving the model", 1_500_000, 3_000_000, "B"))
+    reporting.add_success(one)
     assert lines(stream) == snapshot(
         [
             ".. convert:tiny-int4",
@@ -69,11 +69,11 @@ def test_in_a_log_a_step_says_when_it_starts_what_is_new_and_how_it_ended() -> N
 
 def test_a_failure_is_shown_in_full_and_what_it_keeps_from_running_is_not_shown() -> None:
     stream = io.StringIO()
-    told = reporter(stream)
+    reporting = reporter(stream)
     one = task("export:tiny")
-    told.execute_task(one)
-    told.add_failure(one, failure("export of tiny: it broke\n  what to do: fix it\n"))
-    told.add_failure(task("convert:tiny-int4"), failure("TaskDependsOn...", report=False))
+    reporting.execute_task(one)
+    reporting.add_failure(one, failure("export of tiny: it broke\n  what to do: fix it\n"))
+    reporting.add_failure(task("convert:tiny-int4"), failure("TaskDependsOn...", report=False))
     text = stream.getvalue()
     assert re.fullmatch(
         r"\S+ \.\. export:tiny\n\S+ FAILED export:tiny\n\S+ export of tiny: it broke\n  what to do: fix it\n",
@@ -83,11 +83,11 @@ def test_a_failure_is_shown_in_full_and_what_it_keeps_from_running_is_not_shown(
 
 def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> None:
     stream = io.StringIO()
-    told = reporter(stream, selected=["build:a"])
-    told.add_failure(task("validate:a"), failure("the answer is wrong\n  what to do: look"))
+    reporting = reporter(stream, selected=["build:a"])
+    reporting.add_failure(task("validate:a"), failure("the answer is wrong\n  what to do: look"))
     for name in ("package:a", "build:a"):
-        told.add_failure(task(name), failure("not tried: validate:a failed", name="NotTried"))
-    told.complete_run()
+        reporting.add_failure(task(name), failure("not tried: validate:a failed", name="NotTried"))
+    reporting.complete_run()
     assert stream.getvalue().splitlines()[3][9:] == snapshot("-- build:a  not tried: validate:a failed")
     assert stream.getvalue().splitlines()[4:] == ["FAILED validate:a", "the answer is wrong", "  what to do: look"]
 
@@ -98,19 +98,19 @@ def test_failures_that_other_lines_have_pushed_away_stand_again_at_the_end() -> 
     ids=["failed", "unmet", "broke"],
 )
 def test_only_what_broke_without_a_sentence_is_exit_code_2(names: list[str], code: int) -> None:
-    told = reporter(io.StringIO())
+    reporting = reporter(io.StringIO())
     for name in names:
-        told.add_failure(task(name), failure("it failed", name=name))
-    assert told.code(2) == code
+        reporting.add_failure(task(name), failure("it failed", name=name))
+    assert reporting.code(2) == code
 
 
 @pytest.mark.parametrize("quiet", [task("overview"), task("build", actions=False)], ids=lambda one: one.name)
 def test_what_does_no_work_is_not_spoken_of(quiet: Any) -> None:
     stream = io.StringIO()
-    told = reporter(stream)
-    told.execute_task(quiet)
-    told.add_success(quiet)
-    told.skip_uptodate(task("download:tiny"))
+    reporting = reporter(stream)
+    reporting.execute_task(quiet)
+    reporting.add_success(quiet)
+    reporting.skip_uptodate(task("download:tiny"))
     assert stream.getvalue() == ""
 
 
@@ -122,13 +122,13 @@ def test_words_of_a_step_that_does_not_run_any_more_are_dropped() -> None:
 
 def test_a_terminal_shows_what_runs_now_and_keeps_only_what_ended() -> None:
     stream = Terminal()
-    told = reporter(stream)
+    reporting = reporter(stream)
     done, runs = task("download:tiny"), task("export:tiny")
-    told.execute_task(done)
-    told.add_success(done)
-    told.execute_task(runs)
-    told.tell(runs.name, Progress("tracing", 3, 10, "layers"))
-    told.complete_run()
+    reporting.execute_task(done)
+    reporting.add_success(done)
+    reporting.execute_task(runs)
+    reporting.tell(runs.name, Progress("tracing", 3, 10, "layers"))
+    reporting.complete_run()
     text = stream.getvalue()
     assert "ok download:tiny" in text
     assert "tracing  3 of 10 layers" in text
@@ -140,9 +140,9 @@ def test_the_table_and_errors_of_doits_own_stand_at_the_end() -> None:
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     table.add_column("build")
     table.add_row("tiny-int4")
-    told = reporter(stream, Group(table))
-    told.runtime_error("doit says no")
-    told.complete_run()
+    reporting = reporter(stream, Group(table))
+    reporting.runtime_error("doit says no")
+    reporting.complete_run()
     assert stream.getvalue()[9:].split() == ["doit", "says", "no", "build", "tiny-int4"]
 
 
@@ -168,12 +168,12 @@ def step(name: str) -> Any:
 
 def test_a_step_says_which_of_how_many_it_is_and_how_long_it_may_take() -> None:
     stream = io.StringIO()
-    told = Reporter(stream, lambda selected, spans, total_s: None, expects=lambda task: 130.0 if task.name == "convert:tiny" else None)
-    told.expect(2)
+    reporting = Reporter(stream, lambda selected, spans, total_s: None, expects=lambda task: 130.0 if task.name == "convert:tiny" else None)
+    reporting.expect(2)
     for name in ("export:tiny", "convert:tiny", "build:tiny"):
         one = step(name) if name != "build:tiny" else task(name)
-        told.execute_task(one)
-        told.add_success(one)
+        reporting.execute_task(one)
+        reporting.add_success(one)
     assert [line for line in lines(stream) if line.startswith("..")] == snapshot(
         [
             ".. export:tiny  step 1 of 2",
@@ -185,11 +185,11 @@ def test_a_step_says_which_of_how_many_it_is_and_how_long_it_may_take() -> None:
 
 def test_the_rest_of_a_run_stands_behind_the_step_as_long_as_it_is_known() -> None:
     stream, left = io.StringIO(), iter([300.0, 200.0, None, 170.0, 60.0, 60.0])
-    told = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: next(left))
-    told.expect(3)
+    reporting = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: next(left))
+    reporting.expect(3)
     for name in ("export:tiny", "convert:tiny", "validate:tiny"):
-        told.execute_task(step(name))
-        told.add_success(step(name))
+        reporting.execute_task(step(name))
+        reporting.add_success(step(name))
     begun = [re.sub(r"4:59|5:00", "5:00", line) for line in lines(stream) if line.startswith("..")]
     assert begun == [
         ".. export:tiny  step 1 of 3; about 5:00 left",
@@ -200,20 +200,20 @@ def test_the_rest_of_a_run_stands_behind_the_step_as_long_as_it_is_known() -> No
 
 def test_after_a_failure_nothing_is_known_of_the_rest() -> None:
     stream = io.StringIO()
-    told = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: 300.0)
-    told.expect(3)
-    told.execute_task(step("export:tiny"))
-    told.add_failure(step("export:tiny"), failure("it broke"))
-    told.execute_task(step("convert:other"))
+    reporting = Reporter(stream, lambda selected, spans, total_s: None, left=lambda running: 300.0)
+    reporting.expect(3)
+    reporting.execute_task(step("export:tiny"))
+    reporting.add_failure(step("export:tiny"), failure("it broke"))
+    reporting.execute_task(step("convert:other"))
     assert ".. convert:other  step 2 of 3" in lines(stream)
 
 
 def test_the_view_says_what_is_left_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Reporter(Terminal(), lambda selected, spans, total_s: None, left=lambda running: 300.0)
-    told.expect(9)
-    told.execute_task(step("convert:tiny"))
+    reporting = Reporter(Terminal(), lambda selected, spans, total_s: None, left=lambda running: 300.0)
+    reporting.expect(9)
+    reporting.execute_task(step("convert:tiny"))
     console = Console(file=io.StringIO(), width=80)
-    console.print(told._view())
+    console.print(reporting._view())
     assert isinstance(console.file, io.StringIO)
     *_, last = console.file.getvalue().splitlines()
     assert re.fullmatch(r"step 1 of 9, about (5:00|4:59) left", last.rstrip())
@@ -221,24 +221,24 @@ def test_the_view_says_what_is_left_of_the_run(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_step_that_was_not_counted_raises_the_number_of_steps() -> None:
     stream = io.StringIO()
-    told = reporter(stream)
-    told.expect(1)
+    reporting = reporter(stream)
+    reporting.expect(1)
     for name in ("export:tiny", "convert:tiny"):
-        told.execute_task(step(name))
+        reporting.execute_task(step(name))
     assert lines(stream) == [".. export:tiny  step 1 of 1", ".. convert:tiny  step 2 of 2"]
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_view_is_one_line_a_step_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    told = reporter(Terminal())
-    told.expect(9)
+    reporting = reporter(Terminal())
+    reporting.expect(9)
     for name in ("convert:a-model-with-a-long-name-int4-openvino", "export:a-model"):
-        told.execute_task(step(name))
-        told.tell(name, Progress("compressing weights, which is said in so many words that no terminal is wide enough for them " * 2))
+        reporting.execute_task(step(name))
+        reporting.tell(name, Progress("compressing weights, which is said in so many words that no terminal is wide enough for them " * 2))
     shown = io.StringIO()
-    Console(file=shown, width=width).print(told._view())
-    told.complete_run()
+    Console(file=shown, width=width).print(reporting._view())
+    reporting.complete_run()
     first, second = shown.getvalue().splitlines()
     assert first.startswith("1 of 9") and second.startswith("2 of 9")
     assert all(len(line.rstrip()) <= width and line.rstrip().endswith("…") for line in (first, second))

@@ -306,12 +306,12 @@ def test_a_package_of_another_model_is_complete_too(tmp_path: Path) -> None:
 def test_a_repository_of_several_builds_is_compared_with_the_recipe_of_them_all(tmp_path: Path) -> None:
     members = tuple(manifest("phi3", name, files=()) for name in ("int4-ort-cpu", "int4-ort-directml"))
     build = members[0].build.model_copy(update={"name": "phi3-onnx", "build": "onnx"})
-    told = members[0].model_copy(update={"name": "phi3-onnx", "build": build, "members": members})
+    record = members[0].model_copy(update={"name": "phi3-onnx", "build": build, "members": members})
     folder = tmp_path / "repository"
     (folder / "cpu_and_mobile").mkdir(parents=True)
     (folder / "cpu_and_mobile" / "model.onnx").write_bytes(b"graph")
     files.write(folder / "recipe.yaml", recipe_text(*(member.build for member in members), bundle="onnx"))
-    describe(folder, told)
+    describe(folder, record)
     assert inspect(folder).faults == ()
     files.write(folder / "recipe.yaml", recipe_text(members[0].build))
     assert "recipe.yaml: it differs from the recipe in bakehouse.json" in inspect(folder).faults

@@ -43,11 +43,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _prove(folder: Path, told: PackageManifest) -> None:
+def _prove(folder: Path, record: PackageManifest) -> None:
     """Add manifest and proofs, as packaging does."""
-    told = told.model_copy(update={"files": files.records(folder)})
-    (folder / "bakehouse.json").write_text(told.model_dump_json())
-    proof.write(folder, told)
+    record = record.model_copy(update={"files": files.records(folder)})
+    (folder / "bakehouse.json").write_text(record.model_dump_json())
+    proof.write(folder, record)
 
 
 def _manifest(recipe: str = "phi3", name: str = "int4-openvino") -> PackageManifest:
@@ -271,19 +271,19 @@ def test_the_bill_of_materials_distinguishes_them_too(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())
     text = (tmp_path / "bom.json").read_text(encoding="utf-8")
     assert json_validator().validate_str(text) is None
-    told = {one["bom-ref"]: one for one in json.loads(text)["components"]}
-    made, compared = told["tool:transformers@4.46.3"], told["tool:transformers@5.5.4"]
+    record = {one["bom-ref"]: one for one in json.loads(text)["components"]}
+    made, compared = record["tool:transformers@4.46.3"], record["tool:transformers@5.5.4"]
     assert (made["description"], made["hashes"]) == ("used in a separate environment", [{"alg": "SHA-256", "content": "a1" * 32}])
     assert compared["description"] == snapshot("used for the reference's answers only")
-    assert "description" not in told["tool:torch"]
+    assert "description" not in record["tool:torch"]
 
 
 @pytest.mark.needs_backend("openvino_npu")
 def test_a_wheel_for_windows_is_not_the_one_of_the_same_version_that_is_installed() -> None:
     windows = Distribution(name="openvino", version="2026.4.1", sha256="bf" * 32)
     installed = Wheel(name="openvino", version="2026.4.1", record_sha256="0e" * 32)
-    told = provenance.tools(manifest("phi3", "int4-npu", tools={"openvino": "2026.4.1"}, packages=(windows,), wheels=(installed,)))
-    assert [(one.part, one.sha256, one.record_sha256) for one in told] == [
+    record = provenance.tools(manifest("phi3", "int4-npu", tools={"openvino": "2026.4.1"}, packages=(windows,), wheels=(installed,)))
+    assert [(one.part, one.sha256, one.record_sha256) for one in record] == [
         ("", "", "0e" * 32),
         ("in a separate environment", "bf" * 32, ""),
     ]

@@ -120,10 +120,10 @@ def _list(folder: Path) -> None:
     from bakehouse.package.manifest import PackageManifest
     from bakehouse.stages import package
 
-    told = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())
+    record = PackageManifest.model_validate_json((folder / "bakehouse.json").read_bytes())
     for name in ("README.md", "bakehouse.json", *PROOFS):
         (folder / name).unlink()
-    package.describe(folder, told)
+    package.describe(folder, record)
 
 
 @pytest.mark.needs_backend("npu_library")
@@ -168,8 +168,8 @@ def test_where_only_signed_packages_go_no_signer_is_found_missing_before_the_bui
 
 
 def test_a_recipe_alone_cannot_run_code_of_the_hub(tmp_path: Path) -> None:
-    told = {"modeling_novel.py": "1" * 64}
-    source = {"type": "huggingface", "repo": f"{OWNER}/novel", "revision": "0" * 40, "license": "MIT", "remote_code": told}
+    record = {"modeling_novel.py": "1" * 64}
+    source = {"type": "huggingface", "repo": f"{OWNER}/novel", "revision": "0" * 40, "license": "MIT", "remote_code": record}
     bench = Bench(tmp_path / "bench")
     bench.write(recipe(source=source))
     linted = bench.doit("lint")

@@ -455,9 +455,9 @@ def test_somebody_elses_work_is_not_removed_but_may_be_in_a_pull_request(worksho
 
 
 def test_a_package_takes_the_place_of_one_whose_manifest_has_the_old_name(workshop: Workshop, bench: Bench) -> None:
-    told = {**on_disk(bench), "weights.bin": b"older"}
-    told[OLD_MANIFEST] = told.pop(MANIFEST)
-    workshop.make(REPO, files=told)
+    older = {**on_disk(bench), "weights.bin": b"older"}
+    older[OLD_MANIFEST] = older.pop(MANIFEST)
+    workshop.make(REPO, files=older)
     assert run(bench).plan.gone == (OLD_MANIFEST, "weights.bin")
     assert workshop.holds(REPO) == on_disk(bench)
 

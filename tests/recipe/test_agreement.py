@@ -66,5 +66,5 @@ def test_rounding_excuses_no_quantized_weights_and_more_where_either_side_rounds
 
 
 def test_a_build_without_a_reason_dumps_as_it_always_did() -> None:
-    told: dict[str, Any] = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
-    assert OpenVINO.model_validate(told).model_dump(mode="json") == {**told, "min_agreement": 0}
+    fields: dict[str, Any] = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
+    assert OpenVINO.model_validate(fields).model_dump(mode="json") == {**fields, "min_agreement": 0}

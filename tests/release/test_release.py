@@ -94,17 +94,17 @@ def test_a_damaged_part_is_caught(package: Path, tmp_path: Path) -> None:
     assert "phi3-int4-openvino.tar.002: FAILED" in done.stdout
 
 
-def _changed(told: PackageManifest) -> PackageManifest:
-    options = told.build.options
+def _changed(record: PackageManifest) -> PackageManifest:
+    options = record.build.options
     asked = options.model_copy(update={"quantization": options.quantization.model_copy(update={"group_size": 64})})
-    return told.model_copy(update={"build": told.build.model_copy(update={"options": asked}), "key": "cd" * 32})
+    return record.model_copy(update={"build": record.build.model_copy(update={"options": asked}), "key": "cd" * 32})
 
 
 def test_the_notes_say_what_changed_since_the_last_release(tmp_path: Path) -> None:
     last = release.make([pack(tmp_path / "a"), pack(tmp_path / "gone", manifest("phi3", "fp16-openvino"))], tmp_path / "v1", None)
     worse = verdict(agreement=Agreement(common_tokens=5, answer_tokens=8, source_tokens=8))
-    told = _changed(manifest("phi3", "int4-openvino", worse, tools={**manifest().tools, "nncf": "3.5.0"}))
-    same, new = pack(tmp_path / "b", told), pack(tmp_path / "c", manifest("smollm2", "int8-openvino"))
+    record = _changed(manifest("phi3", "int4-openvino", worse, tools={**manifest().tools, "nncf": "3.5.0"}))
+    same, new = pack(tmp_path / "b", record), pack(tmp_path / "c", manifest("smollm2", "int8-openvino"))
     release.make([same, new], tmp_path / "v2", last)
     notes = (tmp_path / "v2" / "NOTES.md").read_text()
     since = notes.split("## Since the last release\n\n")[1].split("\n\n")[0].splitlines()
@@ -315,9 +315,9 @@ def _again(package: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_with_a_path_for_a_name_writes_nothing_anywhere(package: Path, tmp_path: Path, name: str, why: str) -> None:
-    told = json.loads((package / "bakehouse.json").read_text())
-    told["build"]["recipe"] = name
-    (package / "bakehouse.json").write_text(json.dumps(told))
+    record = json.loads((package / "bakehouse.json").read_text())
+    record["build"]["recipe"] = name
+    (package / "bakehouse.json").write_text(json.dumps(record))
     before = _sums(tmp_path)
     with pytest.raises(Failure) as caught:
         _again(package, tmp_path)

@@ -359,8 +359,8 @@ def test_the_other_chat_templates_belong_to_a_checkpoint(base: Path, tmp_path: P
 
 @pytest.mark.parametrize(("names", "chats"), [(("default", "tool_use"), True), (("tool_use",), False)], ids=["default", "none"])
 def test_of_several_templates_a_chat_takes_the_default_one(base: Path, names: tuple[str, ...], chats: bool) -> None:
-    told = {"chat_template": [{"name": name, "template": "{{ messages }}"} for name in names]}
-    (base / "model" / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    fields = {"chat_template": [{"name": name, "template": "{{ messages }}"} for name in names]}
+    (base / "model" / "tokenizer_config.json").write_text(json.dumps(fields), encoding="utf-8")
     assert survey.has_chat_template(base / "model") == chats
 
 

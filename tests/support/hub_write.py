@@ -305,12 +305,12 @@ class _Writing(_Answer):
         if not (found := self._writable(repo, unquote(revision), query)):
             return None
         files = self.hub.repos[("model", repo, found)]
-        told = []
+        reply = []
         for entry in json.loads(body)["files"]:
             large, there = _large(entry["path"], entry["size"]), files.get(entry["path"])
             oid = there and (there.sha256 if large else there.git_sha1)
-            told.append({"path": entry["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid})
-        return self._json({"files": told})
+            reply.append({"path": entry["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid})
+        return self._json({"files": reply})
 
     def _writable(self, repo: str, revision: str, query: dict[str, list[str]]) -> str | None:
         """The commit to write onto; None after an answer that it may not be."""
@@ -333,16 +333,16 @@ class _Writing(_Answer):
 
     def _upload(self, repo: str, oid: str, size: int) -> dict[str, Any]:
         """How to upload an object: not at all, in one piece, or in parts; at another host, with a signature."""
-        told: dict[str, Any] = {"oid": oid, "size": size, "authenticated": True}
+        reply: dict[str, Any] = {"oid": oid, "size": size, "authenticated": True}
         if oid in self.hub.objects:
-            return told
+            return reply
         elsewhere, sign = f"http://localhost:{self.hub.port}", f"?X-Amz-Signature=signed-{oid[:8]}"
         verify = {"href": f"{self.hub.endpoint}/lfs/verify/{repo}"}
         if size <= PART:
-            return told | {"actions": {"upload": {"href": f"{elsewhere}/lfs/put/{oid}{sign}"}, "verify": verify}}
+            return reply | {"actions": {"upload": {"href": f"{elsewhere}/lfs/put/{oid}{sign}"}, "verify": verify}}
         parts = {str(n + 1).zfill(5): f"{elsewhere}/lfs/put/{oid}/{n + 1}{sign}" for n in range(-(-size // PART))}
         header = {"chunk_size": str(PART), **parts}
-        return told | {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/complete/{oid}", "header": header}, "verify": verify}}
+        return reply | {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/complete/{oid}", "header": header}, "verify": verify}}
 
     def _put(self, body: bytes, query: dict[str, list[str]], oid: str, part: str | None, wrong: bool = False) -> None:
         if query.get("X-Amz-Signature") != [f"signed-{oid[:8]}"]:

@@ -32,9 +32,9 @@ def model() -> ov.Model:
     return ov.Model([op.matmul(layer, weights(VOCABULARY), False, True)], [tokens], "tiny")
 
 
-def made(told: dict[str, Any]) -> str:
+def made(requested: dict[str, Any]) -> str:
     chance = np.random.default_rng(1)
-    arguments = {name: ENUMS[name](value) if name in ENUMS else value for name, value in told.items()}
+    arguments = {name: ENUMS[name](value) if name in ENUMS else value for name, value in requested.items()}
     if arguments.pop("calibration", False):
         arguments["dataset"] = nncf.Dataset([{"tokens": chance.integers(0, VOCABULARY, size=(1, 16))} for _ in range(8)])
     if fallback := arguments.pop("group_size_fallback", None):
@@ -52,4 +52,4 @@ def made(told: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-print(json.dumps([made(told) for told in json.load(sys.stdin)]))
+print(json.dumps([made(requested) for requested in json.load(sys.stdin)]))

@@ -54,16 +54,16 @@ def compared(checkpoint: Path, runtime: str, budget: float, folder: Path) -> Num
         from onnxruntime_genai.models import builder
 
         with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(io.StringIO()):
-            told = builder.parse_extra_options(None, str(checkpoint), str(export), "fp32", "cpu", cache, [])
-            builder.create_model(None, str(checkpoint), str(export), "fp32", "cpu", cache, **told)
+            options = builder.parse_extra_options(None, str(checkpoint), str(export), "fp32", "cpu", cache, [])
+            builder.create_model(None, str(checkpoint), str(export), "fp32", "cpu", cache, **options)
         return ort_logits.compared(group, export, "float32", "cpu")
 
     def of_optimum(group: Group) -> Compared:
         from optimum.exporters.openvino.convert import export_from_model
 
         model = openvino_export.load(checkpoint, False)
-        told = {"task": "text-generation-with-past", "stateful": True, "preprocessors": [], "patch_16bit_model": True}
-        export_from_model(model, export, device="cpu", **told)
+        options = {"task": "text-generation-with-past", "stateful": True, "preprocessors": [], "patch_16bit_model": True}
+        export_from_model(model, export, device="cpu", **options)
         return openvino_logits.compared(group, export, checkpoint, False)
 
     measures = {
@@ -90,12 +90,12 @@ def without_window(checkpoint: Path, to: Path) -> Path:
 
 def main() -> None:
     hermetic.seal()
-    told = json.loads(sys.stdin.read())
+    options = json.loads(sys.stdin.read())
     found = []
-    for _, checkpoint, runtime, budget in told["cases"]:
+    for _, checkpoint, runtime, budget in options["cases"]:
         with tempfile.TemporaryDirectory() as folder:
             found.append(compared(Path(checkpoint), runtime, budget, Path(folder)).model_dump(mode="json"))
-    Path(told["found"]).write_text(json.dumps(found), encoding="utf-8")
+    Path(options["found"]).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,9 +149,9 @@ class Drawing:
             ElementTree.SubElement(ElementTree.SubElement(layers, "layer", id=str(number), name=name, type=kind), "data", data)
         for source, target, port in self.edges:
             ElementTree.SubElement(edges, "edge", {"from-layer": str(source), "to-layer": str(target), "to-port": str(port)})
-        told = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(net, "rt_info"), "nncf"), "weight_compression")
+        written = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(net, "rt_info"), "nncf"), "weight_compression")
         for name, value in self.info.items():
-            ElementTree.SubElement(told, name, value=value)
+            ElementTree.SubElement(written, name, value=value)
         folder.mkdir(parents=True)
         ElementTree.ElementTree(net).write(folder / "openvino_model.xml")
         (folder / "openvino_model.bin").write_bytes(bytes(self.size))

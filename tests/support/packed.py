@@ -10,13 +10,13 @@ from bakehouse.store import files
 from tests.package.test_card import manifest
 
 
-def pack(folder: Path, told: PackageManifest | None = None, weights: bytes = b"weights") -> Path:
+def pack(folder: Path, record: PackageManifest | None = None, weights: bytes = b"weights") -> Path:
     """Fill `folder` with model files, licence, recipe, card, manifest and proofs."""
-    told = told or manifest()
+    record = record or manifest()
     (folder / "below").mkdir(parents=True)
     (folder / "openvino_model.bin").write_bytes(weights)
     (folder / "below" / "config.json").write_text("{}\n")
     (folder / "LICENSE").write_text("Do as you like.\n")
-    files.write(folder / "recipe.yaml", package.recipe_text(told.build))
-    package.describe(folder, told)
+    files.write(folder / "recipe.yaml", package.recipe_text(record.build))
+    package.describe(folder, record)
     return folder

@@ -29,15 +29,15 @@ def check(workspace: Workspace, session: Session) -> None:
 def _of_recipe(loaded: Loaded, workspace: Workspace, session: Session) -> Iterator[Diagnostic]:
     builds = [build for build in workspace.plan.builds if build.resolved.recipe == loaded.recipe.name and not build.members]
     try:
-        told = {build.resolved.build: _reasons(build, session) for build in builds}
+        reasons_of = {build.resolved.build: _reasons(build, session) for build in builds}
     except Failure as failure:
         yield loaded.at_key(("source",), "\n    ".join((failure.what, *failure.details)), failure.remedy)
         return
-    count = Counter(reason for reasons in told.values() for reason in reasons)
+    count = Counter(reason for reasons in reasons_of.values() for reason in reasons)
     shared = [reason for reason, times in count.items() if times == len(builds) > 1]
     for reason in shared:
         yield loaded.at_key(("source",), reason, _CHANGE)
-    for short, reasons in told.items():
+    for short, reasons in reasons_of.items():
         for reason in reasons:
             if reason not in shared:
                 yield loaded.at_key(("builds", short), reason, _CHANGE)

@@ -36,5 +36,5 @@ def usable_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     machine = total_bytes() + swap_bytes()
     # as a container sees its own group, in version 2 and in version 1; "max" is no limit
     limits = (cgroups / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
-    told = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
-    return min([machine, *(int(text) for text in told if text != "max")])
+    written = [limit.read_text(encoding="ascii").strip() for limit in limits if limit.is_file()]
+    return min([machine, *(int(text) for text in written if text != "max")])

@@ -126,7 +126,7 @@ def test_mxfp4_is_spelled_out_with_its_only_group_size() -> None:
 
 
 def test_remote_code_is_part_of_the_key() -> None:
-    one, other = (openvino.steps("model-a", build(weights="int8"), CHECKPOINT, "model", None, remote_code=told) for told in (False, True))
+    one, other = (openvino.steps("model-a", build(weights="int8"), CHECKPOINT, "model", None, remote_code=may) for may in (False, True))
     assert one["config"].key != other["config"].key
 
 

@@ -77,21 +77,21 @@ pytestmark = pytest.mark.model
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
     """What NNCF makes of each set of options: a hash of the constants, or the error's type. In one child, for its slow import."""
-    asked = [told for told, _ in RAISES.values()] + [told for pair in (*IGNORED.values(), *USED.values()) for told in pair]
+    asked = [given for given, _ in RAISES.values()] + [given for pair in (*IGNORED.values(), *USED.values()) for given in pair]
     child = subprocess.run([sys.executable, PROGRAM], input=json.dumps(asked), capture_output=True, text=True, check=True)
     answers = json.loads(child.stdout.splitlines()[-1])
-    return {json.dumps(told): answer for told, answer in zip(asked, answers, strict=True)}
+    return {json.dumps(given): answer for given, answer in zip(asked, answers, strict=True)}
 
 
-@pytest.mark.parametrize(("told", "error"), RAISES.values(), ids=RAISES.keys())
-def test_nncf_cannot_do_what_a_recipe_is_refused_for(told: Told, error: str, made: dict[str, str]) -> None:
-    assert made[json.dumps(told)] == error
+@pytest.mark.parametrize(("given", "error"), RAISES.values(), ids=RAISES.keys())
+def test_nncf_cannot_do_what_a_recipe_is_refused_for(given: Told, error: str, made: dict[str, str]) -> None:
+    assert made[json.dumps(given)] == error
 
 
-@pytest.mark.parametrize(("without", "told"), IGNORED.values(), ids=IGNORED.keys())
-def test_nncf_ignores_what_a_recipe_is_refused_for(without: Told, told: Told, made: dict[str, str]) -> None:
-    assert len(made[json.dumps(told)]) == 64
-    assert made[json.dumps(told)] == made[json.dumps(without)]
+@pytest.mark.parametrize(("without", "given"), IGNORED.values(), ids=IGNORED.keys())
+def test_nncf_ignores_what_a_recipe_is_refused_for(without: Told, given: Told, made: dict[str, str]) -> None:
+    assert len(made[json.dumps(given)]) == 64
+    assert made[json.dumps(given)] == made[json.dumps(without)]
 
 
 @pytest.mark.parametrize(("one", "other"), USED.values(), ids=USED.keys())

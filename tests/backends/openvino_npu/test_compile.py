@@ -69,8 +69,8 @@ def test_a_package_holds_a_blob_a_platform_and_what_it_was_made_from(bench: Benc
     package = bench.artifacts / "packages" / "tiny-npu"
     digests = {file.path: file.sha256 for file in bench.manifest("tiny-npu").files}
     for platform, codename in ((4000, "Lunar Lake"), (5010, "Panther Lake")):
-        told = json.loads((package / f"npu/{platform}/openvino_model.json").read_text(encoding="utf-8"))
-        assert told == {
+        description = json.loads((package / f"npu/{platform}/openvino_model.json").read_text(encoding="utf-8"))
+        assert description == {
             "platform": platform,
             "codename": codename,
             "max_prompt_len": 128,

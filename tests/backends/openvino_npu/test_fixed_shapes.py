@@ -24,8 +24,8 @@ MIXED = {"layer_types": ["full_attention", "sliding_attention"], "use_sliding_wi
 
 
 def reasons(kind: str, asked: dict[str, Any], **config: Any) -> list[str]:
-    told = {"model_type": kind, "num_hidden_layers": 2, "max_position_embeddings": 32768, **config}
-    return list(npu_static.reasons(told, build(**asked)))
+    fields = {"model_type": kind, "num_hidden_layers": 2, "max_position_embeddings": 32768, **config}
+    return list(npu_static.reasons(fields, build(**asked)))
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,4 @@ def _case(kind: str, changes: dict[str, Any], builds: dict[str, Any]) -> Case:
     return Case(make, builds=builds)
 
 
-CASES = {name: _case(*told) for name, told in _KINDS.items()}
+CASES = {name: _case(*fields) for name, fields in _KINDS.items()}

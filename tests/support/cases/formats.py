@@ -86,9 +86,9 @@ def _write(path: Path, kind: str, *, more: Mapping[str, Any] | None = None, tied
     writer.close()
 
 
-def _gguf(file: str, kind: str, golden: list[dict[str, Any]] = CHAT, **told: Any) -> Case:
+def _gguf(file: str, kind: str, golden: list[dict[str, Any]] = CHAT, **fields: Any) -> Case:
     def make(files: Path) -> None:
-        _write(files / file, kind, **told)
+        _write(files / file, kind, **fields)
 
     return Case(make, golden=golden, file=file)
 

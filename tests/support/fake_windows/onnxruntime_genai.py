@@ -12,8 +12,8 @@ from typing import Any
 
 class Config:
     def __init__(self, folder: str) -> None:
-        told = json.loads((Path(folder) / "genai_config.json").read_text(encoding="utf-8"))
-        self.providers = [name for one in told["model"]["decoder"]["session_options"]["provider_options"] for name in one]
+        settings = json.loads((Path(folder) / "genai_config.json").read_text(encoding="utf-8"))
+        self.providers = [name for one in settings["model"]["decoder"]["session_options"]["provider_options"] for name in one]
 
     def clear_providers(self) -> None:
         self.providers = []

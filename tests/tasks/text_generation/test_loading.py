@@ -57,8 +57,8 @@ def test_of_the_first_layers_only_what_later_ones_have_may_be_left_over(capfd: p
 
 
 def test_of_very_many_names_the_first_dozen_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    told = refusal(capfd, missing_keys={f"w{number:03}" for number in range(100)})
-    assert (len(told), told[-1]) == (13, "missing: 88 more")
+    fields = refusal(capfd, missing_keys={f"w{number:03}" for number in range(100)})
+    assert (len(fields), fields[-1]) == (13, "missing: 88 more")
 
 
 def test_token_ids_beyond_the_embedding_are_refused_with_their_tokens(capfd: pytest.CaptureFixture[str]) -> None:
@@ -94,8 +94,8 @@ def test_a_source_with_two_heads_does_not_tie_whatever_its_config_says() -> None
 
     from bakehouse.backends.onnxruntime_genai.source import Generation, Source
 
-    told = {"model_type": "llama", "tie_word_embeddings": True}
-    assert [Source(told, Generation(), None, two_heads=two).ties for two in (False, True)] == [True, False]
+    fields = {"model_type": "llama", "tie_word_embeddings": True}
+    assert [Source(fields, Generation(), None, two_heads=two).ties for two in (False, True)] == [True, False]
 
 
 @pytest.mark.model

@@ -39,10 +39,10 @@ TRIED: tuple[tuple[str, str, float], ...] = (
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Numeric]:
     """What the check of each case and runtime measures."""
     out = tmp_path_factory.mktemp("numeric") / "found.json"
-    told = {"found": str(out), "cases": [[name, str(cases.folder(name)), runtime, budget] for name, runtime, budget in TRIED]}
+    fields = {"found": str(out), "cases": [[name, str(cases.folder(name)), runtime, budget] for name, runtime, budget in TRIED]}
     argv = [sys.executable, "-m", "tests.support.numeric_batch"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "GIT_DIR": os.devnull}
-    done = subprocess.run(argv, input=json.dumps(told), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, input=json.dumps(fields), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     measured = json.loads(out.read_text(encoding="utf-8"))
     return {(name, runtime): Numeric.model_validate(one) for (name, runtime, _), one in zip(TRIED, measured, strict=True)}

@@ -55,11 +55,11 @@ FIELDS: list[dict[str, Any]] = [
 def test_layers_have_the_kinds_that_transformers_gives_them(fields: dict[str, Any]) -> None:
     from transformers import AutoConfig
 
-    told = {**fields, "num_hidden_layers": 8}
-    config = AutoConfig.for_model(**told)
-    assert positions.layer_types(told) == config.layer_types
+    config_fields = {**fields, "num_hidden_layers": 8}
+    config = AutoConfig.for_model(**config_fields)
+    assert positions.layer_types(config_fields) == config.layer_types
     sliding = config.sliding_window if "sliding_attention" in config.layer_types else None
-    assert positions.window({**told, "max_position_embeddings": 8192}) == sliding
+    assert positions.window({**config_fields, "max_position_embeddings": 8192}) == sliding
 
 
 @pytest.mark.parametrize(

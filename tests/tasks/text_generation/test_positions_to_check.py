@@ -139,8 +139,8 @@ def test_the_first_layers_of_a_checkpoint_are_its_own_bytes(tmp_path: Path) -> N
     whole.mkdir(), cut.mkdir()
     names = ["model.embed_tokens.weight", "model.layers.0.w", "model.layers.1.w", "model.layers.10.w", "model.norm.weight"]
     header = {name: {"dtype": "F32", "shape": [1], "data_offsets": [4 * at, 4 * at + 4]} for at, name in enumerate(names)}
-    told = json.dumps(header).encode()
-    (whole / "model.safetensors").write_bytes(struct.pack("<Q", len(told)) + told + struct.pack("<5f", *range(5)))
+    fields = json.dumps(header).encode()
+    (whole / "model.safetensors").write_bytes(struct.pack("<Q", len(fields)) + fields + struct.pack("<5f", *range(5)))
     (whole / "config.json").write_text(json.dumps({"num_hidden_layers": 11, "layer_types": ["a"] * 11, "eos_token_id": [0] * 11}))
     (whole / "tokenizer.json").write_text("{}")
     layer_prefix.write(whole, cut, 2, 11)

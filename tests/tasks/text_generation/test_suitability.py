@@ -16,10 +16,10 @@ LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidd
 
 
 def survey(names: set[str] | None = None, dtype: str = "BF16", rows: int = 1000, **config: Any) -> Survey:
-    told = LLAMA | config
-    there = weight_names.expected(told) if names is None else names
+    fields = LLAMA | config
+    there = weight_names.expected(fields) if names is None else names
     tensors = tuple(Tensor(name=name, dtype=dtype, shape=(rows, 64)) for name in sorted(there or ()))
-    return Survey(download_bytes=0, config=told, tensors=tensors)
+    return Survey(download_bytes=0, config=fields, tensors=tensors)
 
 
 def names(**config: Any) -> set[str]:
@@ -136,8 +136,8 @@ def test_tokens_beyond_the_embedding_that_a_prompt_holds_are_named(tmp_path: Pat
 
 
 def test_tokens_beyond_the_embedding_that_any_prompt_can_hold_are_named(tmp_path: Path) -> None:
-    for told in ({"special": False}, {"chat_template": "{{ '<tool>' }}"}, {"eos_token": "<tool>"}):
-        (said,) = suitability.tokens_beyond(tokenizer(tmp_path, {"<tool>": 1001}, **told), LLAMA, [])
+    for fields in ({"special": False}, {"chat_template": "{{ '<tool>' }}"}, {"eos_token": "<tool>"}):
+        (said,) = suitability.tokens_beyond(tokenizer(tmp_path, {"<tool>": 1001}, **fields), LLAMA, [])
         assert ": <tool> (1001); " in said
     assert ": b (1000); " in suitability.tokens_beyond(tokenizer(tmp_path, {}, own={"a": 999, "b": 1000}), LLAMA, [])[0]
 
@@ -154,14 +154,14 @@ def test_the_names_are_those_of_transformers(kind: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    for told in ({}, {"tie_word_embeddings": False}, {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}):
+    for fields in ({}, {"tie_word_embeddings": False}, {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}):
         sizes = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2}
-        config = {"num_hidden_layers": 2, "vocab_size": 100, "pad_token_id": 0, **sizes, **told}
+        config = {"num_hidden_layers": 2, "vocab_size": 100, "pad_token_id": 0, **sizes, **fields}
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config))
         assert not type(model)._keys_to_ignore_on_load_unexpected
         there = {name for name in model.state_dict() if name != weight_names.HEAD or not model.config.tie_word_embeddings}
-        assert there == weight_names.expected({"model_type": kind, **config}), (kind, told)
+        assert there == weight_names.expected({"model_type": kind, **config}), (kind, fields)
 
 
 def test_a_tokenizer_is_parsed_once_for_all_builds_and_again_once_it_changed(tmp_path: Path) -> None:

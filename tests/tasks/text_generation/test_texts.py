@@ -249,8 +249,8 @@ def test_an_invalid_generation_config_arrives_with_its_end_token(tmp_path: Path)
     export = openvino.steps("tiny", _fp16(), step, "tiny", None, False)["config"]
     said = worker.run(openvino.command(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path))
     assert said.code == 0, said.text
-    told = json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))
-    assert (told["eos_token_id"], told["temperature"]) == (2, 0.6)
+    fields = json.loads((tmp_path / "generation_config.json").read_text(encoding="utf-8"))
+    assert (fields["eos_token_id"], fields["temperature"]) == (2, 0.6)
     assert openvino.verify(export, {"checkpoint": cases.folder("gen-invalid")}, tmp_path, said.report).faults == ()
 
 

@@ -130,8 +130,8 @@ def _delivered(folder: Path) -> list[Path]:
         if build.name not in {one.name for one in inspected.values()}:
             warn(f"left out {build.name}: it is not in {folder}")
     for path, one in inspected.items():
-        told, known = rebuild.read(path), plan.build(one.name)
-        if wrong := gate.shortcomings(told):
+        described, known = rebuild.read(path), plan.build(one.name)
+        if wrong := gate.shortcomings(described):
             raise Failure("it is not one that was proven", where=str(path), details=tuple(wrong), remedy="build it again")
-        gate.refuse_unfit(path, told, known.destination if known else None, signed=one.signed)
+        gate.refuse_unfit(path, described, known.destination if known else None, signed=one.signed)
     return found

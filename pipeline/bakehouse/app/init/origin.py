@@ -187,10 +187,10 @@ def _front_matter(card: Path) -> dict[str, Any]:
     """The front matter of a model card; empty if there is none, or none that can be read."""
     try:
         found = _FRONT_MATTER.search(card.read_text(encoding="utf-8"))
-        told = yaml.safe_load(found[1]) if found else {}
+        card_fields = yaml.safe_load(found[1]) if found else {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return card_fields if isinstance(card_fields, dict) else {}
 
 
 def _name(title: str) -> str:
