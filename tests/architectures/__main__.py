@@ -14,6 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from bakehouse.toolchains.table import INSTALLED
+from bakehouse.toolchains.table import Name as Toolchain
 from tests.architectures import outcomes, trying
 from tests.architectures.rows import ROWS
 
@@ -23,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.architectures")
     parser.add_argument("names", nargs="*", metavar="NAME", help="architectures; all without one")
     parser.add_argument("--runtime", action="append", choices=outcomes.RUNTIMES)
-    parser.add_argument("--toolchain", default=outcomes.INSTALLED, metavar="NAME=FOLDER")
+    parser.add_argument("--toolchain", default=INSTALLED, metavar="NAME=FOLDER")
     parser.add_argument("--upstream", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where artifacts and logs go, and stay")
@@ -33,7 +37,8 @@ def main() -> int:
     wanted = trying.Wanted(
         names=tuple(given.names or ROWS),
         runtimes=tuple(given.runtime or outcomes.RUNTIMES),
-        toolchain=Path(folder).resolve() if folder else None,
+        toolchain=TypeAdapter(Toolchain).validate_python(name),
+        first=Path(folder).resolve() if folder else None,
         upstream=given.upstream,
     )
     with tempfile.TemporaryDirectory() as temporary:

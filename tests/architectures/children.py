@@ -49,7 +49,8 @@ def work(job: dict[str, Any]) -> None:
             note({})
         case "lane" | "upstream" as kind:
             does = lanes.lane if kind == "lane" else lanes.upstream
-            note(does(job["runtime"], Path(job["checkpoint"]), Path(job["work"]), Path(job["source"]), note))
+            places = {name: Path(job[name]) for name in ("checkpoint", "work", "source")}
+            note(does(lanes.Job(job["runtime"], **places, toolchain=job["toolchain"]), note))
 
 
 def _be(job: dict[str, Any]) -> None:

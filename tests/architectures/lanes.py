@@ -5,12 +5,11 @@ Heavy modules are imported in the functions only; a process of its own runs each
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import answer_file, reference, suitability
 from bakehouse.tasks.text_generation.seams import GenerateRequest
 from bakehouse.tasks.text_generation.workers.answers import Prompt
+from bakehouse.toolchains.table import INSTALLED, misread
+from bakehouse.toolchains.table import Name as Toolchain
 from tests.support.cases.making import LONG, SENTENCE
 
 NEW_TOKENS = 24
@@ -35,7 +36,7 @@ PROMPTS = tuple(Prompt(raw=text, max_new_tokens=NEW_TOKENS) for text in TEXTS)
 CHECKPOINT = Step(kind="download", maker="local", label="tiny", spec=Spec())
 _FP16, _FP32 = {"weights": "fp16"}, {"weights": "fp32"}
 BUILDS: Mapping[str, Mapping[str, Any]] = {
-    "openvino": {"runtime": "openvino", "quantization": _FP16},
+    "openvino": {"runtime": "openvino", "quantization": _FP32},
     "onnxruntime-genai": {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": _FP32},
     "openvino-npu": {"runtime": "openvino-npu", "quantization": _FP16, "max_prompt_len": 384, "min_response_len": 64},
 }
@@ -48,6 +49,17 @@ class Ended(Exception):
     def __init__(self, outcome: str, why: str) -> None:
         super().__init__(why)
         self.outcome, self.why = outcome, why
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checkpoint to be tried in a runtime: `work` holds what is made, `source` the reference's answers."""
+
+    runtime: str
+    checkpoint: Path
+    work: Path
+    source: Path
+    toolchain: Toolchain = INSTALLED
 
 
 def build_of(runtime: str) -> BuildOptions:
@@ -63,7 +75,6 @@ def run(command: Command) -> Report:
         Ended: it refused or failed.
     """
     module = import_module(command.argv[command.argv.index("-m") + 1])
-    printed = io.StringIO()
     try:
         result = module.run(command.request)
     except SystemExit as end:
@@ -71,8 +82,6 @@ def run(command: Command) -> Report:
     except BaseException as error:
         print(traceback.format_exc(), flush=True)
         raise Ended("fails", said(error)) from error
-    finally:
-        print(printed.getvalue(), flush=True)
     return Report(json.loads(result.model_dump_json(exclude_none=True)) if result is not None else {})
 
 
@@ -83,18 +92,16 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {(telling or [''])[-1 if len(lines) > 1 and lines[0].startswith('Exception from') else 0]}"[:300]
 
 
-def refusals(runtime: str, checkpoint: Path) -> list[str]:
-    """Why our rules refuse the build before the work, unless the recipe has it tried; without `try` where that changes it."""
+def refusals(runtime: str, checkpoint: Path, toolchain: Toolchain) -> list[str]:
+    """Why our rules refuse the build before the work."""
     survey = surveys.read_checkpoint(checkpoint)
-    build = build_of(runtime)
-    return list(suitability.reasons(survey) or BACKENDS[runtime].preflight(build, survey))
+    fit = (*misread(survey.config, toolchain), *BACKENDS[runtime].preflight(build_of(runtime), survey, toolchain))
+    return list(suitability.reasons(survey) or fit)
 
 
 def listed(runtime: str, checkpoint: Path) -> bool:
-    """Whether the build is made without `unknown_architecture: try`."""
-    survey = surveys.read_checkpoint(checkpoint)
-    build = build_of(runtime).model_copy(update={"unknown_architecture": "refuse"})
-    return not (suitability.reasons(survey) or BACKENDS[runtime].preflight(build, survey))
+    """Whether one of the backend's lists has the architecture; another is made only with `unknown_architecture: try`."""
+    return bool(BACKENDS[runtime].toolchains(surveys.read_checkpoint(checkpoint).config))
 
 
 def answer(checkpoint: Path, folder: Path) -> None:
@@ -124,16 +131,22 @@ def _make(backend: Any, step: Step, checkpoint: Path, work: Path, reached: Calla
         if needed.key != CHECKPOINT.key:
             inputs[role] = _make(backend, needed, checkpoint, work, reached)
     files, left = work / step.key[:12], work / f"{step.key[:12]}.json"
-    if left.is_file():
-        return files
     reached({"export": "export", "tokenizer": "tokenizer", "compress": "conversion"}[step.kind])
-    files.mkdir()
-    report = run(backend.command(step, inputs, files))
-    found = backend.verify(step, inputs, files, report)
-    if found.faults:
-        raise Ended("unverified", "; ".join(found.faults))
-    left.write_text(json.dumps(dict(report.values)), encoding="utf-8")
+    if not left.is_file():  # else another runtime has made it
+        files.mkdir()
+        left.write_text(json.dumps(_ended(backend, step, inputs, files)), encoding="utf-8")
+    if ended := json.loads(left.read_text(encoding="utf-8")):
+        raise Ended(*ended)
     return files
+
+
+def _ended(backend: Any, step: Step, inputs: Mapping[str, Path], files: Path) -> tuple[str, str] | None:
+    """Make and verify a step; how it ended otherwise than it should."""
+    try:
+        found = backend.verify(step, inputs, files, run(backend.command(step, inputs, files)))
+    except Ended as end:
+        return end.outcome, end.why
+    return ("unverified", "; ".join(found.faults)) if found.faults else None
 
 
 def generate(runtime: str, made: Mapping[str, Path], checkpoint: Path, folder: Path) -> list[list[int]]:
@@ -162,10 +175,11 @@ def common(answered: Sequence[Sequence[int]], source: Sequence[Sequence[int]]) -
     return found
 
 
-def lane(runtime: str, checkpoint: Path, work: Path, source: Path, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def lane(job: Job, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The outcome of one runtime: see outcomes.Outcome. `note` keeps what is known so far, should this process end before its time."""
+    runtime, checkpoint, work, source = job.runtime, job.checkpoint, job.work, job.source
     base: dict[str, Any] = {"listed": listed(runtime, checkpoint)}
-    if reasons := refusals(runtime, checkpoint):
+    if reasons := refusals(runtime, checkpoint, job.toolchain):
         return base | {"outcome": "refused", "stage": "rules", "why": "; ".join(reasons)}
 
     def reached(stage: str) -> None:
@@ -184,8 +198,9 @@ def lane(runtime: str, checkpoint: Path, work: Path, source: Path, note: Callabl
     return base | {"outcome": "agrees" if min(same) == NEW_TOKENS else "differs", "agree": same}
 
 
-def upstream(runtime: str, checkpoint: Path, work: Path, source: Path, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def upstream(job: Job, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The same by the upstream command alone: optimum-cli or the model builder's command line, and the runtime's pipeline."""
+    runtime, checkpoint, work, source = job.runtime, job.checkpoint, job.work, job.source
     base: dict[str, Any] = {"stage": "conversion"}
     folder, out = work / f"upstream-answers-{runtime}", work / f"upstream-{'onnx' if 'onnx' in runtime else 'openvino'}"
     folder.mkdir()
@@ -244,6 +259,3 @@ def _with_genai(runtime: str, out: Path, folder: Path) -> None:
     model = og.Model(str(out))
     answering = partial(genai_generate.answer, model, og.Tokenizer(model), out, genai_config.read(out))
     answers.write(folder / ANSWERS, PROMPTS, answering)
-
-
-__all__ = ["Ended", "answer", "contextlib", "lane", "upstream"]

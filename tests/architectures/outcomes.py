@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 
 FILE = Path(__file__).with_name("outcomes.json")
 RUNTIMES = ("openvino", "onnxruntime-genai", "openvino-npu")
-INSTALLED = "installed"
 MOST = 24
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from bakehouse.toolchains.table import INSTALLED
+from bakehouse.toolchains.table import Name as Toolchain
 from tests.architectures import making
 from tests.architectures.outcomes import Found, Outcome
 from tests.support import worker
@@ -28,11 +31,12 @@ _printing = threading.Lock()
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is tried; `toolchain` is a folder of other versions, None for the installed ones."""
+    """What is tried; `first` is the toolchain's folder, None for the installed versions."""
 
     names: tuple[str, ...]
     runtimes: tuple[str, ...]
-    toolchain: Path | None = None
+    toolchain: Toolchain = INSTALLED
+    first: Path | None = None
     upstream: bool = False
 
 
@@ -82,7 +86,7 @@ def children(count: int, toolchain: Path | None) -> Iterator[SimpleQueue[Child]]
 def all_of(wanted: Wanted, folder: Path, at_once: int) -> Found:
     """The outcomes of all that is wanted, by architecture and runtime."""
     _checkpoints(wanted.names, folder, at_once)
-    with children(at_once, wanted.toolchain) as queue, ThreadPoolExecutor(at_once) as pool:
+    with children(at_once, wanted.first) as queue, ThreadPoolExecutor(at_once) as pool:
 
         def one(name: str) -> dict[str, Outcome]:
             child = queue.get()
@@ -113,7 +117,7 @@ def _architecture(child: Child, wanted: Wanted, name: str, folder: Path) -> dict
     source, work = folder / "reference", folder / "work"
     source.mkdir(parents=True)
     work.mkdir()
-    places = {"checkpoint": making.place(name), "work": work, "source": source}
+    places: dict[str, Any] = {"checkpoint": making.place(name), "work": work, "source": source, "toolchain": wanted.toolchain}
     code, _ = child.do(folder / "reference.log", kind="reference", **places)
     found: dict[str, Outcome] = {}
     for runtime in wanted.runtimes:
@@ -122,7 +126,7 @@ def _architecture(child: Child, wanted: Wanted, name: str, folder: Path) -> dict
             found[runtime] = Outcome(outcome="fails", stage="reference", why=_refusal(folder / "reference.log"))
         else:
             found[runtime] = _lane(child, "lane", runtime, folder, places)
-            if wanted.upstream and found[runtime].outcome not in ("agrees", "refused"):
+            if wanted.upstream and found[runtime].outcome != "agrees":
                 alone = _lane(child, "upstream", runtime, folder, places)
                 found[runtime] = found[runtime].model_copy(update={"upstream": alone})
         with _printing:
@@ -131,7 +135,7 @@ def _architecture(child: Child, wanted: Wanted, name: str, folder: Path) -> dict
     return found
 
 
-def _lane(child: Child, kind: str, runtime: str, folder: Path, places: dict[str, Path]) -> Outcome:
+def _lane(child: Child, kind: str, runtime: str, folder: Path, places: dict[str, Any]) -> Outcome:
     log = folder / f"{kind}-{runtime}.log"
     code, left = child.do(log, kind=kind, runtime=runtime, **places)
     if not left:
@@ -140,7 +144,16 @@ def _lane(child: Child, kind: str, runtime: str, folder: Path, places: dict[str,
         left["why"] = f"the process ended with signal {-code}" if code < 0 else _last_line(log)
     if left["outcome"] == "refused" and not left.get("why"):
         left["why"] = _refusal(log)
+    left["why"] = _without_paths(left.get("why", ""), places)
     return Outcome.model_validate(left)
+
+
+def _without_paths(text: str, places: dict[str, Any]) -> str:
+    """A sentence without the folders of this run, and without addresses in memory."""
+    for name, word in (("checkpoint", "MODEL"), ("work", "WORK")):
+        text = text.replace(str(places[name]), word)
+    text = re.sub(r"(MODEL|WORK)(/[\w.-]+)+", r"\1", text)
+    return re.sub(r"Parameter_\d+", "Parameter", text)[:400]
 
 
 def _refusal(log: Path) -> str:
