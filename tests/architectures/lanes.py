@@ -116,25 +116,21 @@ def convert(runtime: str, checkpoint: Path, work: Path, reached: Callable[[str],
     Raises:
         Ended: a worker refused or failed, or what it made is not what was requested.
     """
-    backend, build = BACKENDS[runtime], build_of(runtime)
-    parts = backend.steps("tiny", build, CHECKPOINT, "tiny", None, False)
-    made: dict[str, Path] = {}
-    for role, step in parts.items():
-        made[role] = _make(backend, step, checkpoint, work, reached)
-    return made
+    parts = BACKENDS[runtime].steps("tiny", build_of(runtime), CHECKPOINT, "tiny", None, False)
+    return {role: _make(step, checkpoint, work, reached) for role, step in parts.items()}
 
 
-def _make(backend: Any, step: Step, checkpoint: Path, work: Path, reached: Callable[[str], None]) -> Path:
+def _make(step: Step, checkpoint: Path, work: Path, reached: Callable[[str], None]) -> Path:
     """The files of a step, those that it needs made first."""
     inputs = {"checkpoint": checkpoint}
     for role, needed in step.needs:
         if needed.key != CHECKPOINT.key:
-            inputs[role] = _make(backend, needed, checkpoint, work, reached)
+            inputs[role] = _make(needed, checkpoint, work, reached)
     files, left = work / step.key[:12], work / f"{step.key[:12]}.json"
     reached({"export": "export", "tokenizer": "tokenizer", "compress": "conversion"}[step.kind])
     if not left.is_file():  # else another runtime has made it
         files.mkdir()
-        left.write_text(json.dumps(_ended(backend, step, inputs, files)), encoding="utf-8")
+        left.write_text(json.dumps(_ended(BACKENDS[step.maker], step, inputs, files)), encoding="utf-8")
     if ended := json.loads(left.read_text(encoding="utf-8")):
         raise Ended(*ended)
     return files

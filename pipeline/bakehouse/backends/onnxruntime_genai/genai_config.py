@@ -45,7 +45,10 @@ class SlidingWindow(_Part):
 
 
 class Decoder(_Part):
-    """The graph; `inputs` and `outputs` name those of the graph, with %d for the number of a layer."""
+    """The graph; `inputs` and `outputs` name those of the graph, with %d for the number of a layer.
+
+    `layer_types`: where layers differ in what they keep, "conv" has a cache of `conv_cache_size` columns, every other keys and values.
+    """
 
     session_options: SessionOptions = SessionOptions()
     sliding_window: SlidingWindow | None = None
@@ -54,6 +57,14 @@ class Decoder(_Part):
     head_size: int = 0
     num_hidden_layers: int = 0
     num_key_value_heads: int = 0
+    hidden_size: int = 0
+    layer_types: tuple[str, ...] = ()
+    conv_cache_size: int = 0
+
+    def layers_of(self, role: str) -> list[int]:
+        """The layers that have an input or output of this role, as in "past_conv_names"."""
+        convolves = [layer < len(self.layer_types) and self.layer_types[layer] == "conv" for layer in range(self.num_hidden_layers)]
+        return [layer for layer, conv in enumerate(convolves) if conv == ("conv" in role)]
 
 
 class Model(_Part):

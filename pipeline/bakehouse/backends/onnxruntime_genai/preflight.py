@@ -65,6 +65,7 @@ TYPES: Mapping[str, str] = {
     "qwen3": "Qwen3ForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
 }
+EXPERTS = frozenset({"GptOssForCausalLM", "Lfm2MoeForCausalLM"})  # of which ONNX Runtime has one operator a layer
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
 _SENSITIVE = re.compile(r"\b(q_proj|k_proj|v_proj|qkv_proj|down_proj)\b")
@@ -98,6 +99,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
         )
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
+    if kind in EXPERTS and not isinstance(requested, OrtFloat):
+        reasons.append(f"the experts of a {kind} that the model builder quantizes cannot be verified here: write weights fp32 or fp16")
     ties = weight_names.ties(config)
     if isinstance(requested, OrtFloat | OrtInt4) and requested.shared_embeddings and not ties:
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")

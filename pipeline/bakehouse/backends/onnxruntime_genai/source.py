@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH
 from bakehouse.formats import checkpoint as survey
+from bakehouse.formats.checkpoint import Tensor
 from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.weight_names import ties
 from bakehouse.tasks.text_generation.workers import end_tokens
@@ -49,9 +50,15 @@ def read(checkpoint: Path, two_heads: bool = False) -> Source:
     found = survey.read_checkpoint(checkpoint)
     # Some checkpoints that tie hold the embedding a second time, under the last MatMul's name.
     again = {"lm_head.weight"} if ties(found.config) and not two_heads else set()
-    matrices = sum(math.prod(tensor.shape) for tensor in found.tensors if len(tensor.shape) == 2 and tensor.name not in again)
+    matrices = sum(math.prod(tensor.shape) for tensor in found.tensors if _is_matrix(tensor) and tensor.name not in again)
     counted = None if "quantization_config" in found.config else matrices
     return Source(found.config, generation(checkpoint), counted, two_heads, tuple(end_tokens.of(checkpoint)))
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    """Whether a tensor is a matrix, or one for each expert; their biases lie one above another as well."""
+    dimensions = len(tensor.shape)
+    return (dimensions == 2 and not tensor.name.endswith("bias")) or (dimensions == 3 and ".experts." in tensor.name)
 
 
 def generation(checkpoint: Path) -> Generation:

@@ -26,8 +26,11 @@ def judge_interface(graph: Graph, made: GenaiConfig, spec: BuildSpec) -> Iterato
     """Inputs and outputs are those that genai_config.json names, of the right types and shapes."""
     decoder = made.model.decoder
     for side, names, tensors in (("inputs", decoder.inputs, graph.inputs), ("outputs", decoder.outputs, graph.outputs)):
-        layers = range(decoder.num_hidden_layers)
-        named = {name for value in names.values() for name in ([value % layer for layer in layers] if "%d" in value else [value])}
+        named = {
+            name
+            for role, value in names.items()
+            for name in ([value % layer for layer in decoder.layers_of(role)] if "%d" in value else [value])
+        }
         if named != set(tensors):
             differ = sorted(named ^ set(tensors))
             yield f"genai_config.json and the model do not name the same {side}: {', '.join(differ[:5])}"
@@ -45,7 +48,11 @@ def _judge_tensor(name: str, tensor: Tensor, model: Model, io: str) -> Iterator[
         yield f"{name} is {tensor.type}, should be {wanted}"
     if name == "logits" and shape[-1] != model.vocab_size:
         yield f"the last dimension of logits is {shape[-1]}, should be {model.vocab_size}"
-    if name.startswith(("past_key_values.", "present.")):
+    if name.endswith(".conv"):
+        columns = [model.decoder.hidden_size, model.decoder.conv_cache_size]
+        if list(shape[1:]) != columns:
+            yield f"{name} has shape {list(shape)}, should be [batch_size, {columns[0]}, {columns[1]}]"
+    elif name.startswith(("past_key_values.", "present.")):
         heads, size = model.decoder.num_key_value_heads, model.decoder.head_size
         # The fourth may be left open (kv_cache_dim), where the cache may be quantized.
         if len(shape) != 4 or shape[1] != heads or shape[3] not in (size, "kv_cache_dim"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,7 @@ def read(path: Path) -> Graph:
     graph = onnx.load(path, load_external_data=False).graph
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     dequantized = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
-    matrices = (_matrix(node, initializers, dequantized) for node in graph.node)
+    matrices = (one for node in graph.node for one in (_matrix(node, initializers, dequantized), *_experts(node, initializers)))
     return Graph(
         weights=tuple(matrix for matrix in matrices if matrix is not None),
         inputs={value.name: _tensor(value) for value in graph.input},
@@ -54,6 +54,17 @@ def _matrix(node: onnx.NodeProto, initializers: Mapping[str, TensorProto], dequa
             return Matrix(name=node.name, op=node.op_type, type=_type(data), shape=tuple(data.dims))
         case _:
             return None
+
+
+_EXPERTS = (2, 4, 6)  # the inputs of MoE (ONNX Runtime's contrib operators) that are matrices, one above another
+
+
+def _experts(node: onnx.NodeProto, initializers: Mapping[str, TensorProto]) -> Iterator[Matrix]:
+    """The matrices of experts in floating point."""
+    if node.op_type == "MoE":
+        for place in (one for one in _EXPERTS if _given(node, one)):
+            data = initializers[node.input[place]]
+            yield Matrix(name=f"{node.name}/{place}", op=node.op_type, type=_type(data), shape=tuple(data.dims))
 
 
 def _in_blocks(node: onnx.NodeProto, initializers: Mapping[str, TensorProto], shape: tuple[int, ...] | None) -> Matrix:

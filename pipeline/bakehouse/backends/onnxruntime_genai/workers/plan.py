@@ -139,7 +139,7 @@ def _rope(config: Config) -> str:
         case "yarn":
             # The builder dies without beta_fast and beta_slow and where the range that they give begins before the first pair, and
             # does not round that range as transformers does (make_inv_freq_rescaled_with_ntk).
-            return "exact"
+            return "own" if model == "gpt_oss" else "exact"  # whose builder computes with fractions of pairs, as transformers does
         case "longrope":
             two = model == "phi3" and positions.original_context(config) != positions.context(config)
             return "own" if two else "exact"

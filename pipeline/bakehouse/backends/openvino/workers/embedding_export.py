@@ -35,7 +35,10 @@ def run(request: ExportRequest) -> ExportResult:
             trust_remote_code=request.remote_code,
             patch_16bit_model=is_16bit,
         )
-    exact = tuple(openvino_exact.wide(request.files / "openvino_model.xml", precision)) if is_16bit else None
+    exact = None
+    if is_16bit:
+        buffers = [buffer for _, buffer in model.named_buffers()]
+        exact = tuple(openvino_exact.wide(request.files / "openvino_model.xml", precision, request.checkpoint, buffers))
     for name in POOLING:
         if (request.checkpoint / name).is_file():
             (request.files / name).parent.mkdir(exist_ok=True)

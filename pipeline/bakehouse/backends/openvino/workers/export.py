@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
+from bakehouse.backends.openvino.workers import kept
 from bakehouse.backends.openvino.workers import rope as openvino_rope
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
@@ -42,25 +43,27 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
 
     events.progress("loading the checkpoint")
     model = load(checkpoint, remote_code)
-    precision, is_16bit = precision_of(model), model.dtype.itemsize == 2  # the exporter may leave some weights wider
+    precision, is_16bit = precision_of(model), model.dtype.itemsize == 2  # upstream leaves some embeddings in float32 behind
     openvino_rope.follow_lengths(model)
     events.progress("tracing and saving the model")
-    export_from_model(
-        model,
-        files,
-        task="text-generation-with-past",
-        stateful=True,
-        preprocessors=[],
-        device="cpu",
-        trust_remote_code=remote_code,
-        patch_16bit_model=is_16bit,
-    )
+    with kept.temporaries():
+        export_from_model(
+            model,
+            files,
+            task="text-generation-with-past",
+            stateful=True,
+            preprocessors=[],
+            device="cpu",
+            trust_remote_code=remote_code,
+            patch_16bit_model=is_16bit,
+        )
     exact = None
     if is_16bit:
         from bakehouse.backends.openvino.workers import exact as openvino_exact
 
         events.progress("looking at the weights that are wider than the checkpoint's")
-        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision))
+        buffers = [buffer for _, buffer in model.named_buffers()]
+        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision, checkpoint, buffers))
     return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
 
 

@@ -14,7 +14,14 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 # modeling_mistral.py, modeling_phi3.py: one mask for all layers, and layer_types is not read. The number is the configuration's default.
 _ALL_LAYERS: Mapping[str, int | None] = {"mistral": 4096, "phi3": None}
 # configuration_*.py: layer_types is read, and computed where it is absent.
-_SOME_LAYERS: Mapping[str, int | None] = {"gemma2": 4096, "gemma3_text": 4096, "qwen2": 4096, "qwen3": 4096, "smollm3": None}
+_SOME_LAYERS: Mapping[str, int | None] = {
+    "gemma2": 4096,
+    "gemma3_text": 4096,
+    "gpt_oss": 128,
+    "qwen2": 4096,
+    "qwen3": 4096,
+    "smollm3": None,
+}
 _ON_REQUEST = frozenset({"qwen2", "qwen3", "smollm3"})  # only with use_sliding_window
 # Whose modeling code reads partial_rotary_factor, and the configuration's default.
 PARTLY_ROTATED: Mapping[str, float] = {"nemotron": 0.5, "phi": 0.5, "phi3": 1.0}
@@ -58,7 +65,7 @@ def layer_types(config: Config) -> list[str]:
 
 def _slides(config: Config, kind: str, layer: int) -> bool:
     """Whether a layer has the window where config.json does not name the layers' kinds."""
-    if kind == "gemma2":
+    if kind in ("gemma2", "gpt_oss"):
         return layer % 2 == 0
     if kind == "gemma3_text":
         return bool((layer + 1) % _or(fields.integer(config, "sliding_window_pattern"), 6))
