@@ -24,15 +24,21 @@ from bakehouse.tasks.text_generation.reference_logits import compared_weights
 from bakehouse.toolchains.table import INSTALLED, reading, why_not
 from bakehouse.toolchains.table import Name as Toolchain
 
-# Decoders without experts that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test) and whose graphs `verify` can judge.
+# Decoders that builder.py of onnxruntime-genai 0.18.0 dispatches on (held by a test), by itself or as `plan.ALIKE` has it, and whose
+# graphs `verify` can judge.
 ARCHITECTURES = frozenset(
     {
         "Ernie4_5ForCausalLM",
         "GemmaForCausalLM",
         "Gemma2ForCausalLM",
+        "Gemma3ForCausalLM",
+        "GptOssForCausalLM",
         "GraniteForCausalLM",
         "HunYuanDenseV1ForCausalLM",
+        "Lfm2ForCausalLM",
+        "Lfm2MoeForCausalLM",
         "LlamaForCausalLM",
+        "MinistralForCausalLM",
         "MistralForCausalLM",
         "NemotronForCausalLM",
         "OlmoForCausalLM",
@@ -40,22 +46,25 @@ ARCHITECTURES = frozenset(
         "Phi3ForCausalLM",
         "Qwen2ForCausalLM",
         "Qwen3ForCausalLM",
+        "SeedOssForCausalLM",
         "SmolLM3ForCausalLM",
     }
 )
-# Those that it makes only with an older transformers: its Gemma 3 reads rope_local_base_freq, which transformers 5 takes out of the
-# configuration (held by a test).
-OLDER: Mapping[str, tuple[Toolchain, ...]] = {"Gemma3ForCausalLM": ("transformers-4.57",)}
-_COMMON: tuple[Toolchain, ...] = (INSTALLED, "transformers-5.2", "transformers-5.0", "transformers-4.57")
-# The model types of both, as transformers names them (held by a test).
+# Its modules import Qwen3_5ForConditionalGeneration, which transformers 5.0 and 4.57 do not have.
+_COMMON: tuple[Toolchain, ...] = (INSTALLED, "transformers-5.2")
+# Their model types, as transformers names them (held by a test).
 TYPES: Mapping[str, str] = {
     "ernie4_5": "Ernie4_5ForCausalLM",
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
     "granite": "GraniteForCausalLM",
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
+    "lfm2": "Lfm2ForCausalLM",
+    "lfm2_moe": "Lfm2MoeForCausalLM",
     "llama": "LlamaForCausalLM",
+    "ministral": "MinistralForCausalLM",
     "mistral": "MistralForCausalLM",
     "nemotron": "NemotronForCausalLM",
     "olmo": "OlmoForCausalLM",
@@ -63,6 +72,7 @@ TYPES: Mapping[str, str] = {
     "phi3": "Phi3ForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
+    "seed_oss": "SeedOssForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
 }
 EXPERTS = frozenset({"GptOssForCausalLM", "Lfm2MoeForCausalLM"})  # of which ONNX Runtime has one operator a layer
@@ -75,12 +85,12 @@ _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and
 def toolchains(config: Config) -> tuple[Toolchain, ...]:
     """The toolchains with which the builder makes such models, the best first."""
     kind = next(iter(fields.texts(config, "architectures")), "")
-    return reading(config, _COMMON if kind in ARCHITECTURES else OLDER.get(kind, ()))
+    return reading(config, _COMMON if kind in ARCHITECTURES else ())
 
 
 def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
     """Every model type that the builder makes, with the toolchains with which it does."""
-    return {one: _COMMON if kind in ARCHITECTURES else OLDER[kind] for one, kind in TYPES.items()}
+    return dict.fromkeys(TYPES, _COMMON)
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:

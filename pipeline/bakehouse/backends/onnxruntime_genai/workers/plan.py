@@ -7,11 +7,12 @@ checkpoints with random weights (tests/backends/onnxruntime_genai/test_positions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from bakehouse.backends.onnxruntime_genai.quantization import OrtQuantization, Provider
+from bakehouse.formats import fields
 from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.workers import positions
 
@@ -23,10 +24,13 @@ _WINDOWLESS = frozenset({"dml"})
 # Rotated within the attention only (smollm.py), and always by an operator before it (hunyuan.py).
 _ONE_WAY = frozenset({"smollm3", "hunyuan_v1_dense"})
 _RECOMPUTES_AT, _KEEPS = 4096, frozenset({"dml", "NvTensorRtRtx"})
+# Architectures that compute what another does, which the builder knows, from weights of the same names (transformers 5.5's modeling code).
+ALIKE: Mapping[str, str] = {"MinistralForCausalLM": "MistralForCausalLM", "SeedOssForCausalLM": "LlamaForCausalLM"}
 # How `repair` has norms made; of Gemma also the scale of the embedding, which the builder rounds to two decimals.
 _NORMS = {
     "gemma": "with norms and the embedding's scale in float32",
     "gemma2": "with norms and the embedding's scale in float32",
+    "gemma3_text": "with norms and the embedding's scale in float32, and the bases of both kinds of layers in the older fields",
     "nemotron": "with norms in float32 and the source's norm_eps",
     "olmo": "with layer norms in place of RMS norms, epsilon 1e-5",
     "phi": "with the source's layer_norm_eps",
@@ -147,10 +151,19 @@ def _rope(config: Config) -> str:
             return "plain" if kind == "default" else "own"
 
 
+def two_bases(config: Config) -> bool:
+    """Whether the layers' rotary embeddings differ in their base only, and by the window, which the builder makes of a Gemma 3."""
+    both = config.get("rope_parameters")
+    if config.get("model_type") != "gemma3_text" or not isinstance(both, Mapping):
+        return False
+    kinds = [fields.text(fields.nested(both, kind), "rope_type") for kind in (positions.SLIDING, positions.FULL)]
+    return kinds == ["default", "default"]
+
+
 def reasons(config: Config) -> Iterator[str]:
     """Sentences, one for each part of the model that the builder leaves out and that cannot be put right."""
     kind = positions.scaling(config).kind
-    if positions.nested(config):
+    if positions.nested(config) and not two_bases(config):
         yield "its layers have rotary embeddings of several kinds (rope_parameters), and the model builder has one for all"
     elif kind not in positions.KINDS:
         yield f"its rotary embeddings are scaled by {kind}, which transformers does not know for such a model"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bakehouse.backends.onnxruntime_genai.seams import Changes
-from bakehouse.backends.onnxruntime_genai.workers.plan import Plan
+from bakehouse.backends.onnxruntime_genai.workers.plan import ALIKE, Plan
 from bakehouse.tasks.text_generation.workers import positions
 
 # What the builder reads of any configuration (builders/base.py, ernie.py) and transformers only of those whose class declares it:
@@ -34,13 +34,32 @@ _EPSILON = {"nemotron": "norm_eps", "olmo": "", "phi": "layer_norm_eps"}
 def applied(config: Any, plan: Plan) -> Iterator[Changes]:
     """Change the configuration that the builder was given, and the builder's classes while the body runs; what was changed, by name."""
     with ExitStack() as stack:
-        yield _fields(config, plan) | _norms(config, stack) | _rope(config, plan, stack)
+        yield _name(config) | _bases(config) | _fields(config, plan) | _norms(config, stack) | _rope(config, plan, stack)
 
 
 def _put(stack: ExitStack, owner: type, name: str, value: Any) -> None:
     """Set an attribute of a class until the stack is unwound."""
     stack.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)
+
+
+def _name(config: Any) -> Changes:
+    """The name under which the builder knows what the architecture computes."""
+    (name,) = config.architectures
+    if name not in ALIKE:
+        return {}
+    config.architectures = [ALIKE[name]]
+    return {"architectures": f"built as {ALIKE[name]}, which computes the same"}
+
+
+def _bases(config: Any) -> Changes:
+    """What the builder's Gemma 3 reads: the bases of both kinds of layers in the fields that transformers 4 had."""
+    if config.model_type != "gemma3_text":
+        return {}
+    both = config.rope_parameters
+    config.rope_local_base_freq = both[positions.SLIDING]["rope_theta"]
+    config.rope_parameters = dict(both[positions.FULL])
+    return {"rope_local_base_freq": config.rope_local_base_freq}
 
 
 def _fields(config: Any, plan: Plan) -> Changes:

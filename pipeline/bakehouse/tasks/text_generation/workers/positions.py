@@ -18,6 +18,7 @@ _SOME_LAYERS: Mapping[str, int | None] = {
     "gemma2": 4096,
     "gemma3_text": 4096,
     "gpt_oss": 128,
+    "ministral": 4096,
     "qwen2": 4096,
     "qwen3": 4096,
     "smollm3": None,
@@ -69,6 +70,8 @@ def _slides(config: Config, kind: str, layer: int) -> bool:
         return layer % 2 == 0
     if kind == "gemma3_text":
         return bool((layer + 1) % _or(fields.integer(config, "sliding_window_pattern"), 6))
+    if kind == "ministral":
+        return config.get("sliding_window", _SOME_LAYERS[kind]) is not None
     if not config.get("use_sliding_window", False) or config.get("sliding_window", _SOME_LAYERS[kind]) is None:
         return False
     if kind == "smollm3":  # those without rotary embeddings
