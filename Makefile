@@ -18,9 +18,11 @@ check: .venv/.bakehouse-test lint
 test: .venv/.bakehouse-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# every small checkpoint behind a public bug report, through the whole pipeline: about half an hour
+# every small checkpoint behind a public bug report, through the whole pipeline, and a tiny one of every architecture in every runtime,
+# compared with the table of docs/reference/models.md: about an hour
 conformance: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.conformance
+	$(BIN)/python -m tests.architectures
 
 # the light suite in four copies of this tree, each without one backend
 without-backends: .venv/.bakehouse-test

@@ -26,6 +26,7 @@ from bakehouse.app.verbs import VERBS
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe import schema
 from bakehouse.records import Written
+from tests.architectures import page as models
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference"
 WIDTH = "80"
@@ -39,6 +40,7 @@ def pages() -> dict[str, str]:
         "fields.md": fields(),
         "json.md": json_documents(),
         "manifest.md": manifest(),
+        "models.md": models.of_checkout(NOTICE),
         "manifest.schema.json": json.dumps(PackageManifest.model_json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
 

@@ -1,10 +1,11 @@
 """Tries every architecture in every runtime: `make conformance`, or by hand
 
-    python -m tests.architectures [--runtime RUNTIME] [--toolchain NAME=FOLDER] [--upstream] [--write] [--keep FOLDER] [NAME ...]
+    python -m tests.architectures [--runtime RUNTIME] [--toolchain NAME[=FOLDER]] [--upstream] [--write] [--keep FOLDER] [NAME ...]
 
-A toolchain is a folder with other versions of the converters' libraries, put first on the path of what converts and of the reference;
-without one it is the installed set. --upstream has what fails or differs made once more by the upstream command alone. --write puts the
-outcomes into the table, for a person to read the diff; without it they are compared with the table, and exit code 1 says that they differ.
+A toolchain is one of those that a recipe can name, put first on the path of what converts and of the reference: from FOLDER, or
+installed from its lock; without one it is the installed set. --upstream has what does not agree made once more by the upstream command
+alone. --write puts the outcomes into the table, for a person to read the diff; without it they are compared with the table, and exit
+code 1 says that they differ.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.architectures")
     parser.add_argument("names", nargs="*", metavar="NAME", help="architectures; all without one")
     parser.add_argument("--runtime", action="append", choices=outcomes.RUNTIMES)
-    parser.add_argument("--toolchain", default=INSTALLED, metavar="NAME=FOLDER")
+    parser.add_argument("--toolchain", default=INSTALLED, metavar="NAME[=FOLDER]")
     parser.add_argument("--upstream", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where artifacts and logs go, and stay")
@@ -38,7 +39,7 @@ def main() -> int:
         names=tuple(given.names or ROWS),
         runtimes=tuple(given.runtime or outcomes.RUNTIMES),
         toolchain=TypeAdapter(Toolchain).validate_python(name),
-        first=Path(folder).resolve() if folder else None,
+        first=Path(folder).resolve() if folder else trying.installed(TypeAdapter(Toolchain).validate_python(name)),
         upstream=given.upstream,
     )
     with tempfile.TemporaryDirectory() as temporary:

@@ -18,11 +18,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from bakehouse.toolchains.table import INSTALLED
+from bakehouse.toolchains.table import INSTALLED, TOOLCHAINS
 from bakehouse.toolchains.table import Name as Toolchain
 from tests.architectures import making
 from tests.architectures.outcomes import Found, Outcome
-from tests.support import worker
+from tests.support import standin, worker
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
@@ -38,6 +38,18 @@ class Wanted:
     toolchain: Toolchain = INSTALLED
     first: Path | None = None
     upstream: bool = False
+
+
+def installed(toolchain: Toolchain) -> Path | None:
+    """The folder of a toolchain, its wheels installed once a machine; None for the one that is installed anyway."""
+    if toolchain == INSTALLED:
+        return None
+    words = ["install", "--quiet", "--no-deps", "--require-hashes", "--disable-pip-version-check", "-r", str(TOOLCHAINS[toolchain].lock)]
+
+    def install(files: Path) -> None:
+        subprocess.run([sys.executable, "-m", "pip", *words, "--target", str(files)], check=True)
+
+    return standin.made_once(toolchain, install)
 
 
 class Child:

@@ -60,12 +60,23 @@ def test_mxfp4_is_refused_when_32_does_not_divide() -> None:
     )
 
 
+def test_an_architecture_that_no_list_has_is_tried_where_the_recipe_says_so() -> None:
+    tries = build(weights="int8").model_copy(update={"unknown_architecture": "try"})
+    assert openvino.preflight(tries, survey(model_type="rwkv")) == ()
+    assert "transformers-5.0" in openvino.preflight(tries, survey(model_type="gemma2"))[0]  # a list has it, with another toolchain
+
+
+def test_the_default_for_unknown_architectures_is_in_no_key() -> None:
+    assert "unknown_architecture" not in build(weights="int8").model_dump()
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
         (
             {"model_type": "rwkv"},
-            "no export of models of type rwkv for text generation has been shown to work with optimum-intel 2.1",
+            "no export of models of type rwkv for text generation has been shown to work with optimum-intel 2.1; "
+            "with `unknown_architecture: try` the build tries it",
         ),
         (
             {"model_type": "gemma2"},

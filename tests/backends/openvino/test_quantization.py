@@ -109,3 +109,11 @@ print(*{name for kind in kinds for name in kind.op_names or ["Gather"]})
 """
     known = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert set(known) == set(quantization.WITH_WEIGHTS)
+
+
+def test_only_rotary_tables_are_left_out_by_themselves_where_no_group_fits() -> None:
+    from bakehouse.backends.openvino.workers import compress as openvino_compress
+
+    table, layer = ('"model.rotary_emb/MatMul" (channel size: 1)', '"model.layers.0/MatMul" (channel size: 96)')
+    assert openvino_compress.rotary(f"Failed nodes:\n{table}") == ["model.rotary_emb/MatMul"]
+    assert openvino_compress.rotary(f"Failed nodes:\n{table}\n{layer}") == []

@@ -64,3 +64,16 @@ def test_an_export_in_32_bits_is_estimated_as_such() -> None:
         for kind in ("llama", "mixtral")
     }
     assert sizes == {"llama": 2_000_000, "mixtral": 4_000_000}
+
+
+def test_numbers_that_the_checkpoint_has_less_often_are_not_its_own() -> None:
+    from bakehouse.backends.openvino.workers import exact as openvino_exact
+
+    numbers = np.array([[1.0, 2.0], [2.0, 0.5]], np.float32)
+    parts = [(one.reshape(-1).view(np.uint32) >> 16).astype(np.uint16) for one in (numbers, np.array([3.0], np.float32))]
+    present = openvino_exact.counts(iter(parts))
+    assert openvino_exact.is_source(numbers.T, "bfloat16", present, [])
+    assert not openvino_exact.is_source(np.array([[0.5, 0.5]], np.float32), "bfloat16", present, [])  # what lies in freed memory
+    computed = np.array([[0.1, 0.2]], np.float32)
+    assert not openvino_exact.is_source(computed, "bfloat16", present, [])
+    assert openvino_exact.is_source(computed, "bfloat16", present, [computed.copy()])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,16 @@ from bakehouse.child import events, start
 XML = "openvino_model.xml"
 
 
-def arguments(spec: Int8Spec | FourBitSpec) -> dict[str, object]:
-    """Every argument of `nncf.compress_weights` but the model and the data set; the 8-bit modes take no other than these."""
+def arguments(spec: Int8Spec | FourBitSpec, left_out: Sequence[str] = ()) -> dict[str, object]:
+    """Every argument of `nncf.compress_weights` but the model and the data set; the 8-bit modes take no other than these.
+
+    `left_out` names nodes to ignore besides those of the recipe.
+    """
     import nncf
 
-    scope = spec.ignored_scope.model_dump(mode="json") if spec.ignored_scope else None
+    scope: dict[str, Any] | None = spec.ignored_scope.model_dump(mode="json") if spec.ignored_scope else None
+    if left_out:
+        scope = (scope or {}) | {"names": [*(scope or {}).get("names", ()), *left_out]}
     made: dict[str, object] = {
         "mode": nncf.CompressWeightsMode(primary(spec)),
         "ratio": spec.ratio if isinstance(spec, FourBitSpec) else 1.0,
@@ -72,7 +79,12 @@ def quantize(
     nncf_logger.addHandler(skips := Skips())
     events.progress("compressing weights")
     try:
-        made = nncf.compress_weights(model, **arguments(spec), **data)
+        try:
+            made = nncf.compress_weights(model, **arguments(spec), **data)
+        except nncf.InvalidGroupSizeError as error:
+            if not (tables := rotary(str(error))):
+                raise
+            made = nncf.compress_weights(model, **arguments(spec, tables), **data)
     except nncf.InvalidGroupSizeError as error:
         remedy = "Choose another group_size, or a group_size_fallback."
         events.refuse("The group size does not divide every channel.", remedy, str(error).splitlines())
@@ -80,6 +92,15 @@ def quantize(
         events.refuse("NNCF refuses the options.", "Correct the quantization in the recipe.", str(error).splitlines())
     mark(made, nncf.__version__)
     return made, CompressResult(calibration_samples=None if samples is None else len(samples), skipped=tuple(skips.messages))
+
+
+def rotary(error: str) -> list[str]:
+    """The nodes that no group fits, by NNCF's words, if all are the frequencies of rotary embeddings, else none.
+
+    Of a Cohere model NNCF 3.4 takes the MatMul of positions and frequencies for a layer with channels of one weight.
+    """
+    failed: list[str] = re.findall(r'"([^"]+)" \(channel size', error)
+    return failed if all("rotary_emb" in name for name in failed) else []
 
 
 def mark(model: Any, version: str) -> None:

@@ -34,10 +34,11 @@ def wide(xml: Path, precision: str, checkpoint: Path, buffers: list[Any]) -> lis
         return []
     computed = [buffer.detach().numpy() for buffer in buffers if str(buffer.dtype) == "torch.float32"]
     present = _counted(checkpoint, precision, buffers)
-    return sorted(node.get_friendly_name() for node in found if _is_source(node.data, precision, present, computed))
+    return sorted(node.get_friendly_name() for node in found if is_source(node.data, precision, present, computed))
 
 
-def _is_source(numbers: Any, precision: str, present: Any, computed: list[Any]) -> bool:
+def is_source(numbers: Any, precision: str, present: Any, computed: list[Any]) -> bool:
+    """Whether these float32 numbers are the source's; `present` has how often it has each of 16 bits, see `counts`."""
     if any(one.shape == numbers.shape and np.array_equal(one, numbers) for one in computed):
         return True
     flat = numbers.reshape(-1)
@@ -53,7 +54,7 @@ def _counted(checkpoint: Path, precision: str, buffers: list[Any]) -> Any:
 
     def bits() -> Iterator[Any]:
         for path in sorted(checkpoint.glob("*.safetensors")):
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
                 for name in file.keys():  # noqa: SIM118  it is no dictionary
                     yield file.get_tensor(name)
         yield from buffers
@@ -64,7 +65,7 @@ def _counted(checkpoint: Path, precision: str, buffers: list[Any]) -> Any:
 
 def counts(parts: Iterator[Any]) -> Any:
     """How often each pattern of 16 bits is in these arrays together."""
-    found = np.zeros(_PATTERNS, np.int64)
+    found: Any = np.zeros(_PATTERNS, np.int64)
     for part in parts:
         found += np.bincount(part, minlength=_PATTERNS)
     return found

@@ -62,7 +62,7 @@ def graphs(folder: Path, settings: Mapping[str, str]) -> Runner:
     try:
         return Runner(folder, lengths, {**settings, **on_cpu})
     except RuntimeError as error:
-        events.refuse(*npu_generate.CANNOT_LOAD, [str(error).strip().splitlines()[-1][:500]])
+        events.refuse(*npu_generate.why_not_loaded(error), [str(error).strip().splitlines()[-1][:500]])
 
 
 def run(request: FidelityRequest) -> None:
