@@ -198,12 +198,12 @@ def upstream(job: Job, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]
     """The same by the upstream command alone: optimum-cli or the model builder's command line, and the runtime's pipeline."""
     runtime, checkpoint, work, source = job.runtime, job.checkpoint, job.work, job.source
     base: dict[str, Any] = {"stage": "conversion"}
-    folder, out = work / f"upstream-answers-{runtime}", work / f"upstream-{'onnx' if 'onnx' in runtime else 'openvino'}"
+    folder, out = work / f"upstream-answers-{runtime}", work / f"upstream-{runtime}"
     folder.mkdir()
     try:
         if not out.exists():
             note(base | {"outcome": "fails", "why": "the process ended"})
-            (_builder if "onnx" in runtime else _optimum)(checkpoint, out, work)
+            (_builder if "onnx" in runtime else _optimum)(runtime, checkpoint, out, work)
         base["stage"] = "answers"
         note(base | {"outcome": "fails", "why": "the process ended"})
         (_with_genai if "onnx" in runtime else _with_openvino)(runtime, out, folder)
@@ -216,17 +216,17 @@ def upstream(job: Job, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]
     return base | {"outcome": "agrees" if min(same) == NEW_TOKENS else "differs", "agree": same}
 
 
-def _optimum(checkpoint: Path, out: Path, work: Path) -> None:
+def _optimum(runtime: str, checkpoint: Path, out: Path, work: Path) -> None:
     import sys
 
     from optimum.commands.optimum_cli import main
 
-    words = ["--task", "text-generation-with-past", "--weight-format", "fp32"]
+    words = ["--task", "text-generation-with-past", "--weight-format", BUILDS[runtime]["quantization"]["weights"]]
     sys.argv = ["optimum-cli", "export", "openvino", "--model", str(checkpoint), *words, str(out)]
     main()
 
 
-def _builder(checkpoint: Path, out: Path, work: Path) -> None:
+def _builder(runtime: str, checkpoint: Path, out: Path, work: Path) -> None:
     import runpy
     import sys
 

@@ -109,7 +109,7 @@ ROWS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "minimax": ("minimax", {**_EXPERTS, **_HEAD, "layer_types": ["linear_attention", "full_attention"] * (LAYERS // 2), "block_size": 32}),
     "ministral": ("ministral", {**_HEAD, **_MIXED}),
     "ministral3": ("ministral3", _HEAD),
-    "mistral": ("mistral", {}),
+    "mistral": ("mistral", {"sliding_window": None}),
     "mistral-window": ("mistral", _WINDOWED),
     "mixtral": ("mixtral", _EXPERTS),
     "modernbert-decoder": ("modernbert-decoder", {"local_attention": WINDOW}),
@@ -158,5 +158,5 @@ SEEDS: Mapping[str, int] = {
     "olmo": 9,
     "phi3": 28,
     "phimoe": 18,
-    "qwen2": 28,
+    "qwen2": 99,
 }

@@ -643,7 +643,9 @@ def test_an_architecture_that_no_list_has_is_tried_where_the_recipe_says_so() ->
 def test_experts_are_refused_in_integers() -> None:
     of_experts = survey(architectures=["GptOssForCausalLM"])
     assert ort_fit.preflight(build(weights="fp32"), of_experts) == ()
-    assert ort_fit.preflight(build(**INT4), of_experts) == snapshot(('the experts of a GptOssForCausalLM that the model builder quantizes cannot be verified here: write weights fp32 or fp16', ))
+    assert ort_fit.preflight(build(**INT4), of_experts) == snapshot(
+        ("the experts of a GptOssForCausalLM that the model builder quantizes cannot be verified here: write weights fp32 or fp16",)
+    )
 
 
 def test_a_gemma_3_has_rotary_embeddings_that_differ_in_their_base_only() -> None:

@@ -65,5 +65,10 @@ def test_answers_longer_than_the_room_behind_their_prompts_are_refused_with_numb
 
 def test_a_model_whose_layers_cannot_be_folded_is_refused_with_a_sentence_that_says_so() -> None:
     folding = RuntimeError("Exception from src/core/src/model.cpp:\nModel references undeclared parameters: opset1::Parameter")
-    assert npu_generate.why_not_loaded(folding) == snapshot(("The NPU pipeline cannot fold this model's layers into one: it has too few of them, or they are of several kinds.", 'Take a model of eight equal layers or more, or build it for the runtime openvino.'))
+    assert npu_generate.why_not_loaded(folding) == snapshot(
+        (
+            "The NPU pipeline cannot fold this model's layers into one: it has too few of them, or they are of several kinds.",
+            "Take a model of eight equal layers or more, or build it for the runtime openvino.",
+        )
+    )
     assert npu_generate.why_not_loaded(RuntimeError("Argument shapes are inconsistent.")) == npu_generate.CANNOT_LOAD
