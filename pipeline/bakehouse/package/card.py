@@ -88,7 +88,7 @@ def front_matter(manifest: PackageManifest) -> str:
         facts["license_link"] = link
     facts |= _lineage(build)
     words = CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
-    facts |= {"library_name": words.library_name, "pipeline_tag": card_embeddings.PIPELINE_TAGS.get(build.task, words.pipeline_tag)}
+    facts |= {"library_name": words.library_name, "pipeline_tag": card_embeddings.HUB_TAGS.get(build.task, words.pipeline_tag)}
     if words.inference is not None:
         facts["inference"] = words.inference
     facts["tags"] = list(dict.fromkeys([*words.tags, *(build.card.tags if build.card else ())]))

@@ -10,7 +10,7 @@ from bakehouse.records import Pooling, Verdict
 from bakehouse.tasks.embeddings.golden import mine
 
 TASK = "embeddings"
-PIPELINE_TAGS = {TASK: "feature-extraction"}
+HUB_TAGS = {TASK: "feature-extraction"}
 _MODES = {
     "cls": "the state of the first token",
     "mean": "the mean of the states of all tokens",

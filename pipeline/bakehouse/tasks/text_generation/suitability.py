@@ -50,7 +50,7 @@ def _task(survey: Survey) -> Iterator[str]:
     elif task is None and ("vision_config" in config or "audio_config" in config):
         task = "takes images or sound"
     elif task is None and kind.endswith("Model") and not kind.endswith("LMHeadModel") and not _has_head(survey):
-        task = "has no head, so it gives states and no text"
+        task = "has no head, so it gives states and no text (for embeddings write `task: embeddings`)"
     if task is not None:
         yield f"{kind or config.get('model_type')} {task}{_TEXT}"
 
