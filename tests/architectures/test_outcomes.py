@@ -24,7 +24,9 @@ def test_every_architecture_has_an_outcome_in_every_runtime() -> None:
 
 def test_so_many_architectures_agree_in_all_tokens() -> None:
     table = outcomes.read()
-    assert {runtime: len(page.working(table, runtime)) for runtime in RUNTIMES} == snapshot()
+    assert {runtime: len(page.working(table, runtime)) for runtime in RUNTIMES} == snapshot(
+        {"openvino": 43, "onnxruntime-genai": 20, "openvino-npu": 31}
+    )
 
 
 def test_what_the_upstream_command_alone_makes_rightly_and_bakehouse_does_not_is_known() -> None:
@@ -35,7 +37,7 @@ def test_what_the_upstream_command_alone_makes_rightly_and_bakehouse_does_not_is
             found = page.best(table, name, runtime)
             if found and found[1].outcome != "agrees" and (found[1].upstream or Outcome(outcome="agrees")).outcome == "agrees":
                 ours.append(f"{name} {runtime}")
-    assert ours == snapshot()
+    assert ours == snapshot([])
 
 
 @pytest.mark.model

@@ -36,7 +36,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 }
 EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 # Model types whose configuration ties the embeddings unless config.json says otherwise (a test compares them with transformers).
-TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "smollm3"})
+TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "gemma3_text", "lfm2", "lfm2_moe", "smollm3"})
 _NO_FINAL_NORM = ("olmo",)  # its norms have no weights
 # Whose configuration may ask for biases; others have such a field and do not heed it, or do not have it.
 _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen3", "smollm3")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_COPIED = ("torch.bfloat16", "torch.float8")  # what numpy does not have, so that no array holds the copy
+
 
 @contextmanager
 def temporaries() -> Iterator[None]:
@@ -19,7 +21,7 @@ def temporaries() -> Iterator[None]:
     original, held = utils.torch_tensor_to_ov_const, list[Any]()
 
     def kept(tensor: Any, shared_memory: bool = True) -> Any:
-        if not tensor.is_contiguous():
+        if not tensor.is_contiguous() and str(tensor.dtype).startswith(_COPIED):
             tensor = tensor.contiguous()
             held.append(tensor)
         return original(tensor, shared_memory)
