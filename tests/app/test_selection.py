@@ -117,7 +117,8 @@ def test_a_gguf_file_is_checked_as_soon_as_it_is_read(tmp_path: Path) -> None:
     assert str(caught.value) == snapshot(
         """\
 The recipe does not fit the model.
-    tiny-odd: no export of models of type bert for text generation has been shown to work with optimum-intel 2.1; with `unknown_architecture: try` the build tries it
+    tiny-odd: no export of models of type bert for text generation has been shown to work with optimum-intel 2.1; \
+with `unknown_architecture: try` the build tries it
   what to do: Change these options in the recipe, or take another source.\
 """
     )

@@ -13,6 +13,7 @@ from tests.architectures.rows import LAYERS, ROWS
 
 Best = tuple[str, Outcome]  # a toolchain and what came of it
 _LONGEST = 220
+_STAGES = ("reference", "rules", "export", "tokenizer", "conversion", "answers")  # in their order
 
 
 def page(table: Table, notice: str) -> str:
@@ -46,9 +47,9 @@ def working(table: Table, runtime: str) -> set[str]:
 
 
 def best(table: Table, name: str, runtime: str) -> Best | None:
-    """What came of a row with the toolchain that it works with, else with the installed one; None where it was not tried."""
+    """What came of a row with the toolchain that it works with, else with that with which it came furthest; None if it was not tried."""
     tried = [(chain, found[name][runtime]) for chain, found in table.items() if runtime in found.get(name, {})]
-    ranked = sorted(tried, key=lambda one: (one[1].outcome != "agrees", one[0] != INSTALLED))
+    ranked = sorted(tried, key=lambda one: (one[1].outcome != "agrees", -_STAGES.index(one[1].stage), one[0] != INSTALLED))
     return ranked[0] if ranked else None
 
 

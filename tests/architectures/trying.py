@@ -135,7 +135,9 @@ def _architecture(child: Child, wanted: Wanted, name: str, folder: Path) -> dict
     for runtime in wanted.runtimes:
         started = time.monotonic()
         if code != 0:
-            found[runtime] = Outcome(outcome="fails", stage="reference", why=_refusal(folder / "reference.log"))
+            found[runtime] = Outcome(
+                outcome="fails", stage="reference", why=_refused(folder / "reference.log") or _last_line(folder / "reference.log")
+            )
         else:
             found[runtime] = _lane(child, "lane", runtime, folder, places)
             if wanted.upstream and found[runtime].outcome != "agrees":
@@ -155,7 +157,8 @@ def _lane(child: Child, kind: str, runtime: str, folder: Path, places: dict[str,
     elif code != 0 and left.get("why") == "the process ended":
         left["why"] = f"the process ended with signal {-code}" if code < 0 else _last_line(log)
     if left["outcome"] == "refused" and not left.get("why"):
-        left["why"] = _refusal(log)
+        others = (path for path in sorted(folder.glob("lane-*.log")) if path != log)  # what runtimes share is made, and refused, once
+        left["why"] = next(filter(None, map(_refused, (log, *others))), "")
     left["why"] = _without_paths(left.get("why", ""), places)
     return Outcome.model_validate(left)
 
@@ -168,9 +171,9 @@ def _without_paths(text: str, places: dict[str, Any]) -> str:
     return re.sub(r"Parameter_\d+", "Parameter", text)[:400]
 
 
-def _refusal(log: Path) -> str:
-    """What a worker refused with, else the last line of its log."""
-    return worker.heard(3, log.read_text(encoding="utf-8", errors="replace").splitlines()).refusal.replace("\n", " ") or _last_line(log)
+def _refused(log: Path) -> str:
+    """What a worker refused with; "" if it did not."""
+    return worker.heard(3, log.read_text(encoding="utf-8", errors="replace").splitlines()).refusal.replace("\n", " ")
 
 
 def _last_line(log: Path) -> str:

@@ -67,7 +67,7 @@ def _fields(config: Any, plan: Plan) -> Changes:
     done: Changes = {}
     declared = set(type(config).__dataclass_fields__)
     for name in _READ:
-        if name not in declared and getattr(config, name, None) is not None:
+        if name not in declared and vars(config).get(name) is not None:  # a property is the class's own
             delattr(config, name)
             done[name] = "left out: transformers does not read it"
     if plan.layer_types is not None:

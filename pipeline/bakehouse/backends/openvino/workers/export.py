@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
     precision, is_16bit = precision_of(model), model.dtype.itemsize == 2  # upstream leaves some embeddings in float32 behind
     openvino_rope.follow_lengths(model)
     events.progress("tracing and saving the model")
-    with kept.temporaries():
+    with kept.temporaries(), _refusing(model.config.model_type):
         export_from_model(
             model,
             files,
@@ -65,6 +67,25 @@ def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
         buffers = [buffer for _, buffer in model.named_buffers()]
         exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision, checkpoint, buffers))
     return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
+
+
+# What optimum-intel 2.1 says of an architecture that it has no configuration for, or for another release of transformers only.
+_NOT_EXPORTED = ("custom or unsupported architecture", "does not allow for the export", "not officially supported by optimum-intel")
+
+
+@contextlib.contextmanager
+def _refusing(kind: str) -> Iterator[None]:
+    """End with a sentence where upstream knows no export of a model type."""
+    try:
+        yield
+    except ValueError as error:
+        if not any(words in str(error) for words in _NOT_EXPORTED):
+            raise
+        events.refuse(
+            f"optimum-intel does not export models of type {kind} with this release of transformers.",
+            "Take another runtime, or a toolchain with which `bakehouse support` lists the type.",
+            [str(error).split(". ")[0]],
+        )
 
 
 def run(request: ExportRequest) -> ExportResult:
