@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.formats import gguf_header
+from bakehouse.formats import gguf_faults, gguf_header
 
 PLAIN: dict[str, Any] = {
     "general.architecture": "llama",
@@ -59,13 +59,13 @@ def test_every_key_is_read_and_of_arrays_the_beginning(tmp_path: Path) -> None:
     assert {name: value for name, value in metadata.items() if not isinstance(value, list)} == {
         name: value for name, value in PLAIN.items() if not isinstance(value, list)
     }
-    assert list(gguf_header.faults(metadata)) == []
+    assert list(gguf_faults.faults(told)) == []
 
 
 @pytest.mark.parametrize(
     ("pairs", "what", "details"),
     [
-        (without(general__architecture="gemma3"), 'The GGUF\'s architecture is "gemma3", and only llama and qwen2 are shown to', ()),
+        (without(general__architecture="granite"), 'The GGUF\'s architecture is "granite", and only llama, qwen2, qwen3', ()),
         (without(split__count=2, split__no=0), "The GGUF is part 1 of 2; only a file with the whole model is read.", ()),
         (
             without(llama__rope__scaling__type="linear", llama__rope__scaling__factor=4.0),
@@ -74,20 +74,26 @@ def test_every_key_is_read_and_of_arrays_the_beginning(tmp_path: Path) -> None:
         ),
         (without("tokenizer.ggml.pre"), "The GGUF does not say how its tokenizer splits text (tokenizer.ggml.pre), as files", ()),
         (without(tokenizer__ggml__pre="bert-bpe"), 'The GGUF\'s tokenizer splits text the way "bert-bpe" does; only gpt-2, llama-bpe', ()),
-        (without(tokenizer__ggml__model="llama"), 'The GGUF\'s tokenizer is of the kind "llama", and only gpt2', ()),
+        (without(tokenizer__ggml__model="t5"), 'The GGUF\'s tokenizer is of the kind "t5", and only gpt2', ()),
+        (
+            without("tokenizer.ggml.scores", tokenizer__ggml__model="llama"),
+            "The GGUF's SentencePiece tokenizer has no tokenizer.ggml.scores and tokenizer.ggml.token_type",
+            (),
+        ),
+        (without(tokenizer__ggml__add_eos_token=True), "The GGUF's tokenizer puts an end token behind every text", ()),
         (without("tokenizer.ggml.eos_token_id"), "The GGUF names no token that ends an answer (tokenizer.ggml.eos_token_id)", ()),
     ],
-    ids=["architecture", "split", "rope", "no pre", "pre", "model", "no end"],
+    ids=["architecture", "split", "rope", "no pre", "pre", "model", "no scores", "end behind", "no end"],
 )
 def test_what_cannot_be_exact_is_one_sentence(pairs: dict[str, Any], what: str, details: tuple[str, ...], tmp_path: Path) -> None:
-    [(said, lines)] = gguf_header.faults(gguf_header.read(write(tmp_path / "m.gguf", pairs)))
+    [(said, lines)] = gguf_faults.faults(gguf_header.read(write(tmp_path / "m.gguf", pairs)))
     assert said.startswith(what)
     assert tuple(lines) == details
 
 
 def test_a_chat_template_may_name_the_end_where_no_key_does() -> None:
-    metadata = without("tokenizer.ggml.eos_token_id", tokenizer__chat_template="{{ messages }}")
-    assert list(gguf_header.faults(metadata)) == []
+    told = without("tokenizer.ggml.eos_token_id", tokenizer__chat_template="{{ messages }}")
+    assert list(gguf_faults.faults(told)) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"GGML1234", b"GGUF\x03", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + b"\xff" * 40])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.formats import gguf_header
+from bakehouse.formats import gguf_faults, gguf_header
 from bakehouse.sources import gguf
 from bakehouse.sources.seams import GGUFResult, LocalSpec
 from bakehouse.steps.step import Step
@@ -30,7 +30,7 @@ def test_a_gguf_gives_the_weights_that_gguf_dequantizes(name: str) -> None:
 
     from bakehouse.sources.workers import gguf_checkpoint
 
-    assert list(gguf_header.faults(gguf_header.read(source(name)))) == []
+    assert list(gguf_faults.faults(gguf_header.read(source(name)))) == []
     model = gguf_checkpoint.load(source(name))
     assert model.config.rms_norm_eps == pytest.approx(1e-5)
     assert model.config.tie_word_embeddings == (name == "gguf-tied")
@@ -65,7 +65,7 @@ def _place(name: str) -> str:
     ],
 )
 def test_a_gguf_that_cannot_be_read_exactly_is_reported_from_its_header(name: str, what: str) -> None:
-    assert [said for said, _ in gguf_header.faults(gguf_header.read(source(name)))] == [what]
+    assert [said for said, _ in gguf_faults.faults(gguf_header.read(source(name)))] == [what]
 
 
 def test_without_an_end_token_a_gguf_ends_as_its_chat_template_does(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor import memory
 from bakehouse.executor.session import Session
 from bakehouse.formats import checkpoint as surveys
-from bakehouse.formats import gguf_header, quantized
+from bakehouse.formats import gguf_faults, gguf_header, quantized
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
@@ -276,7 +276,7 @@ def _unreadable_gguf(build: Build) -> tuple[str, ...]:
         return (f"the source is not a complete GGUF file: {error}",)
     reasons = [
         f"{what[0].lower()}{what[1:].rstrip('.')}{': ' + ', '.join(details) if details else ''}; take its safetensors checkpoint"
-        for what, details in gguf_header.faults(metadata)
+        for what, details in gguf_faults.faults(metadata)
     ]
     return (*reasons, *TASKS[build.resolved.task].misfits_of_gguf(build.resolved, metadata))
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
-from bakehouse.formats import gguf_header
-from bakehouse.formats.gguf_header import ANOTHER_SOURCE, Metadata
+from bakehouse.formats import gguf_faults
+from bakehouse.formats.gguf_faults import ANOTHER_SOURCE
+from bakehouse.formats.gguf_header import Metadata
 from bakehouse.sources.seams import GGUFRequest, GGUFResult
-from bakehouse.sources.workers import checkpoint_files
+from bakehouse.sources.workers import checkpoint_files, gguf_config
 from bakehouse.tasks.text_generation.workers import chats
 
 
@@ -23,14 +25,17 @@ def run(request: GGUFRequest) -> GGUFResult:
     """Make the checkpoint of the GGUF file."""
     gguf, files = request.gguf, request.files
     events.progress("reading the GGUF's metadata")
-    metadata, tensors = read(gguf)
-    refuse_what_is_not_carried(metadata, tensors)
+    reader = opened(gguf)
+    metadata = {key: field.contents() for key, field in reader.fields.items()}
+    for what, details in gguf_faults.faults(metadata):
+        events.refuse(what, ANOTHER_SOURCE, details)
+    refuse_unknown_types(reader)
     from bakehouse.sources.workers import gguf_tokenizer
 
     tokenizer = gguf_tokenizer.build(metadata)
     ends = end_tokens(tokenizer, metadata)
     events.progress("reading the weights")
-    model = load(gguf)
+    model = load(gguf, reader, metadata)
     name_tokens(model, tokenizer, ends)
     events.progress("writing the checkpoint")
     model.save_pretrained(files, max_shard_size="5GB")
@@ -42,44 +47,71 @@ def run(request: GGUFRequest) -> GGUFResult:
     return GGUFResult(architecture=metadata["general.architecture"], end_tokens=tuple(ends), parameters=parameters)
 
 
-def read(gguf: Path) -> tuple[Metadata, list[str]]:
-    """All key-value pairs of the file, and the names of its tensors."""
+def opened(gguf: Path) -> Any:
+    """The file as `gguf` reads it, its tensors not yet in memory."""
     from gguf import GGUFReader
 
     try:
-        reader = GGUFReader(gguf)
+        return GGUFReader(gguf)
     except (ValueError, IndexError) as error:  # what the reader raises for a wrong magic number and for a file cut short
         events.refuse(f"{gguf.name} is not a complete GGUF file: {error}.", "Check the file in the recipe's source.")
-    return {key: field.contents() for key, field in reader.fields.items()}, [tensor.name for tensor in reader.tensors]
 
 
-def refuse_what_is_not_carried(metadata: Metadata, tensors: list[str]) -> None:
-    """End here if the file says something that the reader would leave out."""
-    for what, details in gguf_header.faults(metadata):
-        events.refuse(what, ANOTHER_SOURCE, details)
-    if "rope_freqs.weight" in tensors:
-        lost = ["rope_freqs.weight (frequencies of the rotary embedding)"]
-        events.refuse("The GGUF says things about the model that its reader leaves out.", ANOTHER_SOURCE, lost)
+def refuse_unknown_types(reader: Any) -> None:
+    """End here if a tensor is stored in a way that `gguf` cannot turn into numbers."""
+    import numpy
+    from gguf import GGML_QUANT_SIZES, quants
+
+    unknown: dict[str, str] = {}
+    for tensor in reader.tensors:
+        try:
+            quants.dequantize(numpy.zeros(GGML_QUANT_SIZES[tensor.tensor_type][1], numpy.uint8), tensor.tensor_type)
+        except NotImplementedError:
+            unknown.setdefault(tensor.tensor_type.name, tensor.name)
+    if unknown:
+        examples = [f"{kind}: {name}" for kind, name in sorted(unknown.items())]
+        events.refuse("The GGUF stores weights in ways that cannot be dequantized.", ANOTHER_SOURCE, examples)
 
 
-def load(gguf: Path) -> Any:
+def load(gguf: Path, reader: Any, metadata: Metadata) -> Any:
     """The model in bfloat16; refuses a file whose tensors are not exactly the model's weights."""
     import torch
-    from gguf import GGUFReader
+    from gguf import quants
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    describing = {
+        tensor.name: quants.dequantize(tensor.data, tensor.tensor_type)
+        for tensor in reader.tensors
+        if tensor.name in gguf_config.DESCRIBING
+    }
+    config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
+    gguf_config.complete(config, metadata, describing)
+    refuse_other_weights(reader, config, describing)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, config=config, dtype=torch.bfloat16, output_loading_info=True, local_files_only=True
+    )
+    if missing := sorted(report["missing_keys"]):
+        events.refuse("The GGUF lacks weights of the model.", ANOTHER_SOURCE, missing)
+    return model
+
+
+def refuse_other_weights(reader: Any, config: Any, describing: Collection[str]) -> None:
+    """End here if the file has weights that the model has no place for, or of another size."""
+    import torch
     from transformers import AutoModelForCausalLM
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
 
-    model, report = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, output_loading_info=True, local_files_only=True
-    )
-    places = get_gguf_hf_weights_map(model, TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)(config={}))
-    homeless = sorted({tensor.name for tensor in GGUFReader(gguf).tensors} - set(places))
-    if homeless:
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(config)
+    processor = TENSOR_PROCESSORS.get(config.model_type, TensorProcessor)(config={})
+    places, weights = get_gguf_hf_weights_map(empty, processor), empty.state_dict()
+    tensors = [tensor for tensor in reader.tensors if tensor.name not in describing]
+    if homeless := sorted(tensor.name for tensor in tensors if tensor.name not in places):
         events.refuse("The GGUF holds weights that the model has no place for.", ANOTHER_SOURCE, homeless)
-    missing = sorted(report["missing_keys"])
-    if missing:
-        events.refuse("The GGUF lacks weights of the model.", ANOTHER_SOURCE, missing)
-    return model
+    shapes = {tensor.name: [int(size) for size in tensor.shape][::-1] for tensor in tensors}
+    if other := [name for name, shape in shapes.items() if shape != list(weights[places[name]].shape)]:
+        lines = [f"{name}: {shapes[name]}, and {list(weights[places[name]].shape)} follows from the metadata" for name in other[:8]]
+        events.refuse("The GGUF's weights have other sizes than its metadata says.", ANOTHER_SOURCE, lines)
 
 
 def end_tokens(tokenizer: Any, metadata: Metadata) -> list[int]:
@@ -132,20 +164,13 @@ def tidy(files: Path) -> None:
     config.pop("unk_token_id", None)  # belongs to the tokenizer
     for name in ("rms_norm_eps", "rope_theta"):
         if name in config:
-            config[name] = shortest(config[name])
+            config[name] = gguf_config.shortest(config[name])
     write_json(files / "config.json", config)
     # transformers 5 writes the class TokenizersBackend, which 4 does not have; both read the older name.
     tokenizer = json.loads((files / "tokenizer_config.json").read_text(encoding="utf-8"))
     tokenizer["tokenizer_class"] = "PreTrainedTokenizerFast"
     tokenizer.pop("backend", None)
     write_json(files / "tokenizer_config.json", tokenizer)
-
-
-def shortest(number: float) -> float:
-    """The shortest decimal that is the same in float32, which is what a GGUF holds: 1e-05 for 9.999999747378752e-06."""
-    import numpy
-
-    return float(str(numpy.float32(number)))
 
 
 def write_json(path: Path, value: Any) -> None:

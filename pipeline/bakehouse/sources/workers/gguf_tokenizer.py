@@ -15,7 +15,9 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from bakehouse.child import events
+from bakehouse.formats import gguf_faults
 from bakehouse.formats.gguf_header import Metadata
+from bakehouse.sources.workers import gguf_sentencepiece
 
 # Token types of the GGUF specification (`tokenizer.ggml.token_type`).
 CONTROL, USER_DEFINED = 3, 4
@@ -50,31 +52,19 @@ BEGINS_WITH_BOS = {"llama-bpe"}  # where the metadata does not say
 
 def build(metadata: Metadata) -> PreTrainedTokenizerFast:
     """The tokenizer that `metadata` (a GGUF's key-value pairs) describes; refuses a kind that is not in the table."""
-    model, pre = metadata.get("tokenizer.ggml.model", ""), metadata.get("tokenizer.ggml.pre", "")
-    if model != "gpt2":
-        events.refuse(
-            f"The GGUF's tokenizer is of the kind {_quoted(model)}, and only gpt2 (byte-level BPE) can be read exactly.",
-            "Take the model's safetensors checkpoint as the source instead.",
-        )
-    if pre not in PRE_TOKENIZERS:
-        events.refuse(
-            f"The GGUF's tokenizer splits text the way {_quoted(pre)} does; known exactly are {', '.join(sorted(PRE_TOKENIZERS))}.",
-            "Take the model's safetensors checkpoint as the source instead.",
-        )
-    if metadata.get("tokenizer.ggml.add_space_prefix"):
-        events.refuse(
-            "The GGUF's byte-level BPE tokenizer asks for a space before every text, which no known model of this kind does.",
-            "Take the model's safetensors checkpoint as the source instead.",
-        )
+    for what, details in gguf_faults.tokenizer(metadata):
+        events.refuse(what, gguf_faults.ANOTHER_SOURCE, details)
+    pieces = metadata["tokenizer.ggml.model"] == "llama"
+    pre = "" if pieces else metadata["tokenizer.ggml.pre"]
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
-    engine = _engine(pre, tokens, metadata["tokenizer.ggml.merges"])
+    engine = gguf_sentencepiece.engine(metadata) if pieces else _engine(pre, tokens, metadata["tokenizer.ggml.merges"])
     types = metadata.get("tokenizer.ggml.token_type", [])
     for kind, add in ((CONTROL, engine.add_special_tokens), (USER_DEFINED, engine.add_tokens)):
         add(
             [AddedToken(token, normalized=False, special=kind == CONTROL) for token, its in zip(tokens, types, strict=False) if its == kind]
         )
     special = special_tokens(metadata)
-    if metadata.get("tokenizer.ggml.add_bos_token", pre in BEGINS_WITH_BOS):
+    if metadata.get("tokenizer.ggml.add_bos_token", pieces or pre in BEGINS_WITH_BOS):
         bos = special["bos_token"]
         engine.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, tokens.index(bos))]
@@ -106,7 +96,3 @@ def special_tokens(metadata: Metadata) -> dict[str, str]:
     tokens = metadata["tokenizer.ggml.tokens"]
     numbers = {name: metadata.get(f"tokenizer.ggml.{key}_token_id") for name, key in names.items()}
     return {name: tokens[number] for name, number in numbers.items() if number is not None}
-
-
-def _quoted(kind: str) -> str:
-    return f'"{kind}"' if kind else "(not named)"

