@@ -70,10 +70,14 @@ PoolingMode = Literal["cls", "mean", "last_token"]
 
 
 class Pooling(Written):
-    """How the states of a text's tokens become one vector: which are taken, and whether the vector is divided by its length."""
+    """How the states of a text's tokens become one vector: which are taken, and whether the vector is divided by its length.
+
+    `max_tokens`: what is beyond so many tokens is cut off first; None for the model's own limit.
+    """
 
     mode: PoolingMode
     normalize: bool
+    max_tokens: int | None = None
 
 
 class Similarity(Written):

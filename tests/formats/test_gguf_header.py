@@ -59,7 +59,7 @@ def test_every_key_is_read_and_of_arrays_the_beginning(tmp_path: Path) -> None:
     assert {name: value for name, value in metadata.items() if not isinstance(value, list)} == {
         name: value for name, value in PLAIN.items() if not isinstance(value, list)
     }
-    assert list(gguf_faults.faults(told)) == []
+    assert list(gguf_faults.faults(metadata)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_what_cannot_be_exact_is_one_sentence(pairs: dict[str, Any], what: str, 
 
 
 def test_a_chat_template_may_name_the_end_where_no_key_does() -> None:
-    told = without("tokenizer.ggml.eos_token_id", tokenizer__chat_template="{{ messages }}")
-    assert list(gguf_faults.faults(told)) == []
+    metadata = without("tokenizer.ggml.eos_token_id", tokenizer__chat_template="{{ messages }}")
+    assert list(gguf_faults.faults(metadata)) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"GGML1234", b"GGUF\x03", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + b"\xff" * 40])

@@ -103,3 +103,13 @@ def test_what_differs_otherwise_is_one_sentence() -> None:
         ]
     )
     assert faults("Any", compared(known)) == []
+
+
+def test_tokens_in_angle_brackets_that_are_taken_for_bytes_are_a_limit() -> None:
+    def pair(back: str) -> hard_texts.Tokenizer:
+        return (lambda text: [1], lambda ids: back)
+
+    (found,) = hard_texts.differences(["x"], pair("a<code>b <code>"), pair("a\ufffdb \ufffd"))
+    assert found.limit == hard_texts.AS_A_BYTE
+    (other,) = hard_texts.differences(["x"], pair("a<code>b"), pair("a\ufffdc"))
+    assert other.limit is None

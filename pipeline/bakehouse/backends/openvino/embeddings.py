@@ -14,9 +14,10 @@ from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings import seams as embeddings
 
 TASK = "embeddings"
-# Model types that optimum-intel 2.1.0 exports for feature extraction and that hold embedding models (its TasksManager, held by a test).
+# Model types that optimum-intel 2.1.0 exports for feature extraction with transformers 5.5 so that tiny models of them compute the states
+# of transformers (measured, one and several texts at once).
 EXPORTABLE = frozenset(
-    {"bert", "camembert", "distilbert", "electra", "llama", "mistral", "mpnet", "qwen2", "qwen3", "roberta", "xlm-roberta"}
+    {"albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "mpnet", "qwen3", "roberta", "xlm-roberta"}
 )
 # What sentence-transformers reads, and every program that has to know how vectors are made.
 POOLING = (

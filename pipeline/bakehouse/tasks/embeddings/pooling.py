@@ -40,7 +40,19 @@ def read(folder: Path) -> Pooling:
         raise Unpooled(f"{MODULES} has a module that no runtime here has: {', '.join(strange)}")
     if "Pooling" not in kinds:
         raise Unpooled(f"{MODULES} names no pooling")
-    return Pooling(mode=_mode(folder / kinds["Pooling"] / "config.json"), normalize="Normalize" in kinds)
+    mode = _mode(folder / kinds["Pooling"] / "config.json")
+    return Pooling(mode=mode, normalize="Normalize" in kinds, max_tokens=_longest(folder / "sentence_bert_config.json"))
+
+
+def _longest(path: Path) -> int | None:
+    """The most tokens of a text, where the checkpoint names it: a runtime that is not told takes more, and gives another vector."""
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
+    except (ValueError, AttributeError) as error:
+        raise Unpooled(f"{path.name} cannot be read: {error}") from error
+    return found if isinstance(found, int) else None
 
 
 def _mode(path: Path) -> PoolingMode:

@@ -29,6 +29,8 @@ def configured(folder: Path) -> Any:
     config = openvino_genai.TextEmbeddingPipeline.Config()
     config.pooling_type = {"cls": kinds.CLS, "mean": kinds.MEAN, "last_token": kinds.LAST_TOKEN}[how.mode]
     config.normalize = how.normalize
+    if how.max_tokens is not None:
+        config.max_length = how.max_tokens
     if how.mode == "last_token":
         config.padding_side = "left"
     return config

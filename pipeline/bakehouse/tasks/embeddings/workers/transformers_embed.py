@@ -59,7 +59,7 @@ def run(request: ReferenceRequest) -> ReferenceResult:
         with torch.inference_mode():
             for number, text in enumerate(request.texts):
                 events.progress("embedding", number, len(request.texts), "texts")
-                given = tokenizer(text, return_tensors="pt")
+                given = tokenizer(text, return_tensors="pt", truncation=how.max_tokens is not None, max_length=how.max_tokens)
                 made = vector(model(**given).last_hidden_state, given["attention_mask"], how)
                 found.append(tuple(made[0].tolist()))
     request.vectors.write_text(Vectors(vectors=tuple(found)).model_dump_json() + "\n", encoding="utf-8", newline="\n")
