@@ -188,7 +188,7 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama and qwen2 are shown'),
+        (gguf(**{"general.architecture": "gemma"}), 'The GGUF\'s architecture is "gemma", and only llama, qwen2, qwen3, gemma2'),
         (gguf(**{"tokenizer.ggml.pre": "deepseek"}), 'The GGUF\'s tokenizer splits text the way "deepseek" does; only gpt-2'),
         (b"GGML" + bytes(100), "model.gguf is not a complete GGUF file: it does not begin with GGUF."),
         (gguf()[:90], "model.gguf is not a complete GGUF file: it ends in the middle of its header"),
