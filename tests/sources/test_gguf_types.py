@@ -31,7 +31,8 @@ def test_a_gguf_gives_the_weights_that_gguf_dequantizes(name: str) -> None:
     from bakehouse.sources.workers import gguf_checkpoint
 
     assert list(gguf_faults.faults(gguf_header.read(source(name)))) == []
-    model = gguf_checkpoint.load(source(name))
+    reader = gguf_checkpoint.opened(source(name))
+    model = gguf_checkpoint.load(source(name), reader, {key: field.contents() for key, field in reader.fields.items()})
     assert model.config.rms_norm_eps == pytest.approx(1e-5)
     assert model.config.tie_word_embeddings == (name == "gguf-tied")
     state = model.state_dict()
