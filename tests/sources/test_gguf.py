@@ -242,8 +242,9 @@ def test_a_tokenizer_that_cannot_be_exact_is_refused(tmp_path: Path, changes: di
             "llama.rope.scaling.type = linear\nllama.rope.scaling.factor = 2.0",
         ),
         ({"expert_count": 8}, "llama.expert_count = 8"),
+        ({"attention__value_length": 32}, "llama.attention.value_length = 32"),
     ],
-    ids=["rope scaling", "experts"],
+    ids=["rope scaling", "experts", "value length"],
 )
 def test_what_the_reader_would_leave_out_is_refused(tmp_path: Path, extra: dict[str, Any], line: str) -> None:
     said = convert(gguf_files.write(tmp_path / "model.gguf", gguf_files.tiny_model("llama"), metadata(), **extra), tmp_path / "files")

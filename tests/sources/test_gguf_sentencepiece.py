@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
 
+from bakehouse.child import events
 from tests.support import standin
 
 pytestmark = pytest.mark.model
@@ -97,9 +99,59 @@ def test_texts_are_joined_by_score_and_fall_back_to_bytes(prefix: bool) -> None:
     assert [tokenizer.encode(text) for text in TEXTS] == [expected(text, known, prefix=prefix) for text in TEXTS]
 
 
+def test_the_tokens_of_a_text_become_the_text_again() -> None:
+    from bakehouse.sources.workers import gguf_tokenizer
+
+    tokenizer = gguf_tokenizer.build(metadata(add_space_prefix=False))
+    plain = [text for text in TEXTS if "<s>" not in text]
+    assert [tokenizer.decode(tokenizer.encode(text), skip_special_tokens=True) for text in plain] == plain
+
+
 def test_a_text_begins_with_bos_and_a_space_unless_configured_otherwise() -> None:
     from bakehouse.sources.workers import gguf_tokenizer
 
     assert gguf_tokenizer.build(metadata()).encode("hello")[0] == 1
     assert gguf_tokenizer.build(metadata(add_bos_token=False)).encode("b")[0] != 1
     assert gguf_tokenizer.build(metadata()).encode("b") == expected("b", metadata(), prefix=True)
+
+
+def changed(key: str, token: str, value: Any) -> dict[str, Any]:
+    """The metadata with another value of one token."""
+    known = metadata()
+    values = list(known[f"tokenizer.ggml.{key}"])
+    values[known["tokenizer.ggml.tokens"].index(token)] = value
+    return known | {f"tokenizer.ggml.{key}": values}
+
+
+@pytest.mark.parametrize(
+    ("known", "what", "details"),
+    [
+        (changed("tokens", "ll", "he"), "The GGUF's tokenizer has the same token twice.", []),
+        (
+            changed("token_type", "<0x41>", 1),
+            "The GGUF's tokenizer has no token for each byte, so that some texts cannot be tokens.",
+            [],
+        ),
+        (
+            changed("token_type", SPACE * 2, 4),
+            f"The GGUF's tokenizer has user-defined tokens with {SPACE} in the place of spaces, which no text has.",
+            [SPACE * 2],
+        ),
+        (
+            changed("scores", "he", metadata()["tokenizer.ggml.scores"][metadata()["tokenizer.ggml.tokens"].index("or")]),
+            "The GGUF's tokenizer gives several tokens the same score, so the order of its merges is not known.",
+            [],
+        ),
+    ],
+    ids=["twice", "no byte", "hidden space", "same score"],
+)
+def test_a_vocabulary_that_leaves_the_cut_open_is_refused(
+    known: dict[str, Any], what: str, details: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bakehouse.sources.workers import gguf_tokenizer
+
+    with pytest.raises(SystemExit):
+        gguf_tokenizer.build(known)
+    line = next(line for line in capfd.readouterr().out.splitlines() if line.startswith(events.MARK))
+    said = json.loads(line.removeprefix(events.MARK))
+    assert (said["what"], said["details"]) == (what, details)

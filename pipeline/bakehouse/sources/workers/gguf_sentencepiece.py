@@ -15,7 +15,7 @@ from bakehouse.child import events
 from bakehouse.formats.gguf_faults import ANOTHER_SOURCE
 from bakehouse.formats.gguf_header import Metadata
 
-NORMAL, BYTE = 1, 6  # token types of the GGUF specification
+NORMAL, USER_DEFINED, BYTE = 1, 4, 6  # token types of the GGUF specification
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -24,10 +24,7 @@ def engine(metadata: Metadata) -> Tokenizer:
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     types: list[int] = metadata["tokenizer.ggml.token_type"]
     scores: list[float] = metadata["tokenizer.ggml.scores"]
-    if len(set(tokens)) < len(tokens):
-        events.refuse("The GGUF's tokenizer has the same token twice.", ANOTHER_SOURCE)
-    if sum(kind == BYTE for kind in types) != 256:
-        events.refuse("The GGUF's tokenizer has no token for each byte, so that some texts cannot be tokens.", ANOTHER_SOURCE)
+    _refuse_open_questions(tokens, types)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     unknown = metadata.get("tokenizer.ggml.unknown_token_id")
     made = Tokenizer(
@@ -45,6 +42,18 @@ def engine(metadata: Metadata) -> Tokenizer:
     parts = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     made.decoder = decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if prefix else parts)
     return made
+
+
+def _refuse_open_questions(tokens: Sequence[str], types: Sequence[int]) -> None:
+    """Refuse a vocabulary that texts cannot be cut with exactly."""
+    if len(set(tokens)) < len(tokens):
+        events.refuse("The GGUF's tokenizer has the same token twice.", ANOTHER_SOURCE)
+    if sum(kind == BYTE for kind in types) != 256:
+        events.refuse("The GGUF's tokenizer has no token for each byte, so that some texts cannot be tokens.", ANOTHER_SOURCE)
+    # Such a token is looked for in the text as it is, where a space is a space.
+    if hidden := [token for token, kind in zip(tokens, types, strict=True) if kind == USER_DEFINED and _SPACE in token]:
+        what = f"The GGUF's tokenizer has user-defined tokens with {_SPACE} in the place of spaces, which no text has."
+        events.refuse(what, ANOTHER_SOURCE, hidden[:5])
 
 
 def merges(tokens: Sequence[str], types: Sequence[int], scores: Sequence[float]) -> Iterator[tuple[str, str]]:
