@@ -189,7 +189,7 @@ def fitted(
     as_float: bool,
     order: Callable[[Layer], float],
 ) -> tuple[int, list[str]]:
-    """Make the largest model that is no larger than the budget; its size and the nodes that are kept out of 4 bits."""
+    """Make the largest model within the budget; its size, and the nodes that do not get 4 bits."""
     all_int4 = folder / "all"
     all_int4.mkdir()
     chosen(export, all_int4, (), as_float=as_float)

@@ -30,6 +30,12 @@ def not_read() -> int:
     return _NOT_READ
 
 
+def in_place(text: str) -> None:
+    """Show what is done in a line that the next one replaces; only on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def show(failure: Failure, code: int, *, as_json: bool = False) -> int:
     """Print a failure, and return the exit code."""
     print(f"ERROR: {failure}", file=sys.stderr)

@@ -39,7 +39,7 @@ class Evaluated(Written):
 
 
 class Evaluation(Written):
-    """What one package reached, as it is kept in `evaluations/NAME.json`. It is no part of the package and of no key."""
+    """What one package reached, as it is kept in `evaluations/NAME.json`. It is not part of the package, nor of any key."""
 
     schema_version: Literal[1] = 1
     name: str

@@ -14,10 +14,11 @@ from bakehouse.package import card_embeddings, card_fidelity, card_use, card_wor
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
+from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.text_generation.golden import mine
 from bakehouse.text import size_text
 
-TEMPLATES = {card_embeddings.TASK: "card.embeddings.md.jinja"}  # of tasks with a card of their own
+TEMPLATES = {EMBEDDINGS: "card.embeddings.md.jinja"}  # of tasks with a card of their own
 TEMPLATE = "card.md.jinja"
 # Licences that the hub knows by this name (its model card documentation); every other one is "other" with license_name.
 _HUB_LICENCES = frozenset(
@@ -34,7 +35,7 @@ def render(manifest: PackageManifest) -> str:
     members = manifest.members or (manifest,)
     facts = own.facts(build.options)
     described = [_member(member) for member in members]
-    shown = card_embeddings.words(manifest) if build.task == card_embeddings.TASK else card_use.program(mine(build.golden))
+    shown = card_embeddings.words(manifest) if build.task == EMBEDDINGS else card_use.program(mine(build.golden))
     card: str = _template(build.task).render(
         manifest=manifest,
         build=build,

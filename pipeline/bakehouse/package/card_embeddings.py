@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Pooling, Verdict
-from bakehouse.tasks.embeddings.golden import mine
+from bakehouse.tasks.embeddings.golden import TASK, mine
 
-TASK = "embeddings"
 HUB_TAGS = {TASK: "feature-extraction"}
 _MODES = {
     "cls": "the state of the first token",
@@ -22,16 +22,18 @@ def words(manifest: PackageManifest) -> dict[str, Any]:
     """Variables of the card: the golden input that its program uses, how vectors are made, and how near they are to the source's."""
     shown = mine(manifest.build.golden)[0]
     how = pooling(manifest)
-    used = manifest.validation.in_use.verdicts if manifest.validation.in_use else manifest.validation.verdicts
+    validation = manifest.validation
+    used = validation.in_use.verdicts if validation.in_use and not card_use.same_run(validation) else None
     return {
         "query": shown.query,
         "texts": shown.texts,
         "pooling": how,
         "pooled": _MODES[how.mode] + (", divided by its length" if how.normalize else ""),
-        "vector_size": manifest.validation.vector_size,
-        "searches": [_search(one) for one in used],
-        "nearness": _nearness(manifest.validation.verdicts),
-        "nearness_in_use": _nearness(used) if used is not manifest.validation.verdicts else None,
+        "vector_size": validation.vector_size,
+        "searches": [_search(one) for one in used or validation.verdicts],
+        "nearness": _nearness(validation.verdicts),
+        "nearness_in_use": _nearness(used) if used else None,
+        "other_tokens": _other_tokens(manifest),
     }
 
 
@@ -40,6 +42,11 @@ def pooling(manifest: PackageManifest) -> Pooling:
     found = manifest.validation.pooling
     assert found is not None, "a model of embeddings was validated with its pooling"
     return found
+
+
+def _other_tokens(manifest: PackageManifest) -> list[str]:
+    """The texts, of those tried, that the runtime's tokenizer makes other tokens of."""
+    return [str(text) for text in manifest.measured["tokenizer"]["tokenizer_texts_different"]]
 
 
 def _nearness(verdicts: tuple[Verdict, ...]) -> float:

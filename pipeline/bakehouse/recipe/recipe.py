@@ -85,7 +85,7 @@ _Pickles = Annotated[
         exclude_if=lambda wanted: not wanted,
     ),
 ]
-_GGUF_HAS_NO_PICKLES = ("A GGUF file is no pickle, so convert_pickles would have no effect.", "Leave it out.")
+_GGUF_HAS_NO_PICKLES = ("A GGUF file is not a pickle, so convert_pickles would have no effect.", "Leave it out.")
 
 
 class HuggingFace(Model):

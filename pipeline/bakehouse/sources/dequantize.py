@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from bakehouse.formats import config_json, quantized, safetensors_files
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.sources.seams import SHARD_BYTES, DequantizeRequest, DequantizeResult, DequantizeSpec
-from bakehouse.steps.cost import Estimate, installed
+from bakehouse.steps.cost import Estimate, installed, not_installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
@@ -31,9 +31,7 @@ def checkpoint(download: Step, label: str) -> Step:
 
 def missing() -> str | None:
     """What is not installed and what to do; None if all of it is."""
-    found = installed(*TOOLS)
-    absent = [name for name in TOOLS if name not in found]
-    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
+    return not_installed(TOOLS)
 
 
 def survey(of: Survey) -> Survey:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from bakehouse.formats import safetensors_files
 from bakehouse.sources.seams import GGUFRequest, GGUFResult, GGUFSpec
-from bakehouse.steps.cost import installed
+from bakehouse.steps.cost import installed, not_installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
@@ -33,9 +33,7 @@ def checkpoint(download: Step, file: str, label: str) -> Step:
 
 def missing() -> str | None:
     """What is not installed and what to do; None if all of it is."""
-    found = installed(*TOOLS)
-    absent = [name for name in TOOLS if name not in found]
-    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
+    return not_installed(TOOLS)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

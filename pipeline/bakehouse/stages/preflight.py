@@ -120,7 +120,9 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     download = near = disk = memory = 0
     steps = missing(builds, session.store, singles)
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
-    known = {one.key: survey_of(build, session, ask=ask) for build in concerned for one in build.checkpoint.closure()} if steps else {}
+    known: dict[str, Survey | None] = {}
+    for build in concerned if steps else ():
+        known |= dict.fromkeys((one.key for one in build.checkpoint.closure()), survey_of(build, session, ask=ask))
     for step in steps:
         survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them

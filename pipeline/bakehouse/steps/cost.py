@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -27,6 +28,12 @@ def installed(*names: str) -> dict[str, str]:
     """Version of each installed distribution; those that are not installed have none."""
     found = {name: _version(name, tuple(sys.path)) for name in names}
     return {name: version for name, version in found.items() if version is not None}
+
+
+def not_installed(names: Iterable[str]) -> str | None:
+    """Which of these distributions of the extra `build` are not installed and what to do, in a few words; None if all are."""
+    absent = [name for name in names if name not in installed(name)]
+    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
 
 
 @cache

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from bakehouse.app import running
-from bakehouse.app.screen import escape_what_cannot_be_shown, for_tables
+from bakehouse.app.screen import escape_what_cannot_be_shown, for_tables, in_place
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.inference import bench
 from bakehouse.inference.bench import Bench
@@ -67,8 +67,8 @@ def _measured(found: Found, given: argparse.Namespace) -> Bench:
     if given.wait:
         _wait()
     with running.loaded(found, given.device) as runner:
-        result = bench.measure(found, runner, given.prompt_tokens, given.new_tokens, given.runs, _say)
-    _say("")
+        result = bench.measure(found, runner, given.prompt_tokens, given.new_tokens, given.runs, in_place)
+    in_place("")
     cut = [length for length in given.prompt_tokens if length not in {row.prompt_tokens for row in result.lengths}]
     if cut:
         longest = result.lengths[-1].prompt_tokens
@@ -94,12 +94,6 @@ def _wait() -> None:
         if not others.quiet and names != before:
             before = names
             print(f"waiting: {others}", file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    """Show what is done in a line that the next one replaces; only on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print(results: Sequence[Bench]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bakehouse.app import running
-from bakehouse.app.screen import escape_what_cannot_be_shown, for_tables
+from bakehouse.app.screen import escape_what_cannot_be_shown, for_tables, in_place
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.errors import Failure, NotInstalled
 from bakehouse.executor.listen import Progress
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         result = evaluations.measure(found, given.device, wanted, _show)
     finally:
-        _say("")
+        in_place("")
     if given.json:
         print(result.model_dump_json(indent=2))
     else:
@@ -88,12 +88,7 @@ def _existing(path: Path) -> Path:
 
 def _show(progress: Progress) -> None:
     share = f" {progress.done:g} of {progress.total:g}" if progress.done is not None and progress.total else ""
-    _say(f"{progress.doing}{share}")
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    in_place(f"{progress.doing}{share}")
 
 
 def _print(found: Evaluation) -> None:

@@ -55,14 +55,14 @@ def _one(given: str) -> Supported:
         config = _config(folder)
         kind = fields.text(config, "model_type")
         return Supported(model_type=kind, toolchains={name: backend.toolchains(config) for name, backend in BACKENDS.items()})
-    found = next((row for row in _all() if row.model_type == given), None)
-    if found is None:
+    known = {row.model_type: row for row in _all()}
+    if given not in known:
         from difflib import get_close_matches
 
-        near = get_close_matches(given, [row.model_type for row in _all()], n=1)
+        near = get_close_matches(given, known, n=1)
         remedy = f"Did you mean {near[0]}?" if near else "`bakehouse support` lists all; a model type stands in config.json."
         raise Failure(f"No runtime is known to take models of type {given}.", remedy=remedy)
-    return found
+    return known[given]
 
 
 def _config(folder: Path) -> Config:
@@ -84,7 +84,7 @@ def _print(rows: Sequence[Supported]) -> None:
     for row in rows:
         table.add_row(row.model_type, *(_cell(row.toolchains[name]) for name in BACKENDS))
     screen.for_tables().print(table)
-    line = _line([row.toolchains for row in rows]) if len(rows) == 1 else ""
+    line = _line(rows[0].toolchains) if len(rows) == 1 else ""
     print(line or f"yes: as installed ({INSTALLED}); a toolchain: write `toolchain: NAME` into the recipe; {_NOT}: not taken")
 
 
@@ -92,7 +92,7 @@ def _cell(works: tuple[Name, ...]) -> str:
     return _NOT if not works else "yes" if INSTALLED in works else works[0]
 
 
-def _line(found: Sequence[Mapping[str, tuple[Name, ...]]]) -> str:
+def _line(works: Mapping[str, tuple[Name, ...]]) -> str:
     """What to write into a recipe of one model, if anything."""
-    best = most_runtimes(found[0])
+    best = most_runtimes(works)
     return f"write into its recipe: toolchain: {best}" if best and best != INSTALLED else ""

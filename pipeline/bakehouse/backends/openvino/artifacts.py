@@ -75,7 +75,7 @@ def _beside(step: Step) -> tuple[str, ...]:
     """The files that a step makes besides the model."""
     if step.kind != "export":
         return ("openvino_config.json",)
-    return embeddings.needed(step.kind) if isinstance(step.spec, EmbeddingSpec) else CONFIGS
+    return embeddings.NEXT_TO_MODEL if isinstance(step.spec, EmbeddingSpec) else CONFIGS
 
 
 def _verify_export(

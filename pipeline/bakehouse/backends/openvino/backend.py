@@ -38,11 +38,12 @@ from bakehouse.backends.openvino.seams import (
 )
 from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
-from bakehouse.steps.cost import installed
+from bakehouse.steps.cost import installed, not_installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.embeddings.seams import EmbedRequest
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation import fidelity as fidelities
@@ -82,7 +83,7 @@ def steps(
     task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """Model, tokenizer and config: the export serves as the config and, with every other build of the checkpoint, as the model's source."""
-    spec = (EmbeddingSpec if task == embeddings.TASK else CheckpointSpec)(remote_code=remote_code)
+    spec = (EmbeddingSpec if task == EMBEDDINGS else CheckpointSpec)(remote_code=remote_code)
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
@@ -127,10 +128,7 @@ def missing(build: BuildOptions) -> str | None:
 
 
 def _missing() -> str | None:
-    wanted = sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *RUNTIME, "nncf"})
-    found = installed(*wanted)
-    absent = [name for name in wanted if name not in found]
-    return f"{', '.join(absent)} not installed: install Bakehouse with its extra `build`" if absent else None
+    return not_installed(sorted({*_EXPORT_TOOLS, *_TOKENIZER_TOOLS, *RUNTIME, "nncf"}))
 
 
 def abilities() -> dict[str, str | None]:

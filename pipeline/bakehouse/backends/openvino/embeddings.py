@@ -13,7 +13,6 @@ from bakehouse.steps.step import Step
 from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings import seams as embeddings
 
-TASK = "embeddings"
 # Model types that optimum-intel 2.1.0 exports for feature extraction with transformers 5.5 so that tiny models of them compute the states
 # of transformers (measured, one and several texts at once).
 EXPORTABLE = frozenset(
@@ -28,6 +27,7 @@ POOLING = (
     "config_sentence_transformers.json",
 )
 _CONFIGS = ("config.json",)
+NEXT_TO_MODEL = (*_CONFIGS, pooling.MODULES)  # files that an export has besides the model itself
 _TOKENIZER = ("openvino_tokenizer.xml", "openvino_tokenizer.bin", "tokenizer_config.json")
 _MOST_NAMED = 3
 
@@ -74,11 +74,6 @@ def verify_tokenizer(files: Path, report: Report) -> Verification:
     few = 0 < len(result.different) <= result.texts // 10
     faults = () if few or not result.different else (f"OpenVINO's tokenizer makes other tokens than transformers' of {named}",)
     return Verification({"tokenizer_texts_compared": result.texts, "tokenizer_texts_different": [*result.different]}, faults)
-
-
-def needed(kind: str) -> tuple[str, ...]:
-    """Files that an export has besides the model itself."""
-    return (*_CONFIGS, pooling.MODULES) if kind == "export" else ()
 
 
 def same_pooling(checkpoint: Path, files: Path) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
+from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 from bakehouse.toolchains.table import INSTALLED, reading
@@ -39,7 +40,7 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     reasons: list[str] = []
     kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
     tried = build.unknown_architecture == "try"
-    if task == embeddings.TASK:
+    if task == EMBEDDINGS:
         reasons += embeddings.why_not(kind, tried)
     elif toolchain not in works and (works or not tried):
         reasons.append(openvino_types.why_not(kind, toolchain, works))

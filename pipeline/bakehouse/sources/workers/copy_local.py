@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from bakehouse.child import events, start
@@ -42,6 +43,15 @@ def run(request: CopyRequest) -> CopyResult:
         hashes[target] = copy(file, files / target)
         done += (files / target).stat().st_size
     return CopyResult(files=hashes)
+
+
+def copy_others(checkpoint: Path, files: Path, without: Collection[str]) -> None:
+    """Copy all files of a checkpoint but those of these names, which are made anew."""
+    for path in sorted(one for one in checkpoint.rglob("*") if one.is_file()):
+        name = path.relative_to(checkpoint).as_posix()
+        if name not in without:
+            (files / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(path, files / name)
 
 
 def copy(source: Path, target: Path) -> str:

@@ -21,7 +21,8 @@ def run(request: DequantizeRequest) -> DequantizeResult:
     config = config_json.read(request.checkpoint)
     if reason := quantized.why_not(config):
         events.refuse(f"The checkpoint cannot be dequantized: {reason}.", "Take the unquantized model that it was made from as the source.")
-    _copy_others(request.checkpoint, request.files)
+    weights = [path.name for path in request.checkpoint.glob("*.safetensors")]
+    copy_local.copy_others(request.checkpoint, request.files, (*weights, safetensors_files.INDEX, config_json.NAME))
     text = json.dumps(quantized.plain_config(config), indent=2, ensure_ascii=False)
     (request.files / config_json.NAME).write_text(text + "\n", encoding="utf-8", newline="\n")
     with ExitStack() as opened:
@@ -29,15 +30,6 @@ def run(request: DequantizeRequest) -> DequantizeResult:
         found = quantized.weights(config, read.tensors)
         write_shards(_tensors(config, read, found), request.files)
     return DequantizeResult(weights=len(found), method=quantized.method(config))
-
-
-def _copy_others(checkpoint: Path, files: Path) -> None:
-    """Tokenizer, templates, licences: all but the weights, their index and config.json."""
-    for path in sorted(one for one in checkpoint.rglob("*") if one.is_file()):
-        name = path.relative_to(checkpoint).as_posix()
-        if path.suffix != ".safetensors" and name not in (safetensors_files.INDEX, config_json.NAME):
-            (files / name).parent.mkdir(parents=True, exist_ok=True)
-            copy_local.copy(path, files / name)
 
 
 class _Reader:

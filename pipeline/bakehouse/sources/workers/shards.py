@@ -18,6 +18,7 @@ def write_shards(tensors: Iterable[tuple[str, Any]], files: Path, shard_bytes: i
 
     shards: list[dict[str, int]] = []
     waiting: dict[str, Any] = {}
+    waiting_bytes = 0
 
     def write() -> None:
         save_file(waiting, files / f"shard-{len(shards)}.safetensors", {"format": "pt"})
@@ -25,9 +26,11 @@ def write_shards(tensors: Iterable[tuple[str, Any]], files: Path, shard_bytes: i
         waiting.clear()
 
     for name, tensor in tensors:
-        if waiting and sum(one.nbytes for one in waiting.values()) + tensor.nbytes > shard_bytes:
+        if waiting and waiting_bytes + tensor.nbytes > shard_bytes:
             write()
+            waiting_bytes = 0
         waiting[name] = tensor.contiguous()
+        waiting_bytes += tensor.nbytes
     write()
     if len(shards) == 1:
         shutil.move(files / "shard-0.safetensors", files / safetensors_files.SINGLE)

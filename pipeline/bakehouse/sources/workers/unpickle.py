@@ -21,11 +21,7 @@ _REMEDY = "Take a repository or a commit with safetensors weights."
 def run(request: UnpickleRequest) -> UnpickleResult:
     """Fill the folder `files`."""
     pickles = _pickles(request.checkpoint)
-    for path in sorted(one for one in request.checkpoint.rglob("*") if one.is_file()):
-        name = path.relative_to(request.checkpoint).as_posix()
-        if name not in (*pickles, checkpoint_files.PICKLED_INDEX):
-            (request.files / name).parent.mkdir(parents=True, exist_ok=True)
-            copy_local.copy(path, request.files / name)
+    copy_local.copy_others(request.checkpoint, request.files, (*pickles, checkpoint_files.PICKLED_INDEX))
     names: list[str] = []
     write_shards(_tensors(request.checkpoint, pickles, names), request.files)
     return UnpickleResult(tensors=len(names))

@@ -10,6 +10,7 @@ from pydantic import Field
 from bakehouse.recipe.model import Fault, Model
 from bakehouse.recipe.types import Text, quoted
 
+TASK = "embeddings"  # as recipes call it
 # The least cosine between a build's vector of a text and the source's, by the precision of its weights.
 LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
 LEAST_OF_FOUR_BITS = 0.9
@@ -18,7 +19,7 @@ LEAST_OF_FOUR_BITS = 0.9
 class Search(Model):
     """A query, texts to choose from, and which of them its vector must be nearest to."""
 
-    task: ClassVar[str] = "embeddings"
+    task: ClassVar[str] = TASK
 
     query: Text = Field(description="The text that is looked for; with the instruction that the model wants before it, if any.")
     texts: tuple[Text, ...] = Field(min_length=2, description="Texts to choose from.")

@@ -1,4 +1,4 @@
-"""Which 32-bit matrices of an exported model hold the checkpoint's own numbers, stored wider than they are there.
+"""Which 32-bit matrices of an exported model hold the checkpoint's own numbers, stored wider than in the checkpoint.
 
 optimum-intel 2.1 exports experts, weights that are transposed on the way, and position embeddings as f32 (its patches run in float32).
 """
@@ -55,7 +55,7 @@ def _counted(checkpoint: Path, precision: str, buffers: list[Any]) -> Any:
     def bits() -> Iterator[Any]:
         for path in sorted(checkpoint.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-                for name in file.keys():  # noqa: SIM118  it is no dictionary
+                for name in file.keys():  # noqa: SIM118  it is not a dictionary
                     yield file.get_tensor(name)
         yield from buffers
 

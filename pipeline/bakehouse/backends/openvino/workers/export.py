@@ -23,10 +23,7 @@ def load(checkpoint: Path, remote_code: bool) -> Any:
     config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=remote_code)
     if getattr(config, "quantization_config", None):
         events.refuse("The checkpoint is already quantized.", "Take the unquantized checkpoint of this model as the source.")
-    model = loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
-    if (precision := precision_of(model)) not in PRECISIONS:
-        events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
-    return model
+    return loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
 
 
 def precision_of(model: Any) -> str:
@@ -35,30 +32,30 @@ def precision_of(model: Any) -> str:
 
 
 def export(checkpoint: Path, files: Path, remote_code: bool) -> ExportResult:
-    """Fill `files` with openvino_model.{xml,bin}, config.json and generation_config.json.
+    """Fill `files` with openvino_model.{xml,bin}, config.json and generation_config.json."""
+    events.progress("importing optimum-intel")
+    import optimum.exporters.openvino.convert  # noqa: F401  it takes seconds, and changes what transformers makes of a model
+
+    events.progress("loading the checkpoint")
+    model = load(checkpoint, remote_code)
+    openvino_rope.follow_lengths(model)
+    return save(model, checkpoint, files, remote_code, task="text-generation-with-past", stateful=True)
+
+
+def save(model: Any, checkpoint: Path, files: Path, remote_code: bool, **kind: Any) -> ExportResult:
+    """Trace a torch model of any task and save it with its config.json; `kind` are the exporter's options for the task.
 
     `export_from_model` and not `main_export`: the latter quantizes to int8 by itself from 1e9 parameters on.
     No preprocessors: the tokenizer is a step of its own.
     """
-    events.progress("importing optimum-intel")
     from optimum.exporters.openvino.convert import export_from_model
 
-    events.progress("loading the checkpoint")
-    model = load(checkpoint, remote_code)
-    precision, is_16bit = precision_of(model), model.dtype.itemsize == 2  # upstream leaves some embeddings in float32 behind
-    openvino_rope.follow_lengths(model)
+    if (precision := precision_of(model)) not in PRECISIONS:
+        events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
+    is_16bit = model.dtype.itemsize == 2  # now: upstream leaves some embeddings in float32 behind
     events.progress("tracing and saving the model")
     with kept.temporaries(), _refusing(model.config.model_type):
-        export_from_model(
-            model,
-            files,
-            task="text-generation-with-past",
-            stateful=True,
-            preprocessors=[],
-            device="cpu",
-            trust_remote_code=remote_code,
-            patch_16bit_model=is_16bit,
-        )
+        export_from_model(model, files, preprocessors=[], device="cpu", trust_remote_code=remote_code, patch_16bit_model=is_16bit, **kind)
     exact = None
     if is_16bit:
         from bakehouse.backends.openvino.workers import exact as openvino_exact

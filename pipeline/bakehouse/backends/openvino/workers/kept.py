@@ -14,7 +14,7 @@ def temporaries() -> Iterator[None]:
     """Keep what the frontend makes of a tensor that does not lie in one piece, until the model is saved.
 
     It shares the memory of a copy that nothing else holds (openvino 2026.4.1, frontend/pytorch/utils.py, torch_tensor_to_ov_const): of
-    weights in bfloat16 that are parts of others, such as the experts of an AFMoE, whatever is there next comes into the model.
+    weights in bfloat16 that are parts of others, such as the experts of an AFMoE, what is written to that memory next comes into the model.
     """
     from openvino.frontend.pytorch import utils
 
