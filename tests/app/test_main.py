@@ -170,3 +170,19 @@ def test_a_model_of_ones_own_may_lie_anywhere_and_that_of_somebody_elses_recipe_
     refused = bakehouse("lint", "--untrusted")
     assert refused.returncode == 1
     assert f"{elsewhere} lies outside the recipe's folder, and this recipe is not trusted." in refused.stdout + refused.stderr
+
+
+@pytest.mark.needs_backend("openvino")
+def test_each_command_of_one_process_reads_the_recipes_of_its_own_folder(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list"]) == 0
+    assert "tiny-int8-openvino" in capsys.readouterr().out
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    model(elsewhere / "recipes" / "other", license="mit")
+    assert main(["init", "recipes/other", "--runtime", "openvino"]) == 0
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "other-int8-openvino" in listed and "tiny" not in listed

@@ -151,7 +151,7 @@ def test_a_matrix_against_a_commit_has_what_changed_since(built: Bench, tmp_path
     assert names() == ["tiny-int8", "tiny-fp16"]
     unknown = matrix("--base", "nonsense")
     assert unknown.returncode == 1
-    assert "ERROR: git cannot tell what there was at nonsense" in unknown.stderr
+    assert "git knows no commit nonsense here" in unknown.stderr
 
 
 def test_another_machine_gets_the_package_from_the_shared_store_and_makes_nothing(built: Bench, tmp_path: Path) -> None:
