@@ -58,6 +58,8 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "fp32": {"weights": "fp32"},
     "int8 symmetric": {"weights": "int8", "symmetric": True},
     "int8 with a scope": {"weights": "int8", "ignored_scope": {"types": ["Gather"]}},
+    "int4 with layers kept in 8 bits": {"weights": "int4", "ratio": 0.8, "backup_scope": {"patterns": [".*down_proj.*"]}},
+    "all layers but some": {"weights": "int4", "all_layers": True, "backup_precision": "int8_sym", "backup_scope": {"types": ["Gather"]}},
     "the recipe of phi3": {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6},
     "channel-wise": {"weights": "int4", "symmetric": True, "group_size": -1, "all_layers": True},
     "adjusted groups with a backup": {"weights": "int4", "group_size_fallback": "adjust", "all_layers": True, "backup_precision": "none"},

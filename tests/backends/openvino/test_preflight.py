@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.support.toolchains import installed_toolchain
         {"weights": "int4", "group_size": -1},
         {"weights": "int4", "group_size": 128, "group_size_fallback": "adjust"},
         {"weights": "int4", "group_size": 128, "ignored_scope": {"patterns": (".*",)}},
+        {"weights": "int4", "group_size": 128, "backup_scope": {"patterns": (".*",)}},
         {"weights": "int4", "group_size": 128, "ratio": 0.2},
         {"weights": "mxfp4"},
         {"weights": "int8"},
@@ -140,6 +142,17 @@ def test_disk_is_estimated_from_the_precision() -> None:
         for weights in ("fp32", "fp16", "int8", "int4")
     }
     assert disk == {"fp32": 4, "fp16": 2, "int8": pytest.approx(1, abs=0.001), "int4": pytest.approx(0.54, abs=0.03)}
+
+
+@pytest.mark.parametrize("scope", [{"names": ("__module.model.layers.0.down/ov_ext::linear/MatMul",)}, {"patterns": (r".*\.down/",)}])
+def test_layers_that_are_kept_in_8_bits_are_in_the_estimate(scope: dict[str, Any]) -> None:
+    plain, kept = (
+        openvino.estimate(steps(weights="int4", group_size=32, **more)["model"], PHI3).disk_bytes for more in ({}, {"backup_scope": scope})
+    )
+    (layer,) = [tensor for tensor in PHI3.tensors if tensor.name == "model.layers.0.down.weight"]
+    layers = 1 if "names" in scope else sum(".down." in tensor.name for tensor in PHI3.tensors)
+    grows = layers * math.prod(layer.shape) * (1 - 0.5 - 2.5 / 32)
+    assert kept - plain == pytest.approx(grows, rel=0.01)
 
 
 def test_a_reference_takes_more_memory_in_float32() -> None:

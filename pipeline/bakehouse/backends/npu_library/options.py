@@ -18,7 +18,7 @@ from bakehouse.recipe.model import Model, Rule
 _FIXED = "the library rounds to nearest, symmetric, with one scale a channel"
 _FIELDS = (
     *("symmetric", "group_size", "ratio", "backup_precision", "all_layers"),
-    *("awq", "scale_estimation", "gptq", "calibration", "ignored_scope"),
+    *("awq", "scale_estimation", "gptq", "calibration", "ignored_scope", "backup_scope"),
 )
 
 

@@ -258,7 +258,7 @@ def upstream(step: Step) -> str:
     spec = compression(step)
     words = ["optimum-cli export openvino --model MODEL --task text-generation-with-past --weight-format", spec.weights]
     if not isinstance(spec, FloatSpec):
-        if spec.ignored_scope or (isinstance(spec, FourBitSpec) and spec.calibration):
+        if spec.ignored_scope or (isinstance(spec, FourBitSpec) and (spec.calibration or spec.backup_scope)):
             return ""
         words += ["--sym"] if spec.symmetric else []
     if isinstance(spec, FourBitSpec):

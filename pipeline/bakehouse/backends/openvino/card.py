@@ -65,6 +65,10 @@ def _four_bits(done: Int4 | Nf4 | Mxfp4) -> Rows:
     if done.ratio < 1:
         metric = f", chosen by {done.sensitivity_metric.replace('_', ' ')}" if done.sensitivity_metric else ""
         rows += (("Share in 4 bits", f"{100 * done.ratio:g} % of the weights of the inner layers{metric}; the others {rest}"),)
+    if kept := done.backup_scope:
+        rows += (
+            ("Layers kept out of 4 bits", f"{len(kept.names)} layers by name" if kept.names else ", ".join((*kept.patterns, *kept.types))),
+        )
     return (*rows, ("Embeddings and last layer", "4 bits too" if done.all_layers else rest))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from bakehouse.backends.openvino import embeddings
 from bakehouse.backends.openvino import model_types as openvino_types
-from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
+from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4, Scope
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
@@ -61,11 +61,13 @@ def named_dtype(config: Config) -> str | None:
 def _groups(build: BuildOptions, tensors: Iterable[Tensor]) -> tuple[str, ...]:
     """Whether the group size divides the channels, as far as that is certain beforehand.
 
-    With an ignored scope it is not: which tensors it leaves out is known from the exported graph only. With a ratio below 1 the
+    With a scope it is not: which tensors it names is known from the exported graph only. With a ratio below 1 the
     tensors that do not fit may all get the backup precision; it fails for certain when they are more than that takes.
     """
     options = build.quantization
-    if not isinstance(options, Grouped | Mxfp4) or options.group_size_fallback != "error" or options.ignored_scope is not None:
+    if not isinstance(options, Grouped | Mxfp4) or options.group_size_fallback != "error":
+        return ()
+    if options.ignored_scope is not None or options.backup_scope is not None:
         return ()
     size = options.group_size if isinstance(options, Grouped) else _MXFP4_GROUP
     defining = [tensor for tensor in tensors if len(tensor.shape) == 2 and (options.all_layers or not _OUTER.search(tensor.name))]
@@ -133,9 +135,30 @@ def compressed_bytes(spec: Compression, survey: Survey) -> int:
     if not isinstance(spec, FourBitSpec):
         return round(left + sum(_int8_bytes(tensor, spec.symmetric) for tensor in matrices))
     outer = [] if spec.all_layers else [tensor for tensor in matrices if _OUTER.search(tensor.name)]
-    inner = [tensor for tensor in matrices if tensor not in outer]
+    kept = [tensor for tensor in matrices if tensor not in outer and _named(tensor, spec.backup_scope)]
+    inner = [tensor for tensor in matrices if tensor not in outer and tensor not in kept]
     four = spec.ratio * sum(_four_bit_bytes(tensor, spec) for tensor in inner)
-    return round(left + four + _sum_backup(outer, spec) + (1 - spec.ratio) * _sum_backup(inner, spec))
+    return round(left + four + _sum_backup([*outer, *kept], spec) + (1 - spec.ratio) * _sum_backup(inner, spec))
+
+
+def _named(tensor: Tensor, scope: Scope | None) -> bool:
+    """Whether a scope names the node of a linear layer, which torch's name of the layer tells: "__module.layers.0.q_proj/...MatMul"."""
+    if scope is None:
+        return False
+    module = tensor.name.removesuffix(".weight")
+    if "MatMul" in scope.types or module in {layer_of(name) for name in scope.names}:
+        return True
+    return any(re.match(pattern, node_of(module)) for pattern in scope.patterns)
+
+
+def layer_of(node: str) -> str:
+    """torch's name of the layer that a node of an exported graph belongs to."""
+    return node.removeprefix("__module.").partition("/")[0]
+
+
+def node_of(layer: str) -> str:
+    """The name that the MatMul of a linear layer has in an exported graph (optimum-intel 2.1.0, transformers 5)."""
+    return f"__module.{layer}/ov_ext::linear/MatMul"
 
 
 def _four_bit_bytes(tensor: Tensor, spec: FourBitSpec) -> float:

@@ -48,21 +48,21 @@ def _with_weights(value: str) -> str:
     return value
 
 
-class IgnoredScope(Model):
-    """Nodes whose weights are left as they are; every entry must match one that would have been compressed."""
+class Scope(Model):
+    """Nodes of the model whose weights are treated otherwise; every entry must match one for which that changes something."""
 
-    names: tuple[Text, ...] = Field((), description="Names of nodes to leave as they are.")
-    patterns: tuple[Expression, ...] = Field((), description="Regular expressions over the names of nodes to leave as they are.")
+    names: tuple[Text, ...] = Field((), description="Names of nodes.")
+    patterns: tuple[Expression, ...] = Field((), description="Regular expressions over the names of nodes.")
     types: tuple[Annotated[str, AfterValidator(_with_weights), WithJsonSchema({"enum": list(WITH_WEIGHTS)})], ...] = Field(
-        (), description="Types of operations to leave as they are: MatMul, or Gather for embeddings."
+        (), description="Types of operations: MatMul, or Gather for embeddings."
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "names",
             lambda s: not (s.names or s.patterns or s.types),
-            "an ignored scope without entries leaves nothing out",
-            "Name what to leave as it is.",
+            "a scope without entries changes nothing",
+            "Name nodes, or leave it out.",
         ),
     )
 
@@ -72,7 +72,7 @@ _FLOAT = "weights in floating point are not quantized"
 _INT8 = "int8 puts all weights in 8 bits with one scale a channel"
 _MXFP4 = "mxfp4 has groups of 32 with a power-of-two scale"
 _METHODS = ("awq", "scale_estimation", "gptq", "lora_correction")
-_MIXED = ("ratio", "all_layers", "backup_precision", "sensitivity_metric")
+_MIXED = ("ratio", "all_layers", "backup_precision", "backup_scope", "sensitivity_metric")
 _GROUPS = ("group_size", "group_size_fallback")
 
 
@@ -91,7 +91,7 @@ class Int8(Model):
 
     weights: Literal["int8"] = Field(description="Precision of the weights.")
     symmetric: bool = Field(False, description="Whether the integers have no zero point.")
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave as they are.")
+    ignored_scope: Scope | None = Field(None, description="Nodes to leave as they are.")
 
     # post_init and check refuse each of these for 8 bits.
     elsewhere: ClassVar[Mapping[str, str]] = {
@@ -107,10 +107,15 @@ class FourBit(Model):
     )
     all_layers: bool = Field(False, description="Whether embeddings and the last MatMul may get 4 bits too.")
     backup_precision: Literal["none", "int8_sym", "int8_asym"] = Field("int8_asym", description="What weights get that do not get 4 bits.")
+    backup_scope: Scope | None = Field(
+        None,
+        description="Nodes that get backup_precision whatever their rank; ratio counts the others. A search can write it.",
+        exclude_if=lambda scope: scope is None,
+    )
     sensitivity_metric: Metric | None = Field(
         None, description="How layers are ranked; by default weight_quantization_error, or with a calibration max_activation_variance."
     )
-    ignored_scope: IgnoredScope | None = Field(None, description="Nodes to leave as they are.")
+    ignored_scope: Scope | None = Field(None, description="Nodes to leave as they are.")
     calibration: Calibration | None = Field(None, description="Texts for the methods that look at activations.")
 
     @property
@@ -151,9 +156,26 @@ class FourBit(Model):
         Rule(
             "backup_precision",
             lambda q: (
-                q.backup_precision != "int8_asym" and q.ratio == 1.0 and q.all_layers and getattr(q, "group_size_fallback", "") != "adjust"
+                q.backup_precision != "int8_asym"
+                and q.ratio == 1.0
+                and q.all_layers
+                and q.backup_scope is None
+                and getattr(q, "group_size_fallback", "") != "adjust"
             ),
             "with ratio 1.0 and all_layers every weight gets 4 bits, so backup_precision would change nothing",
+        ),
+        # A second pass of NNCF gives these nodes 8 bits; it would take what is in floating point on purpose, too.
+        Rule(
+            "backup_scope",
+            lambda q: q.backup_scope is not None and q.backup_precision == "none",
+            "with backup_precision none these nodes would stay as they are",
+            "Name them in ignored_scope, or choose int8_asym.",
+        ),
+        Rule(
+            "backup_scope",
+            lambda q: q.backup_scope is not None and getattr(q, "group_size_fallback", "") == "ignore",
+            "group_size_fallback ignore leaves layers in floating point, and backup_scope would put them in 8 bits",
+            "Choose group_size_fallback error or adjust.",
         ),
     )
 
@@ -254,11 +276,11 @@ def normal(quantization: Quantization) -> Quantization:
     changes: dict[str, object] = {}
     if isinstance(quantization, FourBit):
         changes["sensitivity_metric"] = quantization.sensitivity_metric or quantization.usual_metric
-    if not isinstance(quantization, Float) and quantization.ignored_scope is not None:
-        scope = quantization.ignored_scope
-        changes["ignored_scope"] = IgnoredScope(
-            names=tuple(sorted(set(scope.names))), patterns=tuple(sorted(set(scope.patterns))), types=tuple(sorted(set(scope.types)))
-        )
+    for field in ("ignored_scope", "backup_scope"):
+        if scope := getattr(quantization, field, None):
+            changes[field] = Scope(
+                names=tuple(sorted(set(scope.names))), patterns=tuple(sorted(set(scope.patterns))), types=tuple(sorted(set(scope.types)))
+            )
     return quantization.model_copy(update=changes)
 
 

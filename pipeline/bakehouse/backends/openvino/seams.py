@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bakehouse.backends.openvino.options import RuntimeOptions
-from bakehouse.backends.openvino.quantization import Fallback, IgnoredScope, Metric
+from bakehouse.backends.openvino.quantization import Fallback, Metric, Scope
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.steps.step import Step
 from bakehouse.tasks.embeddings import seams as embeddings
@@ -50,7 +50,7 @@ class Int8Spec(Spec):
 
     weights: Literal["int8"]
     symmetric: bool
-    ignored_scope: IgnoredScope | None
+    ignored_scope: Scope | None
 
 
 class CalibrationUse(Spec):
@@ -71,8 +71,9 @@ class FourBitSpec(Spec):
     ratio: float
     all_layers: bool
     backup_precision: Literal["none", "int8_sym", "int8_asym"]
+    backup_scope: Scope | None = Field(default=None, exclude_if=_is_none)
     sensitivity_metric: Metric
-    ignored_scope: IgnoredScope | None
+    ignored_scope: Scope | None
     calibration: CalibrationUse | None
     group_size_fallback: Fallback
     weights: Literal["int4", "nf4", "mxfp4"]

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 
-from bakehouse.backends.openvino.quantization import IgnoredScope
+from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, Int8Spec, MeasuredModel
 from bakehouse.formats.openvino_ir import FLOATS, Model, Weight
 
@@ -72,7 +72,7 @@ def judge(model: Model, source: Model, spec: Compression) -> tuple[str, ...]:
     faults += _idle(source, spec)
     before = {weight.user: weight for weight in source.weights}
     own = [weight for weight in model.weights if weight.role != "adapter" and weight.user in before]
-    free = [weight for weight in own if _ignored(before[weight.user], spec.ignored_scope)]
+    free = [weight for weight in own if _in_scope(before[weight.user], spec.ignored_scope)]
     faults += _differ([w for w in free if w.type not in FLOATS], _is, "be in floating point: it is in the ignored scope")
     bound = [weight for weight in own if weight not in free]
     if isinstance(spec, Int8Spec):
@@ -94,7 +94,9 @@ def ratio_defining(source: Model, spec: FourBitSpec) -> dict[str, Weight]:
 
 def _candidates(source: Model, spec: FourBitSpec) -> dict[str, Weight]:
     roles = ("matmul", "last", "embedding") if spec.all_layers else ("matmul",)
-    return {weight.user: weight for weight in source.weights if weight.role in roles and not _ignored(weight, spec.ignored_scope)}
+    scopes = (spec.ignored_scope, spec.backup_scope)
+    chosen = [weight for weight in source.weights if weight.role in roles and not any(_in_scope(weight, scope) for scope in scopes)]
+    return {weight.user: weight for weight in chosen}
 
 
 def _left(source: Model, spec: FourBitSpec) -> Set[str]:
@@ -184,8 +186,8 @@ def _adapters(model: Model, spec: FourBitSpec) -> Iterator[str]:
         yield f"the model has {count} low-rank corrections, and should have {'some' if spec.lora_correction else 'none'}"
 
 
-def _ignored(weight: Weight, scope: IgnoredScope | None) -> bool:
-    """Whether the ignored scope names the weight or its user; patterns match from the name's beginning, as in NNCF."""
+def _in_scope(weight: Weight, scope: Scope | None) -> bool:
+    """Whether the scope names the weight or its user; patterns match from the name's beginning, as in NNCF."""
     if scope is None:
         return False
     names = (*weight.users, weight.name)
@@ -195,16 +197,25 @@ def _ignored(weight: Weight, scope: IgnoredScope | None) -> bool:
 
 
 def _idle(source: Model, spec: Int8Spec | FourBitSpec) -> Iterator[str]:
-    """Entries of the ignored scope that leave out nothing; NNCF itself demands only that each matches some operation."""
-    scope = spec.ignored_scope
+    """Entries of the scopes that change nothing; NNCF itself demands only that each matches some operation."""
+    compressible = _compressible(source, spec.model_copy(update={"ignored_scope": None}))
+    for kind, entry in _matching_none(spec.ignored_scope, compressible):
+        yield f"{entry!r} in {kind} of ignored_scope matches no weight that would have been compressed without it"
+    if isinstance(spec, FourBitSpec):
+        candidates = list(_candidates(source, spec.model_copy(update={"backup_scope": None})).values())
+        for kind, entry in _matching_none(spec.backup_scope, candidates):
+            yield f"{entry!r} in {kind} of backup_scope matches no weight that could have had 4 bits without it"
+
+
+def _matching_none(scope: Scope | None, weights: list[Weight]) -> Iterator[tuple[str, str]]:
+    """The entries of a scope, each with its kind, that name none of the weights."""
     if scope is None:
         return
-    weights = _compressible(source, spec.model_copy(update={"ignored_scope": None}))
     for kind, entries in (("names", scope.names), ("patterns", scope.patterns), ("types", scope.types)):
         for entry in entries:
-            single = IgnoredScope.model_validate({kind: (entry,)})
-            if not any(_ignored(weight, single) for weight in weights):
-                yield f"{entry!r} in {kind} of ignored_scope matches no weight that would have been compressed without it"
+            single = Scope.model_validate({kind: (entry,)})
+            if not any(_in_scope(weight, single) for weight in weights):
+                yield kind, entry
 
 
 def _compressible(source: Model, spec: Int8Spec | FourBitSpec) -> list[Weight]:

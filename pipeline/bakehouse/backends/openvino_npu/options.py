@@ -29,7 +29,10 @@ _FIXED = {
     "all_layers": f"{_ALL_FOUR}; all_layers does not apply",
     "sensitivity_metric": f"{_ALL_FOUR}, so no layers are ranked; sensitivity_metric does not apply",
     "group_size_fallback": "the NPU takes one group size for all layers; group_size_fallback does not apply",
-    "ignored_scope": "the NPU's graphs are folded out of equal layers, so none may be left out; ignored_scope does not apply",
+    **{
+        scope: f"the NPU's graphs are folded out of equal layers, so none may be left out; {scope} does not apply"
+        for scope in ("ignored_scope", "backup_scope")
+    },
     **{
         method: f"the NPU backend rounds without looking at data; {method} does not apply"
         for method in ("scale_estimation", "gptq", "lora_correction", "calibration")

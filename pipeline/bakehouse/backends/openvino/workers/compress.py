@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 
+from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
 from bakehouse.backends.openvino.verify import primary
 from bakehouse.child import events, start
@@ -22,18 +23,16 @@ XML = "openvino_model.xml"
 def arguments(spec: Int8Spec | FourBitSpec, left_out: Sequence[str] = ()) -> dict[str, object]:
     """Every argument of `nncf.compress_weights` but the model and the data set; the 8-bit modes take no other than these.
 
-    `left_out` names nodes to ignore besides those of the recipe.
+    `left_out` names nodes to ignore besides those of the recipe. Nodes of `backup_scope` are ignored, too: see `quantize`.
     """
     import nncf
 
-    scope: dict[str, Any] | None = spec.ignored_scope.model_dump(mode="json") if spec.ignored_scope else None
-    if left_out:
-        scope = (scope or {}) | {"names": [*(scope or {}).get("names", ()), *left_out]}
+    backup = spec.backup_scope if isinstance(spec, FourBitSpec) else None
     made: dict[str, object] = {
         "mode": nncf.CompressWeightsMode(primary(spec)),
         "ratio": spec.ratio if isinstance(spec, FourBitSpec) else 1.0,
         "group_size": spec.group_size if isinstance(spec, FourBitSpec) else -1,
-        "ignored_scope": nncf.IgnoredScope(**scope, validate=True) if scope else None,
+        "ignored_scope": _ignored((spec.ignored_scope, backup), left_out),
     }
     if not isinstance(spec, FourBitSpec):
         return made
@@ -44,6 +43,19 @@ def arguments(spec: Int8Spec | FourBitSpec, left_out: Sequence[str] = ()) -> dic
         "backup_mode": nncf.BackupMode(spec.backup_precision),
         "advanced_parameters": advanced,
     }
+
+
+def _ignored(scopes: Iterable[Scope | None], left_out: Sequence[str]) -> Any:
+    """All of this together as NNCF takes it; None for nothing."""
+    import nncf
+
+    given = [scope for scope in scopes if scope is not None]
+    names = [*(name for scope in given for name in scope.names), *left_out]
+    patterns = [pattern for scope in given for pattern in scope.patterns]
+    types = [kind for scope in given for kind in scope.types]
+    if not (names or patterns or types):
+        return None
+    return nncf.IgnoredScope(names=names, patterns=patterns, types=types, validate=True)
 
 
 class Skips(logging.Handler):
@@ -78,6 +90,7 @@ def quantize(
     openvino_progress.follow()
     nncf_logger.addHandler(skips := Skips())
     events.progress("compressing weights")
+    tables: list[str] = []
     try:
         try:
             made = nncf.compress_weights(model, **arguments(spec), **data)
@@ -85,6 +98,7 @@ def quantize(
             if not (tables := rotary(str(error))):
                 raise
             made = nncf.compress_weights(model, **arguments(spec, tables), **data)
+        made = backed_up(made, spec, tables)
     except nncf.InvalidGroupSizeError as error:
         remedy = "Choose another group_size, or a group_size_fallback."
         events.refuse("The group size does not divide every channel.", remedy, str(error).splitlines())
@@ -92,6 +106,22 @@ def quantize(
         events.refuse("NNCF refuses the options.", "Correct the quantization in the recipe.", str(error).splitlines())
     mark(made, nncf.__version__)
     return made, CompressResult(calibration_samples=None if samples is None else len(samples), skipped=tuple(skips.messages))
+
+
+def backed_up(model: Any, spec: Int8Spec | FourBitSpec, left_out: Sequence[str]) -> Any:
+    """The compressed model with what `backup_scope` names in 8 bits: a second pass, which takes only what is still in floating point.
+
+    NNCF has no option for that (3.4.0). The model keeps the record of the first pass.
+    """
+    import nncf
+
+    if not isinstance(spec, FourBitSpec) or spec.backup_scope is None:
+        return model
+    record = model.get_rt_info("nncf").value
+    mode = nncf.CompressWeightsMode(spec.backup_precision)
+    made = nncf.compress_weights(model, mode=mode, ignored_scope=_ignored((spec.ignored_scope,), left_out))
+    made.set_rt_info(record, "nncf")
+    return made
 
 
 def rotary(error: str) -> list[str]:
