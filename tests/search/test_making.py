@@ -38,7 +38,7 @@ def test_what_a_candidate_makes_and_measures_serves_the_build_that_is_equal(tmp_
     (tmp_path / "tiny.yaml").write_text(RECIPE, encoding="utf-8")
     (loaded,) = load_all(tmp_path)
     (build,) = plan.make([loaded], lambda path: "0" * 64, confined=False).builds
-    trials = making.builds(loaded, "small", lambda path: "0" * 64, confined=False)
+    trials = making.builds(loaded, "small", making.combinations(loaded, "small"), lambda path: "0" * 64, confined=False)
     assert [trial.name for trial in trials] == [f"tiny-small-00{number}" for number in (1, 2, 3, 4)]
     assert {role: step.key for role, step in trials[2].parts.items()} == {role: step.key for role, step in build.parts.items()}
     measured, wanted = (dict(one.package.needs)["fidelity"] for one in (trials[2], build))
@@ -48,7 +48,7 @@ def test_what_a_candidate_makes_and_measures_serves_the_build_that_is_equal(tmp_
 def test_candidates_share_one_export_and_one_reference(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE, encoding="utf-8")
     (loaded,) = load_all(tmp_path)
-    trials = making.builds(loaded, "small", lambda path: "0" * 64, confined=False)
+    trials = making.builds(loaded, "small", making.combinations(loaded, "small"), lambda path: "0" * 64, confined=False)
     kinds = [step.kind for step in plan.unique(dict(trial.package.needs)["fidelity"] for trial in trials)]
     assert {kind: kinds.count(kind) for kind in ("export", "fidelity_reference", "compress")} == {
         "export": 1,

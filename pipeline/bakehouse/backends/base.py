@@ -162,6 +162,14 @@ class Backend(Maker, Protocol):
         """
         ...
 
+    def sensitivity(self, label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step) -> Step | None:
+        """The step that measures what each layer in fewer bits does to the source; None for a build that leaves no layers to choose."""
+        ...
+
+    def keeping(self, build: BuildOptions, files: Path) -> BuildOptions:
+        """The build with layers by name in place of its ratio, chosen by what its step `sensitivity` left in `files`."""
+        ...
+
     def preflight(
         self, build: BuildOptions, survey: Survey, toolchain: toolchains.Name = toolchains.INSTALLED, task: str = DEFAULT_TASK
     ) -> tuple[str, ...]:
@@ -263,6 +271,16 @@ def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
 def room_for(build: BuildOptions, config: Config) -> Room | None:
     """Of a backend whose models take any number of tokens."""
     return None
+
+
+def sensitivity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step) -> Step | None:
+    """Of a backend whose layers are not chosen by name."""
+    return None
+
+
+def keeping(build: BuildOptions, files: Path) -> BuildOptions:
+    """Of a backend whose layers are not chosen by name: there is nothing to change."""
+    return build
 
 
 def has_pickles(build: BuildOptions) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, JsonValue
 
@@ -54,6 +54,15 @@ class RuntimeBuild(Model):
     def texts(self) -> Calibration | None:
         """Where the texts of a data-aware quantization come from."""
         return None
+
+    def unranked(self) -> str:
+        """Why its layers cannot be ranked by measuring them, in a sentence; "" if they can."""
+        return f"The layers of builds for {self.runtime_name()} are not chosen by name."
+
+    @classmethod
+    def runtime_name(cls) -> str:
+        """The runtime, as recipes have it."""
+        return str(get_args(cls.model_fields["runtime"].annotation)[0])
 
     @classmethod
     def coarseness(cls, option: str, value: JsonValue) -> float | None:

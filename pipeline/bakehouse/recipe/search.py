@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
@@ -57,6 +57,11 @@ class Search(Model):
     )
     base: dict[str, JsonValue] = Field(
         default_factory=dict, description="The options that all candidates have, by the same names; weights are int4 by default."
+    )
+    rank_layers: Literal["measured"] | None = Field(
+        None,
+        description="How layers are chosen where ratio is below 1: `measured` puts those into 4 bits that do the least harm there, each "
+        "measured alone; by default the runtime's tool ranks them.",
     )
     bounds: Bounds | None = Field(None, description="How far the winner may be from its source; it gets these bounds as a build.")
     max_size: Size | None = Field(None, description="Most that a candidate's model files may take, as in 95MB.")
@@ -159,6 +164,8 @@ def expand(
     unused: list[_Loc] = [
         ("over", name, place) for name, values in search.over.items() for place in range(len(values)) if (name, place) not in used
     ]
+    if search.rank_layers and (reason := next((one.build.unranked() for one in made.combinations if one.build.unranked()), "")):
+        made.faults.append(Fault(("rank_layers",), reason, "Leave out the one or the other."))
     if not made.combinations:
         made.faults.extend(wrong.values())
     else:
@@ -182,7 +189,7 @@ def _parsed(kind: type[Options], search: Search, varied: Mapping[str, JsonValue]
 def _build(kind: type[RuntimeBuild], flat: Mapping[str, JsonValue]) -> str:
     outer = {name: value for name, value in flat.items() if name in kind.model_fields}
     inner = {name: value for name, value in flat.items() if name not in kind.model_fields}
-    return json.dumps({"runtime": get_args(kind.model_fields["runtime"].annotation)[0], **outer, "quantization": inner})
+    return json.dumps({"runtime": kind.runtime_name(), **outer, "quantization": inner})
 
 
 def _fault(details: ErrorDetails, search: Search, at: Mapping[str, int], explain: Callable[[ErrorDetails], tuple[str, str]]) -> Fault:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
@@ -14,8 +15,8 @@ from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import candidates as combinations
-from bakehouse.recipe.search import Search
+from bakehouse.recipe.recipe import candidates
+from bakehouse.recipe.search import Expanded, Search
 from bakehouse.records import Fidelity
 from bakehouse.search.candidates import Candidate, candidate
 from bakehouse.search.decide import POSITIONS, Done, Goal, Next, decide
@@ -65,22 +66,51 @@ class Prepared:
         return next(trial for trial in self.trials if trial.candidate.name == name)
 
 
-def builds(loaded: Loaded, name: str, fingerprint: Callable[[Path], str], *, confined: bool) -> tuple[Build, ...]:
+def combinations(loaded: Loaded, name: str) -> Expanded[Any]:
+    """Every combination of options that a search of a recipe comes to."""
+    return candidates(loaded.recipe.searches[name])
+
+
+def builds(loaded: Loaded, name: str, found: Expanded[Any], fingerprint: Callable[[Path], str], *, confined: bool) -> tuple[Build, ...]:
     """The candidates as builds of a recipe that has nothing else."""
-    made = combinations(loaded.recipe.searches[name]).combinations
-    named = {f"{name}-{number:03}": one.build for number, one in enumerate(made, 1)}
+    named = {f"{name}-{number:03}": one.build for number, one in enumerate(found.combinations, 1)}
     recipe = loaded.recipe.model_copy(update={"builds": named, "repositories": {}, "publish": None, "searches": {}})
     return plan.make([replace(loaded, recipe=recipe)], fingerprint, confined=confined).builds
 
 
-def prepare(loaded: Loaded, name: str, planned: tuple[Build, ...], session: Session) -> Prepared:
-    """The candidates that fit the model, each with its predicted size.
+def ranked(found: Expanded[Any], planned: tuple[Build, ...], session: Session, make: Callable[[Step], None]) -> Expanded[Any]:
+    """The combinations with layers by name in place of a ratio, chosen by what each layer does in fewer bits.
+
+    Args:
+        planned: the combinations as builds.
+        make: makes one step, whose needs are in the store.
+
+    Raises:
+        Failure: the layers cannot be measured.
+    """
+    made = []
+    for combination, build in zip(found.combinations, planned, strict=True):
+        options, confirm = build.resolved.options, dict(build.package.needs).get("fidelity")
+        backend = BACKENDS[options.runtime]
+        step = backend.sensitivity(build.name, options, build.parts, confirm.need("reference")) if confirm else None
+        if step is None or preflight.misfits(build, session, ask=True):
+            made.append(combination)
+            continue
+        single = SingleStep(step, (build,))
+        preflight.check((), session, [single])
+        for needed in preflight.missing((), session.store, [single]):
+            make(needed)
+        made.append(replace(combination, build=backend.keeping(combination.build, session.store.files(step))))
+    return replace(found, combinations=made)
+
+
+def prepare(loaded: Loaded, name: str, found: Expanded[Any], planned: tuple[Build, ...], session: Session) -> Prepared:
+    """The candidates that fit the model, each with its predicted size; `planned` are the combinations of `found` as builds.
 
     Raises:
         Failure: the shapes of the model are not known before it is downloaded, or no candidate fits it.
     """
     search = loaded.recipe.searches[name]
-    found = combinations(search)
     survey = preflight.survey_of(planned[0], session, ask=True)
     if survey is None:
         raise Failure(

@@ -29,6 +29,7 @@ Kind = Literal[
     "numeric_check",
     "fidelity_reference",
     "fidelity",
+    "sensitivity",
     "validate",
     "package",
 ]

@@ -53,15 +53,20 @@ class Search(Ours):
         workspace = open_workspace()
         loaded, name = _named(args, workspace)
         fingerprint = partial(local.fingerprint, cache=workspace.store.root / "fingerprints.json")
-        planned = making.builds(loaded, name, fingerprint, confined=workspace.confined)
+        as_builds = partial(making.builds, loaded, name, fingerprint=fingerprint, confined=workspace.confined)
+        planned = as_builds(combinations := making.combinations(loaded, name))
         harness = Harness(replace(workspace, plan=Plan(planned)), sys.stderr if params["json"] or params["print"] else sys.stdout)
         make = partial(_make, harness)
         if not params["plan"]:
             _bring_source(planned[0], harness, make)
-        prepared = making.prepare(loaded, name, planned, harness.session)
+            if loaded.recipe.searches[name].rank_layers:
+                planned = as_builds(combinations := making.ranked(combinations, planned, harness.session, make))
+        prepared = making.prepare(loaded, name, combinations, planned, harness.session)
         if params["plan"]:
-            found = {one.candidate.name: known for one in prepared.trials if (known := making.known(one, workspace.store))}
-            _show(prepared, None, found, as_json=params["json"])
+            # Until layers are measured it is not known which ones a candidate would have, only how many.
+            known = () if prepared.search.rank_layers else prepared.trials
+            begun = {one.candidate.name: found for one in known if (found := making.known(one, workspace.store))}
+            _show(prepared, None, begun, as_json=params["json"])
             return 0
         _foresee(prepared, harness)
         if not (params["json"] or params["print"]):

@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bakehouse.backends.base import Device, Proposals, Room
+from bakehouse.backends.base import keeping as keeping
+from bakehouse.backends.base import sensitivity as sensitivity
 from bakehouse.backends.npu_library import verify as npulib_rules
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.seams import (

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, runtime_is_installed
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, keeping, packages, runtime_is_installed, sensitivity
 from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
@@ -50,8 +50,9 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
-    "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "layout", "missing",
-    "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets", "toolchains", "verify",
+    "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
+    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "sensitivity",
+    "steps", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bakehouse.backends.openvino import embeddings
+from bakehouse.backends.openvino import embeddings, layers
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.preflight import DTYPES, named_dtype
 from bakehouse.backends.openvino.seams import (
@@ -46,6 +46,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
             return numeric.verify(files, report)
         case fidelities.KIND:
             return fidelities.verify(files)
+        case "sensitivity":
+            return layers.verify(files, report)
         case _:
             raise ValueError(f"openvino makes no {step.kind}")
 

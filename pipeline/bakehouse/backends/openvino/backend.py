@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed
-from bakehouse.backends.openvino import embeddings
+from bakehouse.backends.openvino import embeddings, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
+from bakehouse.backends.openvino.layers import keeping, sensitivity
 from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import OpenVINO, given
 from bakehouse.backends.openvino.preflight import estimate, preflight, toolchains
@@ -52,8 +53,8 @@ from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
-    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "steps", "targets",
-    "toolchains", "verify",
+    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner",
+    "sensitivity", "steps", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
@@ -212,6 +213,8 @@ def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], referen
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
+    if step.kind == "sensitivity":
+        return layers.command(step, inputs, files)
     if isinstance(step.spec, EmbeddingSpec):
         return embeddings.command(step, inputs["checkpoint"], files, step.spec.remote_code)
     return worker(f"backends.openvino.workers.{_WORKERS[step.kind]}", request=_request(step, inputs, files), upstream=upstream(step))

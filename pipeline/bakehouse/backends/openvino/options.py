@@ -83,6 +83,15 @@ class OpenVINO(RuntimeBuild):
         """Where the texts come from, if the recipe requests a method that needs some."""
         return self.quantization.calibration if isinstance(self.quantization, FourBit) else None
 
+    def unranked(self) -> str:
+        """Another format than int4, and options that choose layers themselves."""
+        options = self.quantization
+        if not isinstance(options, quantization.Int4):
+            return "Only layers in int4 are measured."
+        named = ("all_layers", "sensitivity_metric", "ignored_scope", "backup_scope")
+        chosen = [name for name in named if getattr(options, name)] + ["group_size_fallback"] * (options.group_size_fallback != "error")
+        return f"{chosen[0]} chooses layers, too." if chosen else ""
+
     @classmethod
     def coarseness(cls, option: str, value: JsonValue) -> float | None:
         """Where a value stands among those of a monotone option, as `quantization.coarseness` knows."""

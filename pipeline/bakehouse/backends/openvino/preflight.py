@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from bakehouse.backends.openvino import embeddings
 from bakehouse.backends.openvino import model_types as openvino_types
+from bakehouse.backends.openvino.layer_names import layer_of, node_of
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4, Scope
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
 from bakehouse.formats import fields
@@ -117,6 +118,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case fidelities.KIND:
             return fidelities.estimate(survey, compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
+        case "sensitivity":
+            return Estimate(100_000, 4 * survey.parameters + _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
         case _:
@@ -149,16 +152,6 @@ def _named(tensor: Tensor, scope: Scope | None) -> bool:
     if "MatMul" in scope.types or module in {layer_of(name) for name in scope.names}:
         return True
     return any(re.match(pattern, node_of(module)) for pattern in scope.patterns)
-
-
-def layer_of(node: str) -> str:
-    """torch's name of the layer that a node of an exported graph belongs to."""
-    return node.removeprefix("__module.").partition("/")[0]
-
-
-def node_of(layer: str) -> str:
-    """The name that the MatMul of a linear layer has in an exported graph (optimum-intel 2.1.0, transformers 5)."""
-    return f"__module.{layer}/ov_ext::linear/MatMul"
 
 
 def _four_bit_bytes(tensor: Tensor, spec: FourBitSpec) -> float:

@@ -15,6 +15,8 @@ from bakehouse.tasks.embeddings import seams as embeddings
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
 
+LAYERS = "layers.json"  # what the measuring of layers leaves
+
 
 def _is_none(value: object) -> bool:
     return value is None
@@ -169,6 +171,43 @@ class EmbeddingTokenizerResult(Result):
 
     texts: int
     different: tuple[str, ...]
+
+
+class SensitivitySpec(Spec):
+    """How layers are rounded to 4 bits one at a time, in how many windows of text, and in which precision the source computes."""
+
+    symmetric: bool
+    group_size: int
+    windows: int
+    float32_below: int
+    remote_code: bool
+
+
+class SensitivityRequest(Request):
+    """Measure what each layer of the graph in `export` does to the model in `checkpoint`, compared with `reference`, into `files`."""
+
+    export: Path
+    checkpoint: Path
+    reference: Path
+    files: Path
+    options: SensitivitySpec
+
+
+class SensitivityResult(Result):
+    """How many layers were measured, at how many positions of text."""
+
+    layers: int
+    positions: int
+
+
+class Layer(BaseModel):
+    """A linear layer: the node of its MatMul, how many weights it has, and what it does alone in 4 bits to the model, in nats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: str
+    weights: int
+    harm: float
 
 
 class FidelitySpec(text_generation.FidelitySpec):

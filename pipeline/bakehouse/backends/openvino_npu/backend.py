@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bakehouse.backends.base import Device, Room, runtime_is_installed
+from bakehouse.backends.base import keeping as keeping
+from bakehouse.backends.base import sensitivity as sensitivity
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate

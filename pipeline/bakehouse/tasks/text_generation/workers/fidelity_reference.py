@@ -70,13 +70,14 @@ def interleaved(windows: Sequence[Window]) -> list[Window]:
 
 def distributions(model: Any, windows: Sequence[Window]) -> Iterator[Kept]:
     """What is kept of the model's distributions in each window."""
-    forward = reference_model.alone(model, partial(_logits, model))
+    forward = reference_model.alone(model, partial(logits, model))
     for index, window in enumerate(windows):
         events.progress("computing the source's distributions", index, len(windows), "windows")
         yield fidelity_figures.keep(forward(window), window.ids[window.first + 1 :])
 
 
-def _logits(model: Any, window: Window) -> Any:
+def logits(model: Any, window: Window) -> Any:
+    """The model's logits at the scored positions of a window: an array, positions x vocabulary."""
     import torch
 
     places = torch.tensor(list(window.scored), dtype=torch.long)
