@@ -104,7 +104,7 @@ def _lineage(build: ResolvedBuild) -> dict[str, str]:
     """
     origin = base_model(build)
     if isinstance(build.source, HuggingFace):
-        return {"base_model": build.source.repo, "base_model_relation": "quantized"}
+        return {"base_model": build.source.repo, "base_model_relation": "finetune" if build.source.adapters else "quantized"}
     return {"base_model": origin} if origin and not card_use.gguf(build.source) else {}
 
 

@@ -10,7 +10,7 @@ from bakehouse.backends import card_words
 from bakehouse.package.card_use import Shown, gguf, reference
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.markdown import code, text
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
 from bakehouse.records import NumericCheck, Validation, Verdict
 from bakehouse.text import count_text, sentence
 
@@ -32,7 +32,7 @@ def origin(source: Source) -> str:
     """Where the model was taken from, as Markdown; a path of the machine that made it is not part of that."""
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=file):
-            return f"{code(file) + ' of ' if file else ''}{repository(repo)}, commit {revision[:12]}"
+            return f"{code(file) + ' of ' if file else ''}{repository(repo)}, commit {revision[:12]}{_merged(source)}"
         case PyPI(parts=parts, file=file) if parts:
             wheels = dict.fromkeys(f"{text(part.package)} {text(part.version)}" for part in parts)
             return f"{code(file)}, joined from files of the distributions {', '.join(wheels)} on PyPI"
@@ -42,8 +42,21 @@ def origin(source: Source) -> str:
             what = f"the local file {code(_last(path))}" if gguf(source) else "a local checkpoint"
             named = source.base_model
             if named is None:
-                return f"{what} (`bakehouse.json` has the sha256 of each file)"
-            return f"{what}; its recipe names {repository(named)} as the model that this was made from"
+                return f"{what} (`bakehouse.json` has the sha256 of each file){_merged(source)}"
+            return f"{what}; its recipe names {repository(named)} as the model that this was made from{_merged(source)}"
+
+
+def _merged(source: HuggingFace | Local) -> str:
+    """Which adapters are in it, with their licences."""
+    return "".join(
+        f"; the LoRA adapter {_adapter(one)} is merged into it{f', {one.scale:g} times as strong' if one.scale != 1 else ''} "
+        f"(licence: {text(one.license_name or one.license)})"
+        for one in source.adapters
+    )
+
+
+def _adapter(adapter: HubAdapter | LocalAdapter) -> str:
+    return f"{repository(adapter.repo)}, commit {adapter.revision[:12]}," if isinstance(adapter, HubAdapter) else code(_last(adapter.path))
 
 
 def _last(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bakehouse.package.manifest import PackageManifest, StepRun
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 from bakehouse.records import Builder, FileRecord
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
@@ -123,11 +123,22 @@ def external(manifest: PackageManifest) -> dict[str, JsonValue]:
 
 def source_files(manifest: PackageManifest) -> list[dict[str, JsonValue]]:
     """The files that the model was made of, each with its sha256 and where it can be had."""
-    origin = origin_purl(manifest.build)
-    return [
-        {"name": file.path, **({"uri": f"{origin}#{file.path}"} if origin else {}), "digest": {"sha256": file.sha256}}
-        for file in manifest.source.files
-    ]
+    origin, merged = origin_purl(manifest.build), _adapters(manifest.build)
+    return [{"name": file.path, **_uri(origin, file.path, merged), "digest": {"sha256": file.sha256}} for file in manifest.source.files]
+
+
+def _adapters(build: ResolvedBuild) -> dict[str, str]:
+    """The folder of each adapter among the source's files -> its package URL; "" for a local one."""
+    listed = () if isinstance(build.source, PyPI) else build.source.adapters
+    urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in listed]
+    return {f"adapter-{number}": url for number, url in enumerate(urls, 1)}
+
+
+def _uri(origin: str, path: str, merged: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Where a file of the source, or of an adapter that is merged into it, can be had."""
+    folder, _, name = path.partition("/")
+    at, name = (merged[folder], name) if folder in merged else (origin, path)
+    return {"uri": f"{at}#{name}"} if at else {}
 
 
 def origin_purl(build: ResolvedBuild) -> str:

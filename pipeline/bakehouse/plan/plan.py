@@ -16,7 +16,19 @@ from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
-from bakehouse.recipe.recipe import HuggingFace, Local, Recipe, ResolvedBuild, full_name, home, published_names, resolve
+from bakehouse.recipe.recipe import (
+    HubAdapter,
+    HuggingFace,
+    Local,
+    LocalAdapter,
+    PyPI,
+    Recipe,
+    ResolvedBuild,
+    full_name,
+    home,
+    published_names,
+    resolve,
+)
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local
@@ -41,7 +53,7 @@ PACKAGE_FORMAT = 7
 # The roles of what a package needs besides the parts of its model.
 _NO_PARTS = ("checkpoint", "validate", "fidelity")
 
-Field = tuple[str, ...]  # names of fields, from the top of a recipe
+Field = tuple[str | int, ...]  # names of fields and places in lists, from the top of a recipe
 Contents = Mapping[Field, Content]  # of every local file or folder that a recipe names, by the field that names it
 _SOURCE: Field = ("source", "path")
 _EVALUATION: Field = ("evaluation", "path")
@@ -167,6 +179,9 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, partial(local.resolve_model, pickles=recipe.source.convert_pickles)
+    for number, adapter in enumerate(_adapters(recipe)):
+        if isinstance(adapter, LocalAdapter):
+            yield _adapter(number), adapter.path, local.resolve_adapter
     if isinstance(recipe.evaluation, TextsFile):
         yield _EVALUATION, recipe.evaluation.path, calibration.resolve_texts
     for name, options in recipe.builds.items():
@@ -174,12 +189,21 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
             yield _texts(name), texts.path, calibration.resolve_texts
 
 
+def _adapters(recipe: Recipe) -> tuple[HubAdapter | LocalAdapter, ...]:
+    return () if isinstance(recipe.source, PyPI) else recipe.source.adapters
+
+
+def _adapter(number: int) -> Field:
+    return ("source", "adapters", number, "path")
+
+
 def _texts(build: str) -> Field:
     return ("builds", build, "quantization", "calibration", "path")
 
 
 def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE))
+    of_adapters = [contents.get(_adapter(number)) for number, _ in enumerate(_adapters(recipe))]
+    checkpoint = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE), of_adapters)
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}

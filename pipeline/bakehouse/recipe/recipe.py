@@ -88,6 +88,46 @@ _Pickles = Annotated[
 _GGUF_HAS_NO_PICKLES = ("A GGUF file is not a pickle, so convert_pickles would have no effect.", "Leave it out.")
 
 
+class _Adapter(Model):
+    """What every adapter has."""
+
+    license: _License
+    license_name: _LicenseName = None
+    license_link: _LicenseLink = None
+    scale: float = Field(1.0, gt=0.0, le=10.0, description="How strongly the adapter counts, as a multiple of what it was trained with.")
+
+    rules: ClassVar[tuple[Rule, ...]] = _LICENSE_RULES
+
+
+class HubAdapter(_Adapter):
+    """A LoRA adapter in a repository on the Hugging Face hub at one commit, merged into the model before it is converted."""
+
+    type: Literal["huggingface"] = Field(description="A repository on the Hugging Face hub at one commit.")
+    repo: Repo = Field(description="Repository on the hub, owner/name.")
+    revision: Commit = Field(description="Full 40-digit commit; a branch or tag can move and is refused.")
+
+
+class LocalAdapter(_Adapter):
+    """A LoRA adapter on this machine, merged into the model before it is converted."""
+
+    type: Literal["local"] = Field(description="A folder on this machine.")
+    path: LocalPath = Field(description="Folder with adapter_config.json and adapter_model.safetensors.")
+
+
+Adapter = Annotated[HubAdapter | LocalAdapter, Field(discriminator="type")]
+_Adapters = Annotated[
+    tuple[Adapter, ...],
+    Field(
+        description="LoRA adapters that are merged into the model, one after the other, before it is converted.",
+        exclude_if=lambda adapters: not adapters,
+    ),
+]
+_NO_GGUF_WITH_ADAPTERS = (
+    "An adapter is trained on the model's own weights, and those of a GGUF file are rounded.",
+    "Name a checkpoint as the source, or leave adapters out.",
+)
+
+
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub at one commit."""
 
@@ -104,10 +144,18 @@ class HuggingFace(Model):
 
     convert_pickles: _Pickles = False
     dequantize: _Dequantize = False
+    adapters: _Adapters = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
         _GGUF_IS_DEQUANTIZED,
+        Rule("adapters", lambda s: s.gguf and s.adapters, *_NO_GGUF_WITH_ADAPTERS),
+        Rule(
+            "adapters",
+            lambda s: s.remote_code and s.adapters,
+            "Adapters are not merged into models with Python files of their own.",
+            "Merge it yourself and name the result as a local source, or leave adapters out.",
+        ),
         Rule("convert_pickles", lambda s: s.gguf and s.convert_pickles, *_GGUF_HAS_NO_PICKLES),
         Rule("remote_code", lambda s: s.gguf and s.remote_code, "A GGUF file has no code, so remote_code would have no effect."),
     )
@@ -179,10 +227,12 @@ class Local(Model):
 
     convert_pickles: _Pickles = False
     dequantize: _Dequantize = False
+    adapters: _Adapters = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
         _LOCAL_GGUF_IS_DEQUANTIZED,
+        Rule("adapters", lambda s: s.path.endswith(".gguf") and s.adapters, *_NO_GGUF_WITH_ADAPTERS),
         Rule("convert_pickles", lambda s: s.path.endswith(".gguf") and s.convert_pickles, *_GGUF_HAS_NO_PICKLES),
     )
 
@@ -343,6 +393,10 @@ def _task_faults(recipe: Recipe) -> Iterator[Fault]:
                 f"This is a golden input of {golden.task}, and the recipe's task is {recipe.task}.",
                 f"Write `task: {golden.task}`, or another input.",
             )
+    if recipe.task != DEFAULT_TASK and not isinstance(recipe.source, PyPI) and recipe.source.adapters:
+        yield Fault(
+            ("source", recipe.source.type, "adapters"), f"Adapters are not merged into models for {recipe.task}.", "Leave them out."
+        )
     able = [name for name, kind in _runtimes().items() if recipe.task in kind.tasks]
     for name, options in recipe.builds.items():
         if recipe.task not in options.tasks:

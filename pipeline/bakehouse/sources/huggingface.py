@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import HuggingFace
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace
 from bakehouse.sources.seams import DownloadRequest, DownloadResult, HubSpec, SurveyRequest
+from bakehouse.sources.workers.checkpoint_files import ADAPTER, ADAPTER_CONFIG
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
@@ -16,12 +17,20 @@ from bakehouse.steps.step import Step
 
 def _spec(source: HuggingFace) -> HubSpec:
     code = dict(source.remote_code)
-    return HubSpec(repo=source.repo, revision=source.revision, gguf=source.gguf, remote_code=code, pickles=source.convert_pickles)
+    return HubSpec(
+        repo=source.repo, revision=source.revision, gguf=source.gguf, remote_code=code, pickles=source.convert_pickles, adapter=False
+    )
 
 
 def download(source: HuggingFace, label: str) -> Step:
     """The step that fetches the checkpoint or the GGUF file; the commit in its options pins the bytes."""
     return Step(kind="download", maker="huggingface", label=label, spec=_spec(source))
+
+
+def adapter(source: HubAdapter, label: str) -> Step:
+    """The step that fetches a LoRA adapter."""
+    spec = HubSpec(repo=source.repo, revision=source.revision, gguf=None, remote_code={}, pickles=False, adapter=True)
+    return Step(kind="download", maker="huggingface", label=label, spec=spec)
 
 
 def survey(source: HuggingFace, label: str) -> Step:
@@ -44,7 +53,13 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         survey = SurveyRequest(repo=spec.repo, revision=spec.revision, remote_code=code, files=files)
         return worker("sources.workers.hub_survey", request=survey, needs_network=True, hub_token=True)
     request = DownloadRequest(
-        repo=spec.repo, revision=spec.revision, only=spec.gguf or "", remote_code=code, pickles=spec.pickles, files=files
+        repo=spec.repo,
+        revision=spec.revision,
+        only=ADAPTER if spec.adapter else spec.gguf or "",
+        beside=(ADAPTER_CONFIG,) if spec.adapter else (),
+        remote_code=code,
+        pickles=spec.pickles,
+        files=files,
     )
     by_hand = f"hf download {spec.repo} {spec.gguf or ''}".rstrip() + f" --revision {spec.revision}"
     return worker("sources.workers.hub_download", request=request, needs_network=True, upstream=by_hand, hub_token=True)
@@ -65,6 +80,6 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     faults += [
         f"{name} is not the code that the recipe lists." for name, sha256 in spec.remote_code.items() if result.files.get(name) != sha256
     ]
-    if not spec.gguf and not spec.pickles:
+    if not spec.gguf and not spec.pickles and not spec.adapter:
         faults += safetensors_files.faults(files)
     return Verification({"sha256_by_hub": dict(result.hub_sha256)}, tuple(faults))

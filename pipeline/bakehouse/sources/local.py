@@ -139,6 +139,12 @@ def resolve_model(base: Path, written: str, *, confined: bool, pickles: bool = F
             remedy="Write the path of one of them into the recipe.",
         )
     found = resolve(base, written, confined=confined)
+    if found.is_dir() and checkpoint_files.ADAPTER_CONFIG in files_of(found):
+        raise Failure(
+            f"{written} is a LoRA adapter, and no model.",
+            where=str(base),
+            remedy="Name the model that it was trained on as the source, and this folder under `adapters` of that source.",
+        )
     if found.is_dir() and pickled(found) != pickles:
         unfit = (
             checkpoint_files.Unfit(checkpoint_files.NO_PICKLES, checkpoint_files.LEAVE_OUT)
@@ -146,6 +152,22 @@ def resolve_model(base: Path, written: str, *, confined: bool, pickles: bool = F
             else checkpoint_files.only_pickles(sorted(name for name in files_of(found) if checkpoint_files.PICKLE.fullmatch(name)))
         )
         raise Failure(unfit.what, where=str(found), remedy=unfit.remedy, details=unfit.details)
+    return found
+
+
+def resolve_adapter(base: Path, written: str, *, confined: bool) -> Path:
+    """`resolve` for a LoRA adapter.
+
+    Raises:
+        Failure: it is none, or as `resolve`.
+    """
+    found = resolve(base, written, confined=confined)
+    if not (found / checkpoint_files.ADAPTER_CONFIG).is_file() or (found / "config.json").is_file():
+        raise Failure(
+            f"{written} is not a folder with a LoRA adapter.",
+            where=str(base),
+            remedy=f"Name a folder with {checkpoint_files.ADAPTER_CONFIG} and {checkpoint_files.ADAPTER}, as peft writes it.",
+        )
     return found
 
 

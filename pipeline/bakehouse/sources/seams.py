@@ -20,6 +20,7 @@ class HubSpec(Spec):
         gguf: path in the repository of the one file to fetch; None for a safetensors checkpoint.
         remote_code: the sha256 of each Python file that the recipe lists, by name.
         pickles: whether the weights are pickles, which another step converts.
+        adapter: whether it is no model but a LoRA adapter.
     """
 
     repo: str
@@ -27,6 +28,7 @@ class HubSpec(Spec):
     gguf: str | None
     remote_code: dict[str, str]
     pickles: bool = Field(False, exclude_if=lambda wanted: not wanted)
+    adapter: bool = Field(False, exclude_if=lambda wanted: not wanted)
 
 
 class LocalSpec(Spec):
@@ -95,6 +97,7 @@ class DownloadRequest(Request):
         type: of the repository.
         only: path of the one file to fetch, with the licences; "" for all that a checkpoint needs.
         name: what that one file is called here; "" for its own last name.
+        beside: files to fetch with that one.
         remote_code: the sha256 of each Python file to fetch with a checkpoint, by name.
         pickles: whether its weights are pickles.
     """
@@ -104,6 +107,7 @@ class DownloadRequest(Request):
     type: Literal["model", "dataset"] = "model"
     only: str = ""
     name: str = ""
+    beside: tuple[str, ...] = ()
     remote_code: dict[str, str]
     pickles: bool = False
     files: Path
@@ -169,6 +173,32 @@ class UnpickleResult(Result):
     """How many tensors there are."""
 
     tensors: int
+
+
+class MergeSpec(Spec):
+    """A checkpoint with adapters merged into it, in this order, each with its scale."""
+
+    scales: tuple[float, ...]
+
+
+class MergeRequest(Request):
+    """The checkpoint and the folders of adapters that `merge_adapters` joins in the folder `files`."""
+
+    checkpoint: Path
+    adapters: tuple[Path, ...]
+    scales: tuple[float, ...]
+    files: Path
+
+
+class MergeResult(Result):
+    """How many weights the adapters changed, and at how many tokens the merged model was compared with the adapters at run time.
+
+    `largest_difference` is that of their logits, as a part of the largest logit.
+    """
+
+    changed: int
+    compared_tokens: int
+    largest_difference: float
 
 
 class DequantizeRequest(Request):

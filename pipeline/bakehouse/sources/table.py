@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import assert_never
 
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
-from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi, unpickle
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
+from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, unpickle
 from bakehouse.sources.local import Content
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
@@ -20,17 +21,39 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
         "gguf": gguf,
         dequantize.MAKER: dequantize,
         unpickle.MAKER: unpickle,
+        adapters.MAKER: adapters,
         "calibration": calibration,
     }
 )
 
 
-def checkpoint(source: Source, label: str, content: Content | None = None) -> Step:
+def checkpoint(source: Source, label: str, content: Content | None = None, of_adapters: Sequence[Content | None] = ()) -> Step:
     """The step whose `files/` is a Hugging Face checkpoint: weights, configuration, tokenizer, chat template, licence.
 
     Args:
         content: what a local source names; None for the others, which are pinned by the recipe.
+        of_adapters: the same of each of its adapters.
     """
+    model = _model(source, label, content)
+    if isinstance(source, PyPI) or not source.adapters:
+        return model
+    fetched = [
+        _adapter(one, f"{label}-adapter-{number}", found)
+        for number, (one, found) in enumerate(zip(source.adapters, of_adapters, strict=True), 1)
+    ]
+    return adapters.checkpoint(model, [(step, one.scale) for step, one in zip(fetched, source.adapters, strict=True)], label)
+
+
+def _adapter(adapter: HubAdapter | LocalAdapter, label: str, content: Content | None) -> Step:
+    if isinstance(adapter, HubAdapter):
+        return huggingface.adapter(adapter, label)
+    if content is None:
+        raise ValueError("a local adapter is planned with its content")
+    return local.download(label, content)
+
+
+def _model(source: Source, label: str, content: Content | None) -> Step:
+    """The step of the model as it is without adapters."""
     match source:
         case HuggingFace():
             download = huggingface.download(source, label)
@@ -64,6 +87,8 @@ def brings_code(checkpoint: Step) -> bool:
 
 def missing(checkpoint: Step) -> str | None:
     """Why this machine cannot make a checkpoint and what to do, in a few words; None if it can."""
+    if checkpoint.maker == adapters.MAKER:
+        return adapters.missing() or missing(checkpoint.need("base"))
     if checkpoint.maker == dequantize.MAKER:
         return dequantize.missing()
     if checkpoint.maker == unpickle.MAKER:

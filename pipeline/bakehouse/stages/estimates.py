@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.sources import dequantize
+from bakehouse.sources import adapters, dequantize
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.table import REFERENCES
@@ -13,6 +13,8 @@ from bakehouse.toolchains import setup as toolchains
 
 def of(step: Step, survey: Survey) -> Estimate:
     """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
+    if step.maker == adapters.MAKER:
+        return adapters.estimate(survey)
     if step.maker == dequantize.MAKER:
         return dequantize.estimate(survey)
     if step.kind in ("download", "calibration", "checkpoint", "package"):

@@ -21,8 +21,9 @@ from bakehouse.plan.plan import model_parts
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
+from bakehouse.sources.adapters import MAKER as ADAPTERS
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
@@ -98,7 +99,9 @@ def recipe_text(*builds: ResolvedBuild, bundle: str = "", words: CardWords | Non
 def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, fidelity: Fidelity | None) -> PackageManifest:
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
-    source = _record(next(step.need("checkpoint").closure()), store)
+    checkpoint = step.need("checkpoint")
+    adapters = [(role, _record(one, store)) for role, one in checkpoint.needs if checkpoint.maker == ADAPTERS and role != "base"]
+    of_adapters = [file.model_copy(update={"path": f"{role}/{file.path}"}) for role, record in adapters for file in record.files]
     tools = _tools(record for record in records if record.kind not in _REFERENCES)
     reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
     validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
@@ -106,7 +109,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
         name=build.name,
         key=step.key,
         build=build,
-        source=SourceRecord(described=_described(build.source), files=source.files),
+        source=SourceRecord(described=_described(build.source), files=(*_record(next(checkpoint.closure()), store).files, *of_adapters)),
         tools=tools,
         packages=_packages(step, backend, store),
         reference_tools=reference_tools,
@@ -154,17 +157,19 @@ def _described(source: Source) -> str:
     """Where the model comes from, in words."""
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=gguf):
-            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_dequantized(source)}"
+            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_changed(source)}"
         case PyPI(parts=parts, file=file) if parts:
             wheels = dict.fromkeys(f"{part.package} {part.version}" for part in parts)
             return f"{file}, joined from files in {', '.join(wheels)} on PyPI"
         case PyPI(package=package, version=version, file=file):
             return f"{file} in {package} {version} on PyPI"
         case Local(path=path):
-            return f"the local files {path}{_dequantized(source)}"
+            return f"the local files {path}{_changed(source)}"
         case _:
             assert_never(source)
 
 
-def _dequantized(source: HuggingFace | Local) -> str:
-    return ", whose quantized weights were dequantized first" if source.dequantize else ""
+def _changed(source: HuggingFace | Local) -> str:
+    dequantized = ", whose quantized weights were dequantized first" if source.dequantize else ""
+    named = [f"{one.repo} at {one.revision}" if isinstance(one, HubAdapter) else one.path for one in source.adapters]
+    return dequantized + (f", with the LoRA adapter{'s' if len(named) > 1 else ''} {', '.join(named)} merged into it" if named else "")

@@ -16,7 +16,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build, model_parts
-from bakehouse.sources import dequantize, local
+from bakehouse.sources import adapters, dequantize, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
 from bakehouse.stages import convert, estimates, prompt_room
@@ -80,13 +80,18 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
     if session.store.has(build.checkpoint):
         return surveys.read_checkpoint(session.store.files(build.checkpoint))
     source = _survey_of_source(build, session, ask=ask)
-    return dequantize.survey(source) if source and build.checkpoint.maker == dequantize.MAKER else source
+    return dequantize.survey(source) if source and _unmerged(build).maker == dequantize.MAKER else source
+
+
+def _unmerged(build: Build) -> Step:
+    """The step of a build's checkpoint before adapters are merged into it."""
+    return build.checkpoint.need("base") if build.checkpoint.maker == adapters.MAKER else build.checkpoint
 
 
 def _survey_of_source(build: Build, session: Session, *, ask: bool) -> Survey | None:
-    """What is known of what a checkpoint is made from."""
-    store = session.store
-    download = build.checkpoint.need("download") if build.checkpoint.maker == dequantize.MAKER else build.checkpoint
+    """What is known of what a checkpoint is made from; adapters change no name, type or shape."""
+    store, model = session.store, _unmerged(build)
+    download = model.need("download") if model.maker == dequantize.MAKER else model
     if store.has(download):
         return surveys.read_checkpoint(store.files(download))
     if build.survey is None:
@@ -245,7 +250,7 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
 
 def _nothing_to_dequantize(build: Build, session: Session) -> tuple[str, ...]:
     """Whether a recipe wants a checkpoint dequantized whose weights are plain."""
-    source = _survey_of_source(build, session, ask=False) if build.checkpoint.maker == dequantize.MAKER else None
+    source = _survey_of_source(build, session, ask=False) if _unmerged(build).maker == dequantize.MAKER else None
     if source is None or quantized.method(source.config):
         return ()
     return ("its source is not quantized, so `dequantize` would have no effect: leave it out",)
@@ -264,7 +269,7 @@ def _other_licence(build: Build, survey: Survey) -> Iterator[str]:
 
 def _folder(build: Build, session: Session) -> Path | None:
     """Where a build's checkpoint lies, in the store or next to the recipe; None before it is downloaded."""
-    return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(build.checkpoint)
+    return session.store.files(build.checkpoint) if session.store.has(build.checkpoint) else _local_folder(_unmerged(build))
 
 
 def _unreadable_gguf(build: Build) -> tuple[str, ...]:

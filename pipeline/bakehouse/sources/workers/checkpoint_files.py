@@ -44,6 +44,7 @@ SENTENCE_MODULES = re.compile(r"\d+_(?:Pooling|Normalize|Dense)/config\.json")
 TEMPLATES = re.compile(r"additional_chat_templates/[^/]+\.jinja")  # the other templates of a tokenizer that has several
 # The weights of a checkpoint that has them only as pickles: a file, or an index of files (transformers' WEIGHTS_NAME).
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # of a LoRA adapter, as peft writes it
 LICENCE = re.compile(r"(?i)(?:licen[cs]e|notice|copying|use_policy)(?:[._-][^/]*)?")
 PICKLE = re.compile(r"(?i).*\.(?:bin|pt|pth|ckpt|pkl|pickle)")
 _COMPLETE = "Take a complete checkpoint, as the model's author published it."
@@ -61,6 +62,8 @@ def belonging(path: Path) -> dict[str, Path]:
         others = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
         return {name: path.parent / name for name in (path.name, *licences(others))}
     names = [other.name for other in path.iterdir() if other.is_file()]
+    if ADAPTER_CONFIG in names and "config.json" not in names:
+        return {name: path / name for name in adapter(names)}
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
     inside = [*path.glob("*/*.jinja"), *path.glob("*_*/config.json")]
     names += [other.relative_to(path).as_posix() for other in inside if other.is_file()]
@@ -71,6 +74,18 @@ def belonging(path: Path) -> dict[str, Path]:
     for name in sorted(wanted & {"config.json", "generation_config.json", "tokenizer_config.json"}):
         json_object((path / name).read_bytes(), name)
     return {name: path / name for name in sorted(wanted)}
+
+
+def adapter(names: Iterable[str]) -> tuple[str, ...]:
+    """The files of a LoRA adapter; Unfit if its weights are not safetensors."""
+    present = set(names)
+    if ADAPTER not in present:
+        raise Unfit(
+            f"There is {ADAPTER_CONFIG}, and no {ADAPTER}.",
+            "Take an adapter whose weights are safetensors; a pickle can run any code while it is read.",
+            tuple(sorted(name for name in present if PICKLE.fullmatch(name))),
+        )
+    return (ADAPTER_CONFIG, ADAPTER, *licences(present))
 
 
 def may_belong(name: str) -> bool:

@@ -33,7 +33,7 @@ def run(request: CopyRequest) -> CopyResult:
         belonging = checkpoint_files.belonging(path)
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{path}: {unfit.what}", unfit.remedy, list(unfit.details))
-    if path.is_dir():
+    if path.is_dir() and checkpoint_files.ADAPTER_CONFIG not in belonging:
         model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), (), model_type.LOCAL)
     total, done, hashes = sum(file.stat().st_size for file in belonging.values()), 0, {}
     for name, file in belonging.items():

@@ -28,7 +28,7 @@ def run(request: DownloadRequest) -> DownloadResult:
         with hub_errors.explained(request.repo, request.revision):
             remotes = hub_files.listing(repository).files
             if request.only:
-                fetched = one_file(repository, remotes, request.only, request.name, request.files)
+                fetched = one_file(repository, remotes, request.only, request.name, request.files, request.beside)
             else:
                 fetched = checkpoint(repository, remotes, request)
     except checkpoint_files.Unfit as unfit:
@@ -38,12 +38,15 @@ def run(request: DownloadRequest) -> DownloadResult:
     return DownloadResult(files=fetched, hub_sha256=by_hub)
 
 
-def one_file(repository: hub_files.Repository, remotes: dict[str, Remote], only: str, name: str, files: Path) -> dict[str, str]:
-    """Fetch the file `only`, under its own last name or `name`, and the licences; their sha256 by name."""
-    checkpoint_files.one(only, remotes)
+def one_file(
+    repository: hub_files.Repository, remotes: dict[str, Remote], only: str, name: str, files: Path, beside: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Fetch the file `only`, under its own last name or `name`, those `beside` it, and the licences; their sha256 by name."""
+    for needed in (only, *beside):
+        checkpoint_files.one(needed, remotes)
     if only.endswith(".gguf"):
         refuse_unreadable_gguf(repository, remotes[only])
-    wanted = {only: name or PurePosixPath(only).name, **{licence: licence for licence in checkpoint_files.licences(remotes)}}
+    wanted = {only: name or PurePosixPath(only).name} | {other: other for other in (*beside, *checkpoint_files.licences(remotes))}
     fetched, fetch_one = {}, reporting(sum(remotes[origin].size for origin in wanted))
     for origin, target in wanted.items():
         fetched[target] = fetch_one(repository, remotes[origin], files / target)

@@ -1,0 +1,113 @@
+"""Merges LoRA adapters into a checkpoint in float32, and compares the merged model with the adapters applied at run time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events, start
+from bakehouse.formats import safetensors_files
+from bakehouse.sources.seams import MergeRequest, MergeResult
+from bakehouse.sources.workers import copy_local
+from bakehouse.sources.workers.checkpoint_files import ADAPTER_CONFIG
+from bakehouse.sources.workers.shards import write_shards
+
+TOKENS = 24  # that the model writes with the adapters at run time, from each start
+STARTS = 3
+TOLERANCE = 1e-3  # of the largest logit: float32 sums in another order
+
+
+def run(request: MergeRequest) -> MergeResult:
+    """Fill the folder `files` with the merged weights and all other files of the checkpoint."""
+    for folder in request.adapters:
+        refuse_other_kinds(folder)
+    events.progress("loading the checkpoint")
+    with start.own_modules():
+        model, difference = merged(request)
+        events.progress("writing the merged checkpoint")
+        scratch = request.files / ".merged"
+        model.save_pretrained(scratch)
+        weights = [path.name for path in request.checkpoint.glob("*.safetensors")]
+        copy_local.copy_others(request.checkpoint, request.files, (*weights, safetensors_files.INDEX))
+        changed: list[str] = []
+        write_shards(_tensors(request.checkpoint, scratch, changed), request.files)
+        shutil.rmtree(scratch)
+    return MergeResult(changed=len(changed), compared_tokens=STARTS * TOKENS, largest_difference=difference)
+
+
+def refuse_other_kinds(folder: Path) -> None:
+    """Refuse an adapter that is not LoRA."""
+    kind = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("peft_type")
+    if kind != "LORA":
+        events.refuse(f"The adapter is of the kind {kind}, and only LORA is merged.", "Leave it out, or merge it yourself.")
+
+
+def merged(request: MergeRequest) -> tuple[Any, float]:
+    """The model in float32 with all adapters in it, and how far its logits are from those with the adapters at run time."""
+    import torch
+    from peft import PeftModel
+
+    from bakehouse.sources.workers import lora
+    from bakehouse.tasks.text_generation.workers import loading
+
+    model = loading.causal_lm(request.checkpoint, trust_remote_code=False, dtype=torch.float32).eval()
+    largest = 0.0
+    for number, (folder, scale) in enumerate(zip(request.adapters, request.scales, strict=True), 1):
+        events.progress("merging adapters", number - 1, len(request.adapters))
+        before = lora.answers(model, STARTS, TOKENS)
+        try:
+            adapted = PeftModel.from_pretrained(model, folder).eval()
+        except (ValueError, RuntimeError, KeyError) as error:
+            events.refuse(
+                f"Adapter {number} does not fit the model.", "Take an adapter that was trained on this model.", str(error).splitlines()[:4]
+            )
+        lora.scale(adapted, scale)
+        at_run_time = lora.answers(adapted, STARTS, TOKENS)
+        if torch.equal(before.logits, at_run_time.logits):
+            events.refuse(f"Adapter {number} changes nothing that the model says.", "Leave it out of the recipe.")
+        model = adapted.merge_and_unload(safe_merge=True)
+        largest = max(largest, lora.difference(model, at_run_time))
+    if largest > TOLERANCE:
+        events.refuse(
+            f"The merged model says something else than the adapters at run time: logits differ by {largest:.2g} of the largest.",
+            "Report this: the adapter has something that merging does not keep.",
+        )
+    return model, largest
+
+
+def _tensors(checkpoint: Path, made: Path, changed: list[str]) -> Iterator[tuple[str, Any]]:
+    """Every tensor of the checkpoint with the values of what was made, in its own type; the names of those that differ."""
+    import torch
+
+    before, after = lora_files(checkpoint), lora_files(made)
+    names = sorted(before)
+    for number, name in enumerate(names):
+        events.progress("writing weights", number, len(names))
+        old = before[name].get_tensor(name)
+        if name not in after:  # a tied weight, which the checkpoint has twice
+            if changed and any(before[other].get_tensor(other).shape == old.shape for other in changed if "embed" in other):
+                events.refuse(f"The adapters change what {name} is tied to.", "Merge them yourself, and name the result as a local source.")
+            yield name, old
+            continue
+        new = after[name].get_tensor(name).to(old.dtype)
+        if not torch.equal(new, old):
+            changed.append(name)
+        yield name, new
+
+
+def lora_files(folder: Path) -> dict[str, Any]:
+    """The opened file of each tensor in a folder."""
+    from safetensors import safe_open as opens
+
+    found: dict[str, Any] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        file: Any = opens(path, "pt")  # type: ignore[no-untyped-call]
+        found |= dict.fromkeys(file.keys(), file)
+    return found
+
+
+if __name__ == "__main__":
+    start.run(run, MergeRequest)
