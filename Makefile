@@ -18,9 +18,10 @@ check: .venv/.bakehouse-test lint
 test: .venv/.bakehouse-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# every small checkpoint behind a public bug report, through the whole pipeline, and a tiny one of every architecture in every runtime,
-# compared with the table of docs/reference/models.md: about an hour
+# what `make test` leaves out, every small checkpoint behind a public bug report, through the whole pipeline, and a tiny one of every
+# architecture in every runtime, compared with the table of docs/reference/models.md: more than an hour
 conformance: .venv/.bakehouse-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --conformance -m conformance
 	$(BIN)/python -m tests.support.conformance
 	$(BIN)/python -m tests.architectures
 

@@ -19,6 +19,7 @@ TRAINED = {"smollm2_checkpoint", "phi3_checkpoint", "tiny_checkpoint", "baked"} 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--conformance", action="store_true", help="run also what `make test` leaves out")
     parser.addoption("--update", action="store_true", help="write expected texts anew (without -n), for a person to read the diff")
 
 
@@ -53,6 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent = [item for item in items if any(_absent(mark.args) for mark in item.iter_markers("needs_backend"))]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
+    if not config.getoption("conformance"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("conformance")])
+        items[:] = [item for item in items if not item.get_closest_marker("conformance")]
     if config.getoption("markexpr") == "not model":
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
         items[:] = [item for item in items if not item.get_closest_marker("whole")]
@@ -112,7 +116,11 @@ def hub(hurry: None) -> Iterator[hubs.Hub]:
     server.server_close()
 
 
-@pytest.fixture(params=lanes.LANES, ids=lambda lane: lane.name, scope="module")
+# The lane with an environment of its own takes the longest by far: tests of it that have no other reason are for `make conformance`.
+_LANES = [pytest.param(lane, marks=() if lane.hooked else pytest.mark.conformance, id=lane.name) for lane in lanes.LANES]
+
+
+@pytest.fixture(params=_LANES, scope="module")
 def lane(request: pytest.FixtureRequest) -> lanes.Lane:
     """Every lane, one after the other."""
     found: lanes.Lane = request.param

@@ -203,12 +203,14 @@ def test_upstream_leaves_a_tied_embedding_as_integers_and_this_backend_does_not(
     assert dict(npu_library_pickle.modules(model))["lm_head"].name.endswith(".QuantizedLinear")
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("name", ["fp16", "int8"])
 def test_the_phi3_stand_in_answers_paris(phi3: tuple[Bench, str], name: str) -> None:
     bench, _ = phi3
     assert bench.manifest(f"phi3-{name}").verdicts[0].answer == snapshot("The capital of France is Paris.")
 
 
+@pytest.mark.conformance
 def test_the_gate_catches_int4_of_so_small_a_model_and_keeps_the_evidence(phi3: tuple[Bench, str]) -> None:
     bench, printed = phi3
     assert "the answer does not contain 'Paris'" in printed
@@ -217,6 +219,7 @@ def test_the_gate_catches_int4_of_so_small_a_model_and_keeps_the_evidence(phi3: 
     assert json.loads(answers.read_text().splitlines()[0])["text"]
 
 
+@pytest.mark.conformance
 def test_how_far_the_layers_are_from_the_source_is_measured(phi3: tuple[Bench, str]) -> None:
     """Channel-wise round to nearest, on 121 layers: about 1 % with 8 bits, 16 % with 4; float16 holds bfloat16's numbers."""
     bench, _ = phi3
