@@ -33,6 +33,10 @@ class Attempts:
                 if step.key not in kept:
                     self._refused.setdefault(step.key, failure)
 
+    def is_refused(self, step: Step) -> bool:
+        """Whether a step leads to refused builds only."""
+        return step.key in self._refused
+
     def tries(self, task: Any) -> bool:
         """Whether a task of doit is not refused, and nothing that it needs has failed."""
         step = (task.meta or {}).get("step")

@@ -16,7 +16,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "list": {"--quiet": False, "--json": False},
     "plan": {"--json": False},
     "lint": {"--json": False},
-    "build": {"--continue": False, "-n": True},
+    "build": {"--continue": False, "-n": True, "--cluster": True},
     "run": {"--device": True, "--max-tokens": True, "--temperature": True, "--seed": True, "--system": True, "--raw": False},
     "chat": {"--device": True, "--max-tokens": True, "--temperature": True, "--seed": True, "--system": True},
     "serve": {"--device": True, "--host": True, "--port": True, "--api-key": True},
@@ -29,13 +29,15 @@ FLAGS: dict[str, dict[str, bool]] = {
     "publish": {"--continue": False, "-n": True, "--dry-run": False},
     "release": {"--output": True, "--from": True, "--since": True, "--without-failed": False, "--part-size": True},
     "rebuild": {"--keep": False},
+    "worker": {"--count": True, "--tag": True},
+    "cluster": {"-n": True, "--host": True, "--port": True, "--tag": True},
     "matrix": {"--against": True, "--base": True, "--ask": False, "--as": True, "--json": False},
     "clean": {},
     "prune": {"--dry-run": False, "--yes": False, "--all-recipes": False},
     "schema": {},
     "completion": {},
 }
-_NAMELESS = ("init", "doctor", "support", "list", "lint", "prune", "schema")  # all others take names of builds
+_NAMELESS = ("worker", "cluster", "init", "doctor", "support", "list", "lint", "prune", "schema")  # all others take names of builds
 _ALL_OF_A_RECIPE = ("build", "sign", "publish", "clean")  # take the name of a recipe for all its builds
 _READING = ("list", "plan", "lint", "build", "matrix")
 SHELLS = ("bash", "zsh", "fish", "powershell")

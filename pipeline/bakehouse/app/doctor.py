@@ -102,6 +102,12 @@ def _memory() -> Finding:
     return Finding("machine", "memory", enough, f"{size_text(usable)} with swap, {size_text(free)} free now", remedy)
 
 
+def reaches_hub(children: Children) -> bool:
+    """Whether this machine reaches the hub, and so most likely the internet."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return _hub(Path(scratch) / "hub", children).works
+
+
 def _hub(scratch: Path, children: Children) -> Finding:
     found = _reported(worker("sources.workers.hub_reach", request=ReachRequest(), needs_network=True), scratch, children)
     if isinstance(found, Failure):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
 
 from doit.exceptions import TaskFailed
 from rich.console import Group
@@ -29,16 +30,27 @@ from bakehouse.stages import preflight
 from bakehouse.stages.preflight import SingleStep
 from bakehouse.steps.step import Step
 
+if TYPE_CHECKING:
+    from bakehouse.app.on_cluster import OnCluster
+
 Task = dict[str, Any]
 
 
-def of(plan: Plan, session: Session, known: dict[str, str], group: str, attempts: Attempts) -> Iterator[Task]:
+@dataclass(frozen=True)
+class Making:
+    """How the steps of a run are made: whether one is there, and what makes one that is not."""
+
+    has: Callable[[Step], bool]
+    make: Callable[[Step], None]
+
+
+def of(plan: Plan, session: Session, known: dict[str, str], group: str, attempts: Attempts, making: Making) -> Iterator[Task]:
     """The tasks of one group: the group itself, then a task a step (for `build`: a task a build)."""
     yield {"basename": group, "name": None, "doc": _DOCS[group]}
     if group == "build":
         yield from (_build(build, session, known, attempts) for build in plan.builds)
     else:
-        yield from (_step(step, plan, session, known, attempts) for step in plan.steps if selection.group_of(step) == group)
+        yield from (_step(step, plan, session, known, attempts, making) for step in plan.steps if selection.group_of(step) == group)
 
 
 _DOCS = {
@@ -54,14 +66,14 @@ _DOCS = {
 }
 
 
-def _step(step: Step, plan: Plan, session: Session, known: dict[str, str], attempts: Attempts) -> Task:
+def _step(step: Step, plan: Plan, session: Session, known: dict[str, str], attempts: Attempts, making: Making) -> Task:
     group, _, name = known[step.key].partition(":")
     return {
         "basename": group,
         "name": name,
         "doc": f"{step.kind} of {step.label}",
-        "actions": [(run, [step, session, attempts])],
-        "uptodate": [(session.store.has, [step])],
+        "actions": [(run, [step, attempts, making.make])],
+        "uptodate": [(making.has, [step])],
         # setup and not task_dep: what is whole does not ask for what it once was made from
         "setup": [known[needed.key] for needed in step.reads],
         "clean": [(forget, [step, plan, session, known])],
@@ -82,15 +94,9 @@ def _build(build: Build, session: Session, known: dict[str, str], attempts: Atte
     }
 
 
-def run(step: Step, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
+def run(step: Step, attempts: Attempts, make: Callable[[Step], None], task: Any) -> TaskFailed | None:
     """The action of a step's task."""
-    from bakehouse.stages import dispatch  # here, because a package that is built needs no stage
-
-    def work() -> None:
-        dispatch.run(step, session)
-        session.made(step)
-
-    return attempts.step(step, task, work)
+    return attempts.step(step, task, lambda: make(step))
 
 
 def put(build: Build, session: Session, attempts: Attempts, task: Any) -> TaskFailed | None:
@@ -126,6 +132,28 @@ class Harness:
         self.session = Session(workspace.store, children, tell=self._tell, made=self._made)
         self._checked: tuple[list[Build], list[SingleStep]] = ([], [])
         self._keeps_going = False
+        self.cluster: OnCluster | None = None  # where steps are made, if not here
+
+    def send_to(self, address: str) -> int:
+        """Have a cluster make what the tasks need that were checked, and return how many steps it is to make at most at once.
+
+        Raises:
+            Failure: there is no shared store or no cluster, or none of its workers can take a step.
+        """
+        from bakehouse.app.on_cluster import OnCluster  # here, because it imports all that makes steps
+
+        roots = [*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1])]
+        self.cluster = OnCluster(self.workspace.plan, self.session, self.remote, self.names)
+        self.cluster.prepare(address, [step for step in roots if not self.attempts.is_refused(step)], print)
+        self._steps = ()  # how long others take is not known
+        self.reporter.expect(len(self.cluster.asked))
+        return self.cluster.width
+
+    def end(self) -> None:
+        """End what still runs."""
+        self.session.children.stop()
+        if self.cluster:
+            self.cluster.close()
 
     def supply(self, selected: Iterable[str]) -> None:
         """Bring here what the remote has of the selected tasks, before any of them runs.
@@ -137,10 +165,11 @@ class Harness:
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
         self.remote.supply([*(build.package for build in builds), *selection.steps_of(wanted, plan)], print)
 
-    def check(self, selected: Iterable[str], *, keeps_going: bool = False, jobs: int = 1) -> None:
+    def check(self, selected: Iterable[str], *, keeps_going: bool = False, jobs: int = 1, elsewhere: bool = False) -> None:
         """Refuse before any work what cannot succeed on this machine: builds, and steps that are named by themselves.
 
-        A run that `keeps_going` has only what is refused fail, and makes the rest.
+        A run that `keeps_going` has only what is refused fail, and makes the rest. What is made `elsewhere`, on a cluster, needs neither
+        tools nor room of this machine.
 
         Raises:
             Failure: with the reasons.
@@ -149,12 +178,12 @@ class Harness:
         builds = selection.builds_of(wanted, plan, *selection.BUILD_GROUPS)
         singles = [SingleStep(step, selection.builds_after(step, plan)) for step in selection.steps_of(wanted, plan)]
         self._checked, self._keeps_going = (builds, singles), keeps_going
-        self._check(builds, singles)
+        self._check(builds, singles, elsewhere=elsewhere)
         self._steps, self._jobs = preflight.missing(builds, self.session.store, singles), jobs
         self.reporter.expect(len(self._steps))
 
-    def _check(self, builds: list[Build], singles: list[SingleStep]) -> None:
-        refused = preflight.refusals(builds, self.session, singles) if self._keeps_going else []
+    def _check(self, builds: list[Build], singles: list[SingleStep], *, elsewhere: bool = False) -> None:
+        refused = preflight.refusals(builds, self.session, singles, elsewhere=elsewhere) if self._keeps_going else []
         out = {step.key for step, _ in refused}
         left = [one for one in builds if one.package.key not in out], [one for one in singles if one.step.key not in out]
         if len(refused) == 1 and not any(left):  # there is nothing else that could go on
@@ -162,7 +191,7 @@ class Harness:
         else:
             everything = (*(one.package for one in self._checked[0]), *(one.step for one in self._checked[1]))
             self.attempts.refuse(refused, (step for step in everything if step.key not in out))
-        preflight.check(left[0], self.session, left[1])
+        preflight.check(left[0], self.session, left[1], elsewhere=elsewhere)
 
     def _made(self, step: Step) -> None:
         """Share a step that was made; and check once more what is made of a checkpoint when it is here, and all about it is known.
@@ -192,7 +221,19 @@ class Harness:
 
     def group(self, group: str) -> Iterator[Task]:
         """The tasks of one group."""
-        return of(self.workspace.plan, self.session, self.names, group, self.attempts)
+        return of(self.workspace.plan, self.session, self.names, group, self.attempts, Making(self._has, self._make))
+
+    def _has(self, step: Step) -> bool:
+        return self.cluster.has(step) if self.cluster else self.session.store.has(step)
+
+    def _make(self, step: Step) -> None:
+        if self.cluster:
+            self.cluster.make(step)
+            return
+        from bakehouse.stages import dispatch  # here, because a package that is built needs no stage
+
+        dispatch.run(step, self.session)
+        self.session.made(step)
 
     def signatures(self) -> Iterator[Task]:
         """A task for each build: a copy of its package with a signature next to the files."""

@@ -45,6 +45,8 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
         "evaluate": f"{_COMMANDS}.evaluate",
         "serve": f"{_COMMANDS}.serve",
         "support": f"{_COMMANDS}.support",
+        "worker": f"{_COMMANDS}.worker",
+        "cluster": f"{_COMMANDS}.cluster",
     }
 )
 
@@ -66,7 +68,11 @@ VERBS = (
     Verb("list", "list the builds of all recipes, and how they stand"),
     Verb("plan", "show the steps of builds, which would run and why, and what they would take", ("", "phi3-int4")),
     Verb("lint", "check all recipes; every error of every file"),
-    Verb("build", "make builds: download, convert, validate, package", ("phi3-int4", "phi3", "'*-int4' -c -n 2")),
+    Verb(
+        "build",
+        "make builds: download, convert, validate, package",
+        ("phi3-int4", "phi3", "'*-int4' -c -n 2", "phi3 --cluster tls://scheduler:8786"),
+    ),
     Verb(
         "run",
         "have a package answer a prompt, in its own runtime",
@@ -95,6 +101,12 @@ VERBS = (
     Verb("publish", "bring packages to where their recipes publish them", ("phi3-int4 --dry-run",)),
     Verb("release", "make the files of a release out of packages"),
     Verb("rebuild", "make a package again from what lies in it, and compare the bytes", ("artifacts/packages/phi3-int4",)),
+    Verb("worker", "make steps for a cluster, until Ctrl-C", ("tls://scheduler:8786", "tls://scheduler:8786 --count 2")),
+    Verb(
+        "cluster",
+        "start the scheduler of a cluster, or all of it on this machine; make its certificates",
+        ("local -n 2", "certificates DIR"),
+    ),
     Verb("matrix", "print the builds as a matrix for CI"),
     Verb("clean", "forget results, so that the next build makes them again", ("phi3-int4", "convert:phi3-int4")),
     Verb("prune", "drop what no recipe uses", ("--dry-run",)),

@@ -13,7 +13,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
-from bakehouse.steps.cost import Estimate, installed
+from bakehouse.steps.cost import Estimate, Tag, installed
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
@@ -192,6 +192,14 @@ class Backend(Maker, Protocol):
         """What one of the backend's steps will take."""
         ...
 
+    def tags(self, step: Step) -> tuple[Tag, ...]:
+        """What one of the backend's steps needs that not every machine of a cluster has; not part of its key."""
+        ...
+
+    def tags_here(self) -> tuple[Tag, ...]:
+        """Which of these this machine has."""
+        ...
+
     def packages(self, step: Step, report: Report) -> tuple[Distribution, ...]:
         """What a setup step installed for itself alone; `report` is what its worker reported."""
         ...
@@ -265,6 +273,16 @@ def runtime_is_installed(tools: Sequence[str]) -> None:
 
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
     """Of a backend whose tools are all in the pipeline's own environment."""
+    return ()
+
+
+def tags(step: Step) -> tuple[Tag, ...]:
+    """Of a backend whose steps every machine can make that has its tools."""
+    return ()
+
+
+def tags_here() -> tuple[Tag, ...]:
+    """Of such a backend."""
     return ()
 
 

@@ -46,6 +46,7 @@ class Remote:
         self._shown = discreet.shown(self._url)
         self._writes = self._wants_to_write = bool(self._url) and _mode(environ) == "write"
         self._not_kept: list[str] = []
+        self.silent = ""  # why it was given up, if it could not be reached
         self._patience_s = _patience_s(environ)
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
 
@@ -64,6 +65,26 @@ class Remote:
         listed = self._talk(ListSteps(names=tuple(_name(step) for step in missing)))
         present = set(listed.present) if listed else set()
         _wanted(roots, lambda step: self._store.has(step) or (_name(step) in present and self._fetch(step, say)))
+
+    @property
+    def shown(self) -> str:
+        """Its URL without a password; "" if there is none."""
+        return self._shown
+
+    @property
+    def writes(self) -> bool:
+        """Whether steps are put into it."""
+        return self._wants_to_write
+
+    def present(self, steps: Iterable[Step]) -> frozenset[str] | None:
+        """The keys of those of these steps that it has; None if it is none or cannot be reached.
+
+        Raises:
+            Failure: as `supply`.
+        """
+        named = {_name(step): step.key for step in steps if step.kind not in _OURS}
+        listed = self._talk(ListSteps(names=tuple(named)))
+        return None if listed is None else frozenset(named[name] for name in listed.present)
 
     def keep(self, step: Step) -> None:
         """Put a step into it that was made here; a shared store that is read only, out of reach or none is fine."""
@@ -125,7 +146,7 @@ class Remote:
             raise Failure(f"the shared store refuses: {result.refuses}", remedy=remedy)
         if why := result.unreachable or result.refuses:
             self._warn(f"WARNING: the shared store {self._shown} cannot be used, work goes on without it: {why}")
-            self._url = ""
+            self._url, self.silent = "", result.unreachable or ""
             return None
         return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as with_default
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +78,7 @@ class Build:
         cannot: why this machine cannot make it, in a few words, or None.
         destination: where its package is published, or None.
         members: of a bundle, the builds whose folders it holds; `resolved` is then the first of them.
+        contents: of the local files that its recipe names, by the field.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Build:
     cannot: str | None = None
     destination: Destination | None = None
     members: tuple[Build, ...] = ()
+    contents: Contents = with_default(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str], *, confin
     if errors:
         raise RecipeErrors(tuple(errors))
     return Plan(tuple(build for one, known in zip(loaded, contents, strict=True) for build in _builds(one.recipe, known)))
+
+
+def again(recipe: Recipe, contents: Contents) -> tuple[Build, ...]:
+    """The builds of a recipe that was planned elsewhere, with the contents of its local files as they were found there."""
+    return tuple(_builds(recipe, contents))
 
 
 def _contents(
@@ -220,7 +228,7 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         proofs = _proofs(resolved, parts, checkpoint, known)
         parts = {role: on_toolchain(part) for role, part in parts.items()}
         proofs = Proofs(on_toolchain(proofs.reference), *(one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity)))
-        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short])
+        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short], contents=contents)
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])

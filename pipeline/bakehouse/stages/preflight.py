@@ -158,10 +158,11 @@ def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int
     return estimates.of(step, next(known[needed.key] for needed in step.closure() if needed.key in known)).disk_bytes
 
 
-def check(builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = ()) -> Forecast:
+def check(builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = (), *, elsewhere: bool = False) -> Forecast:
     """Refuse builds, and steps requested by themselves, that cannot succeed on this machine, all reasons at once, before any of the work.
 
     A step that several builds share is refused if it can lead to none of them. A download needs only room, if its size is known.
+    What is made `elsewhere`, on a cluster, needs neither tools nor room of this machine.
 
     Raises:
         Failure: a tool is missing, code of a repository would run unasked, a shape does not fit the options, or disk or memory is short.
@@ -171,7 +172,7 @@ def check(builds: Iterable[Build], session: Session, singles: Iterable[SingleSte
     singles = [one for one in singles if not session.store.has(one.step)]
     ways = [*((build,) for build in todo), *(one.builds for one in singles if one.step.kind not in _DOWNLOADS)]
     read = [*((build,) for build in todo), *(one.builds for one in singles if one.step.kind not in _READ_NO_CHECKPOINT)]
-    if reasons := _against(ways, lambda build: [build.cannot] if build.cannot else []):
+    if reasons := () if elsewhere else _against(ways, lambda build: [build.cannot] if build.cannot else []):
         raise Failure(
             "this machine cannot make every requested build", details=reasons, remedy="install what is named, or leave those builds out"
         )
@@ -181,11 +182,14 @@ def check(builds: Iterable[Build], session: Session, singles: Iterable[SingleSte
             "the recipe does not fit the model", details=reasons, remedy="change these options in the recipe, or take another source"
         )
     expected = forecast(builds, session, ask=False, singles=singles)
-    check_room(expected, session.store)
+    if not elsewhere:
+        check_room(expected, session.store)
     return expected
 
 
-def refusals(builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = ()) -> list[tuple[Step, Failure]]:
+def refusals(
+    builds: Iterable[Build], session: Session, singles: Iterable[SingleStep] = (), *, elsewhere: bool = False
+) -> list[tuple[Step, Failure]]:
     """What `check` would refuse of each of these by itself, by package or step: for a run in which the others go on.
 
     A source that does not answer gets one request for all of its builds.
@@ -197,7 +201,7 @@ def refusals(builds: Iterable[Build], session: Session, singles: Iterable[Single
         try:
             if step.kind not in _READ_NO_CHECKPOINT and not session.store.has(step):
                 _hear_of(ways[0], session, silent)
-            check(() if by_itself else ways, session, by_itself)
+            check(() if by_itself else ways, session, by_itself, elsewhere=elsewhere)
         except Failure as failure:
             found.append((step, failure))
     return found

@@ -10,8 +10,8 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
 from bakehouse.app import selection
-from bakehouse.app.cli import Options, guarded
-from bakehouse.app.commands.run import Run
+from bakehouse.app.cli import Options, guarded, option
+from bakehouse.app.commands.run import CLUSTER_HELP, Run
 from bakehouse.app.tasks import CLEANING
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
@@ -37,7 +37,7 @@ class Build(_OfGroup):
     """`bakehouse build [NAME...]`"""
 
     name = group = "build"
-    cmd_options = DoitRun.cmd_options
+    cmd_options = (*DoitRun.cmd_options, option("cluster", CLUSTER_HELP))
     doc_purpose = "make builds: download, convert, validate, package"
 
 

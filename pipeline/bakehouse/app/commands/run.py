@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -16,15 +17,22 @@ from bakehouse.app.tasks import Harness
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Build
 
+CLUSTER_HELP = "have the steps made by the workers of this scheduler, tls://HOST:PORT (default: PIPELINE_CLUSTER, or here)"
+
 
 class Run(Options, DoitRun):  # type: ignore[misc]
     """`doit run`, the default: builds are checked before any work, and no child outlives an interrupt."""
 
-    cmd_options = (*DoitRun.cmd_options, option("dry-run", "of publish: only say what would change on the hub", bool, False))
+    cmd_options = (
+        *DoitRun.cmd_options,
+        option("dry-run", "of publish: only say what would change on the hub", bool, False),
+        option("cluster", CLUSTER_HELP),
+    )
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; exit codes 0 well, 1 a task failed, 2 a task broke, 3 it could not begin, 130 interrupted."""
         self.dry_run = bool(dict(params).get("dry_run"))
+        self.cluster = str(dict(params).get("cluster") or os.environ.get("PIPELINE_CLUSTER") or "")
         return guarded(lambda: int(super(Run, self).execute(params, args)), failed=3)
 
     @wraps(DoitRun._execute)  # doit reads the signature to know which options to pass
@@ -38,13 +46,18 @@ class Run(Options, DoitRun):  # type: ignore[misc]
                     print(harness.plan_publication(build))
                 return 0
             harness.foresee(self.sel_tasks)
-            harness.supply(self.sel_tasks)
-            harness.check(self.sel_tasks, keeps_going=bool(options["continue_"]), jobs=max(1, int(options["num_process"])))
+            if not self.cluster:
+                harness.supply(self.sel_tasks)
+            jobs, elsewhere = max(1, int(options["num_process"])), bool(self.cluster)
+            harness.check(self.sel_tasks, keeps_going=bool(options["continue_"]), jobs=jobs, elsewhere=elsewhere)
             if self.sel_tasks != ["overview"]:
                 reach.record(harness.workspace.plan, harness.workspace.recipes, harness.workspace.store)
+            if self.cluster:
+                _refuse_jobs(options)
+                options["num_process"] = harness.send_to(self.cluster)
             return harness.reporter.code(int(super()._execute(*args, **options)))
         finally:
-            harness.session.children.stop()
+            harness.end()
 
 
 def _harness(command: DoitCmdBase) -> Harness:
@@ -72,6 +85,16 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
             f"-P {options['par_type']} would wait for ever for a step that is killed (pydoit/doit#461)",
             remedy="leave it out: with -n steps run side by side, each in a child process of its own",
         )
+
+
+def _refuse_jobs(options: Mapping[str, Any]) -> None:
+    """Refuse -n with a cluster.
+
+    Raises:
+        Failure: it is given.
+    """
+    if options["num_process"]:
+        raise Failure("-n says how many steps this machine makes at once, and on a cluster it makes none", remedy="leave it out")
 
 
 def _publications(names: Iterable[str], harness: Harness) -> list[Build]:

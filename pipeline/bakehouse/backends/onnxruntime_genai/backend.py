@@ -14,7 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, DevicesRequest, has_pickles, keeping, packages, runtime_is_installed, sensitivity
+from bakehouse.backends.base import (
+    Device,
+    DevicesRequest,
+    has_pickles,
+    keeping,
+    packages,
+    runtime_is_installed,
+    sensitivity,
+    tags,
+    tags_here,
+)
 from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
@@ -52,7 +62,7 @@ from bakehouse.tasks.text_generation import tokenizer_findings
 __all__ = [
     "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
     "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "sensitivity",
-    "steps", "targets", "toolchains", "verify",
+    "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
