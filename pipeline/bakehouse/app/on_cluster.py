@@ -8,6 +8,7 @@ from bakehouse.app.commands.worker import need_store
 from bakehouse.cluster import capacity, connection, request
 from bakehouse.cluster.engine import Cluster, Failed, Task
 from bakehouse.errors import Failure
+from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.executor.shared_store import Remote
 from bakehouse.plan.plan import Build, Plan
@@ -16,6 +17,17 @@ from bakehouse.steps.step import Step
 from bakehouse.store import files
 
 _MOST_AT_ONCE = 64  # tasks that wait, each in a thread
+
+
+def refuse(address: str, remote: Remote) -> None:
+    """Refuse before anything else what could not work.
+
+    Raises:
+        Failure: there is no shared store, or the address is one that is refused. NotInstalled: the extra is missing.
+    """
+    connection.require()
+    need_store(remote, writes=False)
+    connection.security(connection.address(address).partition(":")[0])
 
 
 class OnCluster:
@@ -34,8 +46,6 @@ class OnCluster:
         Raises:
             Failure: there is no shared store or no cluster, or none of its workers can take a step.
         """
-        connection.require()
-        need_store(self._remote, writes=False)
         self._wanted = frozenset(step.key for step in roots)
         missing = [step for step in roots if not self._session.store.has(step)]
         if not missing:
@@ -48,7 +58,7 @@ class OnCluster:
         ours, asked = self._sorted(missing)
         takes = {step.key: capacity.taken(self._memory(step), tags.of(step)) for step in asked} if asked else {}
         if asked:
-            self._cluster = Cluster(connection.address(address))
+            self._cluster = Cluster(address)
             capacity.refuse_impossible({self._names[step.key]: takes[step.key] for step in asked}, self._cluster.workers())
         for step in ours:
             self._provide(step, say)
@@ -76,6 +86,7 @@ class OnCluster:
             Failure: it failed, or it cannot be brought.
         """
         if self._cluster and step in self.asked:
+            self._session.tell(step, Progress("waiting for a worker"))
             try:
                 self._cluster.wait(step)
             except Failed as failed:

@@ -134,6 +134,16 @@ class Harness:
         self._keeps_going = False
         self.cluster: OnCluster | None = None  # where steps are made, if not here
 
+    def refuse_cluster(self, address: str) -> None:
+        """Refuse a cluster that could not be worked with, before anything else.
+
+        Raises:
+            Failure: with the reason.
+        """
+        from bakehouse.app import on_cluster
+
+        on_cluster.refuse(address, self.remote)
+
     def send_to(self, address: str) -> int:
         """Have a cluster make what the tasks need that were checked, and return how many steps it is to make at most at once.
 

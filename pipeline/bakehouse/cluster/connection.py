@@ -14,7 +14,7 @@ from bakehouse.errors import Failure, NotInstalled
 
 CLUSTER, CERTIFICATES = "PIPELINE_CLUSTER", "PIPELINE_CLUSTER_CERTIFICATES"
 CA, MEMBER, MEMBER_KEY = "ca.pem", "member.pem", "member-key.pem"
-MAKE = "`bakehouse cluster certificates DIR` makes them; copy the folder to every machine of the cluster"
+MAKE = f"set {CERTIFICATES} on every machine to a copy of the folder that `bakehouse cluster certificates DIR` writes"
 
 
 def require(*names: str) -> None:
@@ -42,8 +42,8 @@ def address(given: str) -> str:
         raise Failure(f"{given!r} is not the address of a scheduler", remedy="write it as tls://HOST:8786, or tcp://127.0.0.1:8786")
     if parts.scheme == "tcp" and not is_loopback(str(parts.hostname)):
         raise Failure(
-            f"{given} has no TLS, so whoever reaches it can run programs on all machines of the cluster",
-            remedy=f"write it as tls://, with certificates in {CERTIFICATES}: {MAKE}",
+            f"the scheduler at {given} has no TLS, so whoever reaches it can run programs on all machines of the cluster",
+            remedy=f"write it as tls://, and {MAKE}",
         )
     return given
 
@@ -71,7 +71,7 @@ def security(scheme: str, environ: Mapping[str, str] = os.environ) -> Any:
         return None
     given = environ.get(CERTIFICATES)
     if not given:
-        raise Failure("TLS needs certificates", where=CERTIFICATES, remedy=f"set it to their folder; {MAKE}")
+        raise Failure("TLS needs certificates", where=CERTIFICATES, remedy=MAKE)
     folder = Path(given)
     if absent := [name for name in (CA, MEMBER, MEMBER_KEY) if not (folder / name).is_file()]:
         raise Failure(f"{given} has no {', '.join(absent)}", where=CERTIFICATES, remedy=MAKE)

@@ -83,7 +83,7 @@ class Cluster:
         def hear(event: tuple[float, Mapping[str, Any]]) -> None:
             told = event[1]
             if step := steps.get(told["key"]):
-                doing = f"{told['doing']} [{told['worker']}]"
+                doing = f"{told['doing']} [{told['by']}]"
                 tell(step, Progress(doing, told["done"], told["total"], told["unit"]))
 
         self._client.subscribe_topic(TOPIC, hear)

@@ -38,8 +38,8 @@ class Workers:
     has: Mapping[str, float]
 
 
-# Read when distributed is first imported, here and by the workers' own processes.
-os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
+# Read when distributed is first imported, here and by the workers' own processes. What a person can act on is said in our own words.
+os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
 
 
 def scheduler(host: str, port: int, say: Say) -> None:
@@ -92,8 +92,9 @@ async def _run_workers(wanted: Workers, say: Say) -> None:
     while not stop.is_set():
         try:
             await _keep_workers(wanted, stop, say)
-        except OSError as error:
-            say(f"no scheduler answers at {wanted.address} ({str(error).partition(chr(10))[0]}); trying again")
+        except (OSError, RuntimeError) as error:  # distributed wraps what kept a process from starting into the latter
+            why = str(error.__cause__ or error).partition("\n")[0]
+            say(f"no work with the scheduler at {wanted.address}: {why}; trying again")
         if not stop.is_set():
             await _either(stop.wait(), asyncio.sleep(_AGAIN_S))
 

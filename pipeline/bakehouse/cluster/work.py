@@ -115,7 +115,8 @@ def _have(step: Step, make: Make, watch: Watch) -> Made:
 
 def _supplied(step: Step, store: Store, remote: Remote, watch: Watch) -> str:
     """Bring the step here, or else what it needs; what is missing after that, or ""."""
-    remote.supply([step], watch.say)
+    watch.say("bringing what it needs from the shared store")
+    remote.supply([step], lambda line: None)
     missing = [one for one in step.reads if one.kind != "setup" and not store.has(one)]
     return "" if store.has(step) or not missing else f"{missing[0].kind} of {missing[0].label} is not in the shared store {remote.shown}"
 

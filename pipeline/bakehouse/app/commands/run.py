@@ -45,6 +45,9 @@ class Run(Options, DoitRun):  # type: ignore[misc]
                 for build in _publications(self.sel_tasks, harness):
                     print(harness.plan_publication(build))
                 return 0
+            if self.cluster:
+                _refuse_jobs(options)
+                harness.refuse_cluster(self.cluster)
             harness.foresee(self.sel_tasks)
             if not self.cluster:
                 harness.supply(self.sel_tasks)
@@ -53,7 +56,6 @@ class Run(Options, DoitRun):  # type: ignore[misc]
             if self.sel_tasks != ["overview"]:
                 reach.record(harness.workspace.plan, harness.workspace.recipes, harness.workspace.store)
             if self.cluster:
-                _refuse_jobs(options)
                 options["num_process"] = harness.send_to(self.cluster)
             return harness.reporter.code(int(super()._execute(*args, **options)))
         finally:

@@ -87,7 +87,7 @@ def workers(address: str, count: int, also: Iterable[Tag]) -> nodes.Workers:
     here = tuple(sorted({*tags.here(network=doctor.reaches_hub(children)), *also}))
     each = memory.usable_bytes() // count
     say(f"each worker has {', '.join((f'{size_text(each)} of memory', *here))}")
-    return nodes.Workers(address, count, platform.node() or "worker", capacity.offered(each, here))
+    return nodes.Workers(address, count, f"{platform.node() or 'worker'}-{os.getpid()}", capacity.offered(each, here))
 
 
 def need_store(remote: Remote, *, writes: bool) -> None:
