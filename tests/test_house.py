@@ -57,6 +57,10 @@ def test_only_workers_import_heavy_tools() -> None:
     assert _importers(HEAVY, lambda path: "workers" in path.parts) == []
 
 
+def test_only_the_cluster_imports_dask() -> None:
+    assert _importers({"dask", "distributed"}, lambda path: path.parts[0] == "cluster") == []
+
+
 def test_only_tasks_and_commands_import_doit() -> None:
     assert _importers({"doit"}, lambda path: path.parts[0] == "app" and {*path.parts, path.stem} & COMMANDS) == []
 

@@ -57,13 +57,16 @@ usage: bakehouse build [NAME ...]
 
 Make builds: download, convert, validate, package.
 
-  -c, --continue  after a build has failed, go on with the others
-  -n N            run up to N steps at once, as far as memory allows
+  -c, --continue     after a build has failed, go on with the others
+  -n N               run up to N steps at once, as far as memory allows
+  --cluster CLUSTER  have the steps made by the workers of this scheduler, tls://HOST:PORT (default:
+                     PIPELINE_CLUSTER, or here)
 
 examples:
   bakehouse build phi3-int4
   bakehouse build phi3
   bakehouse build '*-int4' -c -n 2
+  bakehouse build phi3 --cluster tls://scheduler:8786
 """)
 
 

@@ -44,7 +44,7 @@ def test_a_scheduler_that_others_reach_needs_tls() -> None:
         assert connection.address(near) == near
     assert refused(connection.address, "tcp://10.0.0.1:8786") == snapshot("""\
 The scheduler at tcp://10.0.0.1:8786 has no TLS, so whoever reaches it can run programs on all machines of the cluster.
-  what to do: Write it as tls://, and set PIPELINE_CLUSTER_CERTIFICATES on every machine to a copy of the folder that `bakehouse cluster certificates DIR` writes.\
+  what to do: Write it as tls://, and set PIPELINE_CLUSTER_CERTIFICATES to a copy of the folder that `bakehouse cluster certificates DIR` writes.\
 """)
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_address_is_refused(given: str) -> None:
 def test_tls_needs_certificates(tmp_path: Path) -> None:
     assert refused(connection.security, "tls", {}) == snapshot("""\
 PIPELINE_CLUSTER_CERTIFICATES: TLS needs certificates.
-  what to do: Set PIPELINE_CLUSTER_CERTIFICATES on every machine to a copy of the folder that `bakehouse cluster certificates DIR` writes.\
+  what to do: Set PIPELINE_CLUSTER_CERTIFICATES to a copy of the folder that `bakehouse cluster certificates DIR` writes.\
 """)
     lacking = refused(connection.security, "tls", {connection.CERTIFICATES: str(tmp_path)})
     assert lacking.startswith(f"{connection.CERTIFICATES}: {tmp_path} has no ca.pem, member.pem, member-key.pem.")

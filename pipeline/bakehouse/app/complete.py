@@ -26,7 +26,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "search": {"--plan": False, "--print": False, "--html": True, "--json": False},
     "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},
     "sign": {"--continue": False, "-n": True},
-    "publish": {"--continue": False, "-n": True, "--dry-run": False},
+    "publish": {"--continue": False, "-n": True, "--dry-run": False, "--cluster": True},
     "release": {"--output": True, "--from": True, "--since": True, "--without-failed": False, "--part-size": True},
     "rebuild": {"--keep": False},
     "worker": {"--count": True, "--tag": True},

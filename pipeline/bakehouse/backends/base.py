@@ -13,7 +13,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
-from bakehouse.steps.cost import Estimate, Tag, installed
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker
 from bakehouse.steps.seam import Report, Request, Result
 from bakehouse.steps.step import Step
@@ -192,12 +192,12 @@ class Backend(Maker, Protocol):
         """What one of the backend's steps will take."""
         ...
 
-    def tags(self, step: Step) -> tuple[Tag, ...]:
-        """What one of the backend's steps needs that not every machine of a cluster has; not part of its key."""
+    def tags(self, step: Step) -> tuple[str, ...]:
+        """What one of the backend's steps needs that not every machine of a cluster has, in a word each; not part of its key."""
         ...
 
-    def tags_here(self) -> tuple[Tag, ...]:
-        """Which of these this machine has."""
+    def tags_here(self) -> dict[str, bool]:
+        """All that `tags` may name, and whether this machine has it."""
         ...
 
     def packages(self, step: Step, report: Report) -> tuple[Distribution, ...]:
@@ -276,14 +276,14 @@ def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
     return ()
 
 
-def tags(step: Step) -> tuple[Tag, ...]:
+def tags(step: Step) -> tuple[str, ...]:
     """Of a backend whose steps every machine can make that has its tools."""
     return ()
 
 
-def tags_here() -> tuple[Tag, ...]:
+def tags_here() -> dict[str, bool]:
     """Of such a backend."""
-    return ()
+    return {}
 
 
 def room_for(build: BuildOptions, config: Config) -> Room | None:

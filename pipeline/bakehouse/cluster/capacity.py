@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bakehouse.errors import Failure
-from bakehouse.steps.cost import Tag
 from bakehouse.text import size_text
 
 MEMORY = "MEM"
@@ -22,12 +21,12 @@ class Worker:
     resources: Mapping[str, float]
 
 
-def taken(memory_bytes: int, tags: Iterable[Tag]) -> dict[str, float]:
+def taken(memory_bytes: int, tags: Iterable[str]) -> dict[str, float]:
     """What a step takes of a worker; no memory where that is not known before its checkpoint is downloaded."""
     return {**({MEMORY: float(memory_bytes)} if memory_bytes else {}), **dict.fromkeys(tags, 1.0)}
 
 
-def offered(memory_bytes: int, tags: Iterable[Tag]) -> dict[str, float]:
+def offered(memory_bytes: int, tags: Iterable[str]) -> dict[str, float]:
     """What a worker has."""
     return {MEMORY: float(memory_bytes), **dict.fromkeys(tags, _ALWAYS)}
 

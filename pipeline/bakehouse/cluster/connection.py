@@ -14,7 +14,7 @@ from bakehouse.errors import Failure, NotInstalled
 
 CLUSTER, CERTIFICATES = "PIPELINE_CLUSTER", "PIPELINE_CLUSTER_CERTIFICATES"
 CA, MEMBER, MEMBER_KEY = "ca.pem", "member.pem", "member-key.pem"
-MAKE = f"set {CERTIFICATES} on every machine to a copy of the folder that `bakehouse cluster certificates DIR` writes"
+MAKE = f"set {CERTIFICATES} to a copy of the folder that `bakehouse cluster certificates DIR` writes"
 
 
 def require(*names: str) -> None:

@@ -63,7 +63,7 @@ class Watch:
         return ""
 
     def _pass_on(self, progress: Progress) -> None:
-        message = {"key": self._key, "by": self.worker, "doing": progress.doing}
+        message: dict[str, str | float | None] = {"key": self._key, "by": self.worker, "doing": progress.doing}
         message |= {"done": progress.done, "total": progress.total, "unit": progress.unit}
         self._dask.log_event(TOPIC, message)
 

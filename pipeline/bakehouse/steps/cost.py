@@ -7,10 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Literal
-
-# What not every machine has: the internet, Wine with a compiler's prerequisites, what builds the Intel NPU Acceleration Library.
-Tag = Literal["network", "wine", "npulib"]
 
 
 @dataclass(frozen=True)

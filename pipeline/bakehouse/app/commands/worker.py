@@ -6,7 +6,6 @@ import argparse
 import os
 import platform
 import sys
-import typing
 from collections.abc import Iterable
 
 from bakehouse.app import doctor
@@ -18,7 +17,6 @@ from bakehouse.executor import memory
 from bakehouse.executor.process import Children
 from bakehouse.executor.shared_store import Remote
 from bakehouse.stages import tags
-from bakehouse.steps.cost import Tag
 from bakehouse.store.store import Store
 from bakehouse.text import size_text
 
@@ -46,9 +44,11 @@ def parser() -> argparse.ArgumentParser:
 
 def tag(made: argparse.ArgumentParser) -> None:
     """Add what names by hand what was not found."""
-    choices = typing.get_args(Tag)
     made.add_argument(
-        "--tag", action="append", choices=choices, help="this machine has it, although it is not found (network: the hub does not answer)"
+        "--tag",
+        action="append",
+        metavar="TAG",
+        help="this machine has it, although it is not found: network, where the hub does not answer",
     )
 
 
@@ -75,7 +75,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def workers(address: str, count: int, also: Iterable[Tag]) -> nodes.Workers:
+def workers(address: str, count: int, also: Iterable[str]) -> nodes.Workers:
     """Workers of this machine: what it has is measured, and shared among them.
 
     Raises:
@@ -84,7 +84,10 @@ def workers(address: str, count: int, also: Iterable[Tag]) -> nodes.Workers:
     store, children = Store(artifacts_folder()), Children()
     os.environ["PIPELINE_ARTIFACTS"] = str(store.root)  # the workers are processes of their own, which may have another folder
     need_store(Remote(store, children), writes=True)
-    here = tuple(sorted({*tags.here(network=doctor.reaches_hub(children)), *also}))
+    found = tags.here(network=doctor.reaches_hub(children))
+    if unknown := [one for one in also if one not in found]:
+        raise Failure(f"{unknown[0]} is not a tag that a step needs", where="--tag", remedy=f"name one of {', '.join(found)}")
+    here = [tag for tag, has in found.items() if has or tag in also]
     each = memory.usable_bytes() // count
     say(f"each worker has {', '.join((f'{size_text(each)} of memory', *here))}")
     return nodes.Workers(address, count, f"{platform.node() or 'worker'}-{os.getpid()}", capacity.offered(each, here))

@@ -38,7 +38,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
-from bakehouse.steps.cost import Estimate, Tag, installed
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
@@ -242,14 +242,14 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     return Estimate(0, 2 * made + _BASE_BYTES if step.kind == "validate" else 0)
 
 
-def tags(step: Step) -> tuple[Tag, ...]:
+def tags(step: Step) -> tuple[str, ...]:
     """The library's environment is built where its compiler is."""
     return ("npulib",) if step.kind == "setup" else ()
 
 
-def tags_here() -> tuple[Tag, ...]:
+def tags_here() -> dict[str, bool]:
     """Whether that environment can be built here."""
-    return () if _missing() else ("npulib",)
+    return {"npulib": not _missing()}
 
 
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:

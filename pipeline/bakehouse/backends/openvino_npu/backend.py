@@ -39,7 +39,7 @@ from bakehouse.formats.config_json import Config
 from bakehouse.formats.npu_blob import NotABlob
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
-from bakehouse.steps.cost import Estimate, Tag, installed
+from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
@@ -253,14 +253,14 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return openvino_estimate(step, survey)
 
 
-def tags(step: Step) -> tuple[Tag, ...]:
+def tags(step: Step) -> tuple[str, ...]:
     """The compiler under Wine is set up and tried where Wine is."""
     return ("wine",) if step.kind == "setup" else ()
 
 
-def tags_here() -> tuple[Tag, ...]:
+def tags_here() -> dict[str, bool]:
     """Whether Wine would compile here."""
-    return ("wine",) if npu_compiler.driver() == "wine" else ()
+    return {"wine": npu_compiler.driver() == "wine"}
 
 
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
