@@ -104,23 +104,24 @@ async def _keep_workers(wanted: Workers, stop: asyncio.Event, say: Say) -> None:
     from distributed import Nanny
 
     host = urlsplit(wanted.address).hostname or ""
+    nannies = [
+        Nanny(
+            wanted.address,
+            name=f"{wanted.name}-{number}",
+            nthreads=1,
+            memory_limit=None,  # it would not see the children, which hold the memory
+            resources=dict(wanted.has),
+            security=connection.security(urlsplit(wanted.address).scheme),
+            host="127.0.0.1" if connection.is_loopback(host) else None,
+            dashboard=False,
+            dashboard_address="127.0.0.1:0",
+        )
+        for number in range(1, wanted.count + 1)
+    ]
     async with AsyncExitStack() as stack:
-        started: list[Any] = []
-        for number in range(1, wanted.count + 1):
-            nanny = Nanny(
-                wanted.address,
-                name=f"{wanted.name}-{number}",
-                nthreads=1,
-                memory_limit=None,  # it would not see the children, which hold the memory
-                resources=dict(wanted.has),
-                security=connection.security(urlsplit(wanted.address).scheme),
-                host="127.0.0.1" if connection.is_loopback(host) else None,
-                dashboard=False,
-                dashboard_address="127.0.0.1:0",
-            )
-            started.append(await stack.enter_async_context(nanny))
+        await asyncio.gather(*(stack.enter_async_context(nanny) for nanny in nannies))
         say(f"{wanted.count} worker{'s' if wanted.count > 1 else ''} of {wanted.address}; Ctrl-C stops them")
-        await _either(stop.wait(), *(one.finished() for one in started))
+        await _either(stop.wait(), *(one.finished() for one in nannies))
 
 
 async def _either(*ways: Any) -> None:
