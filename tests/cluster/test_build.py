@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bakehouse.backends.table import BACKENDS
 from tests.support import lanes
 from tests.support.bench import ran
 from tests.support.cluster import machines
 
-pytestmark = [pytest.mark.model, pytest.mark.skipif("openvino" not in BACKENDS, reason="that backend is deleted")]
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
 
 def test_a_build_on_a_cluster_is_the_build_of_one_machine(

@@ -30,6 +30,8 @@ from tests.support.bench import ROOT, Bench, recipe, wait_for
 from tests.support.cluster import machines, made_up
 from tests.support.fakes import HUB, planned
 
+EVERY_BACKEND = pytest.mark.needs_backend("openvino", "onnxruntime_genai", "openvino_npu", "npu_library")  # as the recipes name
+
 
 def refused(work: object, *args: object, **named: object) -> str:
     """The text of the Failure that a call ends with."""
@@ -139,6 +141,7 @@ def plan_of_all(folder: Path) -> Plan:
     return plans.make(loader.load_all(ROOT / "recipes"), lambda path: "f" * 64, confined=False)
 
 
+@EVERY_BACKEND
 def test_a_worker_with_the_same_tools_plans_the_same_keys_from_what_it_is_sent(tmp_path: Path) -> None:
     for plan in (plan_of_all(tmp_path), planned(tmp_path, recipe("remote", source=HUB))):
         for build in plan.builds:
@@ -148,6 +151,7 @@ def test_a_worker_with_the_same_tools_plans_the_same_keys_from_what_it_is_sent(t
                 assert request.step_of(StepRequest.model_validate_json(sent)).key == step.key
 
 
+@EVERY_BACKEND
 def test_a_worker_with_other_tools_refuses_and_names_them(tmp_path: Path) -> None:
     build = plan_of_all(tmp_path).build("phi3-int4-openvino")
     assert build
@@ -162,6 +166,7 @@ def test_a_worker_with_other_tools_refuses_and_names_them(tmp_path: Path) -> Non
     assert named == [" it was planned with 9.0", " it was planned with 9.9.9"]
 
 
+@pytest.mark.needs_backend("openvino")
 def test_local_files_travel_by_their_contents_and_not_by_their_path(tmp_path: Path, untrained_checkpoint: Path) -> None:
     bench = Bench(tmp_path)
     texts = {"type": "file", "path": "../texts.txt"}
@@ -177,6 +182,7 @@ def test_local_files_travel_by_their_contents_and_not_by_their_path(tmp_path: Pa
         assert request.step_of(StepRequest.model_validate_json(sent)).key == step.key
 
 
+@EVERY_BACKEND
 def test_tags_come_from_backends_and_from_what_is_set_up(tmp_path: Path) -> None:
     plan = plan_of_all(tmp_path)
     found = {(step.kind, tag) for step in plan.steps for tag in tags.of(step)}
@@ -209,6 +215,7 @@ compress of hungry: 11 workers were lost while they made it, the last one was ho
 """)
 
 
+@EVERY_BACKEND
 @pytest.mark.parametrize("words", [("list",), ("plan",), ("worker", "--help"), ("cluster", "--help")])
 def test_distributed_is_imported_only_where_a_cluster_is_asked_for(words: tuple[str, ...], tmp_path: Path) -> None:
     program = (
@@ -228,6 +235,7 @@ def command(bench: Bench, *words: str, **env: str) -> subprocess.CompletedProces
     return subprocess.run(argv, env={**os.environ, **mine}, capture_output=True, text=True, check=False, timeout=120, cwd=bench.folder)
 
 
+@pytest.mark.needs_backend("openvino")
 def test_the_command_refuses_before_it_looks_at_anything(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.write(recipe(source=HUB))
@@ -253,6 +261,7 @@ def test_the_command_refuses_before_it_looks_at_anything(tmp_path: Path) -> None
     assert not bench.artifacts.joinpath("store").exists()
 
 
+@pytest.mark.needs_backend("openvino")
 def test_ctrl_c_of_who_asks_ends_with_130(tmp_path: Path, untrained_checkpoint: Path) -> None:
     bench = Bench(tmp_path / "asker")
     bench.write(recipe())

@@ -11,6 +11,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
 from bakehouse.executor.shared_store import Remote
+from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.stages import dispatch, estimates, preflight, tags
 from bakehouse.steps.step import Step
@@ -38,7 +39,8 @@ class OnCluster:
         self._cluster: Cluster | None = None
         self._wanted: frozenset[str] = frozenset()  # keys of what is to be here in the end
         self._shared: frozenset[str] = frozenset()  # keys of what the shared store had at the beginning
-        self.asked: tuple[Step, ...] = ()
+        self._asked: frozenset[str] = frozenset()  # keys of what the cluster is to make
+        self._surveys: dict[str, Survey | None] = {}  # by the key of a checkpoint
 
     def prepare(self, address: str, roots: Sequence[Step], say: Callable[[str], None]) -> None:
         """Look into the shared store, put into it what comes from here, and ask the cluster for the rest.
@@ -56,7 +58,7 @@ class OnCluster:
             raise Failure("the shared store cannot be reached, and a cluster has no other way to exchange files", where="PIPELINE_REMOTE")
         self._shared = known
         ours, asked = self._sorted(missing)
-        takes = {step.key: capacity.taken(self._memory(step), tags.of(step)) for step in asked} if asked else {}
+        takes = {step.key: capacity.taken(self._memory(step), tags.of(step)) for step in asked}
         if asked:
             self._cluster = Cluster(address)
             capacity.refuse_impossible({self._names[step.key]: takes[step.key] for step in asked}, self._cluster.workers())
@@ -65,7 +67,12 @@ class OnCluster:
         if self._cluster:
             sent = self._requests(asked)
             self._cluster.submit([Task(step, sent[step.key], takes[step.key]) for step in asked], self._session.tell)
-        self.asked = tuple(asked)
+        self._asked = frozenset(takes)
+
+    @property
+    def number(self) -> int:
+        """How many steps the cluster is to make."""
+        return len(self._asked)
 
     @property
     def width(self) -> int:
@@ -77,7 +84,7 @@ class OnCluster:
         """Whether there is nothing to wait for: it is where it is wanted, or others set it up for themselves."""
         if step.key in self._wanted:
             return self._session.store.has(step)
-        return step.kind == "setup" or step.key not in {one.key for one in self.asked}
+        return step.kind == "setup" or step.key not in self._asked
 
     def make(self, step: Step) -> None:
         """Wait for a step, and bring it here if it is wanted here.
@@ -85,7 +92,7 @@ class OnCluster:
         Raises:
             Failure: it failed, or it cannot be brought.
         """
-        if self._cluster and step in self.asked:
+        if self._cluster and step.key in self._asked:
             self._session.tell(step, Progress("waiting for a worker"))
             try:
                 self._cluster.wait(step)
@@ -135,8 +142,11 @@ class OnCluster:
 
     def _memory(self, step: Step) -> int:
         """What a step takes; 0 if that is not known before its checkpoint is downloaded."""
-        builds = self._plan.builds_after[step.key]
-        survey = preflight.survey_of(builds[0], self._session, ask=False)
+        build = self._plan.builds_after[step.key][0]
+        key = build.checkpoint.key
+        if key not in self._surveys:
+            self._surveys[key] = preflight.survey_of(build, self._session, ask=False)
+        survey = self._surveys[key]
         return 0 if survey is None else estimates.of(step, survey).memory_bytes
 
     def _requests(self, steps: Iterable[Step]) -> dict[str, str]:

@@ -156,7 +156,7 @@ class Harness:
         self.cluster = OnCluster(self.workspace.plan, self.session, self.remote, self.names)
         self.cluster.prepare(address, [step for step in roots if not self.attempts.is_refused(step)], print)
         self._steps = ()  # how long others take is not known
-        self.reporter.expect(len(self.cluster.asked))
+        self.reporter.expect(self.cluster.number)
         return self.cluster.width
 
     def end(self) -> None:

@@ -39,6 +39,8 @@ class Run(Options, DoitRun):  # type: ignore[misc]
     def _execute(self, *args: Any, **options: Any) -> int:
         _refuse_idle(options)
         harness = _harness(self)
+        if self.sel_tasks == ["overview"]:
+            self.cluster = ""  # which only looks
         self.sel_tasks: list[str] = selection.expanded(list(self.sel_tasks), [task.name for task in self.task_list], harness.workspace.plan)
         try:
             if self.dry_run:
