@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bakehouse.deliver import inspect as delivered
 from bakehouse.errors import Failure
 from bakehouse.package import inspect as inspection
 from bakehouse.package.file_names import SIGNATURE
@@ -86,7 +87,7 @@ def look(folder: Path, by: Signer | None) -> Checked:
     Raises:
         Failure: the folder is not a package.
     """
-    found = inspection.inspect(folder)
+    found = delivered.inspect(folder) if delivered.is_delivered(folder) else inspection.inspect(folder)
     if not by:
         return Checked(found, found.faults, "present" if found.signed else "none")
     unsigned, unknown = _signature(folder, found, by)
@@ -118,6 +119,8 @@ def check(folder: Path, by: Signer | None, say: Callable[[str], None], *, as_jso
         say(f"damaged  {fault}")
     if found.newer:
         say("newer    made by a later Bakehouse: its files are compared with its lists, and what this version does not know is not checked")
+    if found.profile:
+        say(f"package  {found.name}, delivered: {found.profile}; a signature is the package's, and none of this folder")
     if unknown:
         say(f"unknown  {unknown}")
     elif by and checked.signature == "good":

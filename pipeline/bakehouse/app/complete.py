@@ -25,6 +25,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "compare": {"--html": True, "--json": False},
     "search": {"--plan": False, "--print": False, "--html": True, "--json": False},
     "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},
+    "deliver": {"--to": True, "--json": False},
     "sign": {"--continue": False, "-n": True},
     "publish": {"--continue": False, "-n": True, "--dry-run": False, "--cluster": True},
     "release": {"--output": True, "--from": True, "--since": True, "--without-failed": False, "--part-size": True},
@@ -61,8 +62,8 @@ def candidates(before: list[str], last: str) -> list[str]:
         return _starting(last, _verbs())
     verb, *given = before
     flags = FLAGS.get(verb, {})
-    if given and flags.get(given[-1]):  # a value: the shell's own file names
-        return []
+    if given and flags.get(given[-1]):  # a value: the shell's own file names, but for places
+        return _starting(last, _places()) if (verb, given[-1]) == ("deliver", "--to") else []
     if last.startswith("-"):
         return _starting(last, [*flags, *(["--untrusted"] if verb in _READING else []), "--help"])
     if verb == "completion":
@@ -77,6 +78,18 @@ def _verbs() -> list[str]:
     from bakehouse.app.verbs import VERBS
 
     return [f"{verb.name}\t{verb.does}" for verb in VERBS]
+
+
+def _places() -> list[str]:
+    """The places that packages are delivered to, by the names of their modules: to import them takes too long."""
+    backends = os.path.join(os.path.dirname(os.path.dirname(__file__)), "backends")  # noqa: PTH118, PTH120 (as below)
+    found = [
+        file
+        for folder in os.listdir(backends)  # noqa: PTH208
+        if os.path.isdir(places := os.path.join(backends, folder, "deliver"))  # noqa: PTH112, PTH118
+        for file in os.listdir(places)  # noqa: PTH208
+    ]
+    return sorted(file.removesuffix(".py").replace("_", "-") for file in found if file.endswith(".py") and file[0] not in "_.")
 
 
 def _starting(last: str, found: list[str] | tuple[str, ...]) -> list[str]:

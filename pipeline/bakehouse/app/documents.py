@@ -132,7 +132,10 @@ class CheckedStore(Document):
 
 
 class CheckedPackage(Document):
-    """`bakehouse check DIR --json`; `signature` is about the signer that was requested, `ignored` are files that are not the package's."""
+    """`bakehouse check DIR --json`; `signature` is about the signer that was requested, `ignored` are files that are not the package's.
+
+    `profile` says how a delivered folder is laid out; of a package it is None.
+    """
 
     name: str
     files: int
@@ -142,6 +145,21 @@ class CheckedPackage(Document):
     newer: bool
     signature: Literal["none", "present", "good", "bad", "unknown"]
     unknown: str
+    profile: str | None = None
+
+
+class DeliveredFolder(Document):
+    """`bakehouse deliver --json`: where the package `name` lies now, and which of the files there are not the package's own."""
+
+    profile: str
+    profile_version: int
+    name: str
+    folder: str
+    files: int
+    size_bytes: int
+    added: tuple[str, ...]
+    replaced: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 class Answer(Document):

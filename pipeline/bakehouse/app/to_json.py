@@ -117,6 +117,7 @@ def checked_package(found: Checked) -> CheckedPackage:
         newer=found.inspection.newer,
         signature=found.signature,
         unknown=found.unknown,
+        profile=found.inspection.profile or None,
     )
 
 

@@ -47,6 +47,7 @@ ALONE: MappingProxyType[str, str] = MappingProxyType(
         "support": f"{_COMMANDS}.support",
         "worker": f"{_COMMANDS}.worker",
         "cluster": f"{_COMMANDS}.cluster",
+        "deliver": f"{_COMMANDS}.deliver",
     }
 )
 
@@ -97,6 +98,11 @@ VERBS = (
         ("phi3-small", "phi3-small --plan", "phi3-small --print"),
     ),
     Verb("check", "check a package, or everything in the store: every file against every list"),
+    Verb(
+        "deliver",
+        "lay a package out for another program: Foundry Local, Transformers.js, Model Server",
+        ("phi3-int4 --to foundry-local ./foundry", "./downloaded --to foundry-local ./foundry --json"),
+    ),
     Verb("sign", "sign a copy of a package"),
     Verb("publish", "bring packages to where their recipes publish them", ("phi3-int4 --dry-run",)),
     Verb("release", "make the files of a release out of packages"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bakehouse.backends.card_words import Rows
+from bakehouse.backends.delivery import Profile
 from bakehouse.errors import NotInstalled
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
@@ -208,6 +209,10 @@ class Backend(Maker, Protocol):
         """Whether the build's package will hold a pickle."""
         ...
 
+    def profiles(self) -> tuple[Profile, ...]:
+        """The places that the backend's packages can be delivered to."""
+        ...
+
 
 @dataclass(frozen=True)
 class HubWords:
@@ -304,3 +309,8 @@ def keeping(build: BuildOptions, files: Path) -> BuildOptions:
 def has_pickles(build: BuildOptions) -> bool:
     """Of a backend that makes none."""
     return False
+
+
+def profiles() -> tuple[Profile, ...]:
+    """Of a backend whose packages are used as they are."""
+    return ()

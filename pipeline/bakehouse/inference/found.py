@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bakehouse.backends.base import Device
 from bakehouse.errors import Failure
+from bakehouse.package.file_names import DELIVERY
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.records import FileRecord
@@ -43,6 +44,12 @@ def find(name: str, packages: Path, device: Device | None = None) -> Found:
     """
     folder = _folder(name, packages)
     manifest = _manifest(folder)
+    if (folder / DELIVERY).is_file():
+        raise Failure(
+            "this is a package laid out for another program, by `bakehouse deliver`",
+            where=str(folder),
+            remedy="follow the README.md in it, or name the package itself",
+        )
     if faults := list(_faults(folder, manifest.files)):
         more = [f"and {count_text(len(faults) - _SHOWN, 'more file')}"] if len(faults) > _SHOWN else []
         raise Failure(
@@ -55,7 +62,7 @@ def find(name: str, packages: Path, device: Device | None = None) -> Found:
         raise Failure(
             f"{manifest.name} is a model of {manifest.build.task}, and writes no text",
             where=str(folder),
-            remedy="run the program in its README.md; `run`, `chat`, `serve` and `bench` are for models that write text",
+            remedy="run the program in its README.md; `run`, `chat`, `serve`, `bench` and `deliver` are for models that write text",
         )
     return Found(folder, _member(manifest, device))
 

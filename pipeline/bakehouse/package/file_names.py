@@ -6,3 +6,5 @@ CARD = "README.md"
 RECIPE = "recipe.yaml"
 BOM, PROVENANCE, CHECKSUMS = PROOFS = ("bom.json", "provenance.json", "SHA256SUMS")
 SIGNATURE = "model.sig"
+# The record in a folder that a package was delivered to (deliver/), which is no package.
+DELIVERY = "bakehouse-delivery.json"

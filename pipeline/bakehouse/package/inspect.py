@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from bakehouse.errors import Failure
 from bakehouse.package import checksums, listing, provenance
 from bakehouse.package.file_names import CHECKSUMS, PROOFS, PROVENANCE, RECIPE, SIGNATURE
+from bakehouse.package.listing import Listing
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
@@ -33,7 +34,7 @@ _Document = TypeVar("_Document", bound=BaseModel)
 class Inspection:
     """What was found: how many files of how many bytes, what is wrong with them (a sentence each), and what was not checked (`extra`).
 
-    Name, faults and paths are fit for a terminal, whatever the package's files are called.
+    Name, faults and paths are fit for a terminal, whatever the package's files are called. `profile`: how a delivered folder is laid out.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Inspection:
     faults: tuple[str, ...]
     extra: tuple[str, ...]
     newer: bool = False
+    profile: str = ""
 
 
 def inspect(folder: Path) -> Inspection:
@@ -80,6 +82,13 @@ def inspect(folder: Path) -> Inspection:
         extra=tuple(map(printable, found.extra)),
         newer=newer is not None,
     )
+
+
+def hashed(folder: Path) -> tuple[Listing, dict[str, FileRecord], list[str]]:
+    """The files of any folder, the records of those that can be read, and a sentence for each entry that is not a readable file."""
+    found = listing.look(folder)
+    present, unread = _hashed(folder, found.own)
+    return found, present, [*found.faults, *unread]
 
 
 def _newer(path: Path) -> Listed | None:

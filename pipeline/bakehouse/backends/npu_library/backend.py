@@ -17,6 +17,7 @@ from pathlib import Path
 from bakehouse.backends.base import Device, Proposals, Room
 from bakehouse.backends.base import keeping as keeping
 from bakehouse.backends.base import sensitivity as sensitivity
+from bakehouse.backends.delivery import Profile
 from bakehouse.backends.npu_library import verify as npulib_rules
 from bakehouse.backends.npu_library.options import NpuLibrary
 from bakehouse.backends.npu_library.seams import (
@@ -255,6 +256,11 @@ def tags_here() -> dict[str, bool]:
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
     """Everything in the environment."""
     return report.read(SetupResult).packages
+
+
+def profiles() -> tuple[Profile, ...]:
+    """Its packages are used as they are."""
+    return ()
 
 
 def has_pickles(build: BuildOptions) -> bool:

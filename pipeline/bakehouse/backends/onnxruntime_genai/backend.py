@@ -29,6 +29,7 @@ from bakehouse.backends.onnxruntime_genai import genai_config, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
+from bakehouse.backends.onnxruntime_genai.deliver import profiles
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, model_types, preflight, room_for, toolchains
@@ -61,8 +62,8 @@ from bakehouse.tasks.text_generation import tokenizer_findings
 
 __all__ = [
     "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
-    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner", "sensitivity",
-    "steps", "tags", "tags_here", "targets", "toolchains", "verify",
+    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for", "runner",
+    "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed, tags, tags_here
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, profiles, room_for, runtime_is_installed, tags, tags_here
 from bakehouse.backends.openvino import embeddings, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.layers import keeping, sensitivity
@@ -53,8 +53,8 @@ from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
     "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
-    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "proposals", "room_for", "runner",
-    "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
+    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for",
+    "runner", "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options

@@ -12,6 +12,7 @@ from pathlib import Path
 from bakehouse.backends.base import Device, Room, runtime_is_installed
 from bakehouse.backends.base import keeping as keeping
 from bakehouse.backends.base import sensitivity as sensitivity
+from bakehouse.backends.delivery import Profile
 from bakehouse.backends.openvino import backend as openvino
 from bakehouse.backends.openvino.preflight import compressed_bytes
 from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
@@ -266,6 +267,11 @@ def tags_here() -> dict[str, bool]:
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:
     """The wheels of the compiler under Wine."""
     return npu_compiler.packages(step)
+
+
+def profiles() -> tuple[Profile, ...]:
+    """Its packages are used as they are."""
+    return ()
 
 
 def has_pickles(build: BuildOptions) -> bool:

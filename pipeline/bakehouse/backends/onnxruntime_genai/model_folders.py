@@ -1,0 +1,61 @@
+"""The model folders of a package, as the profiles for places that take ONNX Runtime GenAI's models need them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bakehouse.backends.delivery import Packed
+from bakehouse.backends.onnxruntime_genai import genai_config
+from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
+from bakehouse.backends.onnxruntime_genai.quantization import TITLES
+from bakehouse.errors import Failure
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder: its build, its path in the package, its files (name -> path in the package), and its genai_config.json."""
+
+    build: OnnxRuntimeGenAI
+    folder: str
+    files: dict[str, str]
+    config: GenaiConfig
+
+    @property
+    def title(self) -> str:
+        """What it is made for, as people call it."""
+        return TITLES[self.build.execution_provider]
+
+
+def all_of(packed: Packed) -> tuple[Model, ...]:
+    """The models of a package."""
+    return tuple(_model(packed, build) for build in packed.builds if isinstance(build, OnnxRuntimeGenAI))
+
+
+def only(packed: Packed, profile: str) -> Model:
+    """The model of a package that has one.
+
+    Raises:
+        Failure: it is a bundle of several.
+    """
+    if len(packed.builds) > 1:
+        folders = ", ".join(model.folder for model in all_of(packed))
+        raise Failure(
+            f"{profile} takes one model, and {packed.name} has {len(packed.builds)}: {folders}",
+            remedy="name one of its builds instead of the bundle",
+        )
+    (model,) = all_of(packed)
+    return model
+
+
+def config_text(packed: Packed, model: Model) -> dict[str, Any]:
+    """All of its genai_config.json."""
+    read: dict[str, Any] = json.loads(packed.text(model.files[genai_config.NAME]))
+    return read
+
+
+def _model(packed: Packed, build: OnnxRuntimeGenAI) -> Model:
+    folder = build.folder()
+    return Model(build, folder, packed.below(folder), genai_config.read(packed.folder / folder))

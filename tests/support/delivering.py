@@ -1,0 +1,130 @@
+"""Small packages to deliver, and the real clients that are given what came of it: fetched once per machine, by hash, outside the tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bakehouse.backends.delivery import Profile
+from bakehouse.deliver import make, profiles
+from bakehouse.deliver.record import Delivery
+from bakehouse.executor.process import Children
+from bakehouse.inference.found import find
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.build import RuntimeBuild
+from bakehouse.stages import package
+from bakehouse.store import files
+from tests.package.test_card import manifest
+from tests.support import standin
+
+HEAD_SIZE, CONTEXT = 64, 512
+BUNDLE = "onnx"
+
+
+def genai_config(**model: Any) -> dict[str, Any]:
+    """What the model builder writes for the tiny Llama."""
+    decoder = {
+        "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
+        "filename": "model.onnx",
+        "head_size": HEAD_SIZE,
+        "hidden_size": 128,
+        "inputs": {"input_ids": "input_ids", "past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
+        "outputs": {"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 1,
+    }
+    facts = {"bos_token_id": 1, "context_length": CONTEXT, "decoder": decoder, "eos_token_id": 2, "pad_token_id": 2, "type": "llama"}
+    return {"model": {**facts, "vocab_size": 272, **model}, "search": {"max_length": CONTEXT, "past_present_share_buffer": True}}
+
+
+def onnx_folder(folder: Path, **changes: Any) -> None:
+    """A model folder for ONNX Runtime GenAI whose graph and weights are a few bytes."""
+    folder.mkdir(parents=True)
+    texts = {
+        "genai_config.json": json.dumps(genai_config(**changes), indent=4),
+        "tokenizer.json": "{}\n",
+        "tokenizer_config.json": '{\n  "eos_token": "<|im_end|>"\n}\n',
+        "chat_template.jinja": "{{ messages[0]['content'] }}",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "model.onnx.data").write_bytes(b"weights of " + folder.name.encode())
+
+
+def pack(folder: Path, *builds: tuple[str, str]) -> Path:
+    """A package of these builds of recipes in this checkout, with made-up model files; of several a bundle."""
+    records = [manifest(recipe, build) for recipe, build in builds]
+    for record in records:
+        options: RuntimeBuild = record.build.options
+        if below := options.folder():
+            onnx_folder(folder / below)
+        else:
+            _openvino_files(folder)
+    (folder / "LICENSE").write_text("Do as you like.\n", encoding="utf-8")
+    whole = records[0] if len(records) == 1 else _bundle(records)
+    text = package.recipe_text(*(record.build for record in records), bundle=BUNDLE if len(records) > 1 else "")
+    files.write(folder / "recipe.yaml", text)
+    package.describe(folder, whole)
+    return folder
+
+
+def _openvino_files(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml", "chat_template.jinja", "tokenizer.json"):
+        (folder / name).write_text(f"{name}\n", encoding="utf-8")
+    (folder / "openvino_model.bin").write_bytes(b"weights")
+    (folder / "config.json").write_text("{}\n", encoding="utf-8")
+
+
+def _bundle(records: list[PackageManifest]) -> PackageManifest:
+    name = f"{records[0].build.recipe}-{BUNDLE}"
+    build = records[0].build.model_copy(update={"name": name, "build": BUNDLE})
+    return records[0].model_copy(update={"name": name, "build": build, "members": tuple(records)})
+
+
+def profile(name: str) -> Profile:
+    """The profile of this name."""
+    return profiles.all_of()[name].profile
+
+
+def deliver(source: Path, name: str, target: Path) -> Delivery:
+    """Deliver the package in the folder `source`."""
+    return make.deliver(find(str(source), source.parent), profile(name), target, Children())
+
+
+def blocks(folder: Path, language: str) -> list[str]:
+    """The blocks of code in this language in the README of a delivered folder."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)\n```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def distributions(name: str, pins: dict[str, str]) -> Path:
+    """A folder with these wheels (distribution==version -> sha256) and nothing that they depend on."""
+
+    def install(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            listed = Path(scratch) / "requirements.txt"
+            listed.write_text("".join(f"{pin} --hash=sha256:{digest}\n" for pin, digest in pins.items()), encoding="utf-8")
+            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:")
+            subprocess.run((*pip, "--target", str(folder), "--requirement", str(listed)), check=True)
+
+    digest = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
+    return standin.made_once(f"{name}-{digest[:16]}", install)
+
+
+def run_python(program: str, folder: Path, first: Path, home: Path) -> str:
+    """What a program prints that runs in `folder`, with the distributions in `first` before all others and a home of its own."""
+    env = {**os.environ, "PYTHONPATH": str(first), "HOME": str(home)}
+    home.mkdir(exist_ok=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"{program}\n{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()
