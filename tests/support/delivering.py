@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bakehouse.backends.delivery import Profile
@@ -26,6 +29,8 @@ from tests.support import standin
 
 HEAD_SIZE, CONTEXT = 64, 512
 BUNDLE = "onnx"
+NODE = Path(__file__).parent / "node"  # package.json and its lock file
+_NOTHING: MappingProxyType[str, Any] = MappingProxyType({})
 
 
 def genai_config(**model: Any) -> dict[str, Any]:
@@ -45,28 +50,37 @@ def genai_config(**model: Any) -> dict[str, Any]:
     return {"model": {**facts, "vocab_size": 272, **model}, "search": {"max_length": CONTEXT, "past_present_share_buffer": True}}
 
 
-def onnx_folder(folder: Path, **changes: Any) -> None:
-    """A model folder for ONNX Runtime GenAI whose graph and weights are a few bytes."""
+def onnx_folder(folder: Path, graph: bytes, config: Mapping[str, Any]) -> None:
+    """A model folder for ONNX Runtime GenAI whose weights are a few bytes."""
     folder.mkdir(parents=True)
     texts = {
-        "genai_config.json": json.dumps(genai_config(**changes), indent=4),
+        "genai_config.json": json.dumps(genai_config(**config), indent=4),
         "tokenizer.json": "{}\n",
         "tokenizer_config.json": '{\n  "eos_token": "<|im_end|>"\n}\n',
         "chat_template.jinja": "{{ messages[0]['content'] }}",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "model.onnx").write_bytes(graph)
     (folder / "model.onnx.data").write_bytes(b"weights of " + folder.name.encode())
 
 
-def pack(folder: Path, *builds: tuple[str, str]) -> Path:
-    """A package of these builds of recipes in this checkout, with made-up model files; of several a bundle."""
-    records = [manifest(recipe, build) for recipe, build in builds]
+def pack(
+    folder: Path,
+    *builds: tuple[str, str],
+    graph: bytes = b"graph",
+    config: Mapping[str, Any] = _NOTHING,
+    options: Mapping[str, Any] = _NOTHING,
+) -> Path:
+    """A package of these builds of recipes in this checkout, with made-up model files; of several a bundle.
+
+    `config` are other fields of the model in genai_config.json, `options` other options of the builds.
+    """
+    records = [_changed(manifest(recipe, build), options) for recipe, build in builds]
     for record in records:
         options: RuntimeBuild = record.build.options
         if below := options.folder():
-            onnx_folder(folder / below)
+            onnx_folder(folder / below, graph, config)
         else:
             _openvino_files(folder)
     (folder / "LICENSE").write_text("Do as you like.\n", encoding="utf-8")
@@ -75,6 +89,14 @@ def pack(folder: Path, *builds: tuple[str, str]) -> Path:
     files.write(folder / "recipe.yaml", text)
     package.describe(folder, whole)
     return folder
+
+
+def _changed(record: PackageManifest, options: Mapping[str, Any]) -> PackageManifest:
+    if not options:
+        return record
+    old = record.build.options
+    new = type(old).model_validate_json(json.dumps(old.model_dump(mode="json", exclude_none=True) | dict(options)))
+    return record.model_copy(update={"build": record.build.model_copy(update={"options": new})})
 
 
 def _openvino_files(folder: Path) -> None:
@@ -121,10 +143,35 @@ def distributions(name: str, pins: dict[str, str]) -> Path:
     return standin.made_once(f"{name}-{digest[:16]}", install)
 
 
-def run_python(program: str, folder: Path, first: Path, home: Path) -> str:
+def run_python(program: str, folder: Path, first: Path | None, home: Path, *arguments: str) -> str:
     """What a program prints that runs in `folder`, with the distributions in `first` before all others and a home of its own."""
-    env = {**os.environ, "PYTHONPATH": str(first), "HOME": str(home)}
+    env = {**os.environ, "PYTHONPATH": str(first or ""), "HOME": str(home)}
     home.mkdir(exist_ok=True)
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, f"{program}\n{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()
+
+
+def node_packages() -> Path:
+    """A folder with the packages of NODE, as its lock file pins them."""
+
+    def install(folder: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(NODE / name, folder / name)
+        npm = (shutil.which("npm") or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+        subprocess.run(npm, cwd=folder, check=True)
+
+    return standin.made_once(f"node-{hashlib.sha256((NODE / 'package-lock.json').read_bytes()).hexdigest()[:16]}", install)
+
+
+def run_node(program: str, folder: Path, *arguments: str) -> str:
+    """What a program prints that lies in `folder`, which is made to have those packages."""
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(node_packages() / "node_modules")
+    (folder / "program.mjs").write_text(program, encoding="utf-8")
+    argv = ("node", "program.mjs", *arguments)
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{program}\n{done.stdout}\n{done.stderr}"
     return done.stdout.strip()

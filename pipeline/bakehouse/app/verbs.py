@@ -101,7 +101,7 @@ VERBS = (
     Verb(
         "deliver",
         "lay a package out for another program: Foundry Local, Transformers.js, Model Server",
-        ("phi3-int4 --to foundry-local ./foundry", "./downloaded --to foundry-local ./foundry --json"),
+        ("phi3-int4 --to foundry-local ./foundry", "./downloaded --to transformers-js ./web --json"),
     ),
     Verb("sign", "sign a copy of a package"),
     Verb("publish", "bring packages to where their recipes publish them", ("phi3-int4 --dry-run",)),

@@ -68,9 +68,10 @@ class Decoder(_Part):
 
 
 class Model(_Part):
-    """The model; `context_length` in tokens."""
+    """The model; `context_length` in tokens, `type` as the builder calls its architecture."""
 
     context_length: int
+    type: str = ""
     vocab_size: int = 0
     eos_token_id: int | list[int] | None = None
     decoder: Decoder

@@ -24,6 +24,11 @@ class Model:
     config: GenaiConfig
 
     @property
+    def kind(self) -> str:
+        """Its architecture, as the model builder calls it: "llama"."""
+        return self.config.model.type
+
+    @property
     def title(self) -> str:
         """What it is made for, as people call it."""
         return TITLES[self.build.execution_provider]

@@ -138,6 +138,15 @@ class LogitsRequest(Request):
     model: Path | None
 
 
+class FixHeadRequest(Request):
+    """Write `graph` to `target` with this head size in its shapes, and with `data` as the name of the file of its weights."""
+
+    graph: Path
+    target: Path
+    data: str
+    head_size: int
+
+
 class MeasuredWeights(Written):
     """Numbers of weights by precision, and which operations have which: `other_precision` are those of other bits than most."""
 
