@@ -12,6 +12,7 @@ from typing import Literal
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, profiles, room_for, runtime_is_installed, tags, tags_here
 from bakehouse.backends.openvino import embeddings, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
+from bakehouse.backends.openvino.deliver import profiles
 from bakehouse.backends.openvino.layers import keeping, sensitivity
 from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import OpenVINO, given
