@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bakehouse.backends.delivery import Profile
-from bakehouse.backends.onnxruntime_genai.deliver import foundry_local, transformers_js
+from bakehouse.backends.onnxruntime_genai.deliver import foundry_local, openvino_ep, transformers_js
 
-_PROFILES = (foundry_local.PROFILE, transformers_js.PROFILE)
+_PROFILES = (foundry_local.PROFILE, transformers_js.PROFILE, openvino_ep.PROFILE)
 
 
 def profiles() -> tuple[Profile, ...]:
