@@ -72,6 +72,7 @@ class Layout:
 
     Attributes:
         carried: path in the folder -> the package's file that it is a copy of.
+        same: the package's file -> path in the folder of one that is carried and has the same bytes, so that it lies there once.
         written: path in the folder -> what is written there.
         remade: path in the folder -> what the worker of `remake` writes there.
         remake: the command that writes them, given the new folder.
@@ -80,6 +81,7 @@ class Layout:
 
     carried: Mapping[str, str]
     readme: tuple[str | Code, ...]
+    same: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, Text] = field(default_factory=dict)
     remade: Mapping[str, Remade] = field(default_factory=dict)
     remake: Callable[[Path], Command] | None = None

@@ -76,10 +76,11 @@ def _disagreeing(record: Delivery, manifest: Listed) -> Iterator[str]:
     if (record.name, record.key) != (manifest.name, manifest.key):
         yield f"{DELIVERY}: it is about another package than {MANIFEST}"
     digests = {file.path: file.sha256 for file in manifest.files}
-    for one in record.carried:
-        if digests.get(one.package_path) != one.sha256:
-            yield f"{one.path}: is not the package's {one.package_path}, as {MANIFEST} has it"
-    used = {*(one.package_path for one in record.carried), *(one.package_path for one in record.replaced)}
+    sources = [(one, path) for one in record.carried for path in (one.package_path, *one.also)]
+    for one, path in sources:
+        if digests.get(path) != one.sha256:
+            yield f"{one.path}: is not the package's {path}, as {MANIFEST} has it"
+    used = {*(path for _, path in sources), *(one.package_path for one in record.replaced)}
     for path in sorted(digests.keys() - used):
         yield f"{path}: is in the package, and {DELIVERY} does not say what became of it"
     for path in sorted(set(record.left_out) - {*PROOFS, SIGNATURE}):

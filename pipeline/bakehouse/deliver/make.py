@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile
@@ -72,7 +71,7 @@ def _refuse(target: Path) -> None:
 def _fill(folder: Path, found: Found, profile: Profile, layout: Layout, children: Children) -> Delivery:
     """Write everything into the empty `folder`."""
     manifest = manifests.read(found.folder)
-    carried = _copied(folder, found.folder, _places(layout, manifest.files), {file.path: file for file in manifest.files})
+    carried = _copied(folder, found.folder, layout, manifest.files)
     for place, one in layout.written.items():
         files.write(folder / place, one.text)
     _remake(folder, layout, children)
@@ -98,7 +97,7 @@ def _fill(folder: Path, found: Found, profile: Profile, layout: Layout, children
 
 def _places(layout: Layout, listed: tuple[FileRecord, ...]) -> dict[str, str]:
     """Path in the folder -> path in the package, of every file that is carried over."""
-    moved = {*layout.carried.values(), *(of for of, _ in layout.instead.values())}
+    moved = {*layout.carried.values(), *layout.same, *(of for of, _ in layout.instead.values())}
     rest = {PACKAGES_CARD if file.path == CARD else file.path: file.path for file in listed if file.path not in moved}
     places = {**rest, **layout.carried}
     taken = {package_files.MANIFEST, DELIVERY, CARD, *layout.written, *layout.remade}
@@ -106,22 +105,25 @@ def _places(layout: Layout, listed: tuple[FileRecord, ...]) -> dict[str, str]:
     return places
 
 
-def _copied(folder: Path, package: Path, places: Mapping[str, str], listed: Mapping[str, FileRecord]) -> tuple[Carried, ...]:
+def _copied(folder: Path, package: Path, layout: Layout, files_of_package: tuple[FileRecord, ...]) -> tuple[Carried, ...]:
     """Copy files of the package, never by a second name; each is compared with the manifest.
 
     Raises:
         Failure: one is not what the manifest says.
     """
+    listed = {file.path: file for file in files_of_package}
     done = []
-    for place, path in sorted(places.items()):
+    for place, path in sorted(_places(layout, files_of_package).items()):
+        also = tuple(sorted(other for other, there in layout.same.items() if there == place))
         copied = clone.copy(package / path, folder / place) or files.sha256(folder / place)
-        if copied != listed[path].sha256:
-            raise Failure(
-                f"{path} is not what the package's manifest says",
-                where=str(package),
-                remedy=f"`bakehouse check {package}` shows the damage",
-            )
-        done.append(Carried(path=place, size=listed[path].size, sha256=copied, package_path=path))
+        for one in (path, *also):
+            if copied != listed[one].sha256:
+                raise Failure(
+                    f"{one} is not what the package's manifest says",
+                    where=str(package),
+                    remedy=f"`bakehouse check {package}` shows the damage",
+                )
+        done.append(Carried(path=place, size=listed[path].size, sha256=copied, package_path=path, also=also))
     return tuple(done)
 
 

@@ -10,9 +10,10 @@ from bakehouse.records import FileRecord, Written
 
 
 class Carried(FileRecord):
-    """A file that is the package's own, byte for byte; `package_path` is where it is there."""
+    """A file that is the package's own, byte for byte; `package_path` is where it is there, `also` where it is there once more."""
 
     package_path: str
+    also: tuple[str, ...] = ()
 
 
 class Replaced(FileRecord):
