@@ -104,12 +104,19 @@ def json_documents() -> str:
     lines = [
         "# Documents of --json",
         NOTICE,
-        "`list`, `plan`, `lint`, `check` (of the store and of a folder), `compare`, `doctor` and `support` print one JSON document "
-        "with `--json`, and nothing else on standard output; [exit codes](exit-codes.md) stay the same. A command that cannot do its "
-        "work prints [Refused](#refused) in place of its own document. `matrix` always prints JSON.",
+        "`list`, `plan`, `lint`, `check` (of the store and of a folder), `compare`, `doctor`, `support` and `deliver` print one JSON "
+        "document with `--json`, and nothing else on standard output; [exit codes](exit-codes.md) stay the same. A command that cannot "
+        "do its work prints [Refused](#refused) in place of its own document. `matrix` always prints JSON.",
         "A reader must accept fields that it does not know: a later version only adds some.",
     ]
-    roots = (documents.Listing, documents.Planned, documents.Linted, documents.CheckedStore, documents.CheckedPackage)
+    roots = (
+        documents.Listing,
+        documents.Planned,
+        documents.Linted,
+        documents.CheckedStore,
+        documents.CheckedPackage,
+        documents.DeliveredFolder,
+    )
     models = dict.fromkeys(
         one
         for root in (*roots, documents.Compared, documents.Searched, documents.Examined, documents.SupportedModels, documents.Refused)

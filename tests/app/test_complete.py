@@ -18,6 +18,7 @@ from bakehouse.app.init import command
 from bakehouse.app.main import main
 from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS
 from bakehouse.app.workspace import open_workspace
+from bakehouse.deliver import profiles
 from tests.app.test_start import imported
 from tests.support.bench import ROOT
 
@@ -55,6 +56,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["publish", "=--d"], ["--dry-run"]),
         (["completion", "=f"], ["fish"]),
         (["init", "="], []),
+        (["deliver", "tiny-int4-a", "="], ["tiny-int8-a"]),
         (["nonsense", "=--"], ["--help"]),
         ([], []),
     ],
@@ -197,3 +199,7 @@ def test_the_script_of_powershell_gives_the_last_word_with_its_mark() -> None:
 def test_a_shell_that_is_not_known_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "tcsh"]) == 2
     assert "bash|zsh|fish|powershell" in capsys.readouterr().err
+
+
+def test_the_places_that_packages_are_delivered_to_are_those_of_the_backends(here: Path) -> None:
+    assert complete.candidates(["deliver", "tiny-int4-a", "--to"], "") == sorted(profiles.all_of())

@@ -73,6 +73,33 @@ def test_a_package_with_a_changed_byte_is_not_delivered(package: Path, tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"package"}
 
 
+def test_nothing_is_delivered_into_the_package_itself(package: Path) -> None:
+    with pytest.raises(Failure, match="The target is within the package"):
+        delivering.deliver(package, "foundry-local", package / "out")
+    assert not (package / "out").exists()
+
+
+def test_what_a_broken_off_run_left_next_to_its_place_is_cleared_away(package: Path, tmp_path: Path) -> None:
+    (left := tmp_path / ".out.bakehouse-delivery").mkdir()
+    (left / "half").write_text("half")
+    delivering.deliver(package, "foundry-local", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"package", "out"}
+    assert not (tmp_path / "out" / "half").exists()
+
+
+def test_a_package_with_a_file_of_a_name_that_the_folder_needs_is_refused(tmp_path: Path) -> None:
+    package = delivering.pack(tmp_path / "package", ORT, more={"inference_model.json": "{}"})
+    with pytest.raises(Failure, match=r"The package has a file called inference_model.json, and the folder needs another of that name"):
+        delivering.deliver(package, "foundry-local", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"package"}
+
+
+def test_a_package_without_a_file_of_its_model_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    package = delivering.pack(tmp_path / "package", ORT, without="genai_config.json")
+    with pytest.raises(Failure, match=r"block-32-acc-level-4 has no genai_config.json"):
+        delivering.deliver(package, "foundry-local", tmp_path / "out")
+
+
 def test_a_place_refuses_a_package_of_another_runtime_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

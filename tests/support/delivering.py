@@ -15,13 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pytest
+
 from bakehouse.backends.delivery import Profile
 from bakehouse.deliver import make, profiles
 from bakehouse.deliver.record import Delivery
 from bakehouse.executor.process import Children
 from bakehouse.inference.found import find
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.stages import package
 from bakehouse.store import files
 from tests.package.test_card import manifest
@@ -30,6 +31,8 @@ from tests.support import standin
 HEAD_SIZE, CONTEXT = 64, 512
 BUNDLE = "onnx"
 NODE = Path(__file__).parent / "node"  # package.json and its lock file
+# On Windows links need a privilege.
+needs_node = pytest.mark.skipif(sys.platform == "win32" or shutil.which("npm") is None, reason="no Node.js with npm is installed")
 _NOTHING: MappingProxyType[str, Any] = MappingProxyType({})
 
 
@@ -71,19 +74,24 @@ def pack(
     graph: bytes = b"graph",
     config: Mapping[str, Any] = _NOTHING,
     options: Mapping[str, Any] = _NOTHING,
+    more: Mapping[str, str] = _NOTHING,
+    without: str = "",
 ) -> Path:
     """A package of these builds of recipes in this checkout, with made-up model files; of several a bundle.
 
-    `config` are other fields of the model in genai_config.json, `options` other options of the builds.
+    `config` are other fields of the model in genai_config.json, `options` other options of the builds, `more` are further files, and
+    `without` is a file that no model folder has.
     """
     records = [_changed(manifest(recipe, build), options) for recipe, build in builds]
     for record in records:
-        options: RuntimeBuild = record.build.options
-        if below := options.folder():
+        if below := record.build.options.folder():
             onnx_folder(folder / below, graph, config)
         else:
             _openvino_files(folder)
-    (folder / "LICENSE").write_text("Do as you like.\n", encoding="utf-8")
+    for path in folder.rglob(without) if without else ():
+        path.unlink()
+    for name, content in {"LICENSE": "Do as you like.\n", **more}.items():
+        (folder / name).write_text(content, encoding="utf-8")
     whole = records[0] if len(records) == 1 else _bundle(records)
     text = package.recipe_text(*(record.build for record in records), bundle=BUNDLE if len(records) > 1 else "")
     files.write(folder / "recipe.yaml", text)

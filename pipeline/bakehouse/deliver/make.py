@@ -15,6 +15,7 @@ from bakehouse.package import card_use, markdown
 from bakehouse.package import manifest as manifests
 from bakehouse.package.file_names import CARD, DELIVERY, PROOFS, SIGNATURE
 from bakehouse.package.manifest import PackageManifest
+from bakehouse.recipe.types import printable
 from bakehouse.records import FileRecord
 from bakehouse.store import clone, files, package_files
 from bakehouse.tasks.text_generation.golden import Golden
@@ -43,7 +44,7 @@ def deliver(found: Found, profile: Profile, target: Path, children: Children) ->
     Raises:
         Failure: the profile takes no such package, the folder is not empty or cannot be written, or the package is damaged.
     """
-    _refuse(target)
+    _refuse(target, found.folder)
     layout = profile.layout(packed(found))
     staged = target.with_name(f".{target.name}.bakehouse-delivery")
     try:
@@ -61,7 +62,9 @@ def deliver(found: Found, profile: Profile, target: Path, children: Children) ->
     return record
 
 
-def _refuse(target: Path) -> None:
+def _refuse(target: Path, package: Path) -> None:
+    if target.resolve().is_relative_to(package.resolve()):
+        raise Failure("the target is within the package, which stays as it is", where=str(target), remedy="name a folder elsewhere")
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise Failure("the target is not a folder", where=str(target), remedy="name a folder that does not exist yet")
     if target.is_dir() and any(target.iterdir()):
@@ -101,7 +104,11 @@ def _places(layout: Layout, listed: tuple[FileRecord, ...]) -> dict[str, str]:
     rest = {PACKAGES_CARD if file.path == CARD else file.path: file.path for file in listed if file.path not in moved}
     places = {**rest, **layout.carried}
     taken = {package_files.MANIFEST, DELIVERY, CARD, *layout.written, *layout.remade}
-    assert not taken & places.keys() and len(places) == len(rest) + len(layout.carried), "two files of one name"
+    if clash := sorted(taken & places.keys() | rest.keys() & layout.carried.keys()):
+        raise Failure(
+            f"the package has a file called {printable(clash[0])}, and the folder needs another of that name",
+            remedy="deliver a package that has no such file",
+        )
     return places
 
 

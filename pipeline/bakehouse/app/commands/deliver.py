@@ -11,7 +11,7 @@ from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, show
 from bakehouse.app.workspace import artifacts_folder
 from bakehouse.deliver import make, profiles
 from bakehouse.deliver.record import Delivery
-from bakehouse.errors import Failure
+from bakehouse.errors import Failure, NotInstalled
 from bakehouse.executor.process import Children
 from bakehouse.inference.found import find
 from bakehouse.text import count_text, size_text
@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("package", metavar="NAME|DIR", help="a build that is made here, or the folder of any package")
     made.add_argument("target", type=Path, metavar="FOLDER", help="the new folder; it may exist if it is empty")
-    made.add_argument("--to", required=True, choices=[one.profile.name for one in offered], help="for which program")
+    names = [one.profile.name for one in offered]
+    made.add_argument("--to", required=True, metavar="PROFILE", choices=names, help=f"for which program: {', '.join(names)}")
     made.add_argument("--json", action="store_true", help=JSON_HELP)
     return made
 
@@ -43,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         record = _delivered(given)
     except Failure as failure:
-        return show(failure, 1, as_json=given.json)
+        return show(failure, 3 if isinstance(failure, NotInstalled) else 1, as_json=given.json)
     size = sum(one.size for one in record.files)
     if given.json:
         print(documents.text(_document(record, given.target, size)))
@@ -58,7 +59,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _delivered(given: argparse.Namespace) -> Delivery:
     found = find(given.package, artifacts_folder() / "packages")
-    profile = profiles.chosen(given.to, found.name, found.manifest.build.options.runtime)
+    package = make.packed(found)
+    profile = profiles.chosen(given.to, package.name, package.builds[0].runtime)
     children = Children()
     try:
         return make.deliver(found, profile, given.target.expanduser().absolute(), children)

@@ -6,12 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from bakehouse.backends.delivery import Packed
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES
 from bakehouse.errors import Failure
+
+_FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
+_AGAIN = "download or build the package again"
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,32 @@ def only(packed: Packed, profile: str) -> Model:
 
 def config_text(packed: Packed, model: Model) -> dict[str, Any]:
     """All of its genai_config.json."""
-    read: dict[str, Any] = json.loads(packed.text(model.files[genai_config.NAME]))
+    return json_file(packed, model.files[genai_config.NAME])
+
+
+def json_file(packed: Packed, path: str) -> dict[str, Any]:
+    """A small JSON file of the package.
+
+    Raises:
+        Failure: it is not one.
+    """
+    try:
+        read = json.loads(packed.text(path))
+    except (OSError, ValueError):
+        read = None
+    if not isinstance(read, dict):
+        raise Failure(f"{path} is not a JSON object", where=str(packed.folder), remedy=_AGAIN)
     return read
 
 
 def _model(packed: Packed, build: OnnxRuntimeGenAI) -> Model:
     folder = build.folder()
-    return Model(build, folder, packed.below(folder), genai_config.read(packed.folder / folder))
+    files = packed.below(folder)
+    if absent := [name for name in _FILES if name not in files]:
+        raise Failure(f"{folder} has no {absent[0]}", where=str(packed.folder), remedy=_AGAIN)
+    try:
+        return Model(build, folder, files, genai_config.read(packed.folder / folder))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        what = f"{folder}/{genai_config.NAME}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise Failure(what, where=str(packed.folder), remedy=_AGAIN) from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import onnx
@@ -72,7 +70,7 @@ def test_what_the_library_does_not_run_is_refused(tmp_path: Path, build: str, ch
 
 
 @pytest.mark.model
-@pytest.mark.skipif(sys.platform == "win32" or shutil.which("npm") is None, reason="Node.js is not installed, or links need a privilege")
+@delivering.needs_node
 def test_the_real_library_answers_in_node_by_the_program_of_the_readme(
     tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

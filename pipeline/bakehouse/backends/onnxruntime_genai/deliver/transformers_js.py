@@ -11,11 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.base import runtime_is_installed
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Remade, Text, as_json
 from bakehouse.backends.onnxruntime_genai import model_folders
 from bakehouse.backends.onnxruntime_genai.model_folders import Model
 from bakehouse.backends.onnxruntime_genai.seams import FixHeadRequest
 from bakehouse.errors import Failure
+from bakehouse.recipe.types import printable
 from bakehouse.steps.maker import Command, worker
 
 _NAME, _LIBRARY = "transformers-js", "@huggingface/transformers@4.3.1"
@@ -48,7 +50,9 @@ def _layout(packed: Packed) -> Layout:
     graph = f"onnx/model{_SUFFIXES[dtype]}.onnx"
     data = f"{graph}_data"
     moved = {"model.onnx": graph, "model.onnx.data": data}
-    settings = json.loads(packed.text(files["tokenizer_config.json"])) | {"chat_template": packed.text(files["chat_template.jinja"])}
+    settings = model_folders.json_file(packed, files["tokenizer_config.json"]) | {
+        "chat_template": packed.text(files["chat_template.jinja"])
+    }
     why = "it has the chat template, which is in a file of its own there"
     return Layout(
         carried={moved.get(name, name): path for name, path in files.items() if name not in ("model.onnx", "tokenizer_config.json")},
@@ -69,13 +73,14 @@ def _refuse(packed: Packed, model: Model) -> None:
     if model.build.execution_provider not in ("cpu", "webgpu"):
         why = f"a model made for cpu or webgpu, and {packed.name} is made for {model.build.execution_provider}"
     elif model.kind not in _TYPES:
-        why = f"models of the types {', '.join(_TYPES)}, and {packed.name} is of the type {model.kind}"
+        why = f"models of the types {', '.join(_TYPES)}, and {packed.name} is of the type {printable(model.kind)}"
     elif model.build.quantization.weights == "bf16":
         why = f"weights in fp32, fp16, int8 or int4, and {packed.name} has bf16"
     elif "chat_template.jinja" not in model.files:
         why = f"a model with a chat template, and {packed.name} has none"
     if why:
         raise Failure(f"{_NAME} takes {why}", remedy="deliver another build, or another model")
+    runtime_is_installed(["onnx"])  # which writes the graph
 
 
 def _dtype(model: Model) -> str:
