@@ -65,11 +65,14 @@ def test_an_empty_folder_is_filled(package: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.onnx").is_file()
 
 
-def test_a_package_with_a_changed_byte_is_not_delivered(package: Path, tmp_path: Path) -> None:
-    weights = next(package.rglob("model.onnx.data"))
-    weights.write_bytes(weights.read_bytes().swapcase())
-    with pytest.raises(Failure, match="is not what the package's manifest says"):
-        delivering.deliver(package, "foundry-local", tmp_path / "out")
+@pytest.mark.parametrize("name", ["model.onnx.data", "genai_config.json"])
+def test_a_package_with_a_changed_byte_is_not_delivered_not_even_in_a_file_that_is_written_anew(
+    package: Path, tmp_path: Path, name: str
+) -> None:
+    changed = next(package.rglob(name))
+    changed.write_bytes(changed.read_bytes().replace(b"w", b"W").replace(b'"llama"', b'"LLAMA"'))
+    with pytest.raises(Failure, match=f"{name} is not what the package's manifest says"):
+        delivering.deliver(package, "openvino-ep", tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"package"}
 
 

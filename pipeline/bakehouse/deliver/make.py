@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile
@@ -44,10 +45,10 @@ def deliver(found: Found, profile: Profile, target: Path, children: Children) ->
     Raises:
         Failure: the profile takes no such package, the folder is not empty or cannot be written, or the package is damaged.
     """
-    _refuse(target, found.folder)
-    layout = profile.layout(packed(found))
     staged = target.with_name(f".{target.name}.bakehouse-delivery")
     try:
+        _refuse(target, found.folder)
+        layout = profile.layout(packed(found))
         files.remove(staged)
         staged.mkdir(parents=True)
         record = _fill(staged, found, profile, layout, children)
@@ -74,7 +75,10 @@ def _refuse(target: Path, package: Path) -> None:
 def _fill(folder: Path, found: Found, profile: Profile, layout: Layout, children: Children) -> Delivery:
     """Write everything into the empty `folder`."""
     manifest = manifests.read(found.folder)
-    carried = _copied(folder, found.folder, layout, manifest.files)
+    listed = {file.path: file for file in manifest.files}
+    for of, _ in layout.instead.values():
+        _refuse_changed(found.folder, of, files.sha256(found.folder / of), listed)
+    carried = _copied(folder, found.folder, layout, listed)
     for place, one in layout.written.items():
         files.write(folder / place, one.text)
     _remake(folder, layout, children)
@@ -98,51 +102,59 @@ def _fill(folder: Path, found: Found, profile: Profile, layout: Layout, children
     return record
 
 
-def _places(layout: Layout, listed: tuple[FileRecord, ...]) -> dict[str, str]:
+def _places(layout: Layout, listed: Collection[str]) -> dict[str, str]:
     """Path in the folder -> path in the package, of every file that is carried over."""
     moved = {*layout.carried.values(), *layout.same, *(of for of, _ in layout.instead.values())}
-    rest = {PACKAGES_CARD if file.path == CARD else file.path: file.path for file in listed if file.path not in moved}
-    places = {**rest, **layout.carried}
+    rest = {PACKAGES_CARD if path == CARD else path: path for path in listed if path not in moved}
     taken = {package_files.MANIFEST, DELIVERY, CARD, *layout.written, *layout.remade}
-    if clash := sorted(taken & places.keys() | rest.keys() & layout.carried.keys()):
+    if clash := sorted(taken & {*rest, *layout.carried} | rest.keys() & layout.carried.keys()):
         raise Failure(
             f"the package has a file called {printable(clash[0])}, and the folder needs another of that name",
             remedy="deliver a package that has no such file",
         )
-    return places
+    return {**rest, **layout.carried}
 
 
-def _copied(folder: Path, package: Path, layout: Layout, files_of_package: tuple[FileRecord, ...]) -> tuple[Carried, ...]:
+def _copied(folder: Path, package: Path, layout: Layout, listed: Mapping[str, FileRecord]) -> tuple[Carried, ...]:
     """Copy files of the package, never by a second name; each is compared with the manifest.
 
     Raises:
         Failure: one is not what the manifest says.
     """
-    listed = {file.path: file for file in files_of_package}
     done = []
-    for place, path in sorted(_places(layout, files_of_package).items()):
+    for place, path in sorted(_places(layout, listed).items()):
         also = tuple(sorted(other for other, there in layout.same.items() if there == place))
         copied = clone.copy(package / path, folder / place) or files.sha256(folder / place)
         for one in (path, *also):
-            if copied != listed[one].sha256:
-                raise Failure(
-                    f"{one} is not what the package's manifest says",
-                    where=str(package),
-                    remedy=f"`bakehouse check {package}` shows the damage",
-                )
+            _refuse_changed(package, one, copied, listed)
         done.append(Carried(path=place, size=listed[path].size, sha256=copied, package_path=path, also=also))
     return tuple(done)
 
 
+def _refuse_changed(package: Path, path: str, digest: str, listed: Mapping[str, FileRecord]) -> None:
+    if digest != listed[path].sha256:
+        raise Failure(
+            f"{printable(path)} is not what the package's manifest says",
+            where=str(package),
+            remedy=f"`bakehouse check {package}` shows the damage",
+        )
+
+
 def _remake(folder: Path, layout: Layout, children: Children) -> None:
-    """Have a worker write what only a tool can."""
+    """Have a worker write what only a tool can; its log stays if a failure names it."""
     if layout.remake is None:
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        room = Path(scratch)
+    room, keep = Path(tempfile.mkdtemp(prefix="bakehouse-deliver-")), False
+    try:
         process.run(
             layout.remake(folder), children=children, log=room / "log.txt", scratch=room / "scratch", on_progress=lambda progress: None
         )
+    except Failure as failure:
+        keep = any(str(room) in detail for detail in failure.details)
+        raise
+    finally:
+        if not keep:
+            files.remove(room)
 
 
 def _readme(manifest: PackageManifest, profile: Profile, layout: Layout) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from pydantic import JsonValue
+
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.openvino.options import OpenVINO, given
 from bakehouse.errors import Failure
@@ -51,8 +53,10 @@ node {
 
 
 def _layout(packed: Packed) -> Layout:
-    (build,) = packed.builds
+    build, *others = packed.builds
     assert isinstance(build, OpenVINO)
+    if others:
+        raise Failure(f"{_NAME} takes one model, and {packed.name} has {len(packed.builds)}", remedy="deliver one of its builds")
     options = given(build.runtime_options)
     if options.pop("ATTENTION_BACKEND", "PA") != "PA":
         raise Failure(
@@ -61,7 +65,7 @@ def _layout(packed: Packed) -> Layout:
         )
     name = packed.name
     graph = _GRAPH.replace("PLUGIN_CONFIG", f"'{json.dumps(options)}'")
-    entry = {"model_config_list": [{"config": {"name": name, "base_path": name}}]}
+    entry: dict[str, JsonValue] = {"model_config_list": [{"config": {"name": name, "base_path": name}}]}
     return Layout(
         carried={f"{name}/{path}": path for path in packed.files if path not in _TOP},
         written={"config.json": Text(as_json(entry)), f"{name}/graph.pbtxt": Text(graph)},
