@@ -11,7 +11,18 @@ from onnx import TensorProto, helper
 
 from bakehouse.errors import Failure
 from bakehouse.inference.found import find
-from tests.support import delivering, lanes
+from tests.support import browser, delivering, lanes, standin
+
+IN_A_BROWSER = """
+(async () => {
+  const { env, pipeline } = await import("/packages/@huggingface/transformers/dist/transformers.min.js");
+  Object.assign(env, { allowRemoteModels: false, allowLocalModels: true, localModelPath: "/models/", useBrowserCache: false });
+  env.backends.onnx.wasm.wasmPaths = "/packages/onnxruntime-web/dist/";
+  const generator = await pipeline("text-generation", "tiny", { device: "wasm" });
+  const [answer] = await generator([{ role: "user", content: QUESTION }], { max_new_tokens: 32, do_sample: false });
+  return answer.generated_text.at(-1).content;
+})()
+"""
 
 
 def graph() -> onnx.ModelProto:
@@ -80,3 +91,21 @@ def test_the_real_library_answers_in_node_by_the_program_of_the_readme(
         (text,) = delivering.blocks(out, "js")
         (verdict,) = find(name, packages).manifest.validation.verdicts
         assert delivering.run_node(text, tmp_path, str(out)) == verdict.answer
+
+
+@pytest.mark.model
+@delivering.needs_node
+@browser.needs_browser
+def test_the_real_library_answers_in_a_browser_on_wasm(
+    tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    packages = lanes.baked(lanes.ONNX, tmp_path_factory, tiny_checkpoint).artifacts / "packages"
+    delivering.deliver(packages / "tiny-ort", "transformers-js", (site := tmp_path / "site") / "models" / "tiny")
+    (site / "packages").symlink_to(delivering.node_packages() / "node_modules")
+    (site / "index.html").write_text("<!doctype html><title>tests</title>")
+    with delivering.served(site) as address, browser.opened(tmp_path / "profile") as page:
+        page.send("Page.navigate", url=f"{address}/index.html")
+        while page.evaluate("document.title") != "tests":
+            pass
+        said = page.evaluate(IN_A_BROWSER.replace("QUESTION", json.dumps(standin.QUESTION)))
+    assert said == standin.TINY_ANSWERS[standin.QUESTION]

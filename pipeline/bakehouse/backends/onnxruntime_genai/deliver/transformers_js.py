@@ -122,7 +122,8 @@ def _readme(packed: Packed, model: Model, dtype: str) -> tuple[str | Code, ...]:
         Code(f"npm install {_LIBRARY}", "sh"),
         "Save this there as `ask.mjs` and run `node ask.mjs FOLDER`, with the path of this folder:",
         Code(_PROGRAM.format(chat=chat, tokens=packed.max_new_tokens), "js"),
-        "In a browser, serve this folder and name it in `env.localModelPath`, or put it on the Hugging Face hub and name the repository.",
+        "In a browser, serve this folder, name the one above it in `env.localModelPath` and set `env.allowLocalModels`; or put it on the "
+        "Hugging Face hub and name the repository.",
     )
 
 
