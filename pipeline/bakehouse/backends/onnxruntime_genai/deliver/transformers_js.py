@@ -123,7 +123,8 @@ def _readme(packed: Packed, model: Model, dtype: str) -> tuple[str | Code, ...]:
         "Save this there as `ask.mjs` and run `node ask.mjs FOLDER`, with the path of this folder:",
         Code(_PROGRAM.format(chat=chat, tokens=packed.max_new_tokens), "js"),
         "In a browser, serve this folder, name the one above it in `env.localModelPath` and set `env.allowLocalModels`; or put it on the "
-        "Hugging Face hub and name the repository.",
+        "Hugging Face hub and name the repository. On WASM a browser refuses an embedding in 4 bits (GatherBlockQuantized), which an int4 "
+        "model has where its source ties the embeddings and the build does not say `shared_embeddings: false`.",
     )
 
 
