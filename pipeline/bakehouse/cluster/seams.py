@@ -14,7 +14,7 @@ class LocalContent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    field: tuple[str, ...]
+    field: tuple[str | int, ...]
     name: str
     fingerprint: str
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, profiles, room_for, runtime_is_installed, tags, tags_here
+from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed, tags, tags_here
 from bakehouse.backends.openvino import embeddings, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.deliver import profiles
