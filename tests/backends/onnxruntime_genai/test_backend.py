@@ -32,7 +32,7 @@ from bakehouse.recipe import agreement
 from bakehouse.steps.seam import Report
 from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import weight_names
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds
+from bakehouse.tasks.workers.tokenizer_difference import DifferentIds
 from tests.support.ort_making import build, model_step, spec
 
 INT4 = {"weights": "int4"}

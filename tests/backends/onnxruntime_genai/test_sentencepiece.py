@@ -10,8 +10,8 @@ import pytest
 
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.tasks.text_generation import tokenizer_findings
-from bakehouse.tasks.text_generation.workers import hard_texts
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentPrompt, is_limit
+from bakehouse.tasks.workers import hard_texts
+from bakehouse.tasks.workers.tokenizer_difference import DifferentIds, DifferentPrompt, is_limit
 from tests.support import cases
 from tests.support.cases import sentencepiece
 from tests.tasks.text_generation.test_texts import GENAI

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bakehouse.backends.openvino.workers import tokenizer as worker
-from bakehouse.tasks.text_generation.workers import hard_texts, tokenizers_loading
+from bakehouse.tasks.text_generation.workers import tokenizers_loading
+from bakehouse.tasks.workers import hard_texts
 
 pytestmark = pytest.mark.model
 BLANKS = ("a 1", "a   1", "\n\n  2\t3 ", "  \u00a0 4x  y", "5's 'll6 '7 s", "one\r\n   8\r\n")

@@ -94,7 +94,8 @@ def test_a_tokenizer_has_the_ids_of_its_file(put: Any, corrected: bool, tmp_path
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    from bakehouse.tasks.text_generation.workers import hard_texts, tokenizers_loading
+    from bakehouse.tasks.text_generation.workers import tokenizers_loading
+    from bakehouse.tasks.workers import hard_texts
 
     put(tmp_path / "model")
     loaded = tokenizers_loading.read(tmp_path / "model")

@@ -7,8 +7,8 @@ from inline_snapshot import snapshot
 
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
 from bakehouse.tasks.text_generation.tokenizer_findings import faults, findings
-from bakehouse.tasks.text_generation.workers import hard_texts
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, DifferentIds, DifferentPrompt, DifferentText
+from bakehouse.tasks.workers import hard_texts
+from bakehouse.tasks.workers.tokenizer_difference import Difference, DifferentIds, DifferentPrompt, DifferentText
 
 EQUAL = TokenizerComparison(texts=2, chats=0, differences=())
 

@@ -12,7 +12,7 @@ from bakehouse.records import Written
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.tasks.text_generation.workers.answers import Prompt
 from bakehouse.tasks.text_generation.workers.positions_to_check import Boundary, Run
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference
+from bakehouse.tasks.workers.tokenizer_difference import Difference
 
 Precision = Literal["float32", "float16"]
 NotChecked = tuple[str, str]  # what was not compared, and why

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bakehouse.records import Written
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, DifferentIds, DifferentPrompt, is_limit
+from bakehouse.tasks.workers.tokenizer_difference import Difference, DifferentIds, DifferentPrompt, is_limit
 
 _SHOWN = 40  # characters of an example
 

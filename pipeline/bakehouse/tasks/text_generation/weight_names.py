@@ -1,7 +1,7 @@
 """Which weights a checkpoint of a well-known architecture has, by name: compared before anything is downloaded.
 
 The names are those of the classes' state dicts in transformers 5.5 (a test compares them). Architectures not listed are judged by the
-worker that loads them (workers/loading.py).
+worker that loads them (tasks/workers/completeness.py).
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.child import events
 from bakehouse.formats import fields
 from bakehouse.formats.fields import Fields
-from bakehouse.tasks.text_generation.workers import chats, hard_texts
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import Difference, is_limit
+from bakehouse.tasks.text_generation.workers import chats
+from bakehouse.tasks.workers import hard_texts
+from bakehouse.tasks.workers.tokenizer_difference import Difference, is_limit
 
 TEMPLATE = "chat_template.jinja"
 BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # what SentencePiece writes for a blank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bakehouse.backends.openvino.seams import EmbeddingTokenizerResult, TokenizerRequest
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.workers import hard_texts
+from bakehouse.tasks.workers import hard_texts
 
 
 def run(request: TokenizerRequest) -> EmbeddingTokenizerResult:

@@ -13,7 +13,8 @@ from pydantic import JsonValue
 from bakehouse.backends.openvino.seams import TokenizerRequest, TokenizerResult
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.seams import TokenizerComparison
-from bakehouse.tasks.text_generation.workers import chats, hard_texts, tokenizer_difference, tokenizers_loading
+from bakehouse.tasks.text_generation.workers import chats, tokenizers_loading
+from bakehouse.tasks.workers import hard_texts, tokenizer_difference
 
 
 def convert(tokenizer: Any, files: Path) -> None:

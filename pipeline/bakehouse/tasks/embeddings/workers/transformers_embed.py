@@ -9,7 +9,7 @@ from bakehouse.child import events, start
 from bakehouse.records import Pooling
 from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings.seams import ReferenceRequest, ReferenceResult, Vectors
-from bakehouse.tasks.text_generation.workers import loading
+from bakehouse.tasks.workers import completeness
 
 
 def load(checkpoint: Path, *, remote_code: bool, dtype: Any) -> Any:
@@ -23,7 +23,7 @@ def load(checkpoint: Path, *, remote_code: bool, dtype: Any) -> Any:
     # A head, which nothing here uses, and a buffer that older releases saved and that is computed.
     unused = ("lm_head.weight", "embeddings.position_ids")
     report["unexpected_keys"] = [name for name in report["unexpected_keys"] if not name.endswith(unused)]
-    loading.judge(report, model)
+    completeness.judge(report, model)
     return model.eval()
 
 

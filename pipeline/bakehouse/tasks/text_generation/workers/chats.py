@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentPrompt
+from bakehouse.tasks.workers.tokenizer_difference import DifferentPrompt
 
 Message = Mapping[str, str | list[dict[str, str]]]  # role, and content: a text, or a list of parts
 # Makes a prompt of a chat by a template; raises whatever its engine raises if the template refuses the chat.

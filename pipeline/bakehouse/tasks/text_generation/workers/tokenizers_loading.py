@@ -16,8 +16,9 @@ from typing import Any
 
 from bakehouse.child import events
 from bakehouse.tasks.text_generation import tokenizer_findings
-from bakehouse.tasks.text_generation.workers import chats, end_tokens, hard_texts
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentText
+from bakehouse.tasks.text_generation.workers import chats, end_tokens
+from bakehouse.tasks.workers import hard_texts
+from bakehouse.tasks.workers.tokenizer_difference import DifferentIds, DifferentText
 
 FILE = "tokenizer.json"
 

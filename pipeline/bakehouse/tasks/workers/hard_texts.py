@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 
-from bakehouse.tasks.text_generation.workers.tokenizer_difference import DifferentIds, DifferentText
+from bakehouse.tasks.workers.tokenizer_difference import DifferentIds, DifferentText
 
 # A tokenizer as two functions: text to ids, and ids to text.
 Tokenizer = tuple[Callable[[str], list[int]], Callable[[list[int]], str]]
