@@ -8,9 +8,8 @@ from typing import Any
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Pooling, Verdict
-from bakehouse.tasks.embeddings.golden import TASK, mine
+from bakehouse.tasks.embeddings.golden import mine
 
-HUB_TAGS = {TASK: "feature-extraction"}
 _MODES = {
     "cls": "the state of the first token",
     "mean": "the mean of the states of all tokens",

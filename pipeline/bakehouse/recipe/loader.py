@@ -32,11 +32,11 @@ class Loaded:
     recipe: Recipe
     root: Node = field(repr=False)
 
-    def at(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:
-        """An error about the value at a place of the recipe, which must exist: names of fields, from the top."""
+    def at(self, place: Iterable[str | int], what: str, help_: str) -> Diagnostic:
+        """An error about the value at a place of the recipe, which must exist: names of fields, from the top, and positions in lists."""
         node = self.root
         for name in place:
-            node = node.value[name].node
+            node = node.value[name] if isinstance(name, int) else node.value[name].node
         return _diagnostic(self.path, self.text, node.span, what, help_)
 
     def at_key(self, place: Iterable[str], what: str, help_: str) -> Diagnostic:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
-from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi, unpickle
+from bakehouse.sources import calibration, dequantize, gguf, huggingface, local, pypi, recording, unpickle
 from bakehouse.sources.local import Content
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
@@ -21,6 +21,7 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
         dequantize.MAKER: dequantize,
         unpickle.MAKER: unpickle,
         "calibration": calibration,
+        recording.MAKER: recording,
     }
 )
 

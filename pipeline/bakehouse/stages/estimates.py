@@ -15,7 +15,7 @@ def of(step: Step, survey: Survey) -> Estimate:
     """What a step will take; of downloads and packages, whose size is others' to know, nothing."""
     if step.maker == dequantize.MAKER:
         return dequantize.estimate(survey)
-    if step.kind in ("download", "calibration", "checkpoint", "package"):
+    if step.kind in ("download", "calibration", "recording", "checkpoint", "package"):
         return Estimate(disk_bytes=0, memory_bytes=0)
     if step.maker == toolchains.MAKER:
         return toolchains.estimate()

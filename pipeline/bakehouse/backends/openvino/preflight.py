@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from bakehouse.backends.openvino import embeddings
+from bakehouse.backends.openvino import forms
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
@@ -16,7 +16,6 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
-from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 from bakehouse.toolchains.table import INSTALLED, reading
@@ -40,8 +39,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     reasons: list[str] = []
     kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
     tried = build.unknown_architecture == "try"
-    if task == EMBEDDINGS:
-        reasons += embeddings.why_not(kind, tried)
+    if form := forms.FORMS.get(task):
+        reasons += form.why_not(kind, tried)
     elif toolchain not in works and (works or not tried):
         reasons.append(openvino_types.why_not(kind, toolchain, works))
     dtype = named_dtype(survey.config)
