@@ -35,7 +35,7 @@ def render(manifest: PackageManifest) -> str:
     facts = own.facts(build.options)
     described = [_member(member) for member in members]
     task = CARDS_OF_TASKS.get(build.task)
-    shown = task.words(manifest) | {"kind": task.kind} if task else card_use.program(mine(build.golden))
+    shown = task.variables(manifest) if task else card_use.program(mine(build.golden))
     card: str = _template(task.template if task else TEMPLATE).render(
         manifest=manifest,
         build=build,

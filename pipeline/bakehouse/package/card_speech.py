@@ -15,7 +15,7 @@ def words(manifest: PackageManifest) -> dict[str, Any]:
     """Variables of the card: the recordings, and how near what was heard is to the source's text and to what was said."""
     validation, build = manifest.validation, manifest.build
     same = all(one.agreement.common_tokens == len(one.tokens) == one.agreement.source_tokens for one in validation.verdicts)
-    shown = validation.in_use.verdicts if validation.in_use and not card_use.same_run(validation) else validation.verdicts
+    shown = card_use.other_run(validation) or validation.verdicts
     precise = "In the model's own precision, all tokens are the source's."
     return {
         "language": mine(build.golden)[0].language,

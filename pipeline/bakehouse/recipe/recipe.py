@@ -39,6 +39,7 @@ from bakehouse.recipe.types import (
     quoted,
 )
 from bakehouse.tasks.embeddings.golden import Search as NearestText
+from bakehouse.tasks.reranker.golden import Ranked
 from bakehouse.tasks.speech.golden import Recording
 from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.toolchains import table as toolchains
@@ -193,11 +194,11 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 # --- task -----------------------------------------------------------------------------------------
 
-TaskName = Literal["text-generation", "embeddings", "speech-recognition"]
+TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition"]
 DEFAULT_TASK: TaskName = "text-generation"
 
 
-_BY_FIELDS = (NearestText, Recording)  # each with the fields that golden inputs of no other task have
+_BY_FIELDS = (Ranked, NearestText, Recording)  # each with fields by which its golden inputs are known, the first that has one
 
 
 def _kind_of_golden(given: object) -> str:
@@ -209,7 +210,10 @@ def _kind_of_golden(given: object) -> str:
 
 # A golden input of any task; a recipe's are all of its own task.
 AnyGolden = Annotated[
-    Annotated[Golden, Tag(Golden.task)] | Annotated[NearestText, Tag(NearestText.task)] | Annotated[Recording, Tag(Recording.task)],
+    Annotated[Golden, Tag(Golden.task)]
+    | Annotated[NearestText, Tag(NearestText.task)]
+    | Annotated[Ranked, Tag(Ranked.task)]
+    | Annotated[Recording, Tag(Recording.task)],
     Discriminator(_kind_of_golden),
 ]
 

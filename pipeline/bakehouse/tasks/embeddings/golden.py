@@ -26,7 +26,7 @@ class Search(Model):
     texts: tuple[Text, ...] = Field(min_length=2, description="Texts to choose from.")
     closest: Text = Field(description="The one of the texts whose vector must be nearest to the query's.")
     min_cosine: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=1,
         description="Least cosine of each vector to the source's; by default 0.999, with 8 bits 0.99, with 4 bits 0.9.",

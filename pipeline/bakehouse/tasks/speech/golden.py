@@ -28,14 +28,14 @@ class Recording(Model):
         description="A WAV file of at most 30 seconds, one channel of 16 bits at 16,000 Hz: absolute, from the home (`~/`), or relative "
         "to the recipe."
     )
-    text: Text | None = Field(None, description="What is said in it.", exclude_if=lambda text: text is None)
+    text: Text | None = Field(default=None, description="What is said in it.", exclude_if=lambda text: text is None)
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = Field(
-        None,
+        default=None,
         description="The language that the model is told, such as `de`; by default it finds out.",
         exclude_if=lambda code: code is None,
     )
     max_word_error: float | None = Field(
-        None,
+        default=None,
         ge=0,
         le=1,
         description="Largest share of words that may differ from the source's and from `text`; by default 0.05, with 8 bits 0.1, with 4 "

@@ -8,6 +8,8 @@ from bakehouse.backends.openvino.seams import PlainTokenizerRequest, PlainTokeni
 from bakehouse.child import events, start
 from bakehouse.tasks.workers import hard_texts
 
+_QUERY = "What is this?"
+
 
 def run(request: PlainTokenizerRequest) -> PlainTokenizerResult:
     """Write openvino_tokenizer.{xml,bin} and transformers' own files; padding and truncation stay on the sides that the model has."""
@@ -21,7 +23,7 @@ def run(request: PlainTokenizerRequest) -> PlainTokenizerResult:
         tokenizer.save_pretrained(request.files)
         events.progress("converting the tokenizer")
         try:
-            made = convert_tokenizer(tokenizer, with_detokenizer=request.decodes)
+            made = convert_tokenizer(tokenizer, with_detokenizer=request.decodes, number_of_inputs=request.inputs)
         except Exception as error:  # whatever it is, this tokenizer cannot be converted, and a package without it does not load
             events.refuse(
                 f"openvino_tokenizers cannot convert this tokenizer ({type(tokenizer).__name__}).",
@@ -40,9 +42,16 @@ def _compared(tokenizer: Any, request: PlainTokenizerRequest) -> PlainTokenizerR
 
     other = openvino_genai.Tokenizer(request.files)
     texts = [text for text in hard_texts.TEXTS if text]
-    different = [text for text in texts if other.encode(text).input_ids.data[0].tolist() != tokenizer(text)["input_ids"]]
+    different = [text for text in texts if not _same_tokens(tokenizer, other, text, request.inputs)]
     decoded = [text for text in texts if request.decodes and not _same_text(tokenizer, other, text)]
     return PlainTokenizerResult(texts=len(texts), different=tuple(different), decoded=tuple(decoded))
+
+
+def _same_tokens(tokenizer: Any, other: Any, text: str, inputs: int) -> bool:
+    """Whether both make the same tokens of a text; of one that takes a query, too, with a query before it."""
+    if inputs == 1:
+        return bool(other.encode(text).input_ids.data[0].tolist() == tokenizer(text)["input_ids"])
+    return bool(other.encode([_QUERY], [text]).input_ids.data[0].tolist() == tokenizer(_QUERY, text)["input_ids"])
 
 
 def _same_text(tokenizer: Any, other: Any, text: str) -> bool:
