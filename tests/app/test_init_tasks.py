@@ -11,8 +11,9 @@ import pytest
 from bakehouse.app.main import main
 from bakehouse.recipe import loader
 from bakehouse.tasks.speech.golden import Recording
-from tests.app.test_init import here, weights
+from tests.app.test_init import COMMIT, here, weights
 from tests.formats.test_wav import written
+from tests.support.hub import Hub
 
 __all__ = ["here"]  # a fixture
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -85,3 +86,12 @@ def test_words_for_another_task_are_refused(make: Any, words: tuple[str, ...], w
 def test_a_classifier_is_no_reranker(here: Path, capsys: Any) -> None:
     assert main(["init", str(reranker(here / "mine", labels=3)), "--yes"]) == 1
     assert "it gives 3 numbers (id2label), and a reranker gives one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
+def test_a_repository_of_the_hub_is_recognised_too(make: Any, task: str, here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.serve(make(here.parent / "model"), "bakers/Tiny", COMMIT)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert main(["init", "bakers/Tiny", "--yes", "--name", "mine"]) == 0
+    assert loader.load(here / "recipes" / "mine.yaml").task == task

@@ -133,8 +133,8 @@ def _local_files(recipe: Any) -> Iterator[str]:
     """The local paths that a recipe names anywhere."""
     if isinstance(recipe, dict):
         yield from (value for name, value in recipe.items() if is_local_path(recipe, name))
-        for value in recipe.values():
-            yield from _local_files(value)
+    for value in recipe.values() if isinstance(recipe, dict) else recipe if isinstance(recipe, list) else ():
+        yield from _local_files(value)
 
 
 def _link(source: str, target: str) -> str:
