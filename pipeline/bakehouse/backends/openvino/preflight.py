@@ -41,6 +41,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     tried = build.unknown_architecture == "try"
     if form := forms.FORMS.get(task):
         reasons += form.why_not(kind, tried)
+        if toolchain != INSTALLED and not tried:
+            reasons.append(f"models for {task} are made with the installed release of transformers only: leave `toolchain` out")
     elif toolchain not in works and (works or not tried):
         reasons.append(openvino_types.why_not(kind, toolchain, works))
     dtype = named_dtype(survey.config)
