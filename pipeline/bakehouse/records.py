@@ -63,7 +63,7 @@ class Agreement(Written):
     answer_tokens: int
     source_tokens: int
     near_tie: float | None = None
-    compared_tokens: int | None = Field(None, exclude_if=lambda tokens: tokens is None)
+    compared_tokens: int | None = Field(default=None, exclude_if=lambda tokens: tokens is None)
 
 
 PoolingMode = Literal["cls", "mean", "last_token"]
@@ -89,10 +89,32 @@ class Similarity(Written):
     least_to_source: float
 
 
+class Transcript(Written):
+    """What the source heard in a recording, and what share of the words differs: from that, and from what was said if the recipe has it.
+
+    `source_error` is the source's own share of words that differ from what was said.
+    """
+
+    source: str
+    word_error: float
+    said_error: float | None = None
+    source_error: float | None = None
+
+
+class Ranking(Written):
+    """The score of each text for a query by the model and by its source, and the largest difference between the two."""
+
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    of_source: tuple[float, ...]
+    largest_difference: float
+
+
 class Verdict(Written):
     """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it.
 
-    Of embeddings the prompt is a query, and the answer the text that is nearest to it; `similarity` has the rest.
+    Of embeddings and rerankers the prompt is a query, and the answer the text that fits it best; of speech recognition the prompt is a
+    recording. `similarity`, `ranking` and `transcript` have the rest.
     """
 
     prompt: str
@@ -104,7 +126,9 @@ class Verdict(Written):
     agreement: Agreement
     first_token_s: float
     tokens_per_s: float | None  # None for an answer of one token
-    similarity: Similarity | None = Field(None, exclude_if=lambda found: found is None)
+    similarity: Similarity | None = Field(default=None, exclude_if=lambda found: found is None)
+    ranking: Ranking | None = Field(default=None, exclude_if=lambda found: found is None)
+    transcript: Transcript | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 class InUse(Written):
@@ -133,8 +157,8 @@ class Validation(Written):
     load_s: float
     peak_memory_bytes: int
     # Of embeddings: how long a vector is, and how it is made.
-    vector_size: int | None = Field(None, exclude_if=lambda size: size is None)
-    pooling: Pooling | None = Field(None, exclude_if=lambda pooling: pooling is None)
+    vector_size: int | None = Field(default=None, exclude_if=lambda size: size is None)
+    pooling: Pooling | None = Field(default=None, exclude_if=lambda pooling: pooling is None)
 
 
 class NumericCheck(Written):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.app.init import command, origin
+from bakehouse.app.init import command, origin, paths
 from bakehouse.app.plan_table import plan_text
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
@@ -297,6 +297,6 @@ def test_a_folder_elsewhere_is_built_and_its_package_says_not_where_it_lies(here
     [(r"C:\models\tiny", "C:/models/tiny"), (r"\\server\share\tiny", "//server/share/tiny"), (r"C:\me\recipes\tiny", "tiny")],
 )
 def test_what_init_writes_on_windows_is_what_a_recipe_takes_there(given: str, written: str) -> None:
-    assert origin.as_written(PureWindowsPath(given), PureWindowsPath(r"C:\me\recipes")) == written
+    assert paths.as_written(PureWindowsPath(given), PureWindowsPath(r"C:\me\recipes")) == written
     assert local_path(written, windows=True) == written
     assert given == written or local_path(given, windows=True) in (written, "C:/me/recipes/tiny")

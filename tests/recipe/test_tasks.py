@@ -24,6 +24,20 @@ def embedding(**changes: Any) -> dict[str, Any]:
     return recipe(**{"task": "embeddings", "golden": [SEARCH], "builds": {"a": OPENVINO}} | changes)
 
 
+RANKED = {"query": "bread", "texts": ["dough", "train"], "best": "dough"}
+RECORDING = {"audio": "a.wav", "text": "hello", "language": "en", "max_word_error": 0.1}
+
+
+@pytest.mark.parametrize(("golden", "task"), [(SEARCH, "embeddings"), (RANKED, "reranker"), (RECORDING, "speech-recognition")])
+def test_a_golden_input_is_known_by_its_fields(golden: dict[str, Any], task: str, tmp_path: Any) -> None:
+    made = Recipe.model_validate_json(json.dumps(recipe(task=task, golden=[golden], builds={"a": OPENVINO})))
+    assert [one.task for one in made.golden] == [task]
+    other = "reranker" if task == "embeddings" else "embeddings"
+    assert f"This is a golden input of {task}, and the recipe's task is {other}." in errors(
+        tmp_path, recipe(task=other, golden=[golden], builds={"a": OPENVINO})
+    )
+
+
 def errors(tmp_path: Any, content: dict[str, Any]) -> str:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(RecipeErrors) as found:

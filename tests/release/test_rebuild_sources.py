@@ -24,3 +24,8 @@ def test_a_rebuild_reads_nothing_outside_the_recipes_folder(tmp_path: Path, path
     monkeypatch.setenv("PIPELINE_UNTRUSTED", "0")  # counts for recipes of one's own; a package's recipe came with it
     with pytest.raises(Failure, match="lies outside the recipe's folder, and this recipe is not trusted"):
         rebuild._provided(tmp_path / "recipes", path)
+
+
+def test_recordings_are_among_the_files_that_a_rebuild_needs() -> None:
+    recipe = {"source": {"type": "local", "path": "tiny"}, "golden": [{"audio": "a.wav"}, {"audio": "b.wav", "text": "hello"}]}
+    assert list(rebuild._local_files(recipe)) == ["tiny", "a.wav", "b.wav"]

@@ -213,7 +213,7 @@ class _Answer(BaseHTTPRequestHandler):
             for name, file in files.items()
         ]
         info = {"_id": "0", "id": repo, "sha": commit, "private": False, "downloads": 0, "likes": 0, "tags": [], "siblings": siblings}
-        info |= _card_data(files)
+        info |= _card_data(files) | _config(files)
         return self._send(200, {"Content-Type": "application/json"}, json.dumps(info).encode())
 
     def _resolve(self, type: str, repo: str, revision: str, name: str) -> None:
@@ -293,6 +293,15 @@ def _card_data(files: dict[str, File]) -> dict[str, Any]:
     card = files["README.md"].path.read_text(encoding="utf-8") if "README.md" in files else ""
     front = card.split("---\n")[1] if card.startswith("---\n") else ""
     return {"cardData": yaml.safe_load(front)} if front else {}
+
+
+def _config(files: dict[str, File]) -> dict[str, Any]:
+    """What the hub tells of config.json, if there is one that it can read."""
+    try:
+        found = json.loads(files["config.json"].path.read_text(encoding="utf-8"))
+    except (KeyError, ValueError):
+        return {}
+    return {"config": {name: found[name] for name in ("architectures", "model_type") if name in found}} if isinstance(found, dict) else {}
 
 
 def start() -> tuple[Hub, ThreadingHTTPServer]:

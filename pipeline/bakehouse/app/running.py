@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import get_args
 
@@ -56,36 +56,45 @@ def _temperature(text: str) -> float:
     return number
 
 
-def package(name: str, device: Device | None) -> Found:
-    """The package that somebody means.
+def package(name: str, device: Device | None, *, any_task: bool = False) -> Found:
+    """The package that somebody means; `any_task`: it need not be a model that writes text.
 
     Raises:
         Failure: there is none, or it is incomplete.
     """
-    return find(name, artifacts_folder() / "packages", device)
+    return find(name, artifacts_folder() / "packages", device, any_task=any_task)
+
+
+@contextmanager
+def shown_loading(name: str) -> Iterator[Callable[[], None]]:
+    """On a terminal a line says that a package is being loaded: as long as this lasts, or until what it gives is called."""
+    shows = [True] if sys.stderr.isatty() else []
+
+    def clear() -> None:
+        if shows:
+            shows.clear()
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    if shows:
+        print(f"loading {name} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield clear
+    finally:
+        clear()
 
 
 @contextmanager
 def loaded(found: Found, device: Device | None) -> Iterator[Runner]:
-    """The package in its runtime, as long as this lasts; on a terminal a line says that it is being loaded.
+    """The package in its runtime, as long as this lasts.
 
     Raises:
         Failure: it does not run here.
     """
-    show = sys.stderr.isatty()
-    if show:
-        print(f"loading {found.name} ...", end="", file=sys.stderr, flush=True)
-    try:
-        with runner.opened(found, device) as opened:
-            if show:
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
-                show = False
-            if opened.loaded.note:
-                print(opened.loaded.note, file=sys.stderr)
-            yield opened
-    finally:
-        if show:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    with shown_loading(found.name) as clear, runner.opened(found, device) as opened:
+        clear()
+        if opened.loaded.note:
+            print(opened.loaded.note, file=sys.stderr)
+        yield opened
 
 
 def job(given: argparse.Namespace, *, messages: list[dict[str, str]] | None = None, raw: str | None = None) -> Job:

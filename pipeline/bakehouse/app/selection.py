@@ -15,6 +15,7 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "setup": ("setup", ""),
     "download": ("download", ""),
     "calibration": ("download", "-calibration"),
+    "recording": ("download", "-recording"),
     "checkpoint": ("export", "-checkpoint"),
     "export": ("export", ""),
     "tokenizer": ("export", "-tokenizer"),

@@ -77,7 +77,12 @@ VERBS = (
     Verb(
         "run",
         "have a package answer a prompt, in its own runtime",
-        ("phi3-int4 'What is the capital of France?'", "./downloaded --device GPU < prompt.txt"),
+        (
+            "phi3-int4 'What is the capital of France?'",
+            "./downloaded --device GPU < prompt.txt",
+            "minilm-int8 'How do I bake bread?' 'Mix flour and water.' 'The train leaves at noon.'",
+            "whisper-int8 recording.wav",
+        ),
     ),
     Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),
     Verb("serve", "serve a package to clients of OpenAI's API", ("phi3-int4", "phi3-int4 --device GPU --port 8080")),

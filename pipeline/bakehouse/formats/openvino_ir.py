@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-Role = Literal["embedding", "matmul", "last", "adapter"]
+Role = Literal["embedding", "matmul", "last", "adapter", "convolution"]
 
 FLOATS = ("f32", "f16", "bf16")
 # Operations that may be between a stored weight and its user: decompression, in the order in which NNCF inserts it.
 _BETWEEN = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
-_USERS = ("MatMul", "Gather")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Weight:
 
     Attributes:
         name: the constant's; quantization renames it.
-        users: names of the MatMuls and Gathers that use it, in the model's order; they stay the same.
+        users: names of the operations that use it, in the model's order; they stay the same.
         kind: the type of the first of them.
         type: element type as stored, as OpenVINO spells it ("i4", "u8", "bf16").
         count: number of weights.
@@ -82,15 +81,17 @@ class _Graph:
     users: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     bin_bytes: int = 0
     info: dict[str, object] = field(default_factory=dict)
+    convolutions: bool = False  # whether their weights are listed, too
 
 
-def read(xml: Path) -> Model:
-    """Read the model's XML; its weights are not touched.
+def read(xml: Path, *, convolutions: bool = False) -> Model:
+    """Read the model's XML; its weights are not touched. Those of MatMuls and Gathers are listed, and on request those of convolutions.
 
     Raises:
         xml.etree.ElementTree.ParseError: the file is not complete.
     """
     graph = _parse(xml)
+    graph.convolutions = convolutions
     return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)
 
 
@@ -156,10 +157,10 @@ def _weights(graph: _Graph) -> Iterator[Weight]:
 
 
 def _uses(graph: _Graph, identity: str) -> Iterator[tuple[str, int]]:
-    """The MatMuls and Gathers that a constant reaches through its decompression, and at which input."""
+    """The operations that a constant reaches through its decompression, and at which input."""
     for user, port in graph.users.get(identity, []):
         kind = graph.layers[user].type
-        if kind == "MatMul" or (kind == "Gather" and port == 0):
+        if kind == "MatMul" or (kind == "Gather" and port == 0) or (kind == "Convolution" and port == 1 and graph.convolutions):
             yield user, port
         elif kind in _BETWEEN and port == 0 and _rest_is_constant(graph, user):
             yield from _uses(graph, user)
@@ -205,6 +206,8 @@ def _weight(graph: _Graph, identity: str, uses: list[tuple[str, int]], *, is_las
 def _role(layer: _Layer, user: _Layer, is_last: bool) -> Role:
     if "lora" in layer.name.lower():
         return "adapter"
+    if user.type == "Convolution":
+        return "convolution"
     if user.type == "Gather":
         return "embedding"
     return "last" if is_last else "matmul"

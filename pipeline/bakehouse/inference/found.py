@@ -34,10 +34,11 @@ class Found:
         return str(self.manifest.name)
 
 
-def find(name: str, packages: Path, device: Device | None = None) -> Found:
+def find(name: str, packages: Path, device: Device | None = None, *, any_task: bool = False) -> Found:
     """The package `name`: a folder, or the name of one below `packages`; of a bundle the first build that `device` suits, else the first.
 
     Nothing is hashed, and no file is read but the manifest: every file that it lists is there and has its size.
+    `any_task`: it need not be a model that writes text.
 
     Raises:
         Failure: there is no such package, it is incomplete, or its manifest cannot be read.
@@ -58,11 +59,11 @@ def find(name: str, packages: Path, device: Device | None = None) -> Found:
             details=(*faults[:_SHOWN], *more),
             remedy=f"download or build it again; `bakehouse check {folder}` compares every byte",
         )
-    if manifest.build.task != DEFAULT_TASK:
+    if manifest.build.task != DEFAULT_TASK and not any_task:
         raise Failure(
             f"{manifest.name} is a model of {manifest.build.task}, and writes no text",
             where=str(folder),
-            remedy="run the program in its README.md; `run`, `chat`, `serve`, `bench` and `deliver` are for models that write text",
+            remedy="use `bakehouse run`, or the program in its README.md; the other commands are for models that write text",
         )
     return Found(folder, _member(manifest, device))
 

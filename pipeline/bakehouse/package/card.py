@@ -10,15 +10,14 @@ from typing import Any, assert_never
 import yaml
 
 from bakehouse.backends.table import CARDS
-from bakehouse.package import card_embeddings, card_fidelity, card_use, card_words, markdown
+from bakehouse.package import card_fidelity, card_use, card_words, markdown
+from bakehouse.package.card_tasks import CARDS_OF_TASKS
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
 from bakehouse.recipe.types import OTHER_LICENCE
-from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.text_generation.golden import mine
 from bakehouse.text import size_text
 
-TEMPLATES = {EMBEDDINGS: "card.embeddings.md.jinja"}  # of tasks with a card of their own
 TEMPLATE = "card.md.jinja"
 # Licences that the hub knows by this name (its model card documentation); every other one is "other" with license_name.
 _HUB_LICENCES = frozenset(
@@ -35,8 +34,9 @@ def render(manifest: PackageManifest) -> str:
     members = manifest.members or (manifest,)
     facts = own.facts(build.options)
     described = [_member(member) for member in members]
-    shown = card_embeddings.words(manifest) if build.task == EMBEDDINGS else card_use.program(mine(build.golden))
-    card: str = _template(build.task).render(
+    task = CARDS_OF_TASKS.get(build.task)
+    shown = task.variables(manifest) if task else card_use.program(mine(build.golden))
+    card: str = _template(task.template if task else TEMPLATE).render(
         manifest=manifest,
         build=build,
         runtime_folder=own.__name__.split(".")[-2],
@@ -89,7 +89,8 @@ def front_matter(manifest: PackageManifest) -> str:
         facts["license_link"] = link
     facts |= _lineage(build)
     words = CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
-    facts |= {"library_name": words.library_name, "pipeline_tag": card_embeddings.HUB_TAGS.get(build.task, words.pipeline_tag)}
+    task = CARDS_OF_TASKS.get(build.task)
+    facts |= {"library_name": words.library_name, "pipeline_tag": task.hub_tag if task else words.pipeline_tag}
     if words.inference is not None:
         facts["inference"] = words.inference
     facts["tags"] = list(dict.fromkeys([*words.tags, *(build.card.tags if build.card else ())]))
@@ -153,7 +154,7 @@ def base_model(build: ResolvedBuild) -> str | None:
 
 
 @cache
-def _template(task: str) -> Any:
+def _template(name: str) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, because `doit list` does not need it
 
     # The card is Markdown and not HTML: `text`, `code` and `block` escape what is inserted.
@@ -167,4 +168,4 @@ def _template(task: str) -> Any:
     environment.filters |= {"text": markdown.text, "code": markdown.code, "block": markdown.block, "paragraph": markdown.paragraph}
     environment.filters |= {"python": markdown.string, "pin": markdown.pin, "size": size_text, "arguments": markdown.arguments}
     environment.filters |= {"dictionary": markdown.dictionary, "messages": markdown.messages}
-    return environment.get_template(TEMPLATES.get(task, TEMPLATE))
+    return environment.get_template(name)

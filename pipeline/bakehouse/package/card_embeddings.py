@@ -8,9 +8,8 @@ from typing import Any
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Pooling, Verdict
-from bakehouse.tasks.embeddings.golden import TASK, mine
+from bakehouse.tasks.embeddings.golden import mine
 
-HUB_TAGS = {TASK: "feature-extraction"}
 _MODES = {
     "cls": "the state of the first token",
     "mean": "the mean of the states of all tokens",
@@ -23,7 +22,7 @@ def words(manifest: PackageManifest) -> dict[str, Any]:
     shown = mine(manifest.build.golden)[0]
     how = pooling(manifest)
     validation = manifest.validation
-    used = validation.in_use.verdicts if validation.in_use and not card_use.same_run(validation) else None
+    used = card_use.other_run(validation)
     return {
         "query": shown.query,
         "texts": shown.texts,
@@ -33,7 +32,6 @@ def words(manifest: PackageManifest) -> dict[str, Any]:
         "searches": [_search(one) for one in used or validation.verdicts],
         "nearness": _nearness(validation.verdicts),
         "nearness_in_use": _nearness(used) if used else None,
-        "other_tokens": _other_tokens(manifest),
     }
 
 
@@ -42,11 +40,6 @@ def pooling(manifest: PackageManifest) -> Pooling:
     found = manifest.validation.pooling
     assert found is not None, "a model of embeddings was validated with its pooling"
     return found
-
-
-def _other_tokens(manifest: PackageManifest) -> list[str]:
-    """The texts, of those tried, that the runtime's tokenizer makes other tokens of."""
-    return [str(text) for text in manifest.measured["tokenizer"]["tokenizer_texts_different"]]
 
 
 def _nearness(verdicts: tuple[Verdict, ...]) -> float:

@@ -57,7 +57,7 @@ def program(golden: tuple[Golden, ...]) -> dict[str, Any]:
 
 def answers(validation: Validation) -> list[Shown]:
     """Every answer once: one that both runs gave is listed once."""
-    used = validation.in_use.verdicts if validation.in_use and not same_run(validation) else ()
+    used = other_run(validation)
     shown = []
     for position, verdict in enumerate(validation.verdicts):
         other = used[position] if used else None
@@ -70,6 +70,11 @@ def answers(validation: Validation) -> list[Shown]:
 def same_run(validation: Validation) -> bool:
     """Whether the card's program gives the runtime exactly the options that the first run had."""
     return validation.in_use is not None and validation.in_use.runtime_options == validation.runtime_options
+
+
+def other_run(validation: Validation) -> tuple[Verdict, ...] | None:
+    """The verdicts on the run with the options of the card's program, if these are others than those of the first run."""
+    return validation.in_use.verdicts if validation.in_use and not same_run(validation) else None
 
 
 def cut(answer: str, longest: int = _LONGEST_ANSWER) -> str:

@@ -32,11 +32,11 @@ from bakehouse.recipe.recipe import (
 )
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
-from bakehouse.sources import calibration, local
+from bakehouse.sources import calibration, local, recording
 from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
-from bakehouse.tasks.base import References
+from bakehouse.tasks.base import Golden, References, role_of
 from bakehouse.tasks.table import TASKS
 from bakehouse.toolchains import setup as toolchains
 from bakehouse.toolchains.table import TOOLCHAINS
@@ -153,17 +153,17 @@ def _contents(
     """Every local file or folder that a recipe names, and its content hash, by the field that names it."""
     found: dict[Field, Content] = {}
     named: dict[str, str] = {}  # what a package calls the file: its content
-    for field, written, find in _local_files(loaded.recipe):
+    for place, written, find in _local_files(loaded.recipe):
         try:
             path = find(loaded.path.parent, written, confined=confined)
-            found[field] = Content(path, fingerprint(path))
+            found[place] = Content(path, fingerprint(path))
         except Failure as failure:
-            refuse(loaded.at(field, "\n    ".join((failure.what, *failure.details)), failure.remedy))
+            refuse(loaded.at(place, "\n    ".join((failure.what, *failure.details)), failure.remedy))
             continue
         name = in_package(written)
-        if named.setdefault(name, found[field].fingerprint) != found[field].fingerprint:
+        if named.setdefault(name, found[place].fingerprint) != found[place].fingerprint:
             remedy = "Rename one: a package keeps the last part of a path outside the recipe's folder."
-            refuse(loaded.at(field, f"Another local file of this recipe is called {name}, too.", remedy))
+            refuse(loaded.at(place, f"Another local file of this recipe is called {name}, too.", remedy))
     return found
 
 
@@ -195,6 +195,9 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     for name, options in recipe.builds.items():
         if isinstance(texts := options.texts(), TextsFile):
             yield _texts(name), texts.path, calibration.resolve_texts
+    for number, golden in enumerate(recipe.golden):
+        for name, path in golden.named_files().items():
+            yield ("golden", number, name), path, recording.resolve
 
 
 def _adapters(recipe: Recipe) -> tuple[HubAdapter | LocalAdapter, ...]:
@@ -216,7 +219,7 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", contents.get(_EVALUATION))
-    golden = tuple(one.normal() for one in recipe.golden)
+    golden = Golden(tuple(one.normal() for one in recipe.golden), _brought(recipe, contents))
     known = TASKS[recipe.task].references(recipe.name, checkpoint, golden, evaluation, runs_code)
     on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
@@ -227,13 +230,23 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code, recipe.task)
         proofs = _proofs(resolved, parts, checkpoint, known)
         parts = {role: on_toolchain(part) for role, part in parts.items()}
-        proofs = Proofs(on_toolchain(proofs.reference), *(one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity)))
+        numeric, fidelity = (one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity))
+        proofs = Proofs(on_toolchain(proofs.reference), numeric, fidelity, golden.files)
         made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short], contents=contents)
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
         joined = _bundle(full_name(recipe.name, name), name, [made[member] for member in members], words)
         yield replace(joined, destination=homes[name])
+
+
+def _brought(recipe: Recipe, contents: Contents) -> dict[str, Step]:
+    """The steps that bring the files which golden inputs name, by role."""
+    return {
+        role_of(number, name): recording.step(f"{recipe.name}-{number + 1}", contents["golden", number, name])
+        for number, golden in enumerate(recipe.golden)
+        for name in golden.named_files()
+    }
 
 
 def _samples(texts: Texts | None, name: str, content: Content | None) -> Step | None:
@@ -243,11 +256,15 @@ def _samples(texts: Texts | None, name: str, content: Content | None) -> Step | 
 
 @dataclass(frozen=True)
 class Proofs:
-    """The steps that a build is proven with: the source's answers, the numeric check, and its fidelity; None where a backend has none."""
+    """The steps that a build is proven with: the source's answers, the numeric check, and its fidelity; None where a backend has none.
+
+    `files` are those that bring the files which golden inputs name.
+    """
 
     reference: Step
     numeric: Step | None
     fidelity: Step | None
+    files: Mapping[str, Step] = with_default(default_factory=dict)
 
 
 def _proofs(resolved: ResolvedBuild, parts: dict[str, Step], checkpoint: Step, known: References) -> Proofs:
@@ -271,7 +288,12 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
         label=resolved.name,
         # Bounds are judged when the package is made, so that another bound runs nothing again.
         spec=ValidateSpec(task=resolved.task, golden=resolved.golden, options=resolved.options.model_copy(update={"bounds": None})),
-        needs=(*pieces, ("reference", proofs.reference), *((("numeric", proofs.numeric),) if proofs.numeric else ())),
+        needs=(
+            *pieces,
+            *proofs.files.items(),
+            ("reference", proofs.reference),
+            *((("numeric", proofs.numeric),) if proofs.numeric else ()),
+        ),
         tools=backend.generate_tools(),
         format=VALIDATE_FORMAT,
     )

@@ -7,7 +7,7 @@ import json
 from pydantic import JsonValue
 
 from bakehouse.recipe.recipe import ResolvedBuild
-from bakehouse.recipe.types import portable
+from bakehouse.recipe.types import is_local_path, portable
 
 
 def without_paths(build: ResolvedBuild) -> ResolvedBuild:
@@ -23,8 +23,7 @@ def without_paths(build: ResolvedBuild) -> ResolvedBuild:
 def _portable(value: JsonValue) -> JsonValue:
     match value:
         case dict():
-            local = value.get("type") in ("local", "file")
-            return {name: portable(str(one)) if local and name == "path" else _portable(one) for name, one in value.items()}
+            return {name: portable(str(one)) if is_local_path(value, name) else _portable(one) for name, one in value.items()}
         case list():
             return [_portable(one) for one in value]
         case _:

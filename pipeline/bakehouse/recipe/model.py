@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
@@ -26,6 +26,9 @@ class Rule(NamedTuple):
     broken: Callable[[Any], bool]
     reason: str
     remedy: str = ""
+
+
+_Kind = TypeVar("_Kind", bound="Model")
 
 
 class Model(BaseModel):
@@ -57,3 +60,14 @@ class Model(BaseModel):
         if errors:
             raise ValidationError.from_exception_data(type(self).__name__, errors)
         return self
+
+    def named_files(self) -> Mapping[str, str]:
+        """The local files that a golden input names, by the field that names each."""
+        return {}
+
+
+def all_of(kind: type[_Kind], golden: Sequence[Model]) -> tuple[_Kind, ...]:
+    """The golden inputs of a recipe, which are all of its task's kind."""
+    found = tuple(one for one in golden if isinstance(one, kind))
+    assert len(found) == len(golden), "the golden inputs are those of another task"
+    return found

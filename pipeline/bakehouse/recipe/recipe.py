@@ -38,7 +38,9 @@ from bakehouse.recipe.types import (
     Version,
     quoted,
 )
-from bakehouse.tasks.embeddings import golden as embeddings
+from bakehouse.tasks.embeddings.golden import Search as NearestText
+from bakehouse.tasks.reranker.golden import Ranked
+from bakehouse.tasks.speech.golden import Recording
 from bakehouse.tasks.text_generation.golden import Golden
 from bakehouse.toolchains import table as toolchains
 
@@ -242,20 +244,27 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 # --- task -----------------------------------------------------------------------------------------
 
-TaskName = Literal["text-generation", "embeddings"]
+TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition"]
 DEFAULT_TASK: TaskName = "text-generation"
+
+
+_BY_FIELDS = (Ranked, NearestText, Recording)  # each with fields by which its golden inputs are known, the first that has one
 
 
 def _kind_of_golden(given: object) -> str:
     """Whose golden input this is meant to be, by its fields."""
     if isinstance(given, Mapping):
-        return embeddings.Search.task if given.keys() & embeddings.Search.model_fields.keys() else Golden.task
+        return next((kind.task for kind in _BY_FIELDS if given.keys() & kind.own), Golden.task)
     return str(getattr(given, "task", Golden.task))
 
 
 # A golden input of any task; a recipe's are all of its own task.
 AnyGolden = Annotated[
-    Annotated[Golden, Tag(Golden.task)] | Annotated[embeddings.Search, Tag(embeddings.Search.task)], Discriminator(_kind_of_golden)
+    Annotated[Golden, Tag(Golden.task)]
+    | Annotated[NearestText, Tag(NearestText.task)]
+    | Annotated[Ranked, Tag(Ranked.task)]
+    | Annotated[Recording, Tag(Recording.task)],
+    Discriminator(_kind_of_golden),
 ]
 
 

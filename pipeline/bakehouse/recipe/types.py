@@ -232,6 +232,12 @@ def local_path(value: str, *, windows: bool) -> str:
     return value
 
 
+def is_local_path(part: Mapping[str, object], name: str) -> bool:
+    """Whether a field of a part of a recipe, written out, names a file or folder of this machine."""
+    local = (name == "path" and part.get("type") in ("local", "file")) or name == "audio"
+    return local and isinstance(part[name], str)
+
+
 def portable(path: str) -> str:
     """What a package says of a local path: the path if it stays in the recipe's folder, else its last part."""
     return path.rpartition("/")[2] if path.startswith(("/", "~/", "../")) or re.match(r"[A-Za-z]:/", path) else path

@@ -21,6 +21,7 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe import loader
+from bakehouse.recipe.types import is_local_path
 from bakehouse.sources import local
 from bakehouse.stages import dispatch, preflight
 from bakehouse.store import files, package_files
@@ -131,10 +132,9 @@ def _provided(recipes: Path, path: str) -> Path:
 def _local_files(recipe: Any) -> Iterator[str]:
     """The local paths that a recipe names anywhere."""
     if isinstance(recipe, dict):
-        if recipe.get("type") in ("local", "file") and isinstance(recipe.get("path"), str):
-            yield recipe["path"]
-        for value in recipe.values():
-            yield from _local_files(value)
+        yield from (value for name, value in recipe.items() if is_local_path(recipe, name))
+    for value in recipe.values() if isinstance(recipe, dict) else recipe if isinstance(recipe, list) else ():
+        yield from _local_files(value)
 
 
 def _link(source: str, target: str) -> str:

@@ -21,6 +21,7 @@ class LookResult(Result):
         license: as the card's front matter has it; "" if it names none. `license_name` and `license_link` go with "other".
         files: the paths of all files.
         chat: whether the tokenizer has a chat template.
+        architectures: the classes that config.json names.
     """
 
     commit: str
@@ -29,6 +30,7 @@ class LookResult(Result):
     license_link: str
     files: tuple[str, ...]
     chat: bool
+    architectures: tuple[str, ...] = ()
 
 
 def command(repo: str, revision: str) -> Command:

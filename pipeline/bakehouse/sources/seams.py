@@ -81,6 +81,12 @@ class TextsFileSpec(Spec):
     fingerprint: str
 
 
+class RecordingSpec(Spec):
+    """A recording: `local.fingerprint` of the file."""
+
+    fingerprint: str
+
+
 class TextsHubSpec(Spec):
     """Calibration texts out of a data set on the hub, at a commit."""
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
-from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, unpickle
+from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, recording, unpickle
 from bakehouse.sources.local import Content
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
@@ -23,6 +23,7 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
         unpickle.MAKER: unpickle,
         adapters.MAKER: adapters,
         "calibration": calibration,
+        recording.MAKER: recording,
     }
 )
 

@@ -34,7 +34,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         folder = staging.folder / "model"
         files.remove(folder)
         parts = link_model(step, spec.options, backend, store, folder)
-        request = task.request(spec.golden, folder, staging.files)
+        request = task.request(spec.golden, folder, staging.files, parts)
         finished, ran = run_child(backend.generate(spec.options, parts, request), step, session, staging)
         trial = Trial(
             golden=spec.golden,

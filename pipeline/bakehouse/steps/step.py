@@ -20,6 +20,7 @@ Kind = Literal[
     "download",
     "checkpoint",
     "calibration",
+    "recording",
     "export",
     "tokenizer",
     "compress",

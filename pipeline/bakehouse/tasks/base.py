@@ -18,6 +18,7 @@ from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Maker, Verification
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
+from bakehouse.tasks.seams import RunRequest
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,21 @@ class Trial:
     measured: Sequence[Mapping[str, JsonValue]]
 
 
+def role_of(number: int, field: str) -> str:
+    """The role of the step that brings the file which a field of a golden input names."""
+    return f"golden-{number}-{field}"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden inputs of a recipe, each with its defaults spelled out, and the steps that bring the files they name, by role."""
+
+    inputs: Sequence[Model]
+    files: Mapping[str, Step]
+
+
 class Reference(Maker, Protocol):
-    """A module whose steps compute what builds are compared with."""
+    """Makes the steps that compute what builds are compared with."""
 
     def estimate(self, step: Step, survey: Survey) -> Estimate:
         """What one of its steps will take."""
@@ -66,19 +80,21 @@ class Reference(Maker, Protocol):
 class Task(Protocol):
     """A module that knows one kind of model."""
 
-    def references(self, label: str, checkpoint: Step, golden: Sequence[Model], texts: Step | None, remote_code: bool) -> References:
+    def references(self, label: str, checkpoint: Step, golden: Golden, texts: Step | None, remote_code: bool) -> References:
         """The steps that the builds of a recipe are compared with. Pure.
 
         Args:
             label: the recipe's name.
-            golden: its golden inputs, each with its defaults spelled out.
             texts: the step that brings the recipe's own texts for measuring fidelity, if it has some.
             remote_code: whether Python files of the checkpoint may run.
         """
         ...
 
-    def request(self, golden: Sequence[Model], model: Path, files: Path) -> Request:
-        """What the worker of a runtime is to do with the model in the folder `model`, writing into `files`; a backend adds its own."""
+    def request(self, golden: Sequence[Model], model: Path, files: Path, brought: Mapping[str, Path]) -> Request:
+        """What the worker of a runtime is to do with the model in the folder `model`, writing into `files`; a backend adds its own.
+
+        `brought` are the folders of the files that golden inputs name, by role.
+        """
         ...
 
     def judge(self, trial: Trial) -> tuple[Validation, Verification]:
@@ -99,4 +115,20 @@ class Task(Protocol):
 
     def misfits_of_gguf(self, build: ResolvedBuild, metadata: Metadata) -> tuple[str, ...]:
         """The same of a GGUF file, from its metadata."""
+        ...
+
+
+class Direct(Protocol):
+    """What a task has besides, if one gives a model something and gets one answer that can be printed: `bakehouse run`."""
+
+    def asked(self, words: Sequence[str], model: Path, files: Path) -> RunRequest:
+        """What the worker of a runtime is to do with the words of a command line.
+
+        Raises:
+            Failure: these words are nothing that such a model takes.
+        """
+        ...
+
+    def told(self, words: Sequence[str], files: Path) -> tuple[str, ...]:
+        """The lines to print of what the worker wrote."""
         ...

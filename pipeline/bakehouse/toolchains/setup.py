@@ -22,7 +22,7 @@ ROLE = "toolchain"  # of the step among what another needs
 
 _BYTES = 140_000_000  # 100 to 125 MB measured
 # What is the same whatever the toolchain: files as they came, and what Bakehouse itself writes.
-_AS_INSTALLED: tuple[Kind, ...] = ("survey", "setup", "download", "checkpoint", "calibration", "validate", "package")
+_AS_INSTALLED: tuple[Kind, ...] = ("survey", "setup", "download", "checkpoint", "calibration", "recording", "validate", "package")
 
 
 def step(toolchain: Toolchain) -> Step:

@@ -22,11 +22,9 @@ def weight(name: str, kind: str) -> Weight:
 
 
 def faults(tmp_path: Path, *weights: Weight, exact_f32: tuple[str, ...] = ()) -> tuple[tuple[str, ...], Any]:
-    for name, content in (("config.json", {"dtype": "bfloat16"}), ("generation_config.json", {"eos_token_id": 2})):
-        (tmp_path / name).write_text(json.dumps(content))
-    found = artifacts._verify_export(
-        Model(weights, 0, {}), tmp_path, tmp_path, ExportResult(parameters=1, dtype="bfloat16", exact_f32=exact_f32)
-    )
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": "bfloat16"}))
+    result = ExportResult(parameters=1, dtype="bfloat16", exact_f32=exact_f32)
+    found = artifacts._verify_export(artifacts.MODEL, Model(weights, 0, {}), tmp_path, result)
     return found.faults, found.measured.get("exported_as_f32")
 
 

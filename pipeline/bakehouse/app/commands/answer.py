@@ -1,4 +1,4 @@
-"""`bakehouse run`: one prompt, one answer."""
+"""`bakehouse run`: one prompt, one answer; or what a model of another task makes of some texts or a recording."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ from contextlib import closing
 from bakehouse.app import running
 from bakehouse.app.screen import escape_what_cannot_be_shown
 from bakehouse.errors import Failure
+from bakehouse.inference import direct
+from bakehouse.inference.found import Found
 from bakehouse.inference.runner import Runner
+from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.tasks.text_generation.workers.jobs import Answered, Job
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of `run`."""
-    made = running.parser("run", "Load a package in its own runtime and have it answer one prompt; the answer is printed as it comes.")
-    made.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to answer; without it, what comes through a pipe")
+    made = running.parser(
+        "run",
+        "Load a package in its own runtime and have it answer one prompt; the answer is printed as it comes. A model of embeddings gets "
+        "several texts and compares them with the first, a speech model gets a WAV file.",
+    )
+    made.add_argument(
+        "prompt",
+        nargs="*",
+        metavar="PROMPT",
+        help="what to answer; without it, what comes through a pipe (other tasks: texts, or a file)",
+    )
     running.add_answer_options(made)
     made.add_argument("--raw", action="store_true", help="continue the prompt as it is, without the chat template")
     return made
@@ -29,17 +41,36 @@ def run(given: argparse.Namespace) -> int:
         Failure: the prompt is missing, or the package cannot be run.
     """
     escape_what_cannot_be_shown()
+    package = running.package(given.package, given.device, any_task=True)
+    if package.manifest.build.task != DEFAULT_TASK:
+        return _direct(package, given)
     if given.raw and given.system is not None:
         raise Failure("--system is a message of a chat, and --raw leaves the chat template out", remedy="give one of them")
-    prompt = running.stdin_text() if given.prompt is None else given.prompt
+    if len(given.prompt) > 1:
+        raise Failure(f"a prompt is one argument, and {len(given.prompt)} are given", remedy="put it in quotes")
+    prompt = given.prompt[0] if given.prompt else running.stdin_text()
     system = [{"role": "system", "content": given.system}] if given.system is not None else []
     chat = [*system, {"role": "user", "content": prompt}]
     job = running.job(given, raw=prompt) if given.raw else running.job(given, messages=chat)
-    with running.loaded(running.package(given.package, given.device), given.device) as runner:
+    with running.loaded(package, given.device) as runner:
         answered = _printed(runner, job)
         print(("\n" if sys.stderr.isatty() else "") + running.numbers(answered, runner.loaded), file=sys.stderr)
         if cut := running.cut_short(answered, runner.loaded, given.max_tokens):
             print(cut, file=sys.stderr)
+    return 0
+
+
+def _direct(package: Found, given: argparse.Namespace) -> int:
+    """Give a model of another task the words of the command line, and print what comes of them."""
+    made, task = parser(), package.manifest.build.task
+    for name in ("max_tokens", "temperature", "seed", "system", "raw"):
+        if getattr(given, name) != made.get_default(name):
+            flag = f"--{name.replace('_', '-')}"
+            raise Failure(f"{flag} would have no effect on a model of {task}", where=package.name, remedy="leave it out")
+    with running.shown_loading(package.name):
+        lines = direct.give(package, given.prompt, given.device, lambda _: None)
+    for line in lines:
+        print(line)
     return 0
 
 

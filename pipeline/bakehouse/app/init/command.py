@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.prompt import Prompt
 
-from bakehouse.app.init import bounds, fit, origin, text
+from bakehouse.app.init import bounds, fit, kinds, origin, text
+from bakehouse.app.init.kinds import PROMPT, WORD
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.app.init.text import Draft
 from bakehouse.app.workspace import artifacts_folder, recipes_folder
@@ -17,14 +18,10 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
+from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.store import files
 from bakehouse.store.store import Store
-from bakehouse.tasks.text_generation.golden import Golden
-
-_PROMPT, _WORD = "What is the capital of France?", "Paris"
-_RAW = "The capital of France is"
-_MOST_NEW_TOKENS = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a hub repository (owner/name or address), a checkpoint folder, a .gguf file")
     parser.add_argument("--runtime", action="append", choices=_proposing(), help="only builds for this runtime (as often as you like)")
     parser.add_argument("--name", help="the recipe's name (default: from the model's)")
-    parser.add_argument("--prompt", help=f"a prompt that every build must answer rightly (default: {_PROMPT!r})")
-    parser.add_argument("--contains", help=f"what the answer to it must contain (default: {_WORD!r})")
+    parser.add_argument("--prompt", help=f"a prompt that every build must answer rightly (default: {PROMPT!r})")
+    parser.add_argument("--contains", help=f"what the answer to it must contain (default: {WORD!r})")
+    parser.add_argument("--audio", metavar="FILE", help="of a speech model: a WAV file that every build must write down as the source does")
     parser.add_argument("--bounds", action="store_true", help="SOURCE is a build that is made: propose bounds from its measured fidelity")
     parser.add_argument("--yes", action="store_true", help="ask nothing, also on a terminal")
 
@@ -52,15 +50,17 @@ def run(given: argparse.Namespace, children: Children) -> int:
     found = origin.find(given.source, recipes, session)
     print(f"{found.title}: {_source(found)}")
     name, runtimes = _answers(given, found, recipes)
-    draft = fit.fitted(Draft(name, found, _golden(given, found), ()), recipes, runtimes, session)
+    golden = kinds.golden(found.task, given, found.chat, recipes)
+    draft = fit.fitted(Draft(name, found, golden, ()), recipes, runtimes, session)
     path = recipes / f"{name}.yaml"
     files.write(path, text.recipe(draft))
     _closing(path, draft)
     return 0
 
 
-def _proposing() -> tuple[str, ...]:
-    return tuple(runtime for runtime, backend in BACKENDS.items() if backend.proposals(None))
+def _proposing(task: str = DEFAULT_TASK) -> tuple[str, ...]:
+    """The runtimes that have builds for a new recipe of a task."""
+    return tuple(runtime for runtime, backend in BACKENDS.items() if fit.proposed(backend.proposals(None), task))
 
 
 def _source(found: Origin) -> str:
@@ -76,7 +76,10 @@ def _answers(given: argparse.Namespace, found: Origin, recipes: Path) -> tuple[s
         Failure: the name is none, or taken.
     """
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not given.yes
-    runtimes = given.runtime or (_ask_runtimes() if asks else _proposing())
+    able = _proposing(found.task)
+    runtimes = given.runtime or (_ask_runtimes(able) if asks and len(able) > 1 else able)
+    if unable := [runtime for runtime in runtimes if runtime not in able]:
+        raise Failure(f"{unable[0]} makes no models for {found.task} here.", remedy=f"Name {' or '.join(able)}.")
     name = given.name or (Prompt.ask("Name of the recipe", default=found.name) if asks else found.name)
     if not may_be_named(name):
         raise Failure(f"{quoted(name)} cannot be a recipe's name.", remedy="Use lower-case letters, digits, `.`, `_` and `-`.")
@@ -85,19 +88,12 @@ def _answers(given: argparse.Namespace, found: Origin, recipes: Path) -> tuple[s
     return name, runtimes
 
 
-def _ask_runtimes() -> Sequence[str]:
-    known = _proposing()
+def _ask_runtimes(known: Sequence[str]) -> Sequence[str]:
     said = Prompt.ask(f"Runtimes ({', '.join(known)})", default="all")
     wanted = known if said.strip() == "all" else tuple(said.replace(",", " ").split())
     if unknown := [one for one in wanted if one not in known]:
         raise Failure(f"{quoted(unknown[0])} is not a runtime that init proposes builds for.", remedy=f"Name some of {', '.join(known)}.")
     return wanted
-
-
-def _golden(given: argparse.Namespace, found: Origin) -> Golden:
-    prompt, word = given.prompt or (_PROMPT if found.chat else _RAW), given.contains or _WORD
-    kind = "prompt" if found.chat else "raw"
-    return Golden.model_validate({kind: prompt, "contains": (word,), "max_new_tokens": _MOST_NEW_TOKENS})
 
 
 def _closing(path: Path, draft: Draft) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bakehouse.app.init.text import Draft, recipe
-from bakehouse.backends.base import Proposal
+from bakehouse.backends.base import Proposal, Proposals
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
@@ -18,7 +18,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.recipe import DEFAULT_TASK, Recipe
 from bakehouse.recipe.yaml_tree import read
 from bakehouse.sources import local
 from bakehouse.stages import preflight
@@ -33,11 +33,12 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
     """
     survey = _survey(draft, recipes, session)
     parameters = survey.parameters if survey else None
-    draft = replace(draft, toolchain=_toolchain(survey, runtimes))
+    if draft.origin.task == DEFAULT_TASK:
+        draft = replace(draft, toolchain=_toolchain(survey, runtimes))
     builds: list[Proposal] = []
     left_out: list[tuple[str, str]] = []
     for runtime in runtimes:
-        for alternatives in BACKENDS[runtime].proposals(parameters):
+        for alternatives in proposed(BACKENDS[runtime].proposals(parameters), draft.origin.task):
             reasons = ""
             for proposal in alternatives:
                 reasons = _reasons(_planned(draft, proposal, recipes, session), session)
@@ -52,6 +53,11 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
     return replace(draft, builds=tuple(builds), left_out=tuple(left_out))
 
 
+def proposed(proposals: Proposals, task: str) -> Proposals:
+    """Those of the proposals that are for models of a task."""
+    return tuple(alternatives for alternatives in proposals if task in alternatives[0].build.tasks)
+
+
 def _toolchain(survey: Survey | None, runtimes: Collection[str]) -> Name:
     """The toolchain that makes the model for the most of these runtimes; the installed one where that is not known."""
     works = {runtime: BACKENDS[runtime].toolchains(survey.config) for runtime in runtimes} if survey else {}
@@ -60,7 +66,9 @@ def _toolchain(survey: Survey | None, runtimes: Collection[str]) -> Name:
 
 def _survey(draft: Draft, recipes: Path, session: Session) -> Survey | None:
     """What is known of the model; None where only the download tells. A source elsewhere is asked here, once."""
-    any_build = next(one for backend in BACKENDS.values() for alternatives in backend.proposals(None) for one in alternatives)
+    task = draft.origin.task
+    known = (proposed(backend.proposals(None), task) for backend in BACKENDS.values())
+    any_build = next(one for proposals in known for alternatives in proposals for one in alternatives)
     return preflight.survey_of(_planned(draft, any_build, recipes, session), session, ask=True)
 
 

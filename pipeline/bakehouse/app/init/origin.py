@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
 from pydantic import ValidationError
 
-from bakehouse.app.init import hub_cache
+from bakehouse.app.init import hub_cache, kinds
+from bakehouse.app.init.paths import as_written, without_dots
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.session import Session
-from bakehouse.formats import checkpoint, gguf_header
+from bakehouse.formats import checkpoint, config_json, gguf_header
+from bakehouse.formats.config_json import Config
 from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe import spdx
-from bakehouse.recipe.recipe import HuggingFace, Local, Source
+from bakehouse.recipe.recipe import DEFAULT_TASK, HuggingFace, Local, Source, TaskName
 from bakehouse.recipe.types import is_repository, quoted
 from bakehouse.sources import look
 from bakehouse.sources.look import LookResult
@@ -40,6 +41,7 @@ class Origin:
         title: what the model is called where it comes from.
         chat: whether it has a chat template.
         hub: of a snapshot in the hub's cache, repository and commit: ("owner/name", "40 digits").
+        task: what it is for, by its files.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class Origin:
     title: str
     chat: bool
     hub: tuple[str, str] | None = None
+    task: TaskName = DEFAULT_TASK
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def find(given: str, recipes: Path, session: Session) -> Origin:
     """
     path = Path(given).expanduser()
     if path.exists():
-        return _here(hub_cache.snapshot(_without_dots(path)), recipes)
+        return _here(hub_cache.snapshot(without_dots(path)), recipes)
     if (found := place(given)) is not None:
         return _on_the_hub(found, session)
     looks_like_a_path = given.startswith((".", "/", "~")) or re.match(r"[A-Za-z]:/|.*\\", given) or given.endswith(".gguf")
@@ -104,7 +107,8 @@ def _on_the_hub(place: Place, session: Session) -> Origin:
     gguf = _gguf(place, found)
     source = HuggingFace.model_validate(fields | ({"gguf": gguf} if gguf else {}))
     title = place.repo.partition("/")[2]
-    return Origin(source, _name(title), title, found.chat or bool(source.gguf))
+    task = kinds.of({"architectures": [*found.architectures]}, () if source.gguf else found.files)
+    return Origin(source, _name(title), title, found.chat or bool(source.gguf), task=task)
 
 
 def _gguf(place: Place, found: LookResult) -> str | None:
@@ -146,8 +150,9 @@ def _licence(named: str, name: str = "", link: str = "") -> dict[str, str]:
 def _here(path: Path, recipes: Path) -> Origin:
     if path.is_dir():
         found, title = _front_matter(path / "README.md"), path.name
-        chat = checkpoint.has_chat_template(path)
+        chat, task = checkpoint.has_chat_template(path), kinds.of(_config(path), [one.name for one in path.iterdir()])
     else:
+        task = DEFAULT_TASK
         header = _gguf_header(path)
         found = {"license": header.get("general.license"), "license_name": header.get("general.license.name")}
         title, chat = path.stem, bool(header.get("tokenizer.chat_template"))
@@ -162,18 +167,15 @@ def _here(path: Path, recipes: Path) -> Origin:
     except ValidationError as error:
         what = "; ".join(one["msg"] for one in error.errors(include_url=False))
         raise Failure(f"A recipe cannot name {path}: {what}", remedy="Rename it, or give another place.") from error
-    return Origin(source, _name(title), title, chat, hub)
+    return Origin(source, _name(title), title, chat, hub, task)
 
 
-def _without_dots(path: Path) -> Path:
-    """The absolute path of what exists, without `..`, which a recipe takes only at the beginning; links stay, for a GGUF's name."""
-    plain = Path(os.path.normpath(path.absolute()))
-    return plain if plain.exists() and plain.samefile(path) else path.resolve()
-
-
-def as_written(path: PurePath, recipes: PurePath) -> str:
-    """A path as a recipe has it: relative where it lies next to the recipe, else absolute."""
-    return path.relative_to(recipes).as_posix() if path.is_relative_to(recipes) else path.as_posix()
+def _config(folder: Path) -> Config:
+    """The config.json of a folder; nothing where it has none that can be read, which the checks before any work refuse."""
+    try:
+        return config_json.read(folder)
+    except (OSError, ValueError, Failure):
+        return {}
 
 
 def _gguf_header(path: Path) -> Metadata:

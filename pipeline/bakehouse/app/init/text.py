@@ -11,11 +11,17 @@ from pydantic import BaseModel
 
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.backends.base import Proposal
-from bakehouse.recipe.recipe import Local, Source
-from bakehouse.tasks.text_generation.golden import Golden
+from bakehouse.recipe.model import Model
+from bakehouse.recipe.recipe import DEFAULT_TASK, Local, Source
 from bakehouse.toolchains.table import INSTALLED, Name
 
 _WIDTH = 120
+_WHY_PROMPT = "Every build must answer this before it is packaged; add what your users ask."
+_WHY_GOLDEN = {
+    "embeddings": "Every build must find the nearest text before it is packaged; add what your users look for.",
+    "reranker": "Every build must find the best text before it is packaged; add what your users look for.",
+    "speech-recognition": "Every build must write this down as the source does before it is packaged; add `text: ...`, what is said in it.",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Draft:
 
     name: str
     origin: Origin
-    golden: Golden
+    golden: Model
     builds: Sequence[Proposal]
     left_out: Sequence[tuple[str, str]] = ()
     toolchain: Name = INSTALLED
@@ -36,11 +42,12 @@ def recipe(draft: Draft) -> str:
         "schema_version: 1",
         f"name: {draft.name}",
         f"description: {_value(f'{draft.origin.title} for AI PCs')}",
+        *([] if draft.origin.task == DEFAULT_TASK else [f"task: {draft.origin.task}"]),
         "source:",
         *_source(draft.origin.source),
         *_hub(draft.origin),
         *_toolchain(draft.toolchain),
-        "# Every build must answer this before it is packaged; add what your users ask.",
+        f"# {_WHY_GOLDEN.get(draft.origin.task, _WHY_PROMPT)}",
         "golden:",
         *_golden(draft.golden),
         "builds:",
@@ -72,7 +79,7 @@ def _toolchain(name: Name) -> Iterator[str]:
         yield f"toolchain: {name}"
 
 
-def _golden(golden: Golden) -> list[str]:
+def _golden(golden: Model) -> list[str]:
     first, *rest = _lines(golden, 4)
     return [f"  - {first.strip()}", *rest]
 

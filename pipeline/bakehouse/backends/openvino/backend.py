@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed, tags, tags_here
-from bakehouse.backends.openvino import embeddings, layers
+from bakehouse.backends.openvino import forms, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.deliver import profiles
 from bakehouse.backends.openvino.layers import keeping, sensitivity
@@ -24,7 +24,6 @@ from bakehouse.backends.openvino.seams import (
     CheckpointSpec,
     Compression,
     CompressRequest,
-    EmbeddingSpec,
     EvaluateRequest,
     ExportRequest,
     FidelityRequest,
@@ -45,8 +44,7 @@ from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Kind, Step
 from bakehouse.store import files as file_tools
-from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
-from bakehouse.tasks.embeddings.seams import EmbedRequest
+from bakehouse.tasks import seams as tasks
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -85,7 +83,7 @@ def steps(
     task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """Model, tokenizer and config: the export serves as the config and, with every other build of the checkpoint, as the model's source."""
-    spec = (EmbeddingSpec if task == EMBEDDINGS else CheckpointSpec)(remote_code=remote_code)
+    spec = (forms.FORMS[task].spec if task in forms.FORMS else CheckpointSpec)(remote_code=remote_code)
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
@@ -147,7 +145,7 @@ def devices(beginning: str = "") -> Command | None:
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The flat folder that the OpenVINO organisation publishes."""
-    named = embeddings.layout(parts["config"]) or {name: parts["config"] / name for name in CONFIGS}
+    named = forms.layout(parts["config"]) or {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])
     return named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
 
@@ -159,10 +157,11 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts of `request` in openvino_genai on the CPU: exactly, and as its users do."""
-    if isinstance(request, EmbedRequest):
-        return embeddings.embed(build, request)
-    assert isinstance(request, text_generation.GenerateRequest)
     assert isinstance(build, OpenVINO)
+    if isinstance(request, tasks.RunRequest):
+        runtime_is_installed(RUNTIME)
+        return forms.run(request, build.runtime_options)
+    assert isinstance(request, text_generation.GenerateRequest)
     wanted = GenerateRequest(
         model=request.model,
         prompts=request.prompts,
@@ -216,8 +215,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
     if step.kind == "sensitivity":
         return layers.command(step, inputs, files)
-    if isinstance(step.spec, EmbeddingSpec):
-        return embeddings.command(step, inputs["checkpoint"], files, step.spec.remote_code)
+    if form := forms.of(step.spec):
+        return form.command(step, inputs["checkpoint"], files, step.spec_as(CheckpointSpec).remote_code)
     return worker(f"backends.openvino.workers.{_WORKERS[step.kind]}", request=_request(step, inputs, files), upstream=upstream(step))
 
 

@@ -58,7 +58,7 @@ class RuntimeOptions(Model):
 class OpenVINO(RuntimeBuild):
     """OpenVINO IR for Intel CPU and GPU."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "embeddings")
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "embeddings", "reranker", "speech-recognition")
 
     runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
     quantization: Quantization = Field(description="What is done to the weights.")

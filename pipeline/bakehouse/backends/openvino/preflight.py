@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from bakehouse.backends.openvino import embeddings
+from bakehouse.backends.openvino import forms
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.layer_names import layer_of, node_of
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4, Scope
@@ -17,7 +17,6 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
-from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
 from bakehouse.toolchains.table import INSTALLED, reading
@@ -41,8 +40,10 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     reasons: list[str] = []
     kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
     tried = build.unknown_architecture == "try"
-    if task == EMBEDDINGS:
-        reasons += embeddings.why_not(kind, tried)
+    if form := forms.FORMS.get(task):
+        reasons += form.why_not(kind, tried)
+        if toolchain != INSTALLED and not tried:
+            reasons.append(f"models for {task} are made with the installed release of transformers only: leave `toolchain` out")
     elif toolchain not in works and (works or not tried):
         reasons.append(openvino_types.why_not(kind, toolchain, works))
     dtype = named_dtype(survey.config)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakehouse.backends.openvino.options import RuntimeOptions
 from bakehouse.backends.openvino.quantization import Fallback, Metric, Scope
 from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.steps.step import Step
 from bakehouse.tasks.embeddings import seams as embeddings
+from bakehouse.tasks.reranker import seams as reranker
+from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
 
@@ -39,6 +41,18 @@ class EmbeddingSpec(CheckpointSpec):
     """The same of a model that turns texts into vectors."""
 
     task: Literal["embeddings"] = "embeddings"
+
+
+class SpeechSpec(CheckpointSpec):
+    """The same of a model that writes down what is said."""
+
+    task: Literal["speech-recognition"] = "speech-recognition"
+
+
+class RerankerSpec(CheckpointSpec):
+    """The same of a model that says how well texts fit a query."""
+
+    task: Literal["reranker"] = "reranker"
 
 
 class FloatSpec(Spec):
@@ -159,18 +173,40 @@ class GenerateRequest(text_generation.GenerateRequest):
     device: str = "CPU"
 
 
-class EmbedRequest(embeddings.EmbedRequest):
-    """Embed in the model's own precision, and with the recipe's `runtime_options`."""
+class OfUsers(Request):
+    """What users give the runtime: the recipe's `runtime_options`. A model is run so, and in its own precision."""
 
     runtime_options: RuntimeOptions | None
-    device: str = "CPU"
 
 
-class EmbeddingTokenizerResult(Result):
-    """On how many texts OpenVINO's tokenizer was compared with transformers', and the texts that it makes other tokens of."""
+class EmbedRequest(embeddings.EmbedRequest, OfUsers):
+    """Embed texts."""
+
+
+class RerankRequest(reranker.RerankRequest, OfUsers):
+    """Score texts."""
+
+
+class TranscribeRequest(speech.TranscribeRequest, OfUsers):
+    """Write down recordings."""
+
+
+class PlainTokenizerRequest(TokenizerRequest):
+    """Convert a tokenizer without a chat template, which takes so many texts at once; `decodes`: also what makes texts of tokens."""
+
+    decodes: bool
+    inputs: int
+
+
+class PlainTokenizerResult(Result):
+    """On how many texts OpenVINO's tokenizer was compared with transformers', and the texts that it makes other tokens of.
+
+    `decoded` are the texts whose tokens it makes other texts of.
+    """
 
     texts: int
     different: tuple[str, ...]
+    decoded: tuple[str, ...] = ()
 
 
 class SensitivitySpec(Spec):
@@ -259,6 +295,14 @@ class MeasuredExport(Measured):
     context_length: int | None
     cache_kept_beyond: int | None = Field(default=None, exclude_if=_is_none)
     exported_as_f32: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+
+
+class MeasuredParts(Measured):
+    """Of an export or a compressed model of several models: all weights by precision or in all, and what was measured of each."""
+
+    weights: dict[str, int] | None = Field(default=None, exclude_if=_is_none)
+    exported_weights: int | None = Field(default=None, exclude_if=_is_none)
+    parts: dict[str, dict[str, JsonValue]]
 
 
 class MeasuredTokenizer(Measured):

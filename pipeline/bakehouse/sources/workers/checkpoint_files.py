@@ -38,6 +38,9 @@ BESIDE_WEIGHTS = frozenset(
         "modules.json",
         "sentence_bert_config.json",
         "config_sentence_transformers.json",
+        # of models that hear: how a recording becomes numbers
+        "preprocessor_config.json",
+        "processor_config.json",
     }
 )
 SENTENCE_MODULES = re.compile(r"\d+_(?:Pooling|Normalize|Dense)/config\.json")

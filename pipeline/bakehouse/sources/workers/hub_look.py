@@ -33,8 +33,15 @@ def run(request: LookRequest) -> LookResult:
             license_name=_text(card.get("license_name")),
             license_link=_text(card.get("license_link")),
             files=files,
+            architectures=_architectures(found.get("config")),
             chat=any(name in files for name in _TEMPLATES) or _has_template(request.repo, found["sha"], files),
         )
+
+
+def _architectures(config: object) -> tuple[str, ...]:
+    """The classes of the model, in what the hub tells of its config.json."""
+    named = config.get("architectures") if isinstance(config, dict) else None
+    return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
 
 
 def _text(value: object) -> str:

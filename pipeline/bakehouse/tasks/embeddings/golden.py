@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from bakehouse.recipe.model import Fault, Model
+from bakehouse.recipe.model import Fault, Model, all_of
 from bakehouse.recipe.types import Text, quoted
 
 TASK = "embeddings"  # as recipes call it
@@ -20,12 +20,13 @@ class Search(Model):
     """A query, texts to choose from, and which of them its vector must be nearest to."""
 
     task: ClassVar[str] = TASK
+    own: ClassVar[frozenset[str]] = frozenset({"query", "texts", "closest", "min_cosine"})
 
     query: Text = Field(description="The text that is looked for; with the instruction that the model wants before it, if any.")
     texts: tuple[Text, ...] = Field(min_length=2, description="Texts to choose from.")
     closest: Text = Field(description="The one of the texts whose vector must be nearest to the query's.")
     min_cosine: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=1,
         description="Least cosine of each vector to the source's; by default 0.999, with 8 bits 0.99, with 4 bits 0.9.",
@@ -46,9 +47,7 @@ class Search(Model):
 
 def mine(golden: Sequence[Model]) -> tuple[Search, ...]:
     """The golden inputs of a recipe of this task, which are all of this kind."""
-    found = tuple(one for one in golden if isinstance(one, Search))
-    assert len(found) == len(golden), "the golden inputs are those of another task"
-    return found
+    return all_of(Search, golden)
 
 
 def texts(golden: Iterable[Search]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def judge(golden: Search, vectors: Mapping[str, Vector], source: Mapping[str, Ve
         ended=True,
         passed=not reasons,
         reasons=reasons,
-        agreement=Agreement(common_tokens=0, answer_tokens=0, source_tokens=0, compared_tokens=None),
+        agreement=Agreement(common_tokens=0, answer_tokens=0, source_tokens=0),
         first_token_s=0.0,
         tokens_per_s=None,
         similarity=Similarity(texts=golden.texts, cosines=found, of_source=of_source, least_to_source=min(to_source)),

@@ -5,25 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from bakehouse.records import Pooling, Written
-from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.steps.seam import Result
+from bakehouse.tasks.seams import RunRequest, SourceRequest, SourceSpec
 
 VECTORS = "vectors.json"
 
 
-class ReferenceSpec(Spec):
-    """The reference: the texts whose vectors are computed in float32."""
+class ReferenceSpec(SourceSpec):
+    """The texts whose vectors are computed."""
 
     texts: tuple[str, ...]
-    remote_code: bool
 
 
-class ReferenceRequest(Request):
-    """The texts for an unquantized checkpoint, and the file for their vectors."""
+class ReferenceRequest(SourceRequest):
+    """The texts, and the file for their vectors."""
 
-    checkpoint: Path
     texts: tuple[str, ...]
     vectors: Path
-    remote_code: bool
 
 
 class ReferenceResult(Result):
@@ -33,23 +31,11 @@ class ReferenceResult(Result):
     size: int
 
 
-class EmbedRequest(Request):
-    """The texts for a model in the folder `model`, and the file for their vectors. A backend adds what its runtime needs."""
+class EmbedRequest(RunRequest):
+    """The texts, and the file for their vectors."""
 
-    model: Path
     texts: tuple[str, ...]
     vectors: Path
-
-
-class EmbedResult(Result):
-    """What the vectors were made on, as in a GenerateResult; `in_use` are the runtime's options of the second run, as users have it."""
-
-    device: str
-    device_name: str
-    load_s: float
-    runtime_options: dict[str, str]
-    in_use: dict[str, str]
-    precision: str = ""
 
 
 class Vectors(Written):

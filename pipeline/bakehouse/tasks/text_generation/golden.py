@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from bakehouse.recipe.model import Fault, Model
+from bakehouse.recipe.model import Fault, Model, all_of
 from bakehouse.recipe.types import Expression, Text, quoted
 
 
@@ -88,6 +88,4 @@ def _expectation_faults(golden: Golden) -> Iterator[Fault]:
 
 def mine(golden: Sequence[Model]) -> tuple[Golden, ...]:
     """The golden inputs of a recipe of this task, which are all of this kind."""
-    found = tuple(one for one in golden if isinstance(one, Golden))
-    assert len(found) == len(golden), "the golden inputs are those of another task"
-    return found
+    return all_of(Golden, golden)

@@ -71,7 +71,6 @@ def judge(
         agreement=agreement,
         first_token_s=answer.first_token_s,
         tokens_per_s=answer.tokens_per_s,
-        similarity=None,
     )
 
 

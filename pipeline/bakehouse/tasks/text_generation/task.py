@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bakehouse.formats import checkpoint as surveys
@@ -14,6 +14,7 @@ from bakehouse.recipe.recipe import ResolvedBuild
 from bakehouse.records import Validation
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
+from bakehouse.tasks import base
 from bakehouse.tasks.base import References, Trial
 from bakehouse.tasks.text_generation import reference, suitability, validation
 from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
@@ -37,16 +38,16 @@ def prompts(golden: Iterable[Golden]) -> tuple[Prompt, ...]:
     )
 
 
-def references(label: str, checkpoint: Step, golden: Sequence[Model], texts: Step | None, remote_code: bool) -> References:
+def references(label: str, checkpoint: Step, golden: base.Golden, texts: Step | None, remote_code: bool) -> References:
     """The source's answers, its logits and its distributions."""
     return References(
-        answers=reference.step(label, checkpoint, prompts(mine(golden)), remote_code),
+        answers=reference.step(label, checkpoint, prompts(mine(golden.inputs)), remote_code),
         logits=reference.logits_step(label, checkpoint, remote_code),
         distributions=reference.fidelity_step(label, checkpoint, texts, remote_code),
     )
 
 
-def request(golden: Sequence[Model], model: Path, files: Path) -> GenerateRequest:
+def request(golden: Sequence[Model], model: Path, files: Path, brought: Mapping[str, Path]) -> GenerateRequest:
     """Answer the prompts into `answers.jsonl`."""
     return GenerateRequest(model=model, prompts=prompts(mine(golden)), answers=files / ANSWERS)
 

@@ -94,8 +94,6 @@ def _validation(verdicts: tuple[Verdict, ...], used: InUse | None, result: Gener
         not_run=result.not_run,
         load_s=result.load_s,
         peak_memory_bytes=peak_memory_bytes,
-        vector_size=None,
-        pooling=None,
     )
 
 

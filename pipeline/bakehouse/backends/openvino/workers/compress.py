@@ -15,9 +15,8 @@ from pydantic import JsonValue
 from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
 from bakehouse.backends.openvino.verify import primary
+from bakehouse.backends.openvino.workers import export
 from bakehouse.child import events, start
-
-XML = "openvino_model.xml"
 
 
 def arguments(spec: Int8Spec | FourBitSpec, left_out: Sequence[str] = ()) -> dict[str, object]:
@@ -143,11 +142,20 @@ def mark(model: Any, version: str) -> None:
 
 
 def run(request: CompressRequest) -> CompressResult:
-    """Fill `files` with openvino_model.{xml,bin} and openvino_config.json; the weights of `export` are mapped, not read."""
+    """Fill `files` with every model of the export, {xml,bin}, and openvino_config.json."""
+    results = [_compressed(xml, request) for xml in export.models(request.export)]
+    text = json.dumps(config(request.compression), indent=2, sort_keys=True) + "\n"
+    (request.files / "openvino_config.json").write_text(text, encoding="utf-8", newline="\n")
+    skipped = tuple(message for one in results for message in one.skipped)
+    return CompressResult(calibration_samples=results[0].calibration_samples, skipped=skipped)
+
+
+def _compressed(xml: Path, request: CompressRequest) -> CompressResult:
+    """One model of an export; its weights are mapped, not read."""
     import openvino as ov
 
     events.progress("reading the model")
-    model, spec, result = ov.Core().read_model(request.export / XML), request.compression, CompressResult()
+    model, spec, result = ov.Core().read_model(xml), request.compression, CompressResult()
     if isinstance(spec, FloatSpec):
         from bakehouse.backends.openvino.workers import floats as openvino_floats
 
@@ -155,9 +163,7 @@ def run(request: CompressRequest) -> CompressResult:
     else:
         model, result = quantize(model, spec, request.calibration, request.tokenizer)
     events.progress("saving the model")
-    ov.save_model(model, request.files / XML, compress_to_fp16=spec.weights == "fp16")
-    text = json.dumps(config(spec), indent=2, sort_keys=True) + "\n"
-    (request.files / "openvino_config.json").write_text(text, encoding="utf-8", newline="\n")
+    ov.save_model(model, request.files / xml.name, compress_to_fp16=spec.weights == "fp16")
     return result
 
 

@@ -26,6 +26,11 @@ def load(checkpoint: Path, remote_code: bool) -> Any:
     return loading.causal_lm(checkpoint, dtype=getattr(config, "dtype", None) or "auto", trust_remote_code=remote_code)
 
 
+def models(folder: Path) -> list[Path]:
+    """The models of an export: openvino_model.xml, or one for each part."""
+    return sorted(folder.glob("openvino_*model.xml"))
+
+
 def precision_of(model: Any) -> str:
     """The precision of a torch model's weights: "bfloat16"."""
     return str(model.dtype).removeprefix("torch.")
@@ -62,7 +67,8 @@ def save(model: Any, checkpoint: Path, files: Path, remote_code: bool, **kind: A
 
         events.progress("looking at the weights that are wider than the checkpoint's")
         buffers = [buffer for _, buffer in model.named_buffers()]
-        exact = tuple(openvino_exact.wide(files / "openvino_model.xml", precision, checkpoint, buffers))
+        found = {path.stem: openvino_exact.wide(path, precision, checkpoint, buffers) for path in models(files)}
+        exact = tuple(one if len(found) == 1 else f"{name}:{one}" for name, ones in found.items() for one in ones)
     return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
 
 

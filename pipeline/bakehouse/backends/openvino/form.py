@@ -1,0 +1,72 @@
+"""What OpenVINO has of a task besides text generation: its export, its tokenizer, its pipeline. A module a task holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakehouse.backends.openvino.options import RuntimeOptions
+from bakehouse.backends.openvino.seams import CheckpointSpec, ExportRequest, PlainTokenizerRequest
+from bakehouse.steps.maker import Command, worker
+from bakehouse.steps.step import Step
+from bakehouse.tasks.seams import RunRequest
+
+
+@dataclass(frozen=True)
+class Form:
+    """One task in OpenVINO.
+
+    Attributes:
+        task: as recipes call it.
+        spec: of the export and the tokenizer; it has the task in it.
+        exportable: the model types of which optimum-intel 2.1.0 with transformers 5.5 makes models that answer as transformers does.
+        export: the worker that makes the export; it does as `export` and gets its request.
+        runs: the worker that runs a model, and its request: the task's own, with what users give the runtime.
+        components: names of the files of the models, without their ends.
+        beside: files that an export has besides the models; `others` those that it may have. They are all that a package has of them.
+        decodes: whether the runtime makes texts of tokens, too.
+        faults: sentences on what an export says otherwise than its checkpoint.
+        inputs: how many texts the tokenizer takes at once.
+    """
+
+    task: str
+    spec: type[CheckpointSpec]
+    exportable: frozenset[str]
+    export: str
+    runs: tuple[str, type[RunRequest]]
+    components: tuple[str, ...]
+    beside: tuple[str, ...]
+    others: tuple[str, ...]
+    decodes: bool
+    faults: Callable[[Path, Path], tuple[str, ...]]
+    inputs: int = 1
+
+    def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
+        """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""
+        if kind in self.exportable or tried:
+            return ()
+        return (
+            f"no export of models of type {kind or 'unknown'} for {self.task} has been shown to work with optimum-intel 2.1; "
+            "with `unknown_architecture: try` the build tries it",
+        )
+
+    def command(self, step: Step, checkpoint: Path, files: Path, remote_code: bool) -> Command:
+        """The command that makes an export or a tokenizer."""
+        if step.kind == "export":
+            name, request = self.export, ExportRequest(checkpoint=checkpoint, files=files, remote_code=remote_code)
+            return worker(f"backends.openvino.workers.{name}", request=request)
+        wanted = PlainTokenizerRequest(
+            checkpoint=checkpoint, files=files, remote_code=remote_code, decodes=self.decodes, inputs=self.inputs
+        )
+        return worker("backends.openvino.workers.plain_tokenizer", request=wanted)
+
+    def run(self, request: RunRequest, options: RuntimeOptions | None) -> Command:
+        """The command that gives the model the inputs of `request` in openvino_genai, by default on the CPU: exactly, and as users do."""
+        name, kind = self.runs
+        wanted = dict(request) | {"device": request.device or "CPU", "runtime_options": options}
+        return worker(f"backends.openvino.workers.{name}", request=kind(**wanted))
+
+    def layout(self, config: Path) -> dict[str, Path]:
+        """Path in the package -> file, of what lies next to the model."""
+        return {name: config / name for name in (*self.beside, *self.others) if (config / name).is_file()}

@@ -1,0 +1,41 @@
+"""The cards of models of other tasks than text generation: a template each, the words in it, and what the hub files such models under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bakehouse.package import card_embeddings, card_reranker, card_speech
+from bakehouse.package.manifest import PackageManifest
+from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
+from bakehouse.tasks.reranker.golden import TASK as RERANKER
+from bakehouse.tasks.speech.golden import TASK as SPEECH
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """The card of a task's models: `kind` is in the names of its templates, here and in the backends."""
+
+    kind: str
+    hub_tag: str
+    words: Callable[[PackageManifest], dict[str, Any]]
+
+    def variables(self, manifest: PackageManifest) -> dict[str, Any]:
+        """What its template shows, with what all have: the texts, of those tried, that the runtime's tokenizer makes other tokens of."""
+        return self.words(manifest) | {"kind": self.kind, "other_tokens": manifest.measured["tokenizer"]["tokenizer_texts_different"]}
+
+    @property
+    def template(self) -> str:
+        """The file of the template."""
+        return f"card.{self.kind}.md.jinja"
+
+
+CARDS_OF_TASKS: MappingProxyType[str, TaskCard] = MappingProxyType(
+    {
+        EMBEDDINGS: TaskCard("embeddings", "feature-extraction", card_embeddings.words),
+        RERANKER: TaskCard("reranker", "text-ranking", card_reranker.words),
+        SPEECH: TaskCard("speech", "automatic-speech-recognition", card_speech.words),
+    }
+)

@@ -1,0 +1,1 @@
+"""Models that say how well texts fit a query."""

@@ -1,0 +1,49 @@
+"""Whether scores are good: as near to the source's as the precision allows, and in the order that it or the recipe has. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from bakehouse.records import Agreement, Ranking, Verdict
+from bakehouse.tasks.reranker.golden import Ranked, most
+
+
+def ordered(texts: Sequence[str], scores: Sequence[float]) -> tuple[str, ...]:
+    """The texts, the one with the highest score first."""
+    return tuple(text for _, text in sorted(zip(scores, texts, strict=True), key=lambda pair: -pair[0]))
+
+
+def judge(golden: Ranked, scores: Sequence[float], source: Sequence[float], weights: str) -> Verdict:
+    """Compare the scores of the texts with the source's, and their order with the source's and the recipe's."""
+    found = ordered(golden.texts, scores)
+    difference = max(abs(one - other) for one, other in zip(scores, source, strict=True))
+    reasons = tuple(_reasons(golden, found, scores, source, difference, most(golden, weights)))
+    return Verdict(
+        prompt=golden.query,
+        answer=found[0],
+        tokens=(),
+        ended=True,
+        passed=not reasons,
+        reasons=reasons,
+        agreement=Agreement(common_tokens=0, answer_tokens=0, source_tokens=0),
+        first_token_s=0.0,
+        tokens_per_s=None,
+        ranking=Ranking(texts=golden.texts, scores=tuple(scores), of_source=tuple(source), largest_difference=difference),
+    )
+
+
+def _reasons(
+    golden: Ranked, found: tuple[str, ...], scores: Sequence[float], source: Sequence[float], difference: float, allowed: float
+) -> Iterator[str]:
+    if not all(map(math.isfinite, scores)):
+        yield "a score is not a number"
+        return
+    expected = golden.order or ordered(golden.texts, source)
+    whose = "it should be" if golden.order else "the source's is"
+    if found != expected:
+        yield f"the order of the texts is {list(found)}, {whose} {list(expected)}"
+    if golden.best is not None and found[0] != golden.best:
+        yield f"the best text is {found[0]!r}, should be {golden.best!r}"
+    if difference > allowed:
+        yield f"a score differs by {difference:.4f} from the source's, should be {allowed:g} or less"

@@ -1,0 +1,44 @@
+"""What crosses between the pipeline and the workers of rerankers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bakehouse.records import Written
+from bakehouse.tasks.seams import RunRequest, SourceRequest, SourceSpec
+
+SCORES = "scores.json"
+
+
+class Question(Written):
+    """A query, and the texts that get a score for it."""
+
+    query: str
+    texts: tuple[str, ...]
+
+
+class ReferenceSpec(SourceSpec):
+    """The questions."""
+
+    questions: tuple[Question, ...]
+
+
+class ReferenceRequest(SourceRequest):
+    """The questions, and the file for the scores."""
+
+    questions: tuple[Question, ...]
+    scores: Path
+
+
+class RerankRequest(RunRequest):
+    """The questions, and the file for the scores."""
+
+    questions: tuple[Question, ...]
+    scores: Path
+
+
+class Scores(Written):
+    """The score of each text of each question, in their order, between 0 and 1; `in_use` those that users get."""
+
+    scores: tuple[tuple[float, ...], ...]
+    in_use: tuple[tuple[float, ...], ...] = ()

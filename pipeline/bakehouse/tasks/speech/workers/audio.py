@@ -1,0 +1,19 @@
+"""Recordings as the numbers that speech models take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bakehouse.child import events
+from bakehouse.formats import wav
+
+
+def read(path: Path) -> Any:
+    """The recording as float32 numbers between -1 and 1."""
+    import numpy as np
+
+    try:
+        return np.frombuffer(wav.samples(path), dtype="<i2").astype(np.float32) / 32768
+    except wav.NotARecording as reason:
+        events.refuse(f"The recording {path.name} cannot be used: {reason}.", f"{wav.HOW_TO}.")

@@ -1,0 +1,97 @@
+"""`bakehouse init` of models that do not write text: the task is known by the files, and the recipe has a golden input for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakehouse.app.main import main
+from bakehouse.recipe import loader
+from bakehouse.tasks.speech.golden import Recording
+from tests.app.test_init import COMMIT, here, weights
+from tests.formats.test_wav import written
+from tests.support.hub import Hub
+
+__all__ = ["here"]  # a fixture
+pytestmark = pytest.mark.needs_backend("openvino")
+SHAPES = {"embeddings.word_embeddings.weight": (64, 32), "encoder.layer.0.output.dense.weight": (32, 32)}
+POOLING = {"pooling_mode_mean_tokens": True}
+MODULES = [
+    {"path": "", "type": "sentence_transformers.models.Transformer"},
+    {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+]
+
+
+def checkpoint(folder: Path, config: dict[str, Any], **others: Any) -> Path:
+    """A checkpoint by its files, with some weights."""
+    (folder / "1_Pooling").mkdir(parents=True)
+    weights(folder / "model.safetensors", SHAPES)
+    for name, value in {"config.json": config, "tokenizer.json": {}, "tokenizer_config.json": {}, **others}.items():
+        (folder / name).write_text(json.dumps(value))
+    return folder
+
+
+def embedding(folder: Path) -> Path:
+    made = checkpoint(folder, {"model_type": "bert", "architectures": ["BertModel"]}, **{"modules.json": MODULES})
+    (made / "1_Pooling" / "config.json").write_text(json.dumps(POOLING))
+    return made
+
+
+def reranker(folder: Path, labels: int = 1) -> Path:
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], "id2label": {str(n): str(n) for n in range(labels)}}
+    return checkpoint(folder, config)
+
+
+def speech(folder: Path) -> Path:
+    config = {"model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"]}
+    return checkpoint(folder, config, **{"preprocessor_config.json": {}, "generation_config.json": {"is_multilingual": True}})
+
+
+@pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
+def test_a_model_that_compares_texts_gets_a_golden_input_of_its_task(make: Any, task: str, here: Path) -> None:
+    assert main(["init", str(make(here / "models" / "mine")), "--yes"]) == 0
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    assert (recipe.task, [one.task for one in recipe.golden]) == (task, [task])
+    assert {options.runtime for options in recipe.builds.values()} == {"openvino"}
+
+
+def test_a_speech_model_gets_the_recording_that_is_named(here: Path) -> None:
+    (here / "recipes").mkdir()
+    written(here / "recipes" / "a.wav")
+    assert main(["init", str(speech(here / "mine")), "--yes", "--audio", "recipes/a.wav"]) == 0
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    (golden,) = recipe.golden
+    assert recipe.task == "speech-recognition" and isinstance(golden, Recording) and golden.audio == "a.wav"
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "what"),
+    [
+        (speech, (), "every build of it must write down a recording"),
+        (speech, ("--audio", "absent.wav"), "The recording cannot be used"),
+        (embedding, ("--audio", "a.wav"), "--audio is for speech models, and this is one of embeddings."),
+        (embedding, ("--prompt", "a", "--contains", "b"), "--prompt is for models that write text, and this is one of embeddings."),
+        (embedding, ("--runtime", "onnxruntime-genai"), "onnxruntime-genai makes no models for embeddings here."),
+    ],
+)
+def test_words_for_another_task_are_refused(make: Any, words: tuple[str, ...], what: str, here: Path, capsys: Any) -> None:
+    assert main(["init", str(make(here / "mine")), "--yes", *words]) == 1
+    assert what in capsys.readouterr().err
+    assert not (here / "recipes" / "mine.yaml").exists()
+
+
+def test_a_classifier_is_no_reranker(here: Path, capsys: Any) -> None:
+    assert main(["init", str(reranker(here / "mine", labels=3)), "--yes"]) == 1
+    assert "it gives 3 numbers (id2label), and a reranker gives one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
+def test_a_repository_of_the_hub_is_recognised_too(make: Any, task: str, here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.serve(make(here.parent / "model"), "bakers/Tiny", COMMIT)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert main(["init", "bakers/Tiny", "--yes", "--name", "mine"]) == 0
+    assert loader.load(here / "recipes" / "mine.yaml").task == task

@@ -1,0 +1,70 @@
+"""What OpenVINO has of each task: which models it is shown to make, and which files lie next to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from bakehouse.backends.openvino import backend as openvino
+from bakehouse.backends.openvino import forms
+from bakehouse.backends.openvino.options import OpenVINO
+from bakehouse.tasks.table import DIRECT, TASKS
+from tests.support.openvino_making import CHECKPOINT, build
+from tests.support.surveys import survey
+
+KINDS = {"embeddings": "bert", "reranker": "xlm-roberta", "speech-recognition": "whisper"}
+
+
+def test_every_task_has_a_form_but_that_of_models_that_write_text() -> None:
+    assert set(forms.FORMS) == set(TASKS) - {"text-generation"} == set(DIRECT)
+    assert set(OpenVINO.tasks) == set(TASKS)
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_models_that_were_measured_fit_and_others_are_tried_on_request(task: str) -> None:
+    asked, known, other = build(weights="int8"), survey(model_type=KINDS[task]), survey(model_type="mine")
+    assert openvino.preflight(asked, known, task=task) == ()
+    (reason,) = openvino.preflight(asked, other, task=task)
+    assert reason.startswith(f"no export of models of type mine for {task} has been shown to work")
+    assert openvino.preflight(asked.model_copy(update={"unknown_architecture": "try"}), other, task=task) == ()
+
+
+def test_another_release_of_transformers_is_refused() -> None:
+    known = survey(model_type="whisper")
+    assert openvino.preflight(build(weights="int8"), known, "transformers-5.0", "speech-recognition") == snapshot(
+        ("models for speech-recognition are made with the installed release of transformers only: leave `toolchain` out",)
+    )
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_the_steps_of_a_task_are_its_own(task: str) -> None:
+    made = openvino.steps("tiny-a", build(weights="int8"), CHECKPOINT, "tiny", None, False, task)
+    text = openvino.steps("tiny-a", build(weights="int8"), CHECKPOINT, "tiny", None, False)
+    assert forms.of(made["config"].spec) is forms.of(made["tokenizer"].spec) is forms.FORMS[task]
+    assert forms.of(text["config"].spec) is None
+    assert not {step.key for step in made.values()} & {step.key for step in text.values()}
+
+
+CONFIGS = ("config.json", "generation_config.json")
+EMBEDDING = ("config.json", "modules.json", "1_Pooling/config.json")
+
+
+@pytest.mark.parametrize(
+    ("models", "beside", "known"),
+    [
+        (("openvino_model",), CONFIGS, False),
+        (("openvino_model",), CONFIGS[:1], True),
+        (("openvino_model",), EMBEDDING, True),
+        (("openvino_encoder_model", "openvino_decoder_model"), (*CONFIGS, "preprocessor_config.json"), True),
+    ],
+)
+def test_what_lies_next_to_models_is_known_by_the_files(
+    models: tuple[str, ...], beside: tuple[str, ...], known: bool, tmp_path: Path
+) -> None:
+    for name in (*(f"{one}.xml" for one in models), *beside):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = forms.layout(tmp_path)
+    assert (None if found is None else set(found)) == (set(beside) if known else None)

@@ -1,0 +1,45 @@
+"""Builds packages of other tasks than text generation from a recipe, and runs their cards' programs without Bakehouse."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bakehouse.app.main import main
+
+FP16 = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
+INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
+
+
+def recipe(name: str, task: str, checkpoint: Path, golden: list[dict[str, Any]], builds: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of a local checkpoint."""
+    source = {"type": "local", "path": str(checkpoint), "license": "Apache-2.0"}
+    return {
+        "schema_version": 1, "name": name, "description": "A model", "task": task, "source": source, "golden": golden, "builds": builds,
+    }  # fmt: skip
+
+
+def built(folder: Path, recipe: dict[str, Any]) -> Path:
+    """The packages of all its builds, made in a folder whose `recipes` may have files of the recipe already."""
+    recipes = folder / "recipes"
+    recipes.mkdir(exist_ok=True)
+    (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_RECIPES", str(recipes))
+        patch.setenv("PIPELINE_ARTIFACTS", str(folder / "artifacts"))
+        patch.chdir(folder)
+        assert main(["build", recipe["name"]]) == 0
+    return folder / "artifacts" / "packages"
+
+
+def run_card(package: Path, folder: Path) -> str:
+    """What the only program of a package's card prints, started in `folder`."""
+    (program,) = re.findall(r"```python\n(.*?)```", (package / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
