@@ -19,6 +19,7 @@ from bakehouse.executor.session import Session
 from bakehouse.executor.shared_store import Remote
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
+from tests.support import s3
 from tests.support.bench import wait_for
 from tests.support.cluster import Machines, carry_out, machines, made_up, make, task
 
@@ -173,3 +174,20 @@ The scheduler at ADDRESS is gone.
         again.submit([task(third, running.shared_store)], no_one, carry_out)
         again.wait(third)
         again.close()
+
+
+@pytest.mark.whole
+def test_a_worker_waits_for_a_shared_store_that_is_out_of_reach(tmp_path: Path) -> None:
+    with s3.serve() as server:
+        environ = server.env()
+    # the server has ended; another one at its port is the shared store that comes back
+    with machines(tmp_path, "one", **environ, PIPELINE_REMOTE_TIMEOUT_S="3") as running:
+        heard: list[str] = []
+        above = made_up("above", kind="download")
+        asker = Cluster(running.address)
+        asker.submit([task(above, environ["PIPELINE_REMOTE"])], lambda step, progress: heard.append(progress.doing), carry_out)
+        wait_for(lambda: any(line.startswith("waiting for the shared store, which is out of reach") for line in heard))
+        with s3.serve(server.port) as back:
+            asker.wait(above)
+            assert any(name.endswith(f"steps/download/{above.key}.json") for name in back.names())
+        asker.close()

@@ -66,9 +66,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serve() -> Iterator[Server]:
-    """The server, with an empty bucket."""
-    server = Server(_free_port())
+def serve(port: int | None = None) -> Iterator[Server]:
+    """The server, with an empty bucket, at this port or at any."""
+    server = Server(port or _free_port())
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(server.port)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
