@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def built(folder: Path, recipe: dict[str, Any]) -> Path:
     """The packages of all its builds, made in a folder whose `recipes` may have files of the recipe already."""
     recipes = folder / "recipes"
     recipes.mkdir(exist_ok=True)
-    (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    apart = json.loads(json.dumps(recipe))  # YAML would say with an alias what is the same object
+    (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIPELINE_RECIPES", str(recipes))
         patch.setenv("PIPELINE_ARTIFACTS", str(folder / "artifacts"))
