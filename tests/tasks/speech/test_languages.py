@@ -1,4 +1,4 @@
-"""A tiny Whisper of several languages and random weights: with a language and without, the tokens are the source's."""
+"""A tiny Whisper of several languages and random weights: told the language, it writes the source's tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.task_packages import FP16, built, recipe
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
 
-def test_a_model_is_told_the_language_or_finds_out(tmp_path: Path) -> None:
+def test_a_model_that_is_told_the_language_writes_the_sources_tokens(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     shutil.copyfile(whisper.recording(), tmp_path / "recipes" / "jfk.wav")
     golden = [{"audio": "jfk.wav", "language": code, "max_word_error": 1.0} for code in ("de", "en")]
