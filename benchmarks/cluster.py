@@ -99,7 +99,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
     steps = steps_of(given.builds)
     notes = folder / "notes"
     notes.mkdir()
-    machines = Machines(folder)
+    machines, done, killed = Machines(folder), threading.Event(), list[int]()
     machines.start_scheduler()
     machines.start_workers("workers", count=given.workers)
     try:
@@ -111,7 +111,6 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         else:
             tasks = [Task(step, told(step, notes, given.seconds), {}) for step in steps]
             from benchmarks.cluster import sleeps as does  # by its name, since a worker imports it
-        done, killed = threading.Event(), list[int]()
         begun, before = time.monotonic(), processor_s(machines)
         asker.submit(tasks, lambda step, progress: None, does)
         submitted = time.monotonic() - begun
@@ -125,6 +124,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         killer.join()
         asker.close()
     finally:
+        done.set()
         machines.end()
     shared = (
         {path.stem for path in (folder / "shared" / "steps").rglob("*.json")} if given.real else {path.name for path in notes.iterdir()}

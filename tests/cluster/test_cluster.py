@@ -154,14 +154,18 @@ def test_a_scheduler_that_goes_ends_in_a_sentence_and_a_second_run_goes_on(tmp_p
     with machines(tmp_path, "one") as running:
         first = made_up("first")
         second = made_up("second", [("model", first)], program="time.sleep(300)")
+        others = [made_up(f"other-{number}", [("model", second)]) for number in range(50)]
         asker = Cluster(running.address)
-        asker.submit([task(one, running.shared_store) for one in (first, second)], no_one, carry_out)
+        asker.submit([task(one, running.shared_store) for one in (first, second, *others)], no_one, carry_out)
         asker.wait(first)
         scheduler = running.processes["scheduler"]
         scheduler.send_signal(signal.SIGKILL)
         scheduler.wait(10)
         with pytest.raises(Failure) as gone:
             asker.wait(second)
+        for one in others:
+            with pytest.raises(Failure, match="is gone"):
+                asker.wait(one)
         asker.close()
         assert str(gone.value).replace(running.address, "ADDRESS") == snapshot("""\
 The scheduler at ADDRESS is gone.

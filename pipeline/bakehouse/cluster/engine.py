@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from bakehouse.executor.listen import Progress
 from bakehouse.steps.step import Step
 
 _CONNECT_S = 10
+_LOOK_S = 2.0
+_LOST = ("cancelled", "lost")
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,7 @@ class Cluster:
         from distributed import Client
 
         self.address = address
-        for name in ("distributed", "tornado"):  # what happens is said in our own words
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _silence()
         try:
             self._client: Any = Client(
                 address, security=security(address.partition(":")[0]), timeout=_CONNECT_S, set_as_default=False, name="bakehouse"
@@ -64,6 +66,7 @@ class Cluster:
         self._futures: dict[str, Any] = {}  # by the step's key, until it is done
         self._ends: dict[str, Future[None]] = {}
         self._closed = False
+        self._giving_up = threading.Lock()
 
     def workers(self) -> tuple[Worker, ...]:
         """The workers that are there now."""
@@ -102,29 +105,50 @@ class Cluster:
         Raises:
             Failure: it failed, its workers were lost too often, or the scheduler is gone.
         """
-        self._ends[step.key].result()
+        end = self._ends[step.key]
+        while not wait([end], timeout=_LOOK_S).done:
+            if self._is_lost(step):  # Dask does not always say so: it breaks off when futures come or go meanwhile (2026.8)
+                self._give_up(_gone(self.address))
+        end.result()
 
     def close(self) -> None:
         """Want nothing more: what only this client asked for is ended on the workers."""
         self._closed = True
         self._futures.clear()
         self._client.close(timeout=_CONNECT_S)
-        for end in self._ends.values():
-            if not end.done():
-                end.set_exception(Failure("interrupted", remedy="run it again: it goes on from the last complete step"))
+        self._give_up(Failure("interrupted", remedy="run it again: it goes on from the last complete step"))
+
+    def _is_lost(self, step: Step) -> bool:
+        future = self._futures.get(step.key)
+        return self._client.status != "running" or (future is not None and future.status in _LOST)
+
+    def _give_up(self, failure: Failure) -> None:
+        """End all waiting."""
+        with self._giving_up:
+            for end in self._ends.values():
+                if not end.done():
+                    end.set_exception(failure)
 
     def _ended(self, step: Step, future: Any) -> None:
         """Take in how a task ended. Its future is let go: Dask would make a result again that is lost with its worker and still wanted."""
-        end = self._ends[step.key]
-        if end.done() or self._closed:
+        if self._closed:
             return
-        if future.status == "finished":
-            end.set_result(None)
-        elif future.status == "error":
-            end.set_exception(_explained(future.exception(), step))
-        else:
-            end.set_exception(_gone(self.address))
+        if future.status in _LOST:
+            self._give_up(_gone(self.address))
+            return
+        error = _explained(future.exception(), step) if future.status == "error" else None
+        with self._giving_up:
+            end = self._ends[step.key]
+            if not end.done():
+                end.set_exception(error) if error else end.set_result(None)
         self._futures.pop(step.key, None)
+
+
+def _silence() -> None:
+    """Keep the libraries' own words from the person who asked; what happens is said in ours."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _gone(address: str) -> Failure:
