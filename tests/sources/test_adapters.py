@@ -136,7 +136,7 @@ def test_an_adapter_is_no_model_and_a_model_no_adapter(tmp_path: Path) -> None:
         local.resolve_adapter(tmp_path, "lora", confined=False)
     (tmp_path / "lora" / "adapter_model.safetensors").write_bytes(b"")
     assert local.resolve_adapter(tmp_path, "lora", confined=False) == tmp_path / "lora"
-    with pytest.raises(Failure, match=r"lora is a LoRA adapter, and no model\."):
+    with pytest.raises(Failure, match=r"This is an adapter \(LoRA\), a change to a model and not a model\."):
         local.resolve_model(tmp_path, "lora", confined=False)
     (tmp_path / "empty").mkdir()
     with pytest.raises(Failure):

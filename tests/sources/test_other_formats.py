@@ -26,7 +26,7 @@ def refused(folder: Path, **files: str) -> Failure:
 def test_an_adapter_is_called_one_and_its_base_model_is_named(tmp_path: Path, more: dict[str, str]) -> None:
     failure = refused(tmp_path, adapter_config__json=ADAPTER, adapter_model__safetensors="", tokenizer__json="{}", **more)
     assert failure.what == snapshot("This is an adapter (LoRA) of meta-llama/Llama-3.2-1B, a change to a model and not a model.")
-    assert failure.remedy.startswith("Merge it into its base model")
+    assert failure.remedy == "Let the source name its base model, and this one under `adapters` of that source."
 
 
 def test_an_adapter_whose_settings_cannot_be_read_is_an_adapter_all_the_same(tmp_path: Path) -> None:

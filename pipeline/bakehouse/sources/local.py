@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def resolve(base: Path, written: str, *, confined: bool) -> Path:
     if not (path.is_dir() or path.is_file()):
         raise Failure(f"{written} is neither a folder nor a file.", where=str(base), remedy="Correct the path in the recipe.")
     _refuse_strange(written, base, path)
-    found = files_of(path)
+    found = _with_adapters(path)
     if confined:
         _refuse_outside(written, base, found.values())
     return path
@@ -139,12 +139,7 @@ def resolve_model(base: Path, written: str, *, confined: bool, pickles: bool = F
             remedy="Write the path of one of them into the recipe.",
         )
     found = resolve(base, written, confined=confined)
-    if found.is_dir() and checkpoint_files.ADAPTER_CONFIG in files_of(found):
-        raise Failure(
-            f"{written} is a LoRA adapter, and no model.",
-            where=str(base),
-            remedy="Name the model that it was trained on as the source, and this folder under `adapters` of that source.",
-        )
+    files_of(found)  # which is no adapter
     if found.is_dir() and pickled(found) != pickles:
         unfit = (
             checkpoint_files.Unfit(checkpoint_files.NO_PICKLES, checkpoint_files.LEAVE_OUT)
@@ -162,7 +157,7 @@ def resolve_adapter(base: Path, written: str, *, confined: bool) -> Path:
         Failure: it is none, or as `resolve`.
     """
     found = resolve(base, written, confined=confined)
-    if not (found / checkpoint_files.ADAPTER_CONFIG).is_file() or (found / "config.json").is_file():
+    if found.is_file() or checkpoint_files.ADAPTER not in _with_adapters(found):
         raise Failure(
             f"{written} is not a folder with a LoRA adapter.",
             where=str(base),
@@ -182,8 +177,16 @@ def files_of(path: Path) -> dict[str, Path]:
     Raises:
         Failure: the directory is not a safetensors checkpoint.
     """
+    return _explained(checkpoint_files.belonging, path)
+
+
+def _with_adapters(path: Path) -> dict[str, Path]:
+    return _explained(checkpoint_files.with_adapters, path)
+
+
+def _explained(find: Callable[[Path], dict[str, Path]], path: Path) -> dict[str, Path]:
     try:
-        return checkpoint_files.belonging(path)
+        return find(path)
     except checkpoint_files.Unfit as unfit:
         raise Failure(unfit.what, where=str(path), remedy=unfit.remedy, details=unfit.details) from unfit
 
@@ -201,7 +204,7 @@ def fingerprint(path: Path, cache: Path) -> str:
     known = _remembered(cache)
     hashes: dict[str, str] = {}
     fresh: dict[str, list[int | str]] = {}
-    for name, file in files_of(path).items():
+    for name, file in _with_adapters(path).items():
         stat = file.stat()
         identity = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         entry = known.get(str(file.absolute()))

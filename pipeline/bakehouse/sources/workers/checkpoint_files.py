@@ -65,8 +65,6 @@ def belonging(path: Path) -> dict[str, Path]:
         others = [other.name for other in path.parent.iterdir() if other.is_file()] if path.suffix == ".gguf" else []
         return {name: path.parent / name for name in (path.name, *licences(others))}
     names = [other.name for other in path.iterdir() if other.is_file()]
-    if ADAPTER_CONFIG in names and "config.json" not in names:
-        return {name: path / name for name in adapter(names)}
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
     inside = [*path.glob("*/*.jinja"), *path.glob("*_*/config.json")]
     names += [other.relative_to(path).as_posix() for other in inside if other.is_file()]
@@ -77,6 +75,18 @@ def belonging(path: Path) -> dict[str, Path]:
     for name in sorted(wanted & {"config.json", "generation_config.json", "tokenizer_config.json"}):
         json_object((path / name).read_bytes(), name)
     return {name: path / name for name in sorted(wanted)}
+
+
+def with_adapters(path: Path) -> dict[str, Path]:
+    """`belonging`, or the files of a LoRA adapter.
+
+    Raises:
+        Unfit: the directory is neither.
+    """
+    names = [other.name for other in path.iterdir() if other.is_file()] if path.is_dir() else []
+    if ADAPTER_CONFIG in names and not {safetensors_files.SINGLE, safetensors_files.INDEX} & set(names):
+        return {name: path / name for name in adapter(names)}
+    return belonging(path)
 
 
 def adapter(names: Iterable[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def run(request: CopyRequest) -> CopyResult:
     if not path.exists():
         events.refuse(f"{path} does not exist any more.", "Put it back, or correct the path in the recipe.")
     try:
-        belonging = checkpoint_files.belonging(path)
+        belonging = checkpoint_files.with_adapters(path)
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{path}: {unfit.what}", unfit.remedy, list(unfit.details))
     if path.is_dir() and checkpoint_files.ADAPTER_CONFIG not in belonging:

@@ -35,5 +35,5 @@ def _adapter(raw: bytes) -> Unfit:
     of = f" of {base}" if base else ""
     return Unfit(
         f"This is an adapter (LoRA){of}, a change to a model and not a model.",
-        "Merge it into its base model (PEFT's merge_and_unload, then save_pretrained), and let the source name the result.",
+        "Let the source name its base model, and this one under `adapters` of that source.",
     )
