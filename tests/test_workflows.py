@@ -193,7 +193,7 @@ def _guards() -> set[str]:
 
 
 def test_no_test_is_skipped_in_ci_for_want_of_what_could_be_installed() -> None:
-    assert _guards() == {"BAKEHOUSE_TESTS_HAVE_WINE", "BAKEHOUSE_TESTS_HAVE_CXX", "BAKEHOUSE_TESTS_HAVE_CHROMIUM"}
+    assert _guards() == {f"BAKEHOUSE_TESTS_HAVE_{name}" for name in ("WINE", "CXX", "CHROMIUM", "NODE")}
     assert f"\nexport {' '.join(f'{name}=1' for name in sorted(_guards(), reverse=True))}\n" in _text(".ci/run")
     linux = _commands(_read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["linux"])
     assert linux == snapshot(["sudo apt-get update -qq && sudo apt-get install -y -qq wine64 g++", "make test", "make build"])
