@@ -416,6 +416,18 @@ def test_the_card_says_what_weights_a_blob_holds(build: str, said: str) -> None:
     assert said in card.render(manifest("phi3", build, targets=("NPU",)))
 
 
+@pytest.mark.needs_backend("openvino_npu")
+def test_a_card_for_an_npu_warns_of_weights_in_8_bits_alone() -> None:
+    from bakehouse.backends.openvino_npu.options import NpuInt8, OpenVINONpu
+
+    four = manifest("phi3", "int4-npu", targets=("NPU",))
+    assert isinstance(four.build.options, OpenVINONpu) and four.build.options.remark() == ""
+    eight = four.build.options.model_copy(update={"quantization": NpuInt8(weights="int8", symmetric=True)})
+    assert "openvinotoolkit/openvino/issues/35641" in eight.remark()
+    made = four.model_copy(update={"build": four.build.model_copy(update={"options": eight})})
+    assert "issues/35641" in card.render(made) and "issues/35641" not in card.render(four)
+
+
 CHECK = NumericCheck(
     layers=2, of=32, lengths=(24, 192, 2111), crossed=("sliding_window (2,047)",), whole_on=24, positions=120, same=119,
     largest_kld=3.2e-9, largest_difference=2e-5, tolerance_kld=1e-4, tolerance_difference=5e-3,

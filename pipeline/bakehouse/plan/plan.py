@@ -48,8 +48,8 @@ VALIDATE_FORMAT = 5
 # 2: with bom.json, provenance.json and SHA256SUMS; 3: folders of ONNX builds have fewer than 100 characters;
 # 4: bakehouse.json, with the numeric check and both runs; the card names the hub repository;
 # 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them;
-# 7: with the model's fidelity
-PACKAGE_FORMAT = 7
+# 7: with the model's fidelity; 8: cards of NPU builds in int8 warn, cards of embeddings in the frame that all such tasks have
+PACKAGE_FORMAT = 8
 
 # The roles of what a package needs besides the parts of its model.
 _NO_PARTS = ("checkpoint", "validate", "fidelity")

@@ -9,7 +9,7 @@ from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.openvino.card import TOOLS
-from bakehouse.backends.openvino_npu.options import CODENAMES, NpuFloat, NpuInt4, NpuInt8, OpenVINONpu
+from bakehouse.backends.openvino_npu.options import CODENAMES, INT8_CRASH, NpuFloat, NpuInt4, NpuInt8, OpenVINONpu
 from bakehouse.recipe.recipe import BuildOptions
 
 __all__ = ["TOOLS", "facts", "format_of", "hub_words", "quantization", "title"]
@@ -17,9 +17,10 @@ __all__ = ["TOOLS", "facts", "format_of", "hub_words", "quantization", "title"]
 
 @dataclass(frozen=True)
 class Facts(CardFacts):
-    """`codenames` of the platforms."""
+    """`codenames` of the platforms; `int8_crash`: where a crash of models in 8 bits is described."""
 
     codenames: Mapping[int, str]
+    int8_crash: str = INT8_CRASH
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> HubWords:

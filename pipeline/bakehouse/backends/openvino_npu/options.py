@@ -19,6 +19,7 @@ from bakehouse.recipe.types import refusal
 
 Platform = Literal[3720, 4000, 5010, 5020]
 CODENAMES: Mapping[int, str] = {3720: "Meteor Lake, Arrow Lake", 4000: "Lunar Lake", 5010: "Panther Lake", 5020: "Panther Lake"}
+INT8_CRASH = "https://github.com/openvinotoolkit/openvino/issues/35641"
 STEP_OF_LENGTHS = 64  # NPUW rounds both lengths up to it
 LARGEST_GROUPED = 5_000_000_000  # weights; above that the guide recommends complete channels
 
@@ -174,6 +175,12 @@ class OpenVINONpu(RuntimeBuild):
     def normal(self) -> Self:
         """The same with sets in order, so that equals are equal."""
         return self.model_copy(update={"platforms": tuple(sorted(self.platforms))})
+
+    def remark(self) -> str:
+        """That such models have crashed NPUs: openvino 2026.0, Lunar Lake, at the first answer, and past any `except`."""
+        if self.quantization.weights != "int8":
+            return ""
+        return f"models with all weights in 8 bits have crashed the pipeline on an NPU ({INT8_CRASH}); int4 is what Intel publishes for NPUs"
 
     def room(self) -> int:
         """Tokens that a prompt and its answer may have together: the graphs have fixed shapes."""
