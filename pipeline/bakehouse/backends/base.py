@@ -93,8 +93,8 @@ class Backend(Maker, Protocol):
         """Builds for a new recipe, the best of each kind first, for a model of so many weights (None if that is not known yet)."""
         ...
 
-    def generate_tools(self) -> dict[str, str]:
-        """The versions of the tools that change answers."""
+    def generate_tools(self, build: BuildOptions) -> dict[str, str]:
+        """The versions of the tools that change the build's answers."""
         ...
 
     def missing(self, build: BuildOptions) -> str | None:

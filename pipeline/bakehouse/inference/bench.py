@@ -88,7 +88,7 @@ def measure(found: Found, runner: Runner, lengths: Sequence[int], new_tokens: in
         others_cores=round(others.cores, 2),
         others=tuple(name for name, _ in others.programs),
         machine=session.machine(),
-        tools=BACKENDS[options.runtime].generate_tools(),
+        tools=BACKENDS[options.runtime].generate_tools(options),
         bakehouse=version.installed(),
         made_at=datetime.now(UTC),
     )

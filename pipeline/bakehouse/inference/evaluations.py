@@ -68,7 +68,7 @@ def measure(found: Found, device: Device | None, wanted: EvaluateRequest, on_pro
         if not named:
             shutil.rmtree(folder, ignore_errors=True)
     left = done.report.read(EvaluateResult)
-    tools = {**BACKENDS[options.runtime].generate_tools(), **installed(*TOOLS)}
+    tools = {**BACKENDS[options.runtime].generate_tools(options), **installed(*TOOLS)}
     now, by = datetime.now(UTC), version.installed()
     tasks = tuple(
         Evaluated(result=one, device=left.device, device_name=left.device_name, note=left.note, tools=tools, bakehouse=by, made_at=now)

@@ -294,7 +294,7 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
             ("reference", proofs.reference),
             *((("numeric", proofs.numeric),) if proofs.numeric else ()),
         ),
-        tools=backend.generate_tools(),
+        tools=backend.generate_tools(resolved.options),
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate), *((("fidelity", proofs.fidelity),) if proofs.fidelity else ()))

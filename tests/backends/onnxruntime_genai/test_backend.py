@@ -106,7 +106,7 @@ def test_any_one_of_the_runtimes_will_do(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / f"{name}-1.0.dist-info/METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert ort_genai.missing(build(**INT4)) is None
-    assert ort_genai.generate_tools() == {"onnxruntime-genai-winml": "1.0", "onnxruntime": "1.0"}
+    assert ort_genai.generate_tools(build(**INT4)) == {"onnxruntime-genai-winml": "1.0", "onnxruntime": "1.0"}
 
 
 def test_the_builder_gets_every_option_and_none_that_it_would_ignore() -> None:

@@ -97,7 +97,7 @@ def proposals(parameters: int | None) -> Proposals:
     return ()
 
 
-def generate_tools() -> dict[str, str]:
+def generate_tools(build: BuildOptions) -> dict[str, str]:
     """None of this environment: validation needs the other one, and so its key."""
     return {}
 

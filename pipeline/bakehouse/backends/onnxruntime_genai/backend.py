@@ -73,6 +73,7 @@ FORMAT = 3  # of the model step: raised when this code comes to make other bytes
 RUNTIMES = ("onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda", "onnxruntime-genai")
 _ENGINES = ("onnxruntime-directml", "onnxruntime-gpu", "onnxruntime")
 _BUILD_TOOLS = (*RUNTIMES, *_ENGINES, "onnx", "onnx-ir", "numpy", "tokenizers", "torch", "transformers")
+PLUGINS = {"webgpu": ("onnxruntime-ep-webgpu",)}  # of the extra `webgpu`
 _GENERATE_TOOLS = (*RUNTIMES, *_ENGINES)
 _FIDELITY_TOOLS = (*_GENERATE_TOOLS, "numpy")
 
@@ -104,9 +105,10 @@ def spelled_out(build: OnnxRuntimeGenAI, remote_code: bool) -> BuildSpec:
     )
 
 
-def generate_tools() -> dict[str, str]:
-    """The versions of the tools that change answers."""
-    return installed(*_GENERATE_TOOLS)
+def generate_tools(build: BuildOptions) -> dict[str, str]:
+    """The versions of the tools that change answers; a provider that is a package of its own is one of them where it is installed."""
+    assert isinstance(build, OnnxRuntimeGenAI)
+    return installed(*_GENERATE_TOOLS, *PLUGINS.get(build.execution_provider, ()))
 
 
 def missing(build: BuildOptions) -> str | None:
@@ -210,7 +212,8 @@ def _comparing(label: str, spec: BuildSpec, needs: tuple[tuple[str, Step], ...])
 def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step, positions: int | None = None) -> Step | None:
     """One for a model folder, which is a build's own."""
     needs = (("model", parts["model"]), ("reference", reference))
-    return fidelities.step("onnxruntime-genai", label, generation.FidelitySpec(positions=positions), needs, installed(*_FIDELITY_TOOLS))
+    tools = generate_tools(build) | installed(*_FIDELITY_TOOLS)
+    return fidelities.step("onnxruntime-genai", label, generation.FidelitySpec(positions=positions), needs, tools)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

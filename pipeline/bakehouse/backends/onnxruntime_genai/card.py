@@ -13,7 +13,7 @@ from bakehouse.recipe.recipe import BuildOptions
 
 TOOLS: tuple[str, ...] = (
     *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),
-    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "onnx-ir", "transformers", "torch"),
+    *("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnxruntime-ep-webgpu", "onnx", "onnx-ir", "transformers", "torch"),
 )
 _METHODS = {"default": "MLAS, the default", "rtn": "round to nearest", "k_quant": "k-quant, as llama.cpp does it"}
 _COMPUTED = ("whatever the provider prefers", "fp32", "fp16 or better", "bf16 or better", "int8 or better")  # by accuracy_level

@@ -117,7 +117,7 @@ def spelled_out(build: BuildOptions) -> Compression:
             return FourBitSpec.model_validate(dict(options) | {"calibration": used})
 
 
-def generate_tools() -> dict[str, str]:
+def generate_tools(build: BuildOptions) -> dict[str, str]:
     """The versions of the tools that change answers."""
     return installed(*RUNTIME)
 

@@ -98,9 +98,9 @@ def _compile(label: str, own: OpenVINONpu, platform: int, model: Step) -> Step:
 proposals = npu_proposals.proposals
 
 
-def generate_tools() -> dict[str, str]:
+def generate_tools(build: BuildOptions) -> dict[str, str]:
     """The versions of the tools that change answers."""
-    return openvino.generate_tools()
+    return openvino.generate_tools(build)
 
 
 def missing(build: BuildOptions) -> str | None:

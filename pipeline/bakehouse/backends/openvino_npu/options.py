@@ -180,7 +180,9 @@ class OpenVINONpu(RuntimeBuild):
         """That such models have crashed NPUs: openvino 2026.0, Lunar Lake, at the first answer, and past any `except`."""
         if self.quantization.weights != "int8":
             return ""
-        return f"models with all weights in 8 bits have crashed the pipeline on an NPU ({INT8_CRASH}); int4 is what Intel publishes for NPUs"
+        return (
+            f"models with all weights in 8 bits have crashed the pipeline on an NPU ({INT8_CRASH}); int4 is what Intel publishes for NPUs"
+        )
 
     def room(self) -> int:
         """Tokens that a prompt and its answer may have together: the graphs have fixed shapes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bakehouse.backends.base import Devices, DevicesRequest
+from bakehouse.backends.onnxruntime_genai.workers import plugins
 from bakehouse.child import start
 
 
@@ -11,7 +12,8 @@ def run(request: DevicesRequest) -> Devices:
     import onnxruntime
 
     names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-    return Devices(devices={name: "" for name in names if name != "Azure" and name.startswith(request.beginning)})
+    found = {name: "" for name in names if name != "Azure"} | plugins.devices()
+    return Devices(devices={name: about for name, about in found.items() if name.startswith(request.beginning)})
 
 
 if __name__ == "__main__":

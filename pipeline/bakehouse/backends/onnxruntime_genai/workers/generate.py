@@ -15,6 +15,7 @@ from typing import Any
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.seams import GenerateRequest
+from bakehouse.backends.onnxruntime_genai.workers import plugins
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
@@ -32,15 +33,16 @@ def lacks(name: str, folder: Path) -> str | None:
 
     if name == "cpu":
         return None
+    plugins.register(name)
     with tempfile.TemporaryDirectory() as stub:
         ort_stub.write(folder, Path(stub))
         config = og.Config(stub)
         config.append_provider(name)
         try:
-            og.Model(config)
+            model = og.Model(config)
         except RuntimeError as error:  # the only type that it raises
             return str(error).strip().splitlines()[0]
-    return None
+        return f"the runtime took the CPU in place of {name}, and said nothing" if model.device_type == "CPU" else None
 
 
 def load(folder: Path, on_cpu: bool) -> Any:
@@ -143,7 +145,7 @@ def run(request: GenerateRequest) -> GenerateResult:
     on_cpu = model.device_type == "CPU"
     return GenerateResult(
         device="CPU" if on_cpu else request.device,
-        device_name=answers.processor() if on_cpu else f"the first {model.device_type} device",
+        device_name=answers.processor() if on_cpu else plugins.described(model.device_type),
         load_s=load_s,
         stand_in=reason is not None,
         why_not_there=reason,

@@ -13,7 +13,7 @@ from typing import Any
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.seams import RunRequest
-from bakehouse.backends.onnxruntime_genai.workers import generate
+from bakehouse.backends.onnxruntime_genai.workers import generate, plugins
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import answers, jobs
@@ -124,7 +124,7 @@ def opened(request: RunRequest) -> tuple[Opened, jobs.Loaded]:
     is_cpu = model.device_type == "CPU"
     loaded = jobs.Loaded(
         device="CPU" if is_cpu else request.made_for,
-        device_name=answers.processor() if is_cpu else f"the first {model.device_type} device",
+        device_name=answers.processor() if is_cpu else plugins.described(model.device_type),
         load_s=time.monotonic() - started,
         context=config.model.context_length,
         note=note,
