@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from bakehouse.app.main import main
+from tests.support import forked
 
 FP16 = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
@@ -28,16 +28,19 @@ def recipe(name: str, task: str, checkpoint: Path, golden: list[dict[str, Any]],
 
 def built(folder: Path, recipe: dict[str, Any]) -> Path:
     """The packages of all its builds, made in a folder whose `recipes` may have files of the recipe already."""
+    done = build(folder, recipe)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "artifacts" / "packages"
+
+
+def build(folder: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """`bakehouse build` of all its builds, in a process of its own."""
     recipes = folder / "recipes"
     recipes.mkdir(exist_ok=True)
     apart = json.loads(json.dumps(recipe))  # YAML would say with an alias what is the same object
     (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIPELINE_RECIPES", str(recipes))
-        patch.setenv("PIPELINE_ARTIFACTS", str(folder / "artifacts"))
-        patch.chdir(folder)
-        assert main(["build", recipe["name"]]) == 0
-    return folder / "artifacts" / "packages"
+    places = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
+    return forked.run("bakehouse", ("build", recipe["name"]), folder, os.environ | places)
 
 
 def run_card(package: Path, folder: Path) -> str:

@@ -159,7 +159,7 @@ def _check(words: list[str]) -> int:
 
 def _of_doit(words: list[str]) -> int:
     """Have doit carry out a command, with the tasks that come with this package and no configuration of the folder."""
-    import runpy
+    import importlib
 
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
@@ -170,7 +170,8 @@ def _of_doit(words: list[str]) -> int:
         """Our tasks, made once doit wants them: that reads the recipes, anew for each command of a process."""
 
         def setup(self, opt_values: object) -> None:
-            self.namespace = runpy.run_module("bakehouse.app.dodo")
+            known = sys.modules.get("bakehouse.app.dodo")
+            self.namespace = vars(importlib.reload(known) if known else importlib.import_module("bakehouse.app.dodo"))
 
         def load_tasks(self, cmd: object, pos_args: object) -> list[object]:
             self.cmd_names: list[str] = []  # doit refuses a task with the name of a command; here `build` is meant to be both
