@@ -67,6 +67,7 @@ def test_one_command_goes_from_download_to_a_package_that_answers_paris(bench: B
     assert not list((bench.artifacts / "packages" / "phi3-int4-openvino").glob("*.py")), "code of the repository was taken along"
 
 
+@pytest.mark.conformance
 def test_the_other_openvino_builds_need_no_further_byte_and_no_further_export(bench: Bench, first: str, hub: hubs.Hub) -> None:
     before = dict(hub.sent)
     bench.build(*(f"build:{name}" for name in OPENVINO))
@@ -78,7 +79,7 @@ def test_the_other_openvino_builds_need_no_further_byte_and_no_further_export(be
         assert bench.manifest(name).validation.runtime_options == {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
-@pytest.mark.parametrize("name", ONNX)
+@pytest.mark.parametrize("name", [ONNX[0], *(pytest.param(name, marks=pytest.mark.conformance) for name in ONNX[1:])])
 def test_builds_for_onnx_runtime_are_made_of_the_same_download(bench: Bench, first: str, hub: hubs.Hub, name: str) -> None:
     before = dict(hub.sent)
     bench.build(f"build:{name}")

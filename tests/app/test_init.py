@@ -271,6 +271,7 @@ def test_a_folder_of_the_cache_with_several_snapshots_is_refused(here: Path, tmp
 
 
 @pytest.mark.model
+@pytest.mark.conformance
 @pytest.mark.needs_backend("openvino")
 def test_a_folder_elsewhere_is_built_and_its_package_says_not_where_it_lies(here: Path, tmp_path: Path, tiny_checkpoint: Path) -> None:
     shutil.copytree(tiny_checkpoint, tmp_path / "secret-place" / "tiny")

@@ -121,6 +121,7 @@ def test_a_rebuild_from_the_package_alone_gives_the_same_bytes(built: Bench) -> 
     assert not list(built.artifacts.glob(".rebuild/*"))
 
 
+@pytest.mark.conformance
 def test_a_rebuild_of_an_onnx_build_gives_the_same_bytes(built: Bench, tmp_path: Path) -> None:
     bench = built.copy(tmp_path / "onnx")
     bench.write(recipe(builds=lanes.ONNX.builds))
