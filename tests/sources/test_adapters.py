@@ -153,3 +153,27 @@ def test_an_adapter_of_the_hub_is_pinned_and_the_key_without_adapters_is_as_befo
     assert fetched.options == {"repo": "owner/lora", "revision": "ab" * 20, "gguf": None, "remote_code": {}, "adapter": True}
     request = huggingface.command(fetched, {}, Path("files")).request
     assert (request.only, request.beside) == ("adapter_model.safetensors", ("adapter_config.json",))
+
+
+@pytest.mark.model
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")  # of what is meant here
+def test_an_adapter_of_an_embedding_that_the_head_shares_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Merged, it changes the head, too; at run time it does not. So the checkpoint's second copy of the weight is never out of date."""
+    from safetensors.torch import load_file, save_file
+
+    from tests.support import lora
+
+    tied = shutil.copytree(tiny_checkpoint, tmp_path / "tied")
+    config = json.loads((tied / "config.json").read_text(encoding="utf-8"))
+    (tied / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}), encoding="utf-8")
+    weights = load_file(tied / "model.safetensors")
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    save_file(weights, tied / "model.safetensors", {"format": "pt"})
+    of_layers = lora.adapter(tied, tmp_path / "layers", size=0.3)
+    said = merge(tied, tmp_path / "1", of_layers)
+    assert said.code == 0, said.text
+    assert tensors(tmp_path / "1").keys() == weights.keys()
+    of_embedding = lora.adapter(tied, tmp_path / "embedding", size=0.3, target_modules=["embed_tokens"], matrix="lora_embedding_A")
+    assert merge(tied, tmp_path / "2", of_embedding).refusal.startswith(
+        "The merged model says something else than the adapters at run time"
+    )

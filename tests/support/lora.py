@@ -9,8 +9,8 @@ from typing import Any
 TARGETS = ("q_proj", "v_proj", "down_proj")
 
 
-def adapter(checkpoint: Path, folder: Path, *, size: float = 0.05, seed: int = 0, **options: Any) -> Path:
-    """An adapter of a checkpoint; with size 0 it changes nothing."""
+def adapter(checkpoint: Path, folder: Path, *, size: float = 0.05, seed: int = 0, matrix: str = "lora_B", **options: Any) -> Path:
+    """An adapter of a checkpoint; with size 0 it changes nothing. `matrix`: which of the two is zero before training."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -21,7 +21,7 @@ def adapter(checkpoint: Path, folder: Path, *, size: float = 0.05, seed: int = 0
     adapted = get_peft_model(model, LoraConfig(**settings))
     generator = torch.Generator().manual_seed(seed)
     for name, weight in adapted.named_parameters():
-        if "lora_B" in name:
+        if matrix in name:
             weight.data = size * torch.randn(weight.shape, generator=generator)
     adapted.save_pretrained(folder)
     # As people publish one: it names the model by its place on the hub, which this machine cannot reach.

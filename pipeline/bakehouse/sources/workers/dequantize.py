@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
@@ -13,6 +12,7 @@ from bakehouse.formats import config_json, quantized, safetensors_files
 from bakehouse.formats.quantized import Weight
 from bakehouse.sources.seams import DequantizeRequest, DequantizeResult
 from bakehouse.sources.workers import copy_local
+from bakehouse.sources.workers.checkpoint_tensors import Tensors
 from bakehouse.sources.workers.shards import write_shards
 
 
@@ -26,37 +26,21 @@ def run(request: DequantizeRequest) -> DequantizeResult:
     text = json.dumps(quantized.plain_config(config), indent=2, ensure_ascii=False)
     (request.files / config_json.NAME).write_text(text + "\n", encoding="utf-8", newline="\n")
     with ExitStack() as opened:
-        read = _Reader(request.checkpoint, opened)
-        found = quantized.weights(config, read.tensors)
-        write_shards(_tensors(config, read, found), request.files)
+        stored = tuple(safetensors_files.tensors(request.checkpoint))
+        found = quantized.weights(config, stored)
+        write_shards(_tensors(config, stored, Tensors(request.checkpoint, opened), found), request.files)
     return DequantizeResult(weights=len(found), method=quantized.method(config))
 
 
-class _Reader:
-    """The tensors of a checkpoint, one at a time, whichever file they are in."""
-
-    def __init__(self, checkpoint: Path, opened: ExitStack) -> None:
-        from safetensors import safe_open as opens
-
-        safe_open: Callable[..., Any] = opens
-        self.tensors = tuple(safetensors_files.tensors(checkpoint))
-        self._files: dict[str, Any] = {}
-        for path in sorted(checkpoint.glob("*.safetensors")):
-            file = opened.enter_context(safe_open(path, "pt"))
-            self._files |= dict.fromkeys(file.keys(), file)
-
-    def get(self, name: str) -> Any:
-        """A tensor by its name."""
-        return self._files[name].get_tensor(name)
-
-
-def _tensors(config: config_json.Config, read: _Reader, found: Iterable[Weight]) -> Iterator[tuple[str, Any]]:
+def _tensors(
+    config: config_json.Config, stored: Sequence[safetensors_files.Tensor], read: Tensors, found: Iterable[Weight]
+) -> Iterator[tuple[str, Any]]:
     """Every tensor of the plain checkpoint, in the order of their names."""
     from bakehouse.sources.workers import dequantized_weights
 
     by_name = {weight.name: weight for weight in found}
     dequantize = dequantized_weights.of(config)
-    wanted = quantized.plain(config, read.tensors)
+    wanted = quantized.plain(config, stored)
     for number, (name, _, shape) in enumerate(wanted):
         events.progress("dequantizing weights", number, len(wanted))
         weight = by_name.get(name)

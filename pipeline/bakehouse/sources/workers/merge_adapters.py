@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bakehouse.formats import safetensors_files
 from bakehouse.sources.seams import MergeRequest, MergeResult
 from bakehouse.sources.workers import copy_local
 from bakehouse.sources.workers.checkpoint_files import ADAPTER_CONFIG
+from bakehouse.sources.workers.checkpoint_tensors import Tensors
 from bakehouse.sources.workers.shards import write_shards
 
 TOKENS = 24  # that the model writes with the adapters at run time, from each start
@@ -33,7 +35,8 @@ def run(request: MergeRequest) -> MergeResult:
         weights = [path.name for path in request.checkpoint.glob("*.safetensors")]
         copy_local.copy_others(request.checkpoint, request.files, (*weights, safetensors_files.INDEX))
         changed: list[str] = []
-        write_shards(_tensors(request.checkpoint, scratch, changed), request.files)
+        with ExitStack() as opened:
+            write_shards(_tensors(Tensors(request.checkpoint, opened), Tensors(scratch, opened), changed), request.files)
         shutil.rmtree(scratch)
     return MergeResult(changed=len(changed), compared_tokens=STARTS * TOKENS, largest_difference=difference)
 
@@ -78,35 +81,22 @@ def merged(request: MergeRequest) -> tuple[Any, float]:
     return model, largest
 
 
-def _tensors(checkpoint: Path, made: Path, changed: list[str]) -> Iterator[tuple[str, Any]]:
-    """Every tensor of the checkpoint with the values of what was made, in its own type; the names of those that differ."""
+def _tensors(before: Tensors, after: Tensors, changed: list[str]) -> Iterator[tuple[str, Any]]:
+    """Every tensor of the checkpoint with the values of what was made, in its own type; the names of those that differ.
+
+    What was made lacks a tied weight that the checkpoint has twice. It stays as it is: merging into a tied weight changes both of its
+    uses, which adapters at run time do not, so `merged` has refused that.
+    """
     import torch
 
-    before, after = lora_files(checkpoint), lora_files(made)
-    names = sorted(before)
-    for number, name in enumerate(names):
-        events.progress("writing weights", number, len(names))
-        old = before[name].get_tensor(name)
-        if name not in after:  # a tied weight, which the checkpoint has twice
-            if changed and any(before[other].get_tensor(other).shape == old.shape for other in changed if "embed" in other):
-                events.refuse(f"The adapters change what {name} is tied to.", "Merge them yourself, and name the result as a local source.")
-            yield name, old
-            continue
-        new = after[name].get_tensor(name).to(old.dtype)
+    made = set(after.names)
+    for number, name in enumerate(before.names):
+        events.progress("writing weights", number, len(before.names))
+        old = before.get(name)
+        new = after.get(name).to(old.dtype) if name in made else old
         if not torch.equal(new, old):
             changed.append(name)
         yield name, new
-
-
-def lora_files(folder: Path) -> dict[str, Any]:
-    """The opened file of each tensor in a folder."""
-    from safetensors import safe_open as opens
-
-    found: dict[str, Any] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        file: Any = opens(path, "pt")  # type: ignore[no-untyped-call]
-        found |= dict.fromkeys(file.keys(), file)
-    return found
 
 
 if __name__ == "__main__":
