@@ -149,10 +149,8 @@ def _named(tensor: Tensor, scope: Scope | None) -> bool:
     """Whether a scope names the node of a linear layer, which torch's name of the layer tells: "__module.layers.0.q_proj/...MatMul"."""
     if scope is None:
         return False
-    module = tensor.name.removesuffix(".weight")
-    if "MatMul" in scope.types or module in {layer_of(name) for name in scope.names}:
-        return True
-    return any(re.match(pattern, node_of(module)) for pattern in scope.patterns)
+    layer = tensor.name.removesuffix(".weight")
+    return scope.holds("MatMul", (node_of(layer),)) or layer in map(layer_of, scope.names)
 
 
 def _four_bit_bytes(tensor: Tensor, spec: FourBitSpec) -> float:

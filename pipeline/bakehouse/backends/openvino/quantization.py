@@ -8,7 +8,8 @@ nncf/quantization/algorithms/weight_compression/algorithm.py; `compress_weights`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, WithJsonSchema
@@ -65,6 +66,13 @@ class Scope(Model):
             "Name nodes, or leave it out.",
         ),
     )
+
+    def holds(self, kind: str, names: Iterable[str]) -> bool:
+        """Whether an operation of this type, with any of these names, is in it; patterns match from a name's beginning, as in NNCF."""
+        given = tuple(names)
+        if kind in self.types or any(name in self.names for name in given):
+            return True
+        return any(re.match(pattern, name) for pattern in self.patterns for name in given)
 
 
 # Why a field of one format does not apply to another.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 
@@ -187,13 +186,8 @@ def _adapters(model: Model, spec: FourBitSpec) -> Iterator[str]:
 
 
 def _in_scope(weight: Weight, scope: Scope | None) -> bool:
-    """Whether the scope names the weight or its user; patterns match from the name's beginning, as in NNCF."""
-    if scope is None:
-        return False
-    names = (*weight.users, weight.name)
-    if weight.kind in scope.types or any(name in scope.names for name in names):
-        return True
-    return any(re.match(pattern, name) for pattern in scope.patterns for name in names)
+    """Whether the scope names the weight or its user."""
+    return scope is not None and scope.holds(weight.kind, (*weight.users, weight.name))
 
 
 def _idle(source: Model, spec: Int8Spec | FourBitSpec) -> Iterator[str]:
