@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from bakehouse.package.manifest import PackageManifest, StepRun
 from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
 from bakehouse.records import Builder, FileRecord
+from bakehouse.sources import adapters
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
 STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
@@ -129,9 +130,8 @@ def source_files(manifest: PackageManifest) -> list[dict[str, JsonValue]]:
 
 def _adapters(build: ResolvedBuild) -> dict[str, str]:
     """The folder of each adapter among the source's files -> its package URL; "" for a local one."""
-    listed = () if isinstance(build.source, PyPI) else build.source.adapters
-    urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in listed]
-    return {f"adapter-{number}": url for number, url in enumerate(urls, 1)}
+    urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in build.source.adapters]
+    return {adapters.role(number): url for number, url in enumerate(urls, 1)}
 
 
 def _uri(origin: str, path: str, merged: Mapping[str, str]) -> dict[str, JsonValue]:

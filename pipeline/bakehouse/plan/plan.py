@@ -18,11 +18,9 @@ from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import (
-    HubAdapter,
     HuggingFace,
     Local,
     LocalAdapter,
-    PyPI,
     Recipe,
     ResolvedBuild,
     full_name,
@@ -187,7 +185,7 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     """The fields that name a local file or folder, their values, and the function that makes a path of each."""
     if isinstance(recipe.source, Local):
         yield _SOURCE, recipe.source.path, partial(local.resolve_model, pickles=recipe.source.convert_pickles)
-    for number, adapter in enumerate(_adapters(recipe)):
+    for number, adapter in enumerate(recipe.source.adapters):
         if isinstance(adapter, LocalAdapter):
             yield _adapter(number), adapter.path, local.resolve_adapter
     if isinstance(recipe.evaluation, TextsFile):
@@ -200,10 +198,6 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
             yield ("golden", number, name), path, recording.resolve
 
 
-def _adapters(recipe: Recipe) -> tuple[HubAdapter | LocalAdapter, ...]:
-    return () if isinstance(recipe.source, PyPI) else recipe.source.adapters
-
-
 def _adapter(number: int) -> Field:
     return ("source", "adapters", number, "path")
 
@@ -213,7 +207,7 @@ def _texts(build: str) -> Field:
 
 
 def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
-    of_adapters = [contents.get(_adapter(number)) for number, _ in enumerate(_adapters(recipe))]
+    of_adapters = [contents.get(_adapter(number)) for number, _ in enumerate(recipe.source.adapters)]
     checkpoint = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE), of_adapters)
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)

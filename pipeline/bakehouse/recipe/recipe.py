@@ -198,6 +198,8 @@ class PyPI(Model):
     license_link: _LicenseLink = None
     base_model: _BaseModel = None
 
+    adapters: ClassVar[tuple[Adapter, ...]] = ()  # none are merged into a GGUF file
+
     rules: ClassVar[tuple[Rule, ...]] = (
         *_LICENSE_RULES,
         Rule(
@@ -402,7 +404,7 @@ def _task_faults(recipe: Recipe) -> Iterator[Fault]:
                 f"This is a golden input of {golden.task}, and the recipe's task is {recipe.task}.",
                 f"Write `task: {golden.task}`, or another input.",
             )
-    if recipe.task != DEFAULT_TASK and not isinstance(recipe.source, PyPI) and recipe.source.adapters:
+    if recipe.task != DEFAULT_TASK and recipe.source.adapters:
         yield Fault(
             ("source", recipe.source.type, "adapters"), f"Adapters are not merged into models for {recipe.task}.", "Leave them out."
         )

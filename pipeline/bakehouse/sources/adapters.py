@@ -18,9 +18,14 @@ TOOLS = ("peft", "safetensors", "torch", "transformers")
 _BASE_BYTES = 800_000_000  # interpreter, torch, transformers
 
 
+def role(number: int) -> str:
+    """What an adapter is called among the needs of a merge and among the source's files of a package; the first is number 1."""
+    return f"adapter-{number}"
+
+
 def checkpoint(base: Step, adapters: Sequence[tuple[Step, float]], label: str) -> Step:
     """The step that merges adapters, each with its scale, into the checkpoint of the step `base`."""
-    needs = (("base", base), *((f"adapter-{number}", step) for number, (step, _) in enumerate(adapters, 1)))
+    needs = (("base", base), *((role(number), step) for number, (step, _) in enumerate(adapters, 1)))
     spec = MergeSpec(scales=tuple(scale for _, scale in adapters))
     return Step(kind="checkpoint", maker=MAKER, label=label, spec=spec, needs=needs, tools=installed(*TOOLS))
 

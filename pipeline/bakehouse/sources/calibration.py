@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
-from bakehouse.errors import Failure
 from bakehouse.recipe.texts import Texts, TextsFile, TextsHub
 from bakehouse.sources import local
 from bakehouse.sources.local import Content
@@ -43,9 +42,7 @@ def resolve_texts(base: Path, written: str, *, confined: bool) -> Path:
     Raises:
         Failure: it is a directory, or as `local.resolve`.
     """
-    if local.path_of(base, written, confined=confined).is_dir():
-        raise Failure(f"{written} is a directory.", where=str(base), remedy="Write the path of a text file into the recipe.")
-    return local.resolve(base, written, confined=confined)
+    return local.resolve_file(base, written, "a text file", confined=confined)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -64,10 +61,10 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     faults = local.lost(files, [SAMPLES])
     if faults:
         return Verification(faults=tuple(faults))
-    if isinstance(step.spec, TextsFileSpec):
-        copied = {local.place(step).name: report.read(CopyResult).files.get(SAMPLES, "")}
-        if local.combined(copied) != step.spec.fingerprint:
-            faults.append("The file of texts changed while it was being read: run the same command again.")
+    if isinstance(step.spec, TextsFileSpec) and not local.is_as_planned(
+        step, step.spec.fingerprint, report.read(CopyResult).files.get(SAMPLES, "")
+    ):
+        faults.append("The file of texts changed while it was being read: run the same command again.")
     try:
         count = sum(1 for line in (files / SAMPLES).read_text(encoding="utf-8").splitlines() if line.strip())
     except UnicodeDecodeError as error:

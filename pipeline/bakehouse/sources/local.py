@@ -97,6 +97,22 @@ def resolve(base: Path, written: str, *, confined: bool) -> Path:
     return path
 
 
+def resolve_file(base: Path, written: str, kind: str, *, confined: bool) -> Path:
+    """`resolve` for what must be one file, of a `kind` such as "a text file".
+
+    Raises:
+        Failure: it is a directory, or as `resolve`.
+    """
+    if path_of(base, written, confined=confined).is_dir():
+        raise Failure(f"{written} is a directory.", where=str(base), remedy=f"Write the path of {kind} into the recipe.")
+    return resolve(base, written, confined=confined)
+
+
+def is_as_planned(step: Step, fingerprint: str, copied_sha256: str) -> bool:
+    """Whether the one file that a step copied is the file that was planned with; its name counts, too."""
+    return combined({place(step).name: copied_sha256}) == fingerprint
+
+
 def _refuse_strange(written: str, base: Path, path: Path) -> None:
     """A Failure for a part of a checkpoint that is no ordinary file: left out unseen, it would be missing from the model."""
     names = sorted(other for other in path.iterdir() if checkpoint_files.may_belong(other.name)) if path.is_dir() else []

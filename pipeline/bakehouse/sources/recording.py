@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bakehouse.errors import Failure
 from bakehouse.formats import wav
 from bakehouse.sources import local
 from bakehouse.sources.local import Content
@@ -30,9 +29,7 @@ def resolve(base: Path, written: str, *, confined: bool) -> Path:
     Raises:
         Failure: it is a directory, or as `local.resolve`.
     """
-    if local.path_of(base, written, confined=confined).is_dir():
-        raise Failure(f"{written} is a directory.", where=str(base), remedy="Write the path of a WAV file into the recipe.")
-    return local.resolve(base, written, confined=confined)
+    return local.resolve_file(base, written, "a WAV file", confined=confined)
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
@@ -44,8 +41,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
     """Compare the recording with what was planned with: the same bytes, of a form that models take, and not too long."""
     if faults := local.lost(files, [FILE]):
         return Verification(faults=tuple(faults))
-    copied = {local.place(step).name: report.read(CopyResult).files.get(FILE, "")}
-    if local.combined(copied) != step.spec_as(RecordingSpec).fingerprint:
+    if not local.is_as_planned(step, step.spec_as(RecordingSpec).fingerprint, report.read(CopyResult).files.get(FILE, "")):
         return Verification(faults=("The recording changed while it was being read: run the same command again.",))
     try:
         seconds = wav.seconds(wav.samples(files / FILE))

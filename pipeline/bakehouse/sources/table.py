@@ -36,7 +36,7 @@ def checkpoint(source: Source, label: str, content: Content | None = None, of_ad
         of_adapters: the same of each of its adapters.
     """
     model = _model(source, label, content)
-    if isinstance(source, PyPI) or not source.adapters:
+    if not source.adapters:
         return model
     fetched = [
         _adapter(one, f"{label}-adapter-{number}", found)

@@ -23,7 +23,7 @@ from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
-from bakehouse.sources.adapters import MAKER as ADAPTERS
+from bakehouse.sources import adapters
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
@@ -100,8 +100,10 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
     checkpoint = step.need("checkpoint")
-    adapters = [(role, _record(one, store)) for role, one in checkpoint.needs if checkpoint.maker == ADAPTERS and role != "base"]
-    of_adapters = [file.model_copy(update={"path": f"{role}/{file.path}"}) for role, record in adapters for file in record.files]
+    merged = [adapters.role(number) for number, _ in enumerate(build.source.adapters, 1)]
+    of_adapters = [
+        file.model_copy(update={"path": f"{role}/{file.path}"}) for role in merged for file in _record(checkpoint.need(role), store).files
+    ]
     tools = _tools(record for record in records if record.kind not in _REFERENCES)
     reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
     validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
