@@ -121,7 +121,7 @@ class Task(Protocol):
 class Direct(Protocol):
     """What a task has besides, if one gives a model something and gets one answer that can be printed: `bakehouse run`."""
 
-    def asked(self, words: Sequence[str], model: Path, files: Path) -> RunRequest:
+    def request_of(self, words: Sequence[str], model: Path, files: Path) -> RunRequest:
         """What the worker of a runtime is to do with the words of a command line.
 
         Raises:
@@ -129,6 +129,6 @@ class Direct(Protocol):
         """
         ...
 
-    def told(self, words: Sequence[str], files: Path) -> tuple[str, ...]:
+    def lines_of(self, words: Sequence[str], files: Path) -> tuple[str, ...]:
         """The lines to print of what the worker wrote."""
         ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from bakehouse.records import Agreement, Similarity, Verdict
+from bakehouse.records import Similarity, Verdict
+from bakehouse.tasks import verdicts
 from bakehouse.tasks.embeddings.golden import Search, least
 
 Vector = Sequence[float]
@@ -24,18 +25,8 @@ def judge(golden: Search, vectors: Mapping[str, Vector], source: Mapping[str, Ve
     nearest = golden.texts[max(range(len(found)), key=found.__getitem__)]
     to_source = tuple(cosine(vectors[text], source[text]) for text in (golden.query, *golden.texts))
     reasons = tuple(_reasons(golden, nearest, vectors, to_source, least(golden, weights)))
-    return Verdict(
-        prompt=golden.query,
-        answer=nearest,
-        tokens=(),
-        ended=True,
-        passed=not reasons,
-        reasons=reasons,
-        agreement=Agreement(common_tokens=0, answer_tokens=0, source_tokens=0),
-        first_token_s=0.0,
-        tokens_per_s=None,
-        similarity=Similarity(texts=golden.texts, cosines=found, of_source=of_source, least_to_source=min(to_source)),
-    )
+    similarity = Similarity(texts=golden.texts, cosines=found, of_source=of_source, least_to_source=min(to_source))
+    return verdicts.without_tokens(golden.query, nearest, reasons, similarity=similarity)
 
 
 def _reasons(golden: Search, nearest: str, vectors: Mapping[str, Vector], to_source: Sequence[float], wanted: float) -> Iterator[str]:

@@ -75,7 +75,7 @@ def misfits_of_gguf(build: ResolvedBuild, metadata: Metadata) -> tuple[str, ...]
     return ("an embedding model is not made of a GGUF file: take its checkpoint as sentence-transformers has it",)
 
 
-def asked(words: Sequence[str], model: Path, files: Path) -> EmbedRequest:
+def request_of(words: Sequence[str], model: Path, files: Path) -> EmbedRequest:
     """Embed the texts of a command line, as users have it."""
     if len(words) < 2 or not all(words):
         raise Failure("an embedding model compares texts", remedy="give it two texts or more, each in quotes")
@@ -83,7 +83,7 @@ def asked(words: Sequence[str], model: Path, files: Path) -> EmbedRequest:
     return EmbedRequest(model=model, texts=texts, vectors=files / VECTORS, only_in_use=True)
 
 
-def told(words: Sequence[str], files: Path) -> tuple[str, ...]:
+def lines_of(words: Sequence[str], files: Path) -> tuple[str, ...]:
     """The cosine of each further text to the first one, the nearest first."""
     known = dict(zip(dict.fromkeys(words), reference.read(files).in_use, strict=True))
     found = [(cosine(known[words[0]], known[text]), text) for text in words[1:]]

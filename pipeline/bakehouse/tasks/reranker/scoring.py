@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from bakehouse.records import Agreement, Ranking, Verdict
+from bakehouse.records import Ranking, Verdict
+from bakehouse.tasks import verdicts
 from bakehouse.tasks.reranker.golden import Ranked, most
 
 
@@ -19,18 +20,8 @@ def judge(golden: Ranked, scores: Sequence[float], source: Sequence[float], weig
     found = ordered(golden.texts, scores)
     difference = max(abs(one - other) for one, other in zip(scores, source, strict=True))
     reasons = tuple(_reasons(golden, found, scores, source, difference, most(golden, weights)))
-    return Verdict(
-        prompt=golden.query,
-        answer=found[0],
-        tokens=(),
-        ended=True,
-        passed=not reasons,
-        reasons=reasons,
-        agreement=Agreement(common_tokens=0, answer_tokens=0, source_tokens=0),
-        first_token_s=0.0,
-        tokens_per_s=None,
-        ranking=Ranking(texts=golden.texts, scores=tuple(scores), of_source=tuple(source), largest_difference=difference),
-    )
+    ranking = Ranking(texts=golden.texts, scores=tuple(scores), of_source=tuple(source), largest_difference=difference)
+    return verdicts.without_tokens(golden.query, found[0], reasons, ranking=ranking)
 
 
 def _reasons(

@@ -77,7 +77,7 @@ def misfits_of_gguf(build: ResolvedBuild, metadata: Metadata) -> tuple[str, ...]
     return ("a reranker is not made of a GGUF file: take its safetensors checkpoint",)
 
 
-def asked(words: Sequence[str], model: Path, files: Path) -> RerankRequest:
+def request_of(words: Sequence[str], model: Path, files: Path) -> RerankRequest:
     """Score the texts of a command line, whose first is the query, as users have it."""
     if len(words) < 2 or not all(words):
         raise Failure("a reranker compares texts with a query", remedy="give it the query and one text or more, each in quotes")
@@ -85,7 +85,7 @@ def asked(words: Sequence[str], model: Path, files: Path) -> RerankRequest:
     return RerankRequest(model=model, questions=(question,), scores=files / SCORES, only_in_use=True)
 
 
-def told(words: Sequence[str], files: Path) -> tuple[str, ...]:
+def lines_of(words: Sequence[str], files: Path) -> tuple[str, ...]:
     """The score of each text for the query, the best first."""
     (scores,) = reference.read(files).in_use
     found = sorted(zip(scores, words[1:], strict=True), key=lambda pair: -pair[0])

@@ -31,7 +31,7 @@ class Recording(Model):
     text: Text | None = Field(default=None, description="What is said in it.", exclude_if=lambda text: text is None)
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = Field(
         default=None,
-        description="The language that the model is told, such as `de`; by default it finds out.",
+        description="The language that the model gets, such as `de`; by default it finds out.",
         exclude_if=lambda code: code is None,
     )
     max_word_error: float | None = Field(

@@ -11,13 +11,13 @@ HEARD = "heard.json"
 
 
 class ReferenceSpec(SourceSpec):
-    """The languages that the source is told, one for each recording; the recordings are what the step needs."""
+    """The language of each recording, as the source gets it; the recordings are what the step needs."""
 
     languages: tuple[str | None, ...]
 
 
 class Recorded(Written):
-    """A recording, and its language if the model is told."""
+    """A recording, and its language if the model gets it."""
 
     path: Path
     language: str | None = None

@@ -83,7 +83,7 @@ def misfits_of_gguf(build: ResolvedBuild, metadata: Metadata) -> tuple[str, ...]
     return ("a speech model is not made of a GGUF file: take its safetensors checkpoint",)
 
 
-def asked(words: Sequence[str], model: Path, files: Path) -> TranscribeRequest:
+def request_of(words: Sequence[str], model: Path, files: Path) -> TranscribeRequest:
     """Write down the recording that a command line names, as users have it."""
     if len(words) != 1:
         raise Failure("a speech model writes down a recording", remedy="give it one WAV file")
@@ -95,6 +95,6 @@ def asked(words: Sequence[str], model: Path, files: Path) -> TranscribeRequest:
     return TranscribeRequest(model=model, recordings=(Recorded(path=path),), heard=files / HEARD, only_in_use=True)
 
 
-def told(words: Sequence[str], files: Path) -> tuple[str, ...]:
+def lines_of(words: Sequence[str], files: Path) -> tuple[str, ...]:
     """What was heard."""
     return tuple(one.text.strip() for one in reference.read(files).in_use)

@@ -27,8 +27,8 @@ def _heard(model: Any, tokenizer: Any, features: Any, one: Recorded) -> Transcri
     from bakehouse.formats import wav
 
     given = features(audio.read(one.path), sampling_rate=wav.RATE, return_tensors="pt", return_attention_mask=True)
-    told = {"language": one.language, "task": "transcribe"} if one.language else {}
-    made = model.generate(given.input_features, attention_mask=given.attention_mask, do_sample=False, num_beams=1, **told)
+    options = {"language": one.language, "task": "transcribe"} if one.language else {}
+    made = model.generate(given.input_features, attention_mask=given.attention_mask, do_sample=False, num_beams=1, **options)
     special = set(tokenizer.all_special_ids)
     tokens = tuple(token for token in made[0].tolist() if token not in special)
     return Transcription(tokens=tokens, text=tokenizer.decode(tokens, skip_special_tokens=True))
