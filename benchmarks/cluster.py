@@ -49,15 +49,15 @@ def seconds_of(key: str, mean: float) -> float:
 
 def sleeps(text: str, *needed: work.Made) -> work.Made:
     """What a worker does for a step: nothing if it is made, else it sleeps and notes it."""
-    told = json.loads(text)
-    note = Path(told["folder"]) / told["key"]
+    request = json.loads(text)
+    note = Path(request["folder"]) / request["key"]
     if not note.exists():
-        time.sleep(told["seconds"])
+        time.sleep(request["seconds"])
         try:
             note.touch(exist_ok=False)
         except FileExistsError:
             Path(f"{note}.twice-{os.getpid()}").touch()
-    return work.Made(told["key"], 1_000_000)
+    return work.Made(request["key"], 1_000_000)
 
 
 def ideal(steps: Iterable[Step], workers: int, mean: float) -> float:
@@ -109,7 +109,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         if given.real:
             tasks, does = [made_up.task(step, machines.shared_store) for step in steps], made_up.carry_out
         else:
-            tasks = [Task(step, told(step, notes, given.seconds), {}) for step in steps]
+            tasks = [Task(step, request_of(step, notes, given.seconds), {}) for step in steps]
             from benchmarks.cluster import sleeps as does  # by its name, since a worker imports it
         begun, before = time.monotonic(), processor_s(machines)
         asker.submit(tasks, lambda step, progress: None, does)
@@ -136,8 +136,8 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
     print(f"makespan {took:.1f} s" + ("" if given.real else f", {took / least:.2f} of the ideal"))
 
 
-def told(step: Step, notes: Path, mean: float) -> str:
-    """What a worker is told of a step that only sleeps."""
+def request_of(step: Step, notes: Path, mean: float) -> str:
+    """The request for a step that only sleeps."""
     return json.dumps({"key": step.key, "folder": str(notes), "seconds": seconds_of(step.key, mean)})
 
 

@@ -41,7 +41,7 @@ def name_of(step: Step) -> str:
 
 
 class Cluster:
-    """A connection to a scheduler, and the steps that were asked for over it."""
+    """A connection to a scheduler, and the steps that were requested over it."""
 
     def __init__(self, address: str) -> None:
         """Connect.
@@ -84,10 +84,10 @@ class Cluster:
         steps = {name_of(task.step): task.step for task in tasks}
 
         def hear(event: tuple[float, Mapping[str, Any]]) -> None:
-            told = event[1]
-            if step := steps.get(told["key"]):
-                doing = f"{told['doing']} [{told['by']}]"
-                tell(step, Progress(doing, told["done"], told["total"], told["unit"]))
+            reported = event[1]
+            if step := steps.get(reported["key"]):
+                doing = f"{reported['doing']} [{reported['by']}]"
+                tell(step, Progress(doing, reported["done"], reported["total"], reported["unit"]))
 
         self._client.subscribe_topic(TOPIC, hear)
         for task in tasks:
@@ -164,10 +164,11 @@ def _explained(error: BaseException, step: Step) -> BaseException:
 
     match error:
         case StepFailed():
-            told = error.told
-            details = (*told.details, f"on the worker {told.worker}")
+            reported = error.reported
+            details = (*reported.details, f"on the worker {reported.worker}")
             return Failed(
-                Failure(told.what, where=told.where or f"{step.kind} of {step.label}", remedy=told.remedy, details=details), told.log
+                Failure(reported.what, where=reported.where or f"{step.kind} of {step.label}", remedy=reported.remedy, details=details),
+                reported.log,
             )
         case KilledWorker():
             return Failure(

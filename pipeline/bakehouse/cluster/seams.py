@@ -41,7 +41,7 @@ class StepRequest(Request):
 
 
 class FailedStep(BaseModel):
-    """A failure on a worker, as it is told to who asked, with the end of the step's log."""
+    """A failure on a worker, as it is reported to who requested it, with the end of the step's log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -59,10 +59,12 @@ class StepFailed(Exception):
     @classmethod
     def of(cls, failure: Failure, worker: str, log: str) -> StepFailed:
         """The failure of a step on a worker."""
-        told = FailedStep(what=failure.what, where=failure.where, remedy=failure.remedy, details=failure.details, worker=worker, log=log)
-        return cls(told.model_dump_json())
+        reported = FailedStep(
+            what=failure.what, where=failure.where, remedy=failure.remedy, details=failure.details, worker=worker, log=log
+        )
+        return cls(reported.model_dump_json())
 
     @property
-    def told(self) -> FailedStep:
+    def reported(self) -> FailedStep:
         """What the worker says."""
         return FailedStep.model_validate_json(self.args[0])

@@ -15,7 +15,7 @@ from bakehouse.store.store import Staging, Store
 
 TOPIC = "bakehouse"
 _EVERY_S = 0.5
-_AGAIN_S = 1.0  # how often the same doing is told anew
+_AGAIN_S = 1.0  # how often the same doing is reported anew
 
 
 class Watch:

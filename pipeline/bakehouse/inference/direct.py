@@ -26,11 +26,11 @@ def give(found: Found, words: Sequence[str], device: Device | None, on_progress:
     with tempfile.TemporaryDirectory(prefix="bakehouse-", ignore_cleanup_errors=True) as place:
         files = Path(place) / "files"
         files.mkdir()
-        request = task.asked(words, found.folder, files).model_copy(update={"device": device})
+        request = task.request_of(words, found.folder, files).model_copy(update={"device": device})
         command = backend.generate(build.options, {}, request)
         children, log = Children(), Path(place) / "run.log"
         try:
             process.run(command, children=children, log=log, scratch=Path(place) / "work", on_progress=on_progress)
         finally:
             children.stop()
-        return task.told(words, files)
+        return task.lines_of(words, files)

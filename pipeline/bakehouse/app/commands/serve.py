@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 
 from bakehouse.app import running
 from bakehouse.app.screen import escape_what_cannot_be_shown
+from bakehouse.cluster.connection import is_loopback
 from bakehouse.errors import Failure, NotInstalled
 
 _KEY = "BAKEHOUSE_API_KEY"
@@ -69,13 +69,6 @@ def key_for(host: str, given: str | None, environ: Mapping[str, str]) -> str | N
     key = environ.get(_KEY) if given is None else given
     if key is not None and not key.strip():
         raise Failure("the key is empty, so everybody would have it", remedy=f"set --api-key or {_KEY} to a long random text")
-    if key is None and not _is_loopback(host):
+    if key is None and not is_loopback(host):
         raise Failure(f"other machines can reach {host}, and the key is missing", remedy=f"set {_KEY}, or leave out --host")
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -57,7 +57,7 @@ def _layout(packed: Packed) -> Layout:
 
 
 def _refuse(packed: Packed, models: tuple[Model, ...]) -> None:
-    """Two variants of a provider are told apart by a word that only the provider can read, and there is none for such builds."""
+    """Two variants of a provider differ by a word that only the provider can read, and there is none for such builds."""
     (provider, times), *_ = Counter(model.build.execution_provider for model in models).most_common(1)
     if times > 1:
         raise Failure(

@@ -34,8 +34,8 @@ def _registered(runtime: str, provider: str) -> bool:
 
 def devices() -> dict[str, str]:
     """The providers of that kind that have a device here, and what it is."""
-    found = {provider: _device(provider) for provider in _PACKAGES}
-    return {name: text for provider, text in found.items() if text for name in (_PACKAGES[provider][1].removesuffix("ExecutionProvider"),)}
+    found = {name.removesuffix("ExecutionProvider"): _device(provider) for provider, (_, name) in _PACKAGES.items()}
+    return {name: text for name, text in found.items() if text}
 
 
 def described(device_type: str) -> str:
