@@ -16,6 +16,13 @@ from tests.support.bench import CHILDREN, Bench
 from tests.support.children import torch_guard
 
 TRAINED = {"smollm2_checkpoint", "phi3_checkpoint", "tiny_checkpoint", "baked"}  # made with torch
+# A file goes to one worker (--dist loadfile): what takes minutes begins first, so that no worker waits for the other at the end.
+LONGEST = (
+    "tests/test_real_recipes.py",
+    "tests/executor/test_kill.py",
+    "tests/backends/openvino/test_phi3.py",
+    "tests/release/test_doit.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("markexpr") == "not model":
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
         items[:] = [item for item in items if not item.get_closest_marker("whole")]
+    items.sort(key=lambda item: LONGEST.index(file) if (file := item.nodeid.partition("::")[0]) in LONGEST else len(LONGEST))
     unmarked = [item.nodeid for item in items if TRAINED & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker("model")]
     if unmarked:
         raise pytest.UsageError(f"These tests need the marker `model`, for their fixtures are made with torch: {', '.join(unmarked)}")

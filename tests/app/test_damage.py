@@ -14,7 +14,7 @@ from tests.support import lanes
 from tests.support.bench import Bench, ran
 from tests.support.lanes import Lane
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, lanes.sampled("openvino", "onnxruntime-genai")]
 
 
 @pytest.fixture

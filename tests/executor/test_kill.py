@@ -143,6 +143,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 SAID = "interrupted; run it again: it goes on from the last complete step"
 
 
+@lanes.sampled("openvino", "onnxruntime-genai")
 @pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["alone", "side by side"])
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "Ctrl-C", "Ctrl-C twice"])
 def test_an_interrupt_ends_with_one_line_exit_code_130_and_no_child(

@@ -10,7 +10,7 @@ from tests.support import lanes
 from tests.support.bench import Bench, ran, wait_for
 from tests.support.lanes import Lane
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, lanes.sampled("openvino")]
 
 
 def begin(bench: Bench, *args: str) -> Bench:

@@ -132,6 +132,12 @@ def _npu_library() -> list[Lane]:
 LANES = [*(lane for lane in (OPENVINO, ONNX, NPU) if lane.runtime in BACKENDS), *_npu_library()]
 
 
+def sampled(*runtimes: str) -> pytest.MarkDecorator:
+    """All lanes for `make conformance`, these of them in `make test`: for what is the same code in every lane."""
+    rows = [pytest.param(lane, marks=() if lane.runtime in runtimes else pytest.mark.conformance, id=lane.name) for lane in LANES]
+    return pytest.mark.parametrize("lane", rows, indirect=True, scope="module")
+
+
 def made_once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that the first test process to ask for it makes, and all of this run share. Nobody may change what is in it."""
     base = factory.getbasetemp()

@@ -135,6 +135,7 @@ def fidelities(packages: dict[str, Path], phi3_checkpoint: Path, tmp_path_factor
     return {name: of(name, name) for name in BUILDS} | {"again": of("int4", "again")}
 
 
+@pytest.mark.conformance
 def test_fidelity_ranks_the_builds_and_finds_no_difference_in_full_precision(fidelities: dict[str, Fidelity]) -> None:
     fp16, int8, int4 = (fidelities[name].figures for name in ("fp16", "int8", "int4"))
     assert fp16.kl_mean.high < 1e-4
@@ -144,10 +145,12 @@ def test_fidelity_ranks_the_builds_and_finds_no_difference_in_full_precision(fid
     assert list(fidelities["int4"].sets) == ["prose", "technical", "code", "languages", "answers"]
 
 
+@pytest.mark.conformance
 def test_fidelity_measured_twice_is_the_same_bit_for_bit(fidelities: dict[str, Fidelity]) -> None:
     assert fidelities["int4"] == fidelities["again"]
 
 
+@pytest.mark.conformance
 def test_what_users_run_is_measured_too(fidelities: dict[str, Fidelity]) -> None:
     used = fidelities["int4"].in_use
     assert used is not None

@@ -147,7 +147,9 @@ def test_both_builds_share_export_tokenizer_and_compiler(bench: Bench) -> None:
     }
 
 
-@pytest.mark.parametrize("platform", [3720, 4000, 5010])
+@pytest.mark.parametrize(
+    "platform", [pytest.param(3720, marks=pytest.mark.conformance), 4000, pytest.param(5010, marks=pytest.mark.conformance)]
+)
 def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Path, phi3_checkpoint: Path, tmp_path: Path) -> None:
     step = compile_step(platform, max_prompt_len=256)
     files, finished = run(step, tmp_path, model=model_of(phi3_checkpoint), compiler=compiler)
@@ -163,8 +165,8 @@ def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Pa
     [
         ({"group_size": -1}, "phi3_checkpoint"),
         ({"weights": "int8"}, "phi3_checkpoint"),
-        ({"weights": "fp16"}, "tiny_checkpoint"),
-        ({"weights": "nf4"}, "tiny_checkpoint"),
+        pytest.param({"weights": "fp16"}, "tiny_checkpoint", marks=pytest.mark.conformance),
+        pytest.param({"weights": "nf4"}, "tiny_checkpoint", marks=pytest.mark.conformance),
     ],
     ids=["int4 by channel", "int8", "fp16", "nf4"],
 )
