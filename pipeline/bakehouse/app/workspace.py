@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,5 +52,19 @@ def open_workspace(environ: Mapping[str, str] = os.environ) -> Workspace:
     recipes, store = recipes_folder(environ), Store(artifacts_folder(environ))
     store.refuse_unreadable()
     fingerprint = partial(local.fingerprint, cache=store.root / "fingerprints.json")
-    loaded, confined = loader.load_all(recipes), local.untrusted(environ)
-    return Workspace(recipes, store, plan.make(loaded, fingerprint, confined=confined), loaded, confined)
+    with _kept_objects():
+        loaded, confined = loader.load_all(recipes), local.untrusted(environ)
+        return Workspace(recipes, store, plan.make(loaded, fingerprint, confined=confined), loaded, confined)
+
+
+@contextmanager
+def _kept_objects() -> Iterator[None]:
+    """Take all that is made meanwhile as kept to the end: with 1,600 builds a fifth of the time went to searching for garbage."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
