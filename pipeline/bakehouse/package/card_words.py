@@ -211,16 +211,20 @@ def ran(manifest: PackageManifest) -> str:
     machine = text(run.device) if run.device_name in ("", run.device) else f"{text(run.device)} ({text(run.device_name)})"
     instead = ", in place of the device that it is made for" if run.stand_in else ""
     memory = f" It took at most {run.peak_memory_bytes / 1e9:.2f} GB of memory." if run.peak_memory_bytes else ""
-    return f"was run on {machine}{instead}.{memory}{_not_run(manifest.unproven, stand_in=run.stand_in)}"
+    return f"was run on {machine}{instead}.{memory}{_not_run(manifest)}"
 
 
-def _not_run(unproven: Iterable[str], *, stand_in: bool) -> str:
-    missing = list(unproven)
+def _not_run(manifest: PackageManifest) -> str:
+    missing = list(manifest.unproven)
     if not missing:
         return ""
     shown = f" It has **not** been run on {text(both(missing))}."
-    more = " The answers above show that the model is complete. They do not show that it runs there, or how fast."
-    return f"{shown}{more}" if stand_in else shown
+    if not manifest.validation.stand_in:
+        return shown
+    if not all(one.passed for one in (*manifest.verdicts, *manifest.in_use_verdicts)):
+        warning = "**An answer above is not as expected. Try the model on its own device before you use it.**"
+        return f"{shown} {warning} It was packaged because its fidelity is within the recipe's bounds."
+    return f"{shown} The answers above show that the model is complete. They do not show that it runs there, or how fast."
 
 
 def both(names: Iterable[str]) -> str:

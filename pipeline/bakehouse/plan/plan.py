@@ -18,6 +18,7 @@ from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
 from bakehouse.recipe.recipe import (
+    BuildOptions,
     HuggingFace,
     Local,
     LocalAdapter,
@@ -271,6 +272,11 @@ def _proofs(resolved: ResolvedBuild, parts: dict[str, Step], checkpoint: Step, k
     )
 
 
+def _as_validated(options: BuildOptions) -> BuildOptions:
+    """Without what is judged when the package is made, so that another bound runs nothing again."""
+    return options.model_copy(update={"bounds": None, "proven_on": "any"})
+
+
 def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], proofs: Proofs) -> Build:
     """Join the parts of a build with the steps that validate and package it."""
     runtime = resolved.options.runtime
@@ -280,8 +286,7 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
         kind="validate",
         maker=runtime,
         label=resolved.name,
-        # Bounds are judged when the package is made, so that another bound runs nothing again.
-        spec=ValidateSpec(task=resolved.task, golden=resolved.golden, options=resolved.options.model_copy(update={"bounds": None})),
+        spec=ValidateSpec(task=resolved.task, golden=resolved.golden, options=_as_validated(resolved.options)),
         needs=(
             *pieces,
             *proofs.files.items(),

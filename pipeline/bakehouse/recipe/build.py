@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, JsonValue
 
 from bakehouse.recipe.bounds import Bounds
 from bakehouse.recipe.calibration import Calibration
-from bakehouse.recipe.model import Model
+from bakehouse.recipe.model import Fault, Model
 
 
 class RuntimeBuild(Model):
@@ -34,6 +34,21 @@ class RuntimeBuild(Model):
         "like every other.",
         exclude_if=lambda chosen: chosen == "refuse",
     )
+    proven_on: Literal["any", "provider"] = Field(
+        "any",
+        description="Where the golden prompts must be answered: `provider` refuses a build that was only run on a device which stands in "
+        "for the one that it is made for.",
+        exclude_if=lambda chosen: chosen == "any",
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        if self.proven_on == "provider" and not self.stood_in():
+            yield Fault(("proven_on",), "nothing stands in for the device of such a build; proven_on does not apply", "Leave it out.")
+
+    def stood_in(self) -> bool:
+        """Whether another device may stand in for the one that it is made for when it is validated."""
+        return False
 
     def normal(self) -> Self:
         """The same options with every default spelled out, so that equal builds are equal."""

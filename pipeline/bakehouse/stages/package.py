@@ -13,7 +13,7 @@ import yaml
 from bakehouse.backends.base import Backend
 from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session, builder, machine
-from bakehouse.package import card, wheels
+from bakehouse.package import card, card_words, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun
@@ -24,6 +24,7 @@ from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
 from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
 from bakehouse.sources import adapters
+from bakehouse.stages import stand_in
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
@@ -44,8 +45,10 @@ def run(step: Step, backend: Backend, session: Session) -> None:
 
     def fill(staging: Staging) -> Made:
         fidelity = fidelity_of(step, store)
-        if too_far := beyond_bounds(build, fidelity):
-            return Made(too_far)
+        validation = _validation(step, store)
+        own = card_words.both(backend.targets(build.options))
+        if refused := beyond_bounds(build, fidelity) or stand_in.not_proven(build, own, validation, fidelity):
+            return Made(refused)
         link_model(step, build.options, backend, store, staging.files)
         for path in _licences(store.files(step.need("checkpoint"))):
             files.link(path, staging.files / path.name)
@@ -60,6 +63,10 @@ def fidelity_of(step: Step, store: Store) -> Fidelity | None:
     """What was measured of the model that a package holds; None if its backend does not measure it."""
     needed = dict(step.needs).get("fidelity")
     return None if needed is None else Fidelity.model_validate_json(json.dumps(_record(needed, store).measured))
+
+
+def _validation(step: Step, store: Store) -> Validation:
+    return Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
 
 
 def beyond_bounds(build: ResolvedBuild, found: Fidelity | None) -> Verification | None:
@@ -106,7 +113,6 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
     ]
     tools = _tools(record for record in records if record.kind not in _REFERENCES)
     reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
-    validation = Validation.model_validate_json((store.files(step.need("validate")) / RESULT).read_bytes())
     return PackageManifest(
         name=build.name,
         key=step.key,
@@ -118,7 +124,7 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
         steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
         measured={role: _record(needed, store).measured for role, needed in model_parts(step).items()},
-        validation=validation,
+        validation=_validation(step, store),
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),
         made_on=machine(),

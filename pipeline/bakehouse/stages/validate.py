@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -25,7 +26,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
     """Run the model of `step` on the golden inputs and record every verdict.
 
     Raises:
-        Failure: an answer is not what the recipe expects; inputs, answers and verdicts are then under `failed/`.
+        Failure: an answer is not what the recipe expects, and not of a device that only stands in for another; inputs, answers and verdicts
+            are then under `failed/`.
     """
     spec = step.spec_as(ValidateSpec)
     task, store = TASKS[spec.task], session.store
@@ -49,6 +51,8 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         validation, verification = task.judge(trial)
         files.write(staging.files / RESULT, validation.model_dump_json(indent=2) + "\n")
         files.remove(folder)
+        if validation.stand_in:  # what answers there is judged with the fidelity, when the package is made
+            verification = replace(verification, faults=())
         return Made(verification, (ran,), finished.report)
 
     make(step, session, fill)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -159,3 +160,30 @@ def test_the_card_has_microsofts_tags_and_a_program_that_runs(name: str, built: 
 def test_the_manifest_of_the_repository_is_json_that_names_what_each_folder_was_run_on(built: Bench) -> None:
     manifest = json.loads((built.artifacts / "packages/tiny-onnx/bakehouse.json").read_bytes())
     assert [member["validation"]["stand_in"] for member in manifest["members"]] == [False, True]
+
+
+def test_a_wrong_answer_on_the_cpu_does_not_refuse_a_directml_build_whose_bounds_hold(built: Bench, tmp_path: Path) -> None:
+    """The tiny model says Paris, and the recipe expects Rome; nothing is made anew but the validation."""
+    name, bench = "fp16-ort-directml", built.copy(tmp_path / "copy")
+    golden = [{"prompt": QUESTION, "contains": ["Rome"], "max_new_tokens": 32}]
+
+    def build(**options: Any) -> subprocess.CompletedProcess[str]:
+        bench.write(recipe(builds={name: {**BUILDS[name], **options}}, golden=golden))
+        return bench.doit(f"build:tiny-{name}")
+
+    refused = build()
+    assert (
+        refused.returncode == 1 and "the model answers wrongly on the device that stands in for its own" in refused.stdout + refused.stderr
+    )
+    assert (
+        "give the build `bounds`, by which its fidelity decides, or build it on a machine with DirectML" in refused.stdout + refused.stderr
+    )
+    made = build(bounds={"kl_mean": 0.1})
+    assert made.returncode == 0 and ran(made.stdout) == [f"package:tiny-{name}", f"build:tiny-{name}"]
+    card = (bench.artifacts / "packages" / f"tiny-{name}" / "README.md").read_text(encoding="utf-8")
+    assert "**It is not what the recipe expects:**" in card and "Try the model on its own device before you use it." in card
+    demanded = build(proven_on="provider")
+    assert (
+        demanded.returncode == 1
+        and "proven_on: provider needs a machine that has DirectML, which only Windows has" in demanded.stdout + demanded.stderr
+    )

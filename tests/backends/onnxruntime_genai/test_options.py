@@ -156,7 +156,7 @@ def test_verify_would_find_the_one_in_place_of_the_other(name: str, walked: dict
     assert faults(*walked[f"{name}-b"], one)
 
 
-JUDGED = ("runtime", "bounds", "unknown_architecture", "min_agreement", "min_agreement_reason")  # which change no file
+JUDGED = ("runtime", "bounds", "proven_on", "unknown_architecture", "min_agreement", "min_agreement_reason")  # which change no file
 
 
 def test_the_walk_has_every_field() -> None:

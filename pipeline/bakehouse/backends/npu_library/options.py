@@ -56,6 +56,10 @@ class NpuLibrary(RuntimeBuild):
         ),
     )
 
+    def stood_in(self) -> bool:
+        """The library computes on the CPU where there is no NPU."""
+        return True
+
     def remark(self) -> str:
         """That it is a pickle."""
         return "its model is a pickle, which can run any code while it is loaded; it is published only with publish.allow_pickle: true"

@@ -49,6 +49,10 @@ class OnnxRuntimeGenAI(RuntimeBuild):
                 f"For {self.execution_provider} it makes {', '.join(takes)}.",
             )
 
+    def stood_in(self) -> bool:
+        """The CPU computes for every other provider that is not here."""
+        return self.execution_provider != "cpu"
+
     def normal(self) -> Self:
         """The same with what is left open spelled out and sets in order, so that equals are equal.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 
 from bakehouse.backends.base import Room
@@ -107,6 +108,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
             f"no {kind} of the model builder of onnxruntime-genai 0.18 has been shown to work; "
             "with `unknown_architecture: try` the build tries it"
         )
+    if build.proven_on == "provider" and build.execution_provider == "dml" and sys.platform != "win32":
+        reasons.append("proven_on: provider needs a machine that has DirectML, which only Windows has")
     reasons += [*ort_attention.strange_heads(kind, config, build), *ort_attention.layers_without_rope(kind, config, build)]
     reasons += ort_plan.reasons(config)
     if kind in EXPERTS and not isinstance(requested, OrtFloat):

@@ -184,6 +184,10 @@ class OpenVINONpu(RuntimeBuild):
             f"models with all weights in 8 bits have crashed the pipeline on an NPU ({INT8_CRASH}); int4 is what Intel publishes for NPUs"
         )
 
+    def stood_in(self) -> bool:
+        """NPUW runs the NPU's graphs on the CPU where there is no NPU."""
+        return True
+
     def room(self) -> int:
         """Tokens that a prompt and its answer may have together: the graphs have fixed shapes."""
         return self.max_prompt_len + self.min_response_len
