@@ -155,6 +155,7 @@ FOLDERS: dict[str, OnnxRuntimeGenAI] = {
     "cuda/cuda-fp16": build("cuda", weights="fp16"),
     "cuda/cuda-fp16-graph-capture": build("cuda", graph_capture=True, weights="fp16"),
     "webgpu/webgpu-int4-rtn-block-32-acc-level-4": build("webgpu", **INT4),
+    "webgpu/webgpu-int4-rtn-block-32-acc-level-4-fp32-io": build("webgpu", **INT4).model_copy(update={"use_webgpu_fp32": True}),
     "nvtensorrtrtx/nvtensorrtrtx-bf16": build("NvTensorRtRtx", weights="bf16"),
 }
 

@@ -25,6 +25,7 @@ INT8 = {"weights": "int8"}
 SHARED = {"weights": "int4", "shared_embeddings": True}
 LAST = "/lm_head/MatMul"
 COMMON = {"block_size": 64, "symmetric": False, "accuracy_level": 1, "algorithm": "k_quant", "nodes_to_exclude": [LAST]}
+FP32_IO = build("webgpu", **INT4).model_copy(update={"use_webgpu_fp32": True})
 
 # Pairs of builds that differ in one option: class and field, then what one has and what the other has besides.
 WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
@@ -42,6 +43,7 @@ WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
         for kind, fields in ((OrtInt4, INT4), (OrtInt8, INT8))
         for name, value in COMMON.items()
     },
+    "fp32-io": (OnnxRuntimeGenAI, "use_webgpu_fp32", build("webgpu", **INT4), FP32_IO),
     "block-16": (OrtInt4, "block_size", build(**INT4), build(**INT4, block_size=16)),
     "block-256": (OrtInt4, "block_size", build(**INT4), build(**INT4, block_size=256)),
     "rtn": (OrtInt4, "algorithm", build(**INT4), build(**INT4, algorithm="rtn")),

@@ -102,6 +102,7 @@ def spelled_out(build: OnnxRuntimeGenAI, remote_code: bool) -> BuildSpec:
         quantization=normal.quantization,
         graph_capture=normal.graph_capture,
         remote_code=remote_code,
+        use_webgpu_fp32=normal.use_webgpu_fp32,
     )
 
 
@@ -201,7 +202,8 @@ def numeric_check(
     own, precision = parts["model"].spec_as(BuildSpec), _FLOAT[ours.execution_provider]
     if ours.quantization.weights == precision:
         return _comparing(label, own, (*needs, ("model", parts["model"])))
-    plain = ours.model_copy(update={"quantization": OrtFloat(weights=precision, shared_embeddings=None), "graph_capture": None})
+    changes = {"quantization": OrtFloat(weights=precision, shared_embeddings=None), "graph_capture": None, "use_webgpu_fp32": False}
+    plain = ours.model_copy(update=changes)
     return _comparing(f"{source_label}-{ours.execution_provider}", spelled_out(plain, own.remote_code), needs)
 
 

@@ -15,15 +15,17 @@ _ALGORITHMS = {"default": "rtn", "rtn": "rtn-nc", "k_quant": "k-quant"}
 _LONGEST = 99  # bytes of a name; file systems take 255, and Windows 260 characters of a complete path
 
 
-def folder(provider: Provider, requested: OrtQuantization, captures: bool) -> str:
-    """The folder of a build in its normal form, below the repository, with forward slashes; `captures`: whether it captures the graph.
+def folder(provider: Provider, requested: OrtQuantization, captures: bool, in_fp32: bool = False) -> str:
+    """The folder of a build in its normal form, below the repository, with forward slashes; `captures`: whether it captures the graph,
+    `in_fp32`: whether it computes in fp32 where its provider's models have fp16 by default.
 
     `cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4`, `directml/directml-int4-rtn-block-32`, `cuda/cuda-fp16`: provider, precision,
     then for integers how they are rounded, the block size and, where one is set, the accuracy level. What else is not the default
     is appended; of a name of 100 bytes or more, eight digits of its sha256 stand for the parts that do not fit.
     Builds that differ in nothing but shared embeddings left open or requested, or in min_agreement and its reason, come to the same.
     """
-    return f"{_GROUPS.get(provider, provider)}/{_joined([_PROVIDERS.get(provider, provider), *_parts(provider, requested, captures)])}"
+    parts = [_PROVIDERS.get(provider, provider), *_parts(provider, requested, captures), *(["fp32-io"] if in_fp32 else [])]
+    return f"{_GROUPS.get(provider, provider)}/{_joined(parts)}"
 
 
 def _joined(parts: list[str]) -> str:

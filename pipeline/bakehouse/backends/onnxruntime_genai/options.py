@@ -23,6 +23,11 @@ class OnnxRuntimeGenAI(RuntimeBuild):
     graph_capture: bool | None = Field(
         None, description="Whether the provider records the graph once and replays it (dml, cuda, webgpu); by default on dml only."
     )
+    use_webgpu_fp32: bool = Field(
+        False,
+        description="Whether a model for webgpu computes in fp32 where it is not quantized, for GPUs without fp16; by default in fp16.",
+        exclude_if=lambda chosen: not chosen,
+    )
     min_agreement: agreement.Tokens = 0
     min_agreement_reason: agreement.Reason = None
 
@@ -36,6 +41,12 @@ class OnnxRuntimeGenAI(RuntimeBuild):
             "graph_capture",
             lambda b: b.graph_capture is not None and b.execution_provider not in CAPTURES,
             "only cuda, dml and webgpu can capture a graph",
+        ),
+        # quant_config.default_io_dtype ignores.
+        Rule(
+            "use_webgpu_fp32",
+            lambda b: b.use_webgpu_fp32 and b.execution_provider != "webgpu",
+            "models for other providers have no such choice; use_webgpu_fp32 does not apply",
         ),
     )
 
@@ -79,7 +90,7 @@ class OnnxRuntimeGenAI(RuntimeBuild):
     def folder(self) -> str:
         """The folder in the package, named from the options as `normal` spells them out."""
         spelled = self.normal()
-        return folders.folder(spelled.execution_provider, spelled.quantization, bool(spelled.graph_capture))
+        return folders.folder(spelled.execution_provider, spelled.quantization, bool(spelled.graph_capture), spelled.use_webgpu_fp32)
 
     @classmethod
     def coarseness(cls, option: str, value: JsonValue) -> float | None:

@@ -167,7 +167,7 @@ def made_bytes(spec: BuildSpec, survey: Survey) -> int:
     requested = spec.quantization
     if not isinstance(requested, MatMulNBits):
         return round(survey.parameters * _WIDTHS[requested.weights])
-    io = 4 if spec.execution_provider == "cpu" else 2
+    io = 4 if spec.in_fp32 else 2
     matrices = [tensor for tensor in survey.tensors if len(tensor.shape) >= 2]
     embeddings = [tensor for tensor in matrices if "embed" in tensor.name]
     gathers = isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from bakehouse.backends.onnxruntime_genai.quantization import OrtQuantization, Provider
 from bakehouse.records import Written
@@ -27,6 +27,12 @@ class BuildSpec(Spec):
     quantization: OrtQuantization
     graph_capture: bool | None
     remote_code: bool
+    use_webgpu_fp32: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+
+    @property
+    def in_fp32(self) -> bool:
+        """Whether what is not quantized has 32 bits in a model of integers (quant_config.default_io_dtype in the builder)."""
+        return self.execution_provider == "cpu" or self.use_webgpu_fp32
 
 
 class BuildRequest(Request):

@@ -23,7 +23,7 @@ def io_type(spec: BuildSpec) -> str:
     """Element type of what is not quantized, as quant_config.default_io_dtype in the builder has it."""
     if isinstance(spec.quantization, OrtFloat):
         return _TYPES[spec.quantization.weights]
-    return "float" if spec.execution_provider == "cpu" else "float16"
+    return "float" if spec.in_fp32 else "float16"
 
 
 def name_of(matrix: Matrix) -> str:

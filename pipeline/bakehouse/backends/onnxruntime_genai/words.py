@@ -21,6 +21,8 @@ def extra_options(spec: BuildSpec) -> tuple[str, ...]:
     options = {name: value for name, value in quantization.items() if value not in (None, [])}
     if spec.graph_capture is not None:
         options[_CAPTURE[spec.execution_provider]] = spec.graph_capture
+    if spec.use_webgpu_fp32:
+        options["use_webgpu_fp32"] = True
     if spec.remote_code:
         options["hf_remote"] = True
     return tuple(f"{_RENAMED.get(name, name)}={_word(name, value)}" for name, value in sorted(options.items()))

@@ -85,8 +85,9 @@ def _refuse(packed: Packed, model: Model) -> None:
 
 def _dtype(model: Model) -> str:
     """The library's word for the precision."""
-    weights = model.build.quantization.weights
-    return ("q4f16" if model.build.execution_provider == "webgpu" else "q4") if weights == "int4" else weights
+    build = model.build
+    in_fp16 = build.execution_provider == "webgpu" and not build.use_webgpu_fp32
+    return ("q4f16" if in_fp16 else "q4") if build.quantization.weights == "int4" else build.quantization.weights
 
 
 def _config(packed: Packed, model: Model, dtype: str) -> dict[str, Any]:
