@@ -24,7 +24,10 @@ needs_browser = pytest.mark.skipif(
 )
 # DevTools read from descriptor 3 and write to 4, each message ended by a zero byte.
 _START = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
-_OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--disable-dev-shm-usage")
+_OPTIONS = ("--headless", "--no-sandbox", "--remote-debugging-pipe", "--no-first-run", "--disable-dev-shm-usage")
+
+_NO_GPU = ("--disable-gpu",)
+_SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")  # WebGPU that the CPU computes; it has no fp16
 
 
 @dataclass
@@ -81,14 +84,23 @@ class Page:
 
 
 @contextmanager
-def opened(profile: Path) -> Iterator[Page]:
-    """A browser with one empty tab; its profile is in that folder."""
+def opened(profile: Path, *, webgpu: bool = False) -> Iterator[Page]:
+    """A browser with one empty tab; its profile is in that folder. `webgpu`: whether it has WebGPU, from Chromium's own software driver."""
     assert PROGRAM, "no Chromium is installed (apt install chromium)"
     import fcntl  # not on Windows
 
     (theirs_in, to), (back, theirs_out) = os.pipe(), os.pipe()
     high = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (theirs_in, theirs_out)]
-    argv = [sys.executable, "-c", _START, *map(str, high), PROGRAM, *_OPTIONS, f"--user-data-dir={profile}"]
+    argv = [
+        sys.executable,
+        "-c",
+        _START,
+        *map(str, high),
+        PROGRAM,
+        *_OPTIONS,
+        *(_SOFTWARE_GPU if webgpu else _NO_GPU),
+        f"--user-data-dir={profile}",
+    ]
     process = subprocess.Popen(argv, pass_fds=high, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for end in (theirs_in, theirs_out, *high):
         os.close(end)

@@ -173,10 +173,10 @@ def test_a_wrong_answer_on_the_cpu_does_not_refuse_a_directml_build_whose_bounds
 
     refused = build()
     assert (
-        refused.returncode == 1 and "the model answers wrongly on the device that stands in for its own" in refused.stdout + refused.stderr
+        refused.returncode == 1 and "The model answers wrongly on the device that stands in for its own" in refused.stdout + refused.stderr
     )
     assert (
-        "give the build `bounds`, by which its fidelity decides, or build it on a machine with DirectML" in refused.stdout + refused.stderr
+        "Give the build `bounds`, by which its fidelity decides, or build it on a machine with DirectML" in refused.stdout + refused.stderr
     )
     made = build(bounds={"kl_mean": 0.1})
     assert made.returncode == 0 and ran(made.stdout) == [f"package:tiny-{name}", f"build:tiny-{name}"]

@@ -12,17 +12,19 @@ from onnx import TensorProto, helper
 from bakehouse.errors import Failure
 from bakehouse.inference.found import find
 from tests.support import browser, delivering, lanes, standin
+from tests.support.bench import Bench, recipe
 
 IN_A_BROWSER = """
 (async () => {
   const { env, pipeline } = await import("/packages/@huggingface/transformers/dist/transformers.min.js");
   Object.assign(env, { allowRemoteModels: false, allowLocalModels: true, localModelPath: "/models/", useBrowserCache: false });
   env.backends.onnx.wasm.wasmPaths = "/packages/onnxruntime-web/dist/";
-  const generator = await pipeline("text-generation", "tiny", { device: "wasm" });
+  const generator = await pipeline("text-generation", "tiny", { device: DEVICE });
   const [answer] = await generator([{ role: "user", content: QUESTION }], { max_new_tokens: 32, do_sample: false });
   return answer.generated_text.at(-1).content;
 })()
 """
+ADAPTER = "navigator.gpu.requestAdapter().then((adapter) => adapter.info.architecture)"
 
 
 def graph() -> onnx.ModelProto:
@@ -93,6 +95,21 @@ def test_the_real_library_answers_in_node_by_the_program_of_the_readme(
         assert delivering.run_node(text, tmp_path, str(out)) == verdict.answer
 
 
+def in_a_browser(package: Path, folder: Path, *devices: str) -> list[str]:
+    """What the real library answers in a browser on each of these devices; WebGPU is a software driver's."""
+    delivering.deliver(package, "transformers-js", (site := folder / "site") / "models" / "tiny")
+    (site / "packages").symlink_to(delivering.node_packages() / "node_modules")
+    (site / "index.html").write_text("<!doctype html><title>tests</title>")
+    program = IN_A_BROWSER.replace("QUESTION", json.dumps(standin.QUESTION))
+    with delivering.served(site) as address, browser.opened(folder / "profile", webgpu="webgpu" in devices) as page:
+        page.send("Page.navigate", url=f"{address}/index.html")
+        while page.evaluate("document.title") != "tests":
+            pass
+        if "webgpu" in devices:  # without an adapter the library would take another device
+            assert page.evaluate(ADAPTER) == "swiftshader"
+        return [page.evaluate(program.replace("DEVICE", json.dumps(device))) for device in devices]
+
+
 @pytest.mark.model
 @delivering.needs_node
 @browser.needs_browser
@@ -100,12 +117,18 @@ def test_the_real_library_answers_in_a_browser_on_wasm(
     tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     packages = lanes.baked(lanes.ONNX, tmp_path_factory, tiny_checkpoint).artifacts / "packages"
-    delivering.deliver(packages / "tiny-ort", "transformers-js", (site := tmp_path / "site") / "models" / "tiny")
-    (site / "packages").symlink_to(delivering.node_packages() / "node_modules")
-    (site / "index.html").write_text("<!doctype html><title>tests</title>")
-    with delivering.served(site) as address, browser.opened(tmp_path / "profile") as page:
-        page.send("Page.navigate", url=f"{address}/index.html")
-        while page.evaluate("document.title") != "tests":
-            pass
-        said = page.evaluate(IN_A_BROWSER.replace("QUESTION", json.dumps(standin.QUESTION)))
-    assert said == standin.TINY_ANSWERS[standin.QUESTION]
+    assert in_a_browser(packages / "tiny-ort", tmp_path, "wasm") == [standin.TINY_ANSWERS[standin.QUESTION]]
+
+
+@pytest.mark.model
+@pytest.mark.conformance
+@delivering.needs_node
+@browser.needs_browser
+def test_a_model_for_webgpu_in_fp32_answers_on_webgpu_in_a_browser_as_on_wasm(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bench")
+    build = {"runtime": "onnxruntime-genai", "execution_provider": "webgpu", "quantization": {"weights": "int4"}, "use_webgpu_fp32": True}
+    bench.write(recipe(builds={"webgpu": build}))
+    bench.add_model(tiny_checkpoint)
+    bench.build("build")
+    answers = in_a_browser(bench.artifacts / "packages" / "tiny-webgpu", tmp_path, "webgpu", "wasm")
+    assert answers == [standin.TINY_ANSWERS[standin.QUESTION]] * 2
