@@ -114,7 +114,8 @@ class Verdict(Written):
     """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it.
 
     Of embeddings and rerankers the prompt is a query, and the answer the text that fits it best; of speech recognition the prompt is a
-    recording. `similarity`, `ranking` and `transcript` have the rest.
+    recording; of vision-language models it is about a picture, which only the recipe names. `similarity`, `ranking` and `transcript` have
+    the rest.
     """
 
     prompt: str

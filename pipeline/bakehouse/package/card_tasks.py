@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bakehouse.package import card_embeddings, card_reranker, card_speech
+from bakehouse.package import card_embeddings, card_reranker, card_speech, card_vision_language
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.reranker.golden import TASK as RERANKER
 from bakehouse.tasks.speech.golden import TASK as SPEECH
+from bakehouse.tasks.vision_language.golden import TASK as VISION_LANGUAGE
 
 
 @dataclass(frozen=True)
@@ -37,5 +38,6 @@ CARDS_OF_TASKS: MappingProxyType[str, TaskCard] = MappingProxyType(
         EMBEDDINGS: TaskCard("embeddings", "feature-extraction", card_embeddings.words),
         RERANKER: TaskCard("reranker", "text-ranking", card_reranker.words),
         SPEECH: TaskCard("speech", "automatic-speech-recognition", card_speech.words),
+        VISION_LANGUAGE: TaskCard("vision_language", "image-text-to-text", card_vision_language.words),
     }
 )

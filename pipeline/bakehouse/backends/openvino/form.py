@@ -28,6 +28,7 @@ class Form:
         decodes: whether the runtime makes texts of tokens, too.
         faults: sentences on what an export says otherwise than its checkpoint.
         inputs: how many texts the tokenizer takes at once.
+        around: whether there are models around a language model, which `parts` treats otherwise.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Form:
     decodes: bool
     faults: Callable[[Path, Path], tuple[str, ...]]
     inputs: int = 1
+    around: bool = False
 
     def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
         """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""

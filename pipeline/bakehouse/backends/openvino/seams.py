@@ -16,6 +16,7 @@ from bakehouse.tasks.reranker import seams as reranker
 from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
+from bakehouse.tasks.vision_language import seams as vision_language
 
 LAYERS = "layers.json"  # what the measuring of layers leaves
 
@@ -47,6 +48,12 @@ class SpeechSpec(CheckpointSpec):
     """The same of a model that writes down what is said."""
 
     task: Literal["speech-recognition"] = "speech-recognition"
+
+
+class VisionLanguageSpec(CheckpointSpec):
+    """The same of a model that answers prompts about a picture."""
+
+    task: Literal["vision-language"] = "vision-language"
 
 
 class RerankerSpec(CheckpointSpec):
@@ -189,6 +196,10 @@ class RerankRequest(reranker.RerankRequest, OfUsers):
 
 class TranscribeRequest(speech.TranscribeRequest, OfUsers):
     """Write down recordings."""
+
+
+class LookRequest(vision_language.LookRequest, OfUsers):
+    """Answer prompts about pictures."""
 
 
 class PlainTokenizerRequest(TokenizerRequest):

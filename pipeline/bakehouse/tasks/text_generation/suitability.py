@@ -48,7 +48,9 @@ def _task(survey: Survey) -> Iterator[str]:
     if task is None and config.get("is_encoder_decoder"):
         task = "has an encoder and a decoder: it turns one sequence into another"
     elif task is None and ("vision_config" in config or "audio_config" in config):
-        task = "takes images or sound"
+        task = "takes images or sound" + (
+            " (for prompts about a picture write `task: vision-language`)" if "vision_config" in config else ""
+        )
     elif task is None and kind.endswith("Model") and not kind.endswith("LMHeadModel") and not _has_head(survey):
         task = "has no head, so it gives states and no text (for embeddings write `task: embeddings`)"
     if task is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from bakehouse.backends.openvino import parts
 from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
 from bakehouse.backends.openvino.verify import primary
@@ -155,7 +156,7 @@ def _compressed(xml: Path, request: CompressRequest) -> CompressResult:
     import openvino as ov
 
     events.progress("reading the model")
-    model, spec, result = ov.Core().read_model(xml), request.compression, CompressResult()
+    model, spec, result = ov.Core().read_model(xml), parts.spec_of(xml.stem, request.compression), CompressResult()
     if isinstance(spec, FloatSpec):
         from bakehouse.backends.openvino.workers import floats as openvino_floats
 
