@@ -59,6 +59,23 @@ def seeing(folder: Path) -> Path:
     return made
 
 
+@pytest.mark.parametrize("words", [(), ("--prompt", "A cat", "--contains", "cat")])
+def test_a_pipeline_of_diffusers_gets_a_prompt_to_draw(words: tuple[str, ...], here: Path, capsys: Any) -> None:
+    folder = here / "mine"
+    parts = {name: ["diffusers", "Some"] for name in ("scheduler", "text_encoder", "tokenizer", "unet", "vae")}
+    for name in parts:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text("{}")
+        weights(folder / name / "model.safetensors", {"a.weight": (64, 64)})
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline", **parts}))
+    done = main(["init", str(folder), "--yes", *words])
+    if words:
+        assert done == 1 and "--prompt is for models that write text, and this is one of text-to-image." in capsys.readouterr().err
+        return
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    assert (done, recipe.task, list(recipe.builds)) == (0, "text-to-image", ["int8-openvino"])
+
+
 @pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
 def test_a_model_that_compares_texts_gets_a_golden_input_of_its_task(make: Any, task: str, here: Path) -> None:
     assert main(["init", str(make(here / "models" / "mine")), "--yes"]) == 0

@@ -82,6 +82,7 @@ VERBS = (
             "./downloaded --device GPU < prompt.txt",
             "minilm-int8 'How do I bake bread?' 'Mix flour and water.' 'The train leaves at noon.'",
             "whisper-int8 recording.wav",
+            "diffusion-int8 'A loaf of bread' loaf.png",
             "gemma3-int4 picture.png 'What is in this picture?'",
         ),
     ),

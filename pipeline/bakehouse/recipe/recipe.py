@@ -42,6 +42,7 @@ from bakehouse.tasks.embeddings.golden import Search as NearestText
 from bakehouse.tasks.reranker.golden import Ranked
 from bakehouse.tasks.speech.golden import Recording
 from bakehouse.tasks.text_generation.golden import Golden
+from bakehouse.tasks.text_to_image.golden import Draw
 from bakehouse.tasks.vision_language.golden import Look
 from bakehouse.toolchains import table as toolchains
 
@@ -247,11 +248,11 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 # --- task -----------------------------------------------------------------------------------------
 
-TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition", "vision-language"]
+TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition", "vision-language", "text-to-image"]
 DEFAULT_TASK: TaskName = "text-generation"
 
 
-_BY_FIELDS = (Ranked, NearestText, Recording, Look)  # each with fields by which its golden inputs are known, the first that has one
+_BY_FIELDS = (Ranked, NearestText, Recording, Look, Draw)  # each with fields by which its golden inputs are known, the first that has one
 
 
 def _kind_of_golden(given: object) -> str:
@@ -267,7 +268,8 @@ AnyGolden = Annotated[
     | Annotated[NearestText, Tag(NearestText.task)]
     | Annotated[Ranked, Tag(Ranked.task)]
     | Annotated[Recording, Tag(Recording.task)]
-    | Annotated[Look, Tag(Look.task)],
+    | Annotated[Look, Tag(Look.task)]
+    | Annotated[Draw, Tag(Draw.task)],
     Discriminator(_kind_of_golden),
 ]
 

@@ -15,6 +15,8 @@ from tests.support.openvino_making import CHECKPOINT, build
 from tests.support.surveys import survey
 
 KINDS = {"embeddings": "bert", "reranker": "xlm-roberta", "speech-recognition": "whisper", "vision-language": "llava"}
+DRAWING = tuple(f"{part}/openvino_model" for part in ("text_encoder", "unet", "vae_decoder", "vae_encoder"))
+OF_PIPELINE = ("model_index.json", "scheduler/scheduler_config.json", *(f"{one.partition('/')[0]}/config.json" for one in DRAWING))
 
 
 def test_every_task_has_a_form_but_that_of_models_that_write_text() -> None:
@@ -60,6 +62,7 @@ EMBEDDING = ("config.json", "modules.json", "1_Pooling/config.json")
         (("openvino_model",), EMBEDDING, True),
         (("openvino_encoder_model", "openvino_decoder_model"), (*CONFIGS, "preprocessor_config.json"), True),
         (SEEING, (*CONFIGS, "preprocessor_config.json"), True),
+        (DRAWING, OF_PIPELINE, True),
         (SEEING, (*CONFIGS, "preprocessor_config.json", "processor_config.json"), True),
     ],
 )

@@ -76,7 +76,15 @@ def test_a_group_size_need_not_divide_the_channels_of_what_sees() -> None:
     assert "a group size of 64 does not divide every channel" in reasons(TEXT, TEXT.model_copy(update={"shape": (64, 72)}), **four)[0]
 
 
+def test_a_pipeline_of_pictures_is_made_in_8_bits_or_in_floating_point() -> None:
+    known = survey(_class_name="StableDiffusionPipeline", model_type="").model_copy(update={"tensors": (TEXT,)})
+    assert openvino.preflight(build(weights="int8"), known, task="text-to-image") == ()
+    assert openvino.preflight(build(weights="int4", group_size=64, ratio=1.0), known, task="text-to-image") == snapshot(
+        ("models for text-to-image are made in floating point and in 8 bits: write `weights: int8`",)
+    )
+
+
 def test_a_backup_in_floating_point_is_refused() -> None:
     assert reasons(TEXT, weights="int4", group_size=32, ratio=1.0, backup_precision="none") == snapshot(
-        ("`backup_precision: none` leaves no precision for the models around the language model: write int8_sym or int8_asym",)
+        ("`backup_precision: none` leaves no precision for the models around the main one: write int8_sym or int8_asym",)
     )

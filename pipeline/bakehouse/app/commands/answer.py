@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
     made = running.parser(
         "run",
         "Load a package in its own runtime and have it answer one prompt; the answer is printed as it comes. A model of embeddings gets "
-        "several texts and compares them with the first, a speech model gets a WAV file, a vision-language model a picture and a prompt.",
+        "several texts and compares them with the first, a speech model gets a WAV file, a vision-language model a picture and a "
+        "prompt, a text-to-image model a prompt and a file for the picture.",
     )
     made.add_argument(
         "prompt",

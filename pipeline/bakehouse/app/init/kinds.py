@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bakehouse.app.init import paths
 from bakehouse.errors import Failure
-from bakehouse.formats import picture, wav
+from bakehouse.formats import config_json, picture, wav
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.recipe import DEFAULT_TASK, TaskName
@@ -20,6 +20,7 @@ from bakehouse.tasks.embeddings.pooling import MODULES
 from bakehouse.tasks.reranker.golden import Ranked
 from bakehouse.tasks.speech.golden import Recording
 from bakehouse.tasks.text_generation.golden import Golden
+from bakehouse.tasks.text_to_image.golden import Draw
 from bakehouse.tasks.vision_language.golden import Look
 
 _Made = TypeVar("_Made", bound=Model)
@@ -27,6 +28,7 @@ PROMPT, WORD = "What is the capital of France?", "Paris"
 _RAW = "The capital of France is"
 _MOST_NEW_TOKENS = 32
 _QUERY = "How do I bake bread?"
+_TO_DRAW, _STEPS = "A loaf of bread on a wooden table", 20
 _ABOUT_PICTURE = "Describe this picture."
 _TEXTS = ("Mix flour, water and yeast, and bake the dough.", "The train to Paris leaves at noon.")
 
@@ -35,6 +37,8 @@ def of(config: Config, files: Iterable[str]) -> TaskName:
     """The task of a checkpoint with this config.json, of which a class's name is enough, and these files at its top."""
     named = config.get("architectures")
     classes = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+    if config_json.PIPELINE in files:
+        return "text-to-image"
     if MODULES in files:
         return "embeddings"
     if any(one.startswith("Whisper") for one in classes):
@@ -63,6 +67,8 @@ def golden(task: TaskName, given: argparse.Namespace, chat: bool, recipes: Path)
             return Ranked(query=_QUERY, texts=_TEXTS, best=_TEXTS[0])
         case "speech-recognition":
             return _recording(given.audio, recipes)
+        case "text-to-image":
+            return Draw.model_validate({"prompt": _TO_DRAW, "steps": _STEPS})
         case "vision-language":
             return _look(given, recipes)
         case _:

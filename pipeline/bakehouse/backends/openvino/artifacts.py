@@ -37,7 +37,6 @@ MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
 CONFIGS = ("config.json", "generation_config.json")
 _MOST_NAMED = 3
-_FEW = 10  # one in so many of the hard texts may have other tokens where no one writes prompts; the card names them
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
@@ -86,7 +85,7 @@ def _title(name: str, names: tuple[str, ...]) -> str:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("openvino_").removesuffix("_model")
+    return name.removesuffix("/openvino_model").removeprefix("openvino_").removesuffix("_model")
 
 
 def _joined(found: Mapping[str, Verification]) -> dict[str, JsonValue]:
@@ -175,10 +174,10 @@ def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verifica
 def _verify_plain_tokenizer(form: Form, files: Path, report: Report) -> Verification:
     """Complete, and with the tokens of transformers; texts of tokens are its texts where the task makes some."""
     names = TOKENIZER_FILES if form.decodes else TOKENIZER_FILES[:2]
-    if absent := _absent(files, (*names, "tokenizer_config.json")):
+    if absent := _absent(files / form.tokenizer_folder, (*names, "tokenizer_config.json")):
         return Verification(faults=absent)
     result, faults = report.read(PlainTokenizerResult), []
-    if len(result.different) > result.texts // _FEW:
+    if len(result.different) > result.texts // form.few:
         faults.append(f"OpenVINO's tokenizer makes other tokens than transformers' of {_shown(result.different)}")
     if result.decoded:
         faults.append(f"OpenVINO's tokenizer makes other texts than transformers' of the tokens of {_shown(result.decoded)}")

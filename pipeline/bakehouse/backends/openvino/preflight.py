@@ -26,7 +26,7 @@ DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}  # what can be
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp16": 2, "fp32": 4, "int8": 1}
 _OUTER = re.compile(r"embed|wte|wpe|lm_head|embed_out|output\.weight")  # embeddings and the last MatMul
-_AROUND = re.compile(r"vision_|visual|multi_modal_projector|embed_vision")  # of models around a language model
+_AROUND = re.compile(r"vision_|visual|multi_modal_projector|embed_vision|^text_encoder/|^vae/")  # of models around the main one
 _MXFP4_GROUP = 32
 _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
 
@@ -39,7 +39,7 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     reasons: list[str] = []
-    kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
+    kind, works = fields.text(survey.config, "model_type") or fields.text(survey.config, "_class_name"), toolchains(survey.config)
     tried = build.unknown_architecture == "try"
     if form := forms.FORMS.get(task):
         reasons += form.why_not(kind, tried)
@@ -53,6 +53,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
     if strange:
         reasons.append(f"the checkpoint has weights in {', '.join(strange)}; F32, F16 and BF16 can be exported")
+    if form and not form.four_bits and isinstance(build.quantization, FourBit):
+        reasons.append(f"models for {task} are made in floating point and in 8 bits: write `weights: int8`")
     inner = survey.tensors
     if form and form.around:
         inner = tuple(tensor for tensor in inner if not _AROUND.search(tensor.name))

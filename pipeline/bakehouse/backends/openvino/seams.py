@@ -16,6 +16,7 @@ from bakehouse.tasks.reranker import seams as reranker
 from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
+from bakehouse.tasks.text_to_image import seams as text_to_image
 from bakehouse.tasks.vision_language import seams as vision_language
 
 LAYERS = "layers.json"  # what the measuring of layers leaves
@@ -54,6 +55,12 @@ class VisionLanguageSpec(CheckpointSpec):
     """The same of a model that answers prompts about a picture."""
 
     task: Literal["vision-language"] = "vision-language"
+
+
+class TextToImageSpec(CheckpointSpec):
+    """The same of a model that draws what a text says."""
+
+    task: Literal["text-to-image"] = "text-to-image"
 
 
 class RerankerSpec(CheckpointSpec):
@@ -200,6 +207,10 @@ class TranscribeRequest(speech.TranscribeRequest, OfUsers):
 
 class LookRequest(vision_language.LookRequest, OfUsers):
     """Answer prompts about pictures."""
+
+
+class DrawRequest(text_to_image.DrawRequest, OfUsers):
+    """Draw what texts say."""
 
 
 class PlainTokenizerRequest(TokenizerRequest):
