@@ -110,11 +110,20 @@ class Ranking(Written):
     largest_difference: float
 
 
+class Drawing(Written):
+    """How far a picture is from the source's: the mean difference of the colours, 0 to 255."""
+
+    width: int
+    height: int
+    difference: float
+
+
 class Verdict(Written):
     """One golden prompt, the answer that the artifact gave in its real runtime, and the verdict on it.
 
     Of embeddings and rerankers the prompt is a query, and the answer the text that fits it best; of speech recognition the prompt is a
-    recording. `similarity`, `ranking` and `transcript` have the rest.
+    recording; of vision-language models it is about a picture, which only the recipe names. `similarity`, `ranking`,
+    `transcript` and `drawing` have the rest.
     """
 
     prompt: str
@@ -129,6 +138,7 @@ class Verdict(Written):
     similarity: Similarity | None = Field(default=None, exclude_if=lambda found: found is None)
     ranking: Ranking | None = Field(default=None, exclude_if=lambda found: found is None)
     transcript: Transcript | None = Field(default=None, exclude_if=lambda found: found is None)
+    drawing: Drawing | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 class InUse(Written):

@@ -11,8 +11,10 @@ import pytest
 from bakehouse.app.main import main
 from bakehouse.recipe import loader
 from bakehouse.tasks.speech.golden import Recording
+from bakehouse.tasks.vision_language.golden import Look
 from tests.app.test_init import COMMIT, here, weights
 from tests.formats.test_wav import written
+from tests.support import vision
 from tests.support.hub import Hub
 
 __all__ = ["here"]  # a fixture
@@ -50,6 +52,30 @@ def speech(folder: Path) -> Path:
     return checkpoint(folder, config, **{"preprocessor_config.json": {}, "generation_config.json": {"is_multilingual": True}})
 
 
+def seeing(folder: Path) -> Path:
+    config = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "vision_config": {}}
+    made = checkpoint(folder, config, **{"preprocessor_config.json": {}, "generation_config.json": {"eos_token_id": 2}})
+    (made / "chat_template.jinja").write_text("{{ messages }}")
+    return made
+
+
+@pytest.mark.parametrize("words", [(), ("--prompt", "A cat", "--contains", "cat")])
+def test_a_pipeline_of_diffusers_gets_a_prompt_to_draw(words: tuple[str, ...], here: Path, capsys: Any) -> None:
+    folder = here / "mine"
+    parts = {name: ["diffusers", "Some"] for name in ("scheduler", "text_encoder", "tokenizer", "unet", "vae")}
+    for name in parts:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text("{}")
+        weights(folder / name / "model.safetensors", {"a.weight": (64, 64)})
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline", **parts}))
+    done = main(["init", str(folder), "--yes", *words])
+    if words:
+        assert done == 1 and "--prompt is for models that write text, and this is one of text-to-image." in capsys.readouterr().err
+        return
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    assert (done, recipe.task, list(recipe.builds)) == (0, "text-to-image", ["int8-openvino"])
+
+
 @pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
 def test_a_model_that_compares_texts_gets_a_golden_input_of_its_task(make: Any, task: str, here: Path) -> None:
     assert main(["init", str(make(here / "models" / "mine")), "--yes"]) == 0
@@ -67,12 +93,26 @@ def test_a_speech_model_gets_the_recording_that_is_named(here: Path) -> None:
     assert recipe.task == "speech-recognition" and isinstance(golden, Recording) and golden.audio == "a.wav"
 
 
+@pytest.mark.parametrize("words", [(), ("--prompt", "What is this?", "--contains", "bread")])
+def test_a_vision_language_model_gets_the_picture_that_is_named(words: tuple[str, ...], here: Path) -> None:
+    (here / "recipes").mkdir()
+    vision.picture(here / "recipes" / "a.png", 8, 8)
+    assert main(["init", str(seeing(here / "mine")), "--yes", "--picture", "recipes/a.png", *words]) == 0
+    recipe = loader.load(here / "recipes" / "mine.yaml")
+    (golden,) = recipe.golden
+    assert recipe.task == "vision-language" and isinstance(golden, Look) and golden.picture == "a.png"
+    assert (golden.prompt, golden.contains) == (("What is this?", ("bread",)) if words else ("Describe this picture.", ()))
+
+
 @pytest.mark.parametrize(
     ("make", "words", "what"),
     [
         (speech, (), "every build of it must write down a recording"),
         (speech, ("--audio", "absent.wav"), "The recording cannot be used"),
         (embedding, ("--audio", "a.wav"), "--audio is for speech models, and this is one of embeddings."),
+        (seeing, (), "every build of it must answer one"),
+        (seeing, ("--picture", "absent.png"), "The picture cannot be used"),
+        (speech, ("--picture", "a.png"), "--picture is for vision-language models, and this is one of speech-recognition."),
         (embedding, ("--prompt", "a", "--contains", "b"), "--prompt is for models that write text, and this is one of embeddings."),
         (embedding, ("--runtime", "onnxruntime-genai"), "onnxruntime-genai makes no models for embeddings here."),
     ],

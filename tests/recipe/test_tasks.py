@@ -26,9 +26,14 @@ def embedding(**changes: Any) -> dict[str, Any]:
 
 RANKED = {"query": "bread", "texts": ["dough", "train"], "best": "dough"}
 RECORDING = {"audio": "a.wav", "text": "hello", "language": "en", "max_word_error": 0.1}
+LOOK = {"picture": "a.png", "prompt": "What is this?", "contains": ["bread"], "max_new_tokens": 8}
+DRAW = {"prompt": "A loaf", "steps": 4, "width": 64}
 
 
-@pytest.mark.parametrize(("golden", "task"), [(SEARCH, "embeddings"), (RANKED, "reranker"), (RECORDING, "speech-recognition")])
+@pytest.mark.parametrize(
+    ("golden", "task"),
+    [(SEARCH, "embeddings"), (RANKED, "reranker"), (RECORDING, "speech-recognition"), (LOOK, "vision-language"), (DRAW, "text-to-image")],
+)
 def test_a_golden_input_is_known_by_its_fields(golden: dict[str, Any], task: str, tmp_path: Any) -> None:
     made = Recipe.model_validate_json(json.dumps(recipe(task=task, golden=[golden], builds={"a": OPENVINO})))
     assert [one.task for one in made.golden] == [task]

@@ -8,7 +8,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
-from bakehouse.sources import local, recording
+from bakehouse.sources import local
+from bakehouse.sources.recording import RECORDING
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from tests.formats.test_wav import written
@@ -16,14 +17,14 @@ from tests.support import worker
 
 
 def brought(path: Path, cache: Path) -> Step:
-    return recording.step("tiny-1", local.Content(path, local.fingerprint(path, cache)))
+    return RECORDING.step("tiny-1", local.Content(path, local.fingerprint(path, cache)))
 
 
 def made(step: Step, files: Path) -> Verification:
     files.mkdir()
-    done = worker.run(recording.command(step, {}, files))
+    done = worker.run(RECORDING.command(step, {}, files))
     assert done.code == 0, done.text
-    return recording.verify(step, {}, files, done.report)
+    return RECORDING.verify(step, {}, files, done.report)
 
 
 def test_a_recording_is_copied_under_a_name_of_ours(tmp_path: Path) -> None:
@@ -60,4 +61,4 @@ def test_a_recording_that_changes_while_it_is_read_is_refused(tmp_path: Path) ->
 def test_a_folder_is_no_recording(tmp_path: Path) -> None:
     (tmp_path / "sounds").mkdir()
     with pytest.raises(Failure, match="sounds is a directory"):
-        recording.resolve(tmp_path, "sounds", confined=False)
+        RECORDING.resolve(tmp_path, "sounds", confined=False)

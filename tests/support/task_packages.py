@@ -13,16 +13,19 @@ from typing import Any
 import yaml
 
 from tests.support import forked
+from tests.support.hub_write import OWNER, Workshop
 
+PUBLISH = {"repo": f"{OWNER}/{{name}}"}
 FP16 = {"runtime": "openvino", "quantization": {"weights": "fp16"}}
 INT8 = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 
 
-def recipe(name: str, task: str, checkpoint: Path, golden: list[dict[str, Any]], builds: dict[str, Any]) -> dict[str, Any]:
+def recipe(name: str, task: str, checkpoint: Path, golden: list[dict[str, Any]], builds: dict[str, Any], **others: Any) -> dict[str, Any]:
     """A recipe of a local checkpoint."""
     source = {"type": "local", "path": str(checkpoint), "license": "Apache-2.0"}
     return {
         "schema_version": 1, "name": name, "description": "A model", "task": task, "source": source, "golden": golden, "builds": builds,
+        **others,
     }  # fmt: skip
 
 
@@ -41,6 +44,18 @@ def build(folder: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[s
     (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False))
     places = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
     return forked.run("bakehouse", ("build", recipe["name"]), folder, os.environ | places)
+
+
+def publish(folder: Path, name: str, workshop: Workshop) -> Path:
+    """What is in the stand-in hub's repository once the package of a build in `folder` is published, as its users download it."""
+    places = {"PIPELINE_RECIPES": str(folder / "recipes"), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
+    done = forked.run("bakehouse", ("publish", name), folder, os.environ | places)
+    assert done.returncode == 0, done.stdout + done.stderr
+    fetched = folder / "fetched" / name
+    for path, content in workshop.holds(f"{OWNER}/{name}").items():
+        (fetched / path).parent.mkdir(parents=True, exist_ok=True)
+        (fetched / path).write_bytes(content)
+    return fetched
 
 
 def run_card(package: Path, folder: Path) -> str:

@@ -16,6 +16,7 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "download": ("download", ""),
     "calibration": ("download", "-calibration"),
     "recording": ("download", "-recording"),
+    "picture": ("download", "-picture"),
     "checkpoint": ("export", "-checkpoint"),
     "export": ("export", ""),
     "tokenizer": ("export", "-tokenizer"),

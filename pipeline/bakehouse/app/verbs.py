@@ -82,6 +82,8 @@ VERBS = (
             "./downloaded --device GPU < prompt.txt",
             "minilm-int8 'How do I bake bread?' 'Mix flour and water.' 'The train leaves at noon.'",
             "whisper-int8 recording.wav",
+            "diffusion-int8 'A loaf of bread' loaf.png",
+            "gemma3-int4 picture.png 'What is in this picture?'",
         ),
     ),
     Verb("chat", "talk with a package, in its own runtime", ("phi3-int4", "phi3-int4 --temperature 0.7 --system 'Be brief.'")),

@@ -1,4 +1,4 @@
-"""A checkpoint's config.json."""
+"""A checkpoint's config.json; of a pipeline of diffusers, which has one for each of its models, model_index.json."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from pathlib import Path
 from bakehouse.formats.fields import Fields
 
 NAME = "config.json"
+PIPELINE = "model_index.json"
 Config = Fields
 
 
 def read(folder: Path) -> Config:
-    """The config.json in a checkpoint's folder.
+    """The config.json in a checkpoint's folder, or the model_index.json of a pipeline.
 
     Raises:
         OSError, ValueError: there is none, or it is not JSON.
         TypeError: it is not an object.
     """
-    found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    name = PIPELINE if is_pipeline(folder) else NAME
+    found = json.loads((folder / name).read_text(encoding="utf-8"))
     if not isinstance(found, Mapping):
-        raise TypeError(f"{NAME} is not a JSON object")
+        raise TypeError(f"{name} is not a JSON object")
     return found
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether a checkpoint is a pipeline of diffusers: models, each in a folder, and a file that names them."""
+    return (folder / PIPELINE).is_file() and not (folder / NAME).is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-Role = Literal["embedding", "matmul", "last", "adapter", "convolution"]
+Role = Literal["embedding", "matmul", "last", "adapter", "convolution", "fixed"]
 
 FLOATS = ("f32", "f16", "bf16")
 # Operations that may be between a stored weight and its user: decompression, in the order in which NNCF inserts it.
@@ -29,7 +29,8 @@ class Weight:
         channel: size of the dimension that the user sums over or, in an embedding, of a row.
         group_size: weights that share a scale, -1 for the whole channel, 0 without a scale.
         symmetric: whether it has no zero points.
-        role: its place in the model; "last" is the last MatMul with weights of its own, "adapter" a low-rank correction.
+        role: its place in the model; "last" is the last MatMul with weights of its own, "adapter" a low-rank correction,
+            "fixed" a table of which always the same rows are taken: the positions of a picture's parts.
     """
 
     name: str
@@ -199,17 +200,19 @@ def _weight(graph: _Graph, identity: str, uses: list[tuple[str, int]], *, is_las
         channel=channel,
         group_size=group,
         symmetric=symmetric,
-        role=_role(layer, user, is_last),
+        role=_role(graph, layer, first, is_last),
     )
 
 
-def _role(layer: _Layer, user: _Layer, is_last: bool) -> Role:
+def _role(graph: _Graph, layer: _Layer, first: str, is_last: bool) -> Role:
+    user = graph.layers[first]
     if "lora" in layer.name.lower():
         return "adapter"
     if user.type == "Convolution":
         return "convolution"
     if user.type == "Gather":
-        return "embedding"
+        rows = graph.inputs[first].get(1)
+        return "embedding" if rows is None or _constant(graph, rows) is None else "fixed"
     return "last" if is_last else "matmul"
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from operator import index
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from bakehouse.formats import config_json
+
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+# Of the models of a pipeline of diffusers, whose own have the second name.
+_OF_PIPELINES = ((SINGLE, INDEX), ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json"))
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 _CHUNK = 1 << 22
@@ -87,18 +91,30 @@ def weight_files(files: Path) -> tuple[str, ...]:
         return (SINGLE,)
     if (files / INDEX).exists():
         return shards(json.loads((files / INDEX).read_text(encoding="utf-8")))
-    return ()
+    return tuple(_of_pipeline(files)) if config_json.is_pipeline(files) else ()
+
+
+def _of_pipeline(files: Path) -> Iterator[str]:
+    """The files with weights of the models of a pipeline."""
+    for folder in sorted(path.parent for path in files.glob("*/config.json")):
+        for single, listing in _OF_PIPELINES:
+            if (folder / single).is_file():
+                yield f"{folder.name}/{single}"
+            elif (folder / listing).is_file():
+                yield from (f"{folder.name}/{name}" for name in shards(json.loads((folder / listing).read_text(encoding="utf-8"))))
 
 
 def tensors(files: Path) -> tuple[Tensor, ...]:
-    """Every tensor of a checkpoint directory, file by file."""
-    return tuple(tensor for name in weight_files(files) for tensor in _read(files / name)[0])
+    """Every tensor of a checkpoint directory, file by file; of a pipeline's models with the name of its folder before it."""
+    found = ((name, tensor) for name in weight_files(files) for tensor in _read(files / name)[0])
+    return tuple(tensor._replace(name=f"{PurePosixPath(name).parent}/{tensor.name}") if "/" in name else tensor for name, tensor in found)
 
 
 def faults(files: Path) -> tuple[str, ...]:
     """What is wrong with a checkpoint directory, from the names, headers and sizes of its files; a sentence each."""
-    wrong = [f"{name} is missing." for name in ("config.json",) if not (files / name).is_file()]
-    if not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+    pipeline = config_json.is_pipeline(files)
+    wrong = [] if pipeline or (files / config_json.NAME).is_file() else [f"{config_json.NAME} is missing."]
+    if not pipeline and not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
         wrong.append("The tokenizer's files are missing.")
     names = weight_files(files)
     if not names:
@@ -117,7 +133,7 @@ def faults(files: Path) -> tuple[str, ...]:
         present.update(tensor.name for tensor in found)
         if path.stat().st_size != size:
             wrong.append(f"{name} has {path.stat().st_size} bytes, and should have {size} according to its header.")
-    if not wrong and names != (SINGLE,):
+    if not wrong and names != (SINGLE,) and not pipeline:
         listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
         wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - present)]
     return tuple(wrong)

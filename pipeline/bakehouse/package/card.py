@@ -90,7 +90,7 @@ def front_matter(manifest: PackageManifest) -> str:
     facts |= _lineage(build)
     words = CARDS[build.options.runtime].hub_words([one.build.options for one in manifest.members or (manifest,)])
     task = CARDS_OF_TASKS.get(build.task)
-    facts |= {"library_name": words.library_name, "pipeline_tag": task.hub_tag if task else words.pipeline_tag}
+    facts |= {"library_name": (task and task.library) or words.library_name, "pipeline_tag": task.hub_tag if task else words.pipeline_tag}
     if words.inference is not None:
         facts["inference"] = words.inference
     facts["tags"] = list(dict.fromkeys([*words.tags, *(build.card.tags if build.card else ())]))

@@ -31,7 +31,7 @@ from bakehouse.recipe.recipe import (
 )
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
-from bakehouse.sources import calibration, local, recording
+from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
@@ -196,7 +196,7 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
             yield _texts(name), texts.path, calibration.resolve_texts
     for number, golden in enumerate(recipe.golden):
         for name, path in golden.named_files().items():
-            yield ("golden", number, name), path, recording.resolve
+            yield ("golden", number, name), path, sources.GOLDEN_FILES[name].resolve
 
 
 def _adapter(number: int) -> Field:
@@ -238,7 +238,7 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
 def _brought(recipe: Recipe, contents: Contents) -> dict[str, Step]:
     """The steps that bring the files which golden inputs name, by role."""
     return {
-        role_of(number, name): recording.step(f"{recipe.name}-{number + 1}", contents["golden", number, name])
+        role_of(number, name): sources.GOLDEN_FILES[name].step(f"{recipe.name}-{number + 1}", contents["golden", number, name])
         for number, golden in enumerate(recipe.golden)
         for name in golden.named_files()
     }

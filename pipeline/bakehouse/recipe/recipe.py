@@ -42,6 +42,8 @@ from bakehouse.tasks.embeddings.golden import Search as NearestText
 from bakehouse.tasks.reranker.golden import Ranked
 from bakehouse.tasks.speech.golden import Recording
 from bakehouse.tasks.text_generation.golden import Golden
+from bakehouse.tasks.text_to_image.golden import Draw
+from bakehouse.tasks.vision_language.golden import Look
 from bakehouse.toolchains import table as toolchains
 
 # --- source ---------------------------------------------------------------------------------------
@@ -246,11 +248,11 @@ Source = Annotated[HuggingFace | PyPI | Local, Field(discriminator="type")]
 
 # --- task -----------------------------------------------------------------------------------------
 
-TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition"]
+TaskName = Literal["text-generation", "embeddings", "reranker", "speech-recognition", "vision-language", "text-to-image"]
 DEFAULT_TASK: TaskName = "text-generation"
 
 
-_BY_FIELDS = (Ranked, NearestText, Recording)  # each with fields by which its golden inputs are known, the first that has one
+_BY_FIELDS = (Ranked, NearestText, Recording, Look, Draw)  # each with fields by which its golden inputs are known, the first that has one
 
 
 def _kind_of_golden(given: object) -> str:
@@ -265,7 +267,9 @@ AnyGolden = Annotated[
     Annotated[Golden, Tag(Golden.task)]
     | Annotated[NearestText, Tag(NearestText.task)]
     | Annotated[Ranked, Tag(Ranked.task)]
-    | Annotated[Recording, Tag(Recording.task)],
+    | Annotated[Recording, Tag(Recording.task)]
+    | Annotated[Look, Tag(Look.task)]
+    | Annotated[Draw, Tag(Draw.task)],
     Discriminator(_kind_of_golden),
 ]
 

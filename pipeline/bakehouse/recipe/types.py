@@ -234,7 +234,7 @@ def local_path(value: str, *, windows: bool) -> str:
 
 def is_local_path(part: Mapping[str, object], name: str) -> bool:
     """Whether a field of a part of a recipe, written out, names a file or folder of this machine."""
-    local = (name == "path" and part.get("type") in ("local", "file")) or name == "audio"
+    local = (name == "path" and part.get("type") in ("local", "file")) or name in ("audio", "picture")
     return local and isinstance(part[name], str)
 
 

@@ -81,8 +81,8 @@ class TextsFileSpec(Spec):
     fingerprint: str
 
 
-class RecordingSpec(Spec):
-    """A recording: `local.fingerprint` of the file."""
+class GoldenFileSpec(Spec):
+    """A file that a golden input names: `local.fingerprint` of it."""
 
     fingerprint: str
 

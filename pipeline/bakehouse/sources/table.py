@@ -7,11 +7,16 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
-from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, recording, unpickle
+from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, unpickle
+from bakehouse.sources.golden_file import GoldenFile
 from bakehouse.sources.local import Content
+from bakehouse.sources.picture import PICTURE
+from bakehouse.sources.recording import RECORDING
 from bakehouse.sources.seams import HubSpec, LocalSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
+from bakehouse.tasks.speech.golden import AUDIO
+from bakehouse.tasks.vision_language.golden import PICTURE as PICTURE_FIELD
 
 SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
     {
@@ -23,9 +28,11 @@ SOURCES: MappingProxyType[str, Maker] = MappingProxyType(
         unpickle.MAKER: unpickle,
         adapters.MAKER: adapters,
         "calibration": calibration,
-        recording.MAKER: recording,
+        **{one.kind: one for one in (RECORDING, PICTURE)},
     }
 )
+# By the field of a golden input that names one.
+GOLDEN_FILES: MappingProxyType[str, GoldenFile] = MappingProxyType({AUDIO: RECORDING, PICTURE_FIELD: PICTURE})
 
 
 def checkpoint(source: Source, label: str, content: Content | None = None, of_adapters: Sequence[Content | None] = ()) -> Step:

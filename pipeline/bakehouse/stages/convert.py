@@ -10,7 +10,7 @@ from bakehouse.steps.step import Step
 from bakehouse.store.store import Staging
 from bakehouse.toolchains import setup as toolchains
 
-_AS_THEY_CAME = ("survey", "setup", "download", "calibration", "recording")  # their files are others', byte for byte
+_AS_THEY_CAME = ("survey", "setup", "download", "calibration", "recording", "picture")  # their files are others', byte for byte
 
 
 def run(step: Step, maker: Maker, session: Session) -> None:

@@ -17,7 +17,7 @@ def of(step: Step, survey: Survey) -> Estimate:
         return adapters.estimate(survey)
     if step.maker == dequantize.MAKER:
         return dequantize.estimate(survey)
-    if step.kind in ("download", "calibration", "recording", "checkpoint", "package"):
+    if step.kind in ("download", "calibration", "recording", "picture", "checkpoint", "package"):
         return Estimate(disk_bytes=0, memory_bytes=0)
     if step.maker == toolchains.MAKER:
         return toolchains.estimate()

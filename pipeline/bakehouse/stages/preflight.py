@@ -27,7 +27,7 @@ from bakehouse.tasks.table import TASKS
 from bakehouse.toolchains.table import misread
 
 _GB = 1e9
-_DOWNLOADS = ("download", "calibration", "recording")
+_DOWNLOADS = ("download", "calibration", "recording", "picture")
 _READ_NO_CHECKPOINT = (*_DOWNLOADS, "setup")
 
 

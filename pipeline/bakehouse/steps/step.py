@@ -21,6 +21,7 @@ Kind = Literal[
     "checkpoint",
     "calibration",
     "recording",
+    "picture",
     "export",
     "tokenizer",
     "compress",

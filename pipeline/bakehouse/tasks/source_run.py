@@ -29,17 +29,19 @@ class SourceRun:
         worker: the module that computes.
         request: what the worker gets: by the step, the folders that it reads, and the one that it fills.
         check: compares what is in the folder with the step.
+        tools: besides transformers, those that change what is computed.
     """
 
     maker: str
     worker: str
     request: Callable[[Step, Mapping[str, Path], Path], SourceRequest]
     check: Callable[[Step, Path, Report], Verification]
+    tools: tuple[str, ...] = ()
 
     def step(self, label: str, checkpoint: Step, spec: SourceSpec, others: Iterable[tuple[str, Step]] = ()) -> Step:
         """The step that gives the inputs of `spec` to a checkpoint; `others` are the steps that bring files of the inputs."""
         needs = (("checkpoint", checkpoint), *others)
-        return Step(kind="reference", maker=self.maker, label=label, spec=spec, needs=needs, tools=installed(*_TOOLS))
+        return Step(kind="reference", maker=self.maker, label=label, spec=spec, needs=needs, tools=installed(*_TOOLS, *self.tools))
 
     def command(self, step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         """The command that fills `files`."""

@@ -22,7 +22,9 @@ ROLE = "toolchain"  # of the step among what another needs
 
 _BYTES = 140_000_000  # 100 to 125 MB measured
 # What is the same whatever the toolchain: files as they came, and what Bakehouse itself writes.
-_AS_INSTALLED: tuple[Kind, ...] = ("survey", "setup", "download", "checkpoint", "calibration", "recording", "validate", "package")
+_AS_INSTALLED: tuple[Kind, ...] = (
+    "survey", "setup", "download", "checkpoint", "calibration", "recording", "picture", "validate", "package",
+)  # fmt: skip
 
 
 def step(toolchain: Toolchain) -> Step:

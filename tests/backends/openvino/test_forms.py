@@ -14,7 +14,9 @@ from bakehouse.tasks.table import DIRECT, TASKS
 from tests.support.openvino_making import CHECKPOINT, build
 from tests.support.surveys import survey
 
-KINDS = {"embeddings": "bert", "reranker": "xlm-roberta", "speech-recognition": "whisper"}
+KINDS = {"embeddings": "bert", "reranker": "xlm-roberta", "speech-recognition": "whisper", "vision-language": "llava"}
+DRAWING = tuple(f"{part}/openvino_model" for part in ("text_encoder", "unet", "vae_decoder", "vae_encoder"))
+OF_PIPELINE = ("model_index.json", "scheduler/scheduler_config.json", *(f"{one.partition('/')[0]}/config.json" for one in DRAWING))
 
 
 def test_every_task_has_a_form_but_that_of_models_that_write_text() -> None:
@@ -48,6 +50,7 @@ def test_the_steps_of_a_task_are_its_own(task: str) -> None:
 
 
 CONFIGS = ("config.json", "generation_config.json")
+SEEING = ("openvino_language_model", "openvino_text_embeddings_model", "openvino_vision_embeddings_model")
 EMBEDDING = ("config.json", "modules.json", "1_Pooling/config.json")
 
 
@@ -58,6 +61,9 @@ EMBEDDING = ("config.json", "modules.json", "1_Pooling/config.json")
         (("openvino_model",), CONFIGS[:1], True),
         (("openvino_model",), EMBEDDING, True),
         (("openvino_encoder_model", "openvino_decoder_model"), (*CONFIGS, "preprocessor_config.json"), True),
+        (SEEING, (*CONFIGS, "preprocessor_config.json"), True),
+        (DRAWING, OF_PIPELINE, True),
+        (SEEING, (*CONFIGS, "preprocessor_config.json", "processor_config.json"), True),
     ],
 )
 def test_what_lies_next_to_models_is_known_by_the_files(

@@ -13,7 +13,8 @@ import pytest
 from bakehouse.app.main import main
 from bakehouse.package import manifest
 from tests.support import minilm
-from tests.support.task_packages import FP16, INT8, built, recipe, run_card
+from tests.support.hub_write import Workshop
+from tests.support.task_packages import FP16, INT8, PUBLISH, built, publish, recipe, run_card
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
@@ -41,7 +42,7 @@ def checkpoint() -> Path:
 @pytest.fixture(scope="module")
 def packages(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of all builds."""
-    return built(tmp_path_factory.mktemp("minilm"), recipe("minilm", "embeddings", checkpoint, [GOLDEN], BUILDS))
+    return built(tmp_path_factory.mktemp("minilm"), recipe("minilm", "embeddings", checkpoint, [GOLDEN], BUILDS, publish=PUBLISH))
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -52,6 +53,12 @@ def test_each_package_says_how_near_it_is_to_the_source(build: str, packages: Pa
     assert (found.build.task, found.validation.vector_size) == ("embeddings", 384)
     card = (packages / f"minilm-{build}" / "README.md").read_text(encoding="utf-8")
     assert "pipeline_tag: feature-extraction" in card and f"{verdict.similarity.least_to_source:.4f}" in card
+
+
+def test_a_published_package_is_whole_and_its_program_runs(packages: Path, workshop: Workshop) -> None:
+    fetched = publish(packages.parents[1], "minilm-int8", workshop)
+    assert main(["check", str(fetched)]) == 0
+    assert run_card(fetched, fetched.parent) == run_card(packages / "minilm-int8", packages)
 
 
 def test_the_program_of_the_card_prints_the_texts_with_their_cosines(packages: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bakehouse.app.main import main
 from bakehouse.package import manifest
 from tests.support import minilm
-from tests.support.task_packages import FP16, INT8, build, built, recipe, run_card
+from tests.support.hub_write import Workshop
+from tests.support.task_packages import FP16, INT8, PUBLISH, build, built, publish, recipe, run_card
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
@@ -29,7 +30,7 @@ BUILDS = {"fp16": FP16 | EXACT, "int8": INT8 | EXACT}
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of all builds."""
-    return built(tmp_path_factory.mktemp("reranker"), recipe("ranks", "reranker", minilm.reranker(), GOLDEN, BUILDS))
+    return built(tmp_path_factory.mktemp("reranker"), recipe("ranks", "reranker", minilm.reranker(), GOLDEN, BUILDS, publish=PUBLISH))
 
 
 @pytest.mark.parametrize(("build", "most"), [("fp16", 0.005), ("int8", 0.05)])
@@ -39,6 +40,12 @@ def test_each_package_says_how_near_it_is_to_the_source(build: str, most: float,
     assert all(verdict.passed for verdict in verdicts) and len(differences) == 2 and max(differences) <= most
     card = (packages / f"ranks-{build}" / "README.md").read_text(encoding="utf-8")
     assert "pipeline_tag: text-ranking" in card and f"differs by at most {max(differences):.4f}" in card
+
+
+def test_a_published_package_is_whole_and_its_program_runs(packages: Path, workshop: Workshop) -> None:
+    fetched = publish(packages.parents[1], "ranks-fp16", workshop)
+    assert main(["check", str(fetched)]) == 0
+    assert run_card(fetched, fetched.parent) == run_card(packages / "ranks-fp16", packages)
 
 
 def test_the_program_of_the_card_prints_the_texts_with_their_scores(packages: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bakehouse.app.main import main
 from bakehouse.package import manifest
 from tests.support import whisper
-from tests.support.task_packages import FP16, INT8, build, built, recipe, run_card
+from tests.support.hub_write import Workshop
+from tests.support.task_packages import FP16, INT8, PUBLISH, build, built, publish, recipe, run_card
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
@@ -29,7 +30,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "recipes").mkdir()
     shutil.copyfile(whisper.recording(), folder / "recipes" / "jfk.wav")
     golden = [{"audio": "jfk.wav", "text": whisper.SAID}]
-    return built(folder, recipe("whisper", "speech-recognition", whisper.checkpoint(), golden, BUILDS))
+    return built(folder, recipe("whisper", "speech-recognition", whisper.checkpoint(), golden, BUILDS, publish=PUBLISH))
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -60,6 +61,13 @@ def test_the_program_of_the_card_prints_what_is_said(packages: Path, tmp_path: P
     (tmp_path / "whisper-int8").symlink_to(packages / "whisper-int8")
     shutil.copyfile(whisper.recording(), tmp_path / "recording.wav")
     assert run_card(packages / "whisper-int8", tmp_path).strip() == HEARD
+
+
+def test_a_published_package_is_whole_and_hears_the_same(packages: Path, workshop: Workshop) -> None:
+    fetched = publish(packages.parents[1], "whisper-int8", workshop)
+    assert main(["check", str(fetched)]) == 0
+    shutil.copyfile(whisper.recording(), fetched.parent / "recording.wav")
+    assert run_card(fetched, fetched.parent).strip() == HEARD
 
 
 def test_run_prints_what_is_said(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:

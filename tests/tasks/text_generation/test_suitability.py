@@ -77,7 +77,7 @@ def test_an_unknown_architecture_is_left_to_the_worker_that_loads_it() -> None:
         ),
         (
             {"architectures": ["LlavaForConditionalGeneration"], "vision_config": {}},
-            "LlavaForConditionalGeneration takes images or sound",
+            "LlavaForConditionalGeneration takes images or sound (for prompts about a picture write `task: vision-language`)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""`bakehouse run`: one prompt, one answer; or what a model of another task makes of some texts or a recording."""
+"""`bakehouse run`: one prompt, one answer; or what a model of another task makes of some texts, a recording or a picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
     made = running.parser(
         "run",
         "Load a package in its own runtime and have it answer one prompt; the answer is printed as it comes. A model of embeddings gets "
-        "several texts and compares them with the first, a speech model gets a WAV file.",
+        "several texts and compares them with the first, a speech model gets a WAV file, a vision-language model a picture and a "
+        "prompt, a text-to-image model a prompt and a file for the picture.",
     )
     made.add_argument(
         "prompt",

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", help=f"a prompt that every build must answer rightly (default: {PROMPT!r})")
     parser.add_argument("--contains", help=f"what the answer to it must contain (default: {WORD!r})")
     parser.add_argument("--audio", metavar="FILE", help="of a speech model: a WAV file that every build must write down as the source does")
+    parser.add_argument(
+        "--picture", metavar="FILE", help="of a vision-language model: a PNG or JPEG file that every build must answer a prompt about"
+    )
     parser.add_argument("--bounds", action="store_true", help="SOURCE is a build that is made: propose bounds from its measured fidelity")
     parser.add_argument("--yes", action="store_true", help="ask nothing, also on a terminal")
 

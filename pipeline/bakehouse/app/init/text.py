@@ -21,6 +21,8 @@ _WHY_GOLDEN = {
     "embeddings": "Every build must find the nearest text before it is packaged; add what your users look for.",
     "reranker": "Every build must find the best text before it is packaged; add what your users look for.",
     "speech-recognition": "Every build must write this down as the source does before it is packaged; add `text: ...`, what is said in it.",
+    "text-to-image": "Every build must draw this as the source does before it is packaged; add what your users draw.",
+    "vision-language": "Every build must answer this before it is packaged; add `contains: [...]`, what the answer must contain.",
 }
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from pydantic import JsonValue
 
-from bakehouse.backends.openvino import forms, layers
+from bakehouse.backends.openvino import forms, layers, parts
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.preflight import DTYPES, named_dtype
@@ -37,7 +37,6 @@ MODEL = "openvino_model"
 TOKENIZER_FILES = tuple(f"openvino_{part}tokenizer.{end}" for part in ("", "de") for end in ("xml", "bin"))
 CONFIGS = ("config.json", "generation_config.json")
 _MOST_NAMED = 3
-_FEW = 10  # one in so many of the hard texts may have other tokens where no one writes prompts; the card names them
 
 
 def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
@@ -65,15 +64,15 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: R
     names = form.components if form else (MODEL,)
     if absent := _absent(files, (*(f"{name}.{end}" for name in names for end in ("xml", "bin")), *_beside(step, form))):
         return Verification(faults=absent)
-    parts = {name: _verify_part(name, step, inputs, files, report) for name in names}
-    faults = [f"{_title(name, names)}{fault}" for name, part in parts.items() for fault in part.faults]
+    found = {name: _verify_part(name, step, inputs, files, report) for name in names}
+    faults = [f"{_title(name, names)}{fault}" for name, part in found.items() for fault in part.faults]
     if step.kind == "export":
         faults += form.faults(inputs["checkpoint"], files) if form else _of_end_tokens(inputs["checkpoint"], files)
     else:
         faults += (f"NNCF skipped a requested option: {message}" for message in report.read(CompressResult).skipped)
-    if len(parts) == 1:
-        return Verification(parts[names[0]].measured, tuple(faults))
-    return Verification(_joined(parts), tuple(faults))
+    if len(found) == 1:
+        return Verification(found[names[0]].measured, tuple(faults))
+    return Verification(_joined(found), tuple(faults))
 
 
 def _exported(step: Step) -> Step:
@@ -86,17 +85,17 @@ def _title(name: str, names: tuple[str, ...]) -> str:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("openvino_").removesuffix("_model")
+    return name.removesuffix("/openvino_model").removeprefix("openvino_").removesuffix("_model")
 
 
-def _joined(parts: Mapping[str, Verification]) -> dict[str, JsonValue]:
+def _joined(found: Mapping[str, Verification]) -> dict[str, JsonValue]:
     """What was measured of several models, and the sums."""
     weights, exported = Counter[str](), 0
-    for part in parts.values():
-        found = part.measured.get("weights")
-        weights.update(found if isinstance(found, dict) else {})
+    for part in found.values():
+        counted = part.measured.get("weights")
+        weights.update(counted if isinstance(counted, dict) else {})
         exported += number if isinstance(number := part.measured.get("exported_weights"), int) else 0
-    measured = {_short(name): dict(part.measured) for name, part in parts.items()}
+    measured = {_short(name): dict(part.measured) for name, part in found.items()}
     return MeasuredParts(weights=dict(weights) or None, exported_weights=exported or None, parts=measured).model_dump(mode="json")
 
 
@@ -111,7 +110,8 @@ def _verify_part(name: str, step: Step, inputs: Mapping[str, Path], files: Path,
     if step.kind == "export":
         found = _verify_export(name, model, inputs["checkpoint"], report.read(ExportResult))
     else:
-        source, spec = openvino_ir.read(inputs["export"] / f"{name}.xml", convolutions=name != MODEL), compression(step)
+        source = openvino_ir.read(inputs["export"] / f"{name}.xml", convolutions=name != MODEL)
+        spec = parts.spec_of(name, compression(step))
         measured = openvino_rules.measure(model, source, spec).model_dump(mode="json")
         found = Verification(measured, openvino_rules.judge(model, source, spec))
     return Verification(found.measured, (*sizes, *found.faults))
@@ -174,10 +174,10 @@ def _verify_tokenizer(checkpoint: Path, files: Path, report: Report) -> Verifica
 def _verify_plain_tokenizer(form: Form, files: Path, report: Report) -> Verification:
     """Complete, and with the tokens of transformers; texts of tokens are its texts where the task makes some."""
     names = TOKENIZER_FILES if form.decodes else TOKENIZER_FILES[:2]
-    if absent := _absent(files, (*names, "tokenizer_config.json")):
+    if absent := _absent(files / form.tokenizer_folder, (*names, "tokenizer_config.json")):
         return Verification(faults=absent)
     result, faults = report.read(PlainTokenizerResult), []
-    if len(result.different) > result.texts // _FEW:
+    if len(result.different) > result.texts // form.few:
         faults.append(f"OpenVINO's tokenizer makes other tokens than transformers' of {_shown(result.different)}")
     if result.decoded:
         faults.append(f"OpenVINO's tokenizer makes other texts than transformers' of the tokens of {_shown(result.decoded)}")

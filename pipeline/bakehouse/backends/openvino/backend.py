@@ -83,14 +83,18 @@ def steps(
     task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """Model, tokenizer and config: the export serves as the config and, with every other build of the checkpoint, as the model's source."""
-    spec = (forms.FORMS[task].spec if task in forms.FORMS else CheckpointSpec)(remote_code=remote_code)
+    form = forms.FORMS.get(task)
+    spec = (form.spec if form else CheckpointSpec)(remote_code=remote_code)
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Literal["export", "tokenizer"], tools: tuple[str, ...]) -> Step:
         found = installed(*tools)
         return Step(kind=kind, maker="openvino", label=source_label, spec=spec, needs=needs, tools=found, format=FORMATS.get(kind, 1))
 
-    export, tokenizer = of_checkpoint("export", _EXPORT_TOOLS), of_checkpoint("tokenizer", _TOKENIZER_TOOLS)
+    export, tokenizer = (
+        of_checkpoint("export", (*_EXPORT_TOOLS, *(form.tools if form else ()))),
+        of_checkpoint("tokenizer", _TOKENIZER_TOOLS),
+    )
     complete = spelled_out(build)
     tools = ("openvino",) if isinstance(complete, FloatSpec) else ("nncf", "openvino")
     compress = Step(

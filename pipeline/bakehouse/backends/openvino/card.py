@@ -13,7 +13,16 @@ from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.quantization import Float, FourBit, Grouped, Int4, Int8, Mxfp4, Nf4
 from bakehouse.recipe.recipe import BuildOptions
 
-TOOLS: tuple[str, ...] = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
+TOOLS: tuple[str, ...] = (
+    "openvino",
+    "openvino-genai",
+    "openvino-tokenizers",
+    "optimum-intel",
+    "nncf",
+    "diffusers",
+    "transformers",
+    "torch",
+)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ class Form:
         decodes: whether the runtime makes texts of tokens, too.
         faults: sentences on what an export says otherwise than its checkpoint.
         inputs: how many texts the tokenizer takes at once.
+        around: whether there are models around a language model, which `parts` treats otherwise.
+        tokenizer_folder: where the tokenizer is, in the checkpoint and in a package.
+        few: one in so many of the hard texts may have other tokens; the card names them.
+        four_bits: whether its models are made in 4 bits, too.
+        tools: those that the export needs besides the usual.
     """
 
     task: str
@@ -41,6 +46,11 @@ class Form:
     decodes: bool
     faults: Callable[[Path, Path], tuple[str, ...]]
     inputs: int = 1
+    around: bool = False
+    tokenizer_folder: str = ""
+    few: int = 10
+    four_bits: bool = True
+    tools: tuple[str, ...] = ()
 
     def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
         """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""
@@ -57,7 +67,11 @@ class Form:
             name, request = self.export, ExportRequest(checkpoint=checkpoint, files=files, remote_code=remote_code)
             return worker(f"backends.openvino.workers.{name}", request=request)
         wanted = PlainTokenizerRequest(
-            checkpoint=checkpoint, files=files, remote_code=remote_code, decodes=self.decodes, inputs=self.inputs
+            checkpoint=checkpoint / self.tokenizer_folder,
+            files=files / self.tokenizer_folder,
+            remote_code=remote_code,
+            decodes=self.decodes,
+            inputs=self.inputs,
         )
         return worker("backends.openvino.workers.plain_tokenizer", request=wanted)
 

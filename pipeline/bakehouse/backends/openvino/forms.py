@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from bakehouse.backends.openvino import embeddings, reranker, speech
+from bakehouse.backends.openvino import embeddings, reranker, speech, text_to_image, vision_language
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.options import RuntimeOptions
 from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Spec
 from bakehouse.tasks.seams import RunRequest
 
-FORMS: MappingProxyType[str, Form] = MappingProxyType({one.task: one for one in (embeddings.FORM, speech.FORM, reranker.FORM)})
+FORMS: MappingProxyType[str, Form] = MappingProxyType(
+    {one.task: one for one in (embeddings.FORM, speech.FORM, reranker.FORM, vision_language.FORM, text_to_image.FORM)}
+)
 
 
 def of(spec: Spec) -> Form | None:

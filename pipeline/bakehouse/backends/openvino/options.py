@@ -58,7 +58,14 @@ class RuntimeOptions(Model):
 class OpenVINO(RuntimeBuild):
     """OpenVINO IR for Intel CPU and GPU."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "embeddings", "reranker", "speech-recognition")
+    tasks: ClassVar[tuple[str, ...]] = (
+        "text-generation",
+        "embeddings",
+        "reranker",
+        "speech-recognition",
+        "vision-language",
+        "text-to-image",
+    )
 
     runtime: Literal["openvino"] = Field(description="OpenVINO IR for Intel CPU and GPU.")
     quantization: Quantization = Field(description="What is done to the weights.")

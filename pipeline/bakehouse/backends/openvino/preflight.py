@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from bakehouse.backends.openvino import forms
+from bakehouse.backends.openvino import forms, parts
 from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.layer_names import layer_of, node_of
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4, Scope
@@ -26,6 +26,7 @@ DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}  # what can be
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _WIDTHS = {"fp16": 2, "fp32": 4, "int8": 1}
 _OUTER = re.compile(r"embed|wte|wpe|lm_head|embed_out|output\.weight")  # embeddings and the last MatMul
+_AROUND = re.compile(r"vision_|visual|multi_modal_projector|embed_vision|^text_encoder/|^vae/")  # of models around the main one
 _MXFP4_GROUP = 32
 _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
 
@@ -38,7 +39,7 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     reasons: list[str] = []
-    kind, works = fields.text(survey.config, "model_type"), toolchains(survey.config)
+    kind, works = fields.text(survey.config, "model_type") or fields.text(survey.config, "_class_name"), toolchains(survey.config)
     tried = build.unknown_architecture == "try"
     if form := forms.FORMS.get(task):
         reasons += form.why_not(kind, tried)
@@ -52,7 +53,13 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     strange = sorted({tensor.dtype for tensor in survey.tensors} - _SIZES.keys() - {"I64", "I32", "BOOL", "U8"})
     if strange:
         reasons.append(f"the checkpoint has weights in {', '.join(strange)}; F32, F16 and BF16 can be exported")
-    return (*reasons, *_groups(build, survey.tensors), *_ratio(build, survey.tensors))
+    if form and not form.four_bits and isinstance(build.quantization, FourBit):
+        reasons.append(f"models for {task} are made in floating point and in 8 bits: write `weights: int8`")
+    inner = survey.tensors
+    if form and form.around:
+        inner = tuple(tensor for tensor in inner if not _AROUND.search(tensor.name))
+        reasons += parts.why_not(build.quantization)
+    return (*reasons, *_groups(build, inner), *_ratio(build, inner))
 
 
 def named_dtype(config: Config) -> str | None:
@@ -138,7 +145,7 @@ def compressed_bytes(spec: Compression, survey: Survey) -> int:
     left = sum(_native_bytes(tensor) for tensor in survey.tensors if len(tensor.shape) < 2)
     if not isinstance(spec, FourBitSpec):
         return round(left + sum(_int8_bytes(tensor, spec.symmetric) for tensor in matrices))
-    outer = [] if spec.all_layers else [tensor for tensor in matrices if _OUTER.search(tensor.name)]
+    outer = [tensor for tensor in matrices if _AROUND.search(tensor.name) or (_OUTER.search(tensor.name) and not spec.all_layers)]
     kept = [tensor for tensor in matrices if tensor not in outer and _named(tensor, spec.backup_scope)]
     inner = [tensor for tensor in matrices if tensor not in outer and tensor not in kept]
     four = spec.ratio * sum(_four_bit_bytes(tensor, spec) for tensor in inner)

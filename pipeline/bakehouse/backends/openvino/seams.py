@@ -16,6 +16,8 @@ from bakehouse.tasks.reranker import seams as reranker
 from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison, TokenizerRead
+from bakehouse.tasks.text_to_image import seams as text_to_image
+from bakehouse.tasks.vision_language import seams as vision_language
 
 LAYERS = "layers.json"  # what the measuring of layers leaves
 
@@ -47,6 +49,18 @@ class SpeechSpec(CheckpointSpec):
     """The same of a model that writes down what is said."""
 
     task: Literal["speech-recognition"] = "speech-recognition"
+
+
+class VisionLanguageSpec(CheckpointSpec):
+    """The same of a model that answers prompts about a picture."""
+
+    task: Literal["vision-language"] = "vision-language"
+
+
+class TextToImageSpec(CheckpointSpec):
+    """The same of a model that draws what a text says."""
+
+    task: Literal["text-to-image"] = "text-to-image"
 
 
 class RerankerSpec(CheckpointSpec):
@@ -189,6 +203,14 @@ class RerankRequest(reranker.RerankRequest, OfUsers):
 
 class TranscribeRequest(speech.TranscribeRequest, OfUsers):
     """Write down recordings."""
+
+
+class LookRequest(vision_language.LookRequest, OfUsers):
+    """Answer prompts about pictures."""
+
+
+class DrawRequest(text_to_image.DrawRequest, OfUsers):
+    """Draw what texts say."""
 
 
 class PlainTokenizerRequest(TokenizerRequest):

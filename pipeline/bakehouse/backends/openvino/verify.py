@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import replace
 
 from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, Int8Spec, MeasuredModel
@@ -73,7 +74,7 @@ def judge(model: Model, source: Model, spec: Compression) -> tuple[str, ...]:
     own = [weight for weight in model.weights if weight.role != "adapter" and weight.user in before]
     free = [weight for weight in own if _in_scope(before[weight.user], spec.ignored_scope)]
     faults += _differ([w for w in free if w.type not in FLOATS], _is, "be in floating point: it is in the ignored scope")
-    bound = [weight for weight in own if weight not in free]
+    bound = [weight for weight in own if weight not in free and weight.role != "fixed"]  # NNCF takes what is fixed for no weight
     if isinstance(spec, Int8Spec):
         wrong = [weight for weight in bound if precision(weight) != primary(spec) or weight.group_size != -1]
         return (*faults, *_differ(wrong, _is, f"be {primary(spec)} with one scale a channel"))
@@ -214,6 +215,7 @@ def _matching_none(scope: Scope | None, weights: list[Weight]) -> Iterator[tuple
 
 def _compressible(source: Model, spec: Int8Spec | FourBitSpec) -> list[Weight]:
     """The weights of the export that do not stay in floating point in any case."""
+    source = replace(source, weights=tuple(weight for weight in source.weights if weight.role != "fixed"))
     if isinstance(spec, Int8Spec):
         return list(source.weights)
     if spec.backup_precision == "none":

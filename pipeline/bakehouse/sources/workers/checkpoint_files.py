@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from bakehouse.formats import safetensors_files
-from bakehouse.sources.workers import other_formats
+from bakehouse.formats import config_json, safetensors_files
+from bakehouse.sources.workers import other_formats, pipeline_files
 from bakehouse.sources.workers.unfit import Unfit as Unfit
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def belonging(path: Path) -> dict[str, Path]:
         return {name: path.parent / name for name in (path.name, *licences(others))}
     names = [other.name for other in path.iterdir() if other.is_file()]
     other_formats.refuse(names, lambda name: (path / name).read_bytes())
+    if config_json.is_pipeline(path):
+        return {name: path / name for name in (*pipeline_files.belonging(path), *licences(names))}
     inside = [*path.glob("*/*.jinja"), *path.glob("*_*/config.json")]
     names += [other.relative_to(path).as_posix() for other in inside if other.is_file()]
     tokenizer(names)
@@ -139,6 +141,11 @@ def licences(names: Iterable[str]) -> tuple[str, ...]:
 def beside_weights(names: Iterable[str]) -> tuple[str, ...]:
     """All files of a checkpoint but the weights; Unfit if there is no config.json."""
     present = set(names)
+    if "config.json" not in present and config_json.PIPELINE in present:
+        raise Unfit(
+            "This is a pipeline of diffusers, which is taken from a folder only.",
+            "Download it with `hf download REPO --revision COMMIT --local-dir FOLDER`, and let the source be `type: local, path: FOLDER`.",
+        )
     if "config.json" not in present:
         raise Unfit(
             "There is no config.json, so this is not a transformers checkpoint.",

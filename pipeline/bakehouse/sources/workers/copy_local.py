@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bakehouse.child import events, start
+from bakehouse.formats import config_json
 from bakehouse.sources.seams import CopyRequest, CopyResult
 from bakehouse.sources.workers import checkpoint_files, model_type
 
@@ -33,8 +34,8 @@ def run(request: CopyRequest) -> CopyResult:
         belonging = checkpoint_files.with_adapters(path)
     except checkpoint_files.Unfit as unfit:
         events.refuse(f"{path}: {unfit.what}", unfit.remedy, list(unfit.details))
-    if path.is_dir() and checkpoint_files.ADAPTER_CONFIG not in belonging:
-        model_type.refuse_unlisted_code(json.loads((path / "config.json").read_text(encoding="utf-8")), (), model_type.LOCAL)
+    if path.is_dir() and not {checkpoint_files.ADAPTER_CONFIG, config_json.PIPELINE} & belonging.keys():
+        model_type.refuse_unlisted_code(json.loads((path / config_json.NAME).read_text(encoding="utf-8")), (), model_type.LOCAL)
     total, done, hashes = sum(file.stat().st_size for file in belonging.values()), 0, {}
     for name, file in belonging.items():
         events.progress(f"copying {name}", done, total, "B")

@@ -48,11 +48,15 @@ def _task(survey: Survey) -> Iterator[str]:
     if task is None and config.get("is_encoder_decoder"):
         task = "has an encoder and a decoder: it turns one sequence into another"
     elif task is None and ("vision_config" in config or "audio_config" in config):
-        task = "takes images or sound"
+        task = "takes images or sound" + (
+            " (for prompts about a picture write `task: vision-language`)" if "vision_config" in config else ""
+        )
+    elif "_diffusers_version" in config:
+        task = "makes pictures (for pictures of what a text says write `task: text-to-image`)"
     elif task is None and kind.endswith("Model") and not kind.endswith("LMHeadModel") and not _has_head(survey):
         task = "has no head, so it gives states and no text (for embeddings write `task: embeddings`)"
     if task is not None:
-        yield f"{kind or config.get('model_type')} {task}{_TEXT}"
+        yield f"{kind or config.get('model_type') or config.get('_class_name')} {task}{_TEXT}"
 
 
 def _has_head(survey: Survey) -> bool:

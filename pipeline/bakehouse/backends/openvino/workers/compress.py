@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from bakehouse.backends.openvino import parts
 from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
 from bakehouse.backends.openvino.verify import primary
@@ -155,7 +156,11 @@ def _compressed(xml: Path, request: CompressRequest) -> CompressResult:
     import openvino as ov
 
     events.progress("reading the model")
-    model, spec, result = ov.Core().read_model(xml), request.compression, CompressResult()
+    model, spec, result = (
+        ov.Core().read_model(xml),
+        parts.spec_of(export.name_of(xml, request.export), request.compression),
+        CompressResult(),
+    )
     if isinstance(spec, FloatSpec):
         from bakehouse.backends.openvino.workers import floats as openvino_floats
 
@@ -163,7 +168,9 @@ def _compressed(xml: Path, request: CompressRequest) -> CompressResult:
     else:
         model, result = quantize(model, spec, request.calibration, request.tokenizer)
     events.progress("saving the model")
-    ov.save_model(model, request.files / xml.name, compress_to_fp16=spec.weights == "fp16")
+    target = request.files / xml.relative_to(request.export)
+    target.parent.mkdir(exist_ok=True)
+    ov.save_model(model, target, compress_to_fp16=spec.weights == "fp16")
     return result
 
 

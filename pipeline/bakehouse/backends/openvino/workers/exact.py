@@ -53,7 +53,7 @@ def _counted(checkpoint: Path, precision: str, buffers: list[Any]) -> Any:
     kind = getattr(torch, precision)
 
     def bits() -> Iterator[Any]:
-        for path in sorted(checkpoint.glob("*.safetensors")):
+        for path in sorted(checkpoint.rglob("*.safetensors")):
             with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
                 for name in file.keys():  # noqa: SIM118  it is not a dictionary
                     yield file.get_tensor(name)

@@ -27,8 +27,13 @@ def load(checkpoint: Path, remote_code: bool) -> Any:
 
 
 def models(folder: Path) -> list[Path]:
-    """The models of an export: openvino_model.xml, or one for each part."""
-    return sorted(folder.glob("openvino_*model.xml"))
+    """The models of an export: openvino_model.xml, or one for each part, which may be in a folder of its own."""
+    return sorted([*folder.glob("openvino_*model.xml"), *folder.glob("*/openvino_model.xml")])
+
+
+def name_of(path: Path, folder: Path) -> str:
+    """What a model of an export is called: its path without the end."""
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def precision_of(model: Any) -> str:
@@ -67,7 +72,7 @@ def save(model: Any, checkpoint: Path, files: Path, remote_code: bool, **kind: A
 
         events.progress("looking at the weights that are wider than the checkpoint's")
         buffers = [buffer for _, buffer in model.named_buffers()]
-        found = {path.stem: openvino_exact.wide(path, precision, checkpoint, buffers) for path in models(files)}
+        found = {name_of(path, files): openvino_exact.wide(path, precision, checkpoint, buffers) for path in models(files)}
         exact = tuple(one if len(found) == 1 else f"{name}:{one}" for name, ones in found.items() for one in ones)
     return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
 

@@ -20,6 +20,7 @@ def run(request: PlainTokenizerRequest) -> PlainTokenizerResult:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(request.checkpoint, local_files_only=True, trust_remote_code=request.remote_code)
+        request.files.mkdir(exist_ok=True)
         tokenizer.save_pretrained(request.files)
         events.progress("converting the tokenizer")
         try:

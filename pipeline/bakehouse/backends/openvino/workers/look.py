@@ -1,0 +1,60 @@
+"""Answers prompts about pictures with a package's model folder in openvino_genai's VLMPipeline, twice; see `twice`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bakehouse.backends.openvino.options import given
+from bakehouse.backends.openvino.seams import LookRequest
+from bakehouse.backends.openvino.workers import twice
+from bakehouse.backends.openvino.workers.generate import Options
+from bakehouse.child import events, start
+from bakehouse.tasks.seams import RunResult
+from bakehouse.tasks.vision_language.seams import Answer, Answers, Asked
+from bakehouse.tasks.vision_language.workers import points
+
+
+def answer(pipe: Any, one: Asked) -> Answer:
+    """One answer, always with the most likely token; a streamer sees the tokens, which the result does not have."""
+    import numpy as np
+    import openvino as ov
+    import openvino_genai
+
+    config = pipe.get_generation_config()
+    config.do_sample, config.max_new_tokens = False, one.max_new_tokens
+    tokens: list[int] = []
+
+    class Listener(openvino_genai.StreamerBase):  # type: ignore[misc]
+        def write(self, token: int | list[int]) -> Any:
+            tokens.extend(token if isinstance(token, list) else [token])
+            return openvino_genai.StreamingStatus.RUNNING
+
+        def end(self) -> None:
+            """Nothing is open."""
+
+    picture = ov.Tensor(np.array(points.read(one.picture))[None])
+    made = pipe.generate(one.prompt, images=[picture], generation_config=config, streamer=Listener())
+    ends = {*config.stop_token_ids, config.eos_token_id}
+    kept = tuple(token for token in tokens if token not in ends)
+    return Answer(tokens=kept, text=made.texts[0], prompt_tokens=made.perf_metrics.get_num_input_tokens())
+
+
+def run(request: LookRequest) -> RunResult:
+    """Write the answer to each prompt."""
+    import openvino_genai
+
+    def load(options: Options) -> Any:
+        return openvino_genai.VLMPipeline(request.model, request.device, **options)
+
+    def look(pipe: Any) -> tuple[Answer, ...]:
+        events.progress("answering", 0, len(request.questions), "prompts")
+        return tuple(map(partial(answer, pipe), request.questions))
+
+    own, used, result = twice.run(request, given(request.runtime_options), load, look)
+    request.answers.write_text(Answers(answers=own, in_use=used).model_dump_json() + "\n", encoding="utf-8", newline="\n")
+    return result
+
+
+if __name__ == "__main__":
+    start.run(run, LookRequest)
