@@ -1,7 +1,7 @@
 """Run the light suite in Windows Python, each file in a process and a time of its own: what `make test-windows` does.
 
-    python -m tests.windows [--jobs N] [FILE...]      the files of FILES, or those named
-    python -m tests.windows --python WORDS...         Windows Python with these words, with the converters and runtimes
+python -m tests.windows [--jobs N] [FILE...]      the files of FILES, or those named
+python -m tests.windows --python WORDS...         Windows Python with these words, with the converters and runtimes
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _counted(done: Done) -> Counter[str]:
     if done.code is None:
         return Counter({"timed out": 1})
     last = done.text.strip().splitlines()[-1] if done.text.strip() else ""
-    counts = Counter({("failed" if what == "error" else what): int(number) for number, what in _COUNTED.findall(last)})
+    counts = Counter[str]()
+    for number, what in _COUNTED.findall(last):
+        counts["failed" if what.startswith("error") else what] += int(number)
     if done.code not in (0, 5) and not counts["failed"]:
         counts["failed"] = 1
     return +counts

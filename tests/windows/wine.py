@@ -12,9 +12,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 from tests.windows.place import ROOT, full, light, settings
 
@@ -57,8 +59,14 @@ def as_windows(path: Path) -> str:
 def started(*, whole: bool) -> Iterator[Windows]:
     """Wine's services on a prefix of our own, until the end of the block; `whole` has the converters and runtimes too."""
     made, packages = light(), (full(),) if whole else ()
+    with FileLock(made.parent / f"{made.name}.used"):  # the end of one run ends all of Wine on this prefix
+        yield from _served(made, packages)
+
+
+def _served(made: Path, packages: tuple[Path, ...]) -> Iterator[Windows]:
     scratch = Path(tempfile.mkdtemp(prefix="bakehouse-windows-"))
-    windows = Windows(made / "python" / "python.exe", made / "prefix", packages, scratch)
+    _install_bakehouse(scratch / "installed")
+    windows = Windows(made / "python" / "python.exe", made / "prefix", (scratch / "installed", *packages), scratch)
     environment = windows.environment()
     # Whoever starts them first has its pipes held open by them, so they are started with none.
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -69,6 +77,15 @@ def started(*, whole: bool) -> Iterator[Windows]:
     finally:
         subprocess.run(["wineserver", "-k"], env=environment, timeout=60, check=False, **quiet)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _install_bakehouse(folder: Path) -> None:
+    """What an installation leaves of the distribution next to its code, which stays where it is: name, version, requirements."""
+    ours = metadata.distribution("bakehouse")
+    info = folder / f"bakehouse-{ours.version}.dist-info"
+    info.mkdir(parents=True)
+    for name in ("METADATA", "entry_points.txt"):
+        (info / name).write_text(ours.read_text(name) or "", encoding="utf-8")
 
 
 @contextmanager
