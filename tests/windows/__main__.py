@@ -21,7 +21,7 @@ from tests.windows.wine import Done, Windows, run, started
 
 _LIMIT_S = 240.0
 _COUNTED = re.compile(r"(\d+) (passed|failed|skipped|xfailed|error|deselected)")
-_SHOWN = 60  # lines of a file that failed
+_SHOWN = 400  # lines of a file that failed
 
 
 def main(words: Sequence[str]) -> int:
@@ -57,7 +57,7 @@ def _one(windows: Windows, file: str) -> Counter[str]:
         print(f"{file}: there is no such file", flush=True)
         return Counter(failed=1)
     scratch = windows.scratch / re.sub(r"\W", "-", file)
-    words = ("-m", "pytest", "-n", "0", "-q", "-m", "not model", "-p", "no:cacheprovider", "--inline-snapshot=disable", file)
+    words = ("-m", "pytest", "-n", "0", "-q", "--tb=short", "-m", "not model", "-p", "no:cacheprovider", "--inline-snapshot=disable", file)
     done = run(windows, *words, f"--basetemp={_named(scratch)}", timeout_s=_LIMIT_S)
     counts = _counted(done)
     said = ", ".join(f"{number} {what}" for what, number in counts.items())
