@@ -28,9 +28,11 @@ def main(words: Sequence[str] | None = None) -> int:
     verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     try:
         return _carried_out(verb, rest)
-    except BrokenPipeError:
+    except OSError as error:
         from bakehouse.app import screen
 
+        if not screen.is_unread(error):
+            raise
         return screen.not_read()
 
 
