@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -89,9 +90,11 @@ def _install_bakehouse(folder: Path) -> None:
 
 
 @contextmanager
-def running(windows: Windows, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    windows: Windows, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, name: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
     """Windows Python with these words; what is left of it at the end of the block is killed."""
-    name = uuid.uuid4().hex
+    name = name or uuid.uuid4().hex
     # Standard streams are pipes or nothing: a file gives "init_sys_streams: WinError 6".
     with subprocess.Popen(
         ["wine", str(windows.python), *words],
@@ -111,13 +114,16 @@ def running(windows: Windows, words: Sequence[str], env: Mapping[str, str], cwd:
 def run(windows: Windows, *words: str, timeout_s: float, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Done:
     """Run Windows Python with these words to its end, or until its time is up."""
     begun = time.monotonic()
-    with running(windows, words, env or {}, cwd) as process:
-        try:
-            text, _ = process.communicate(timeout=timeout_s)
-            code: int | None = process.returncode
-        except subprocess.TimeoutExpired as late:
-            text, code = late.output or b"", None
-    return Done(code, text.decode(errors="replace").replace("\r\n", "\n"), time.monotonic() - begun)
+    code: int | None = None
+    name = uuid.uuid4().hex
+    with running(windows, words, env or {}, cwd, name) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdout
+        text = pool.submit(process.stdout.read)
+        with suppress(subprocess.TimeoutExpired):  # not the end of its output: what it left running may hold that open
+            code = process.wait(timeout_s)
+        seconds = time.monotonic() - begun
+        kill_all(name)
+    return Done(code, text.result().decode(errors="replace").replace("\r\n", "\n"), seconds)
 
 
 def kill_all(name: str) -> None:
