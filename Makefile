@@ -34,7 +34,8 @@ test-windows: .venv/.bakehouse-test
 	$(BIN)/python -m tests.windows
 
 # what a user of Windows does, with the converters and runtimes: about half an hour
-test-windows-full: test-windows
+test-windows-full: .venv/.bakehouse-test
+	$(BIN)/python -m tests.windows --full
 	$(BIN)/python -m pytest -n 0 tests/windows/ways.py
 
 # the site, in an environment of its own; every warning is an error

@@ -13,11 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from tests.windows.files import FILES
+from tests.windows.files import FULL, LIGHT
 from tests.windows.place import ROOT, wine_is_here
-from tests.windows.wine import Done, Windows, run, started
+from tests.windows.wine import Done, Windows, as_windows, run, started
 
 _LIMIT_S = 240.0
 _COUNTED = re.compile(r"(\d+) (passed|failed|skipped|xfailed|error|deselected)")
@@ -27,7 +26,8 @@ _SHOWN = 400  # lines of a file that failed
 def main(words: Sequence[str]) -> int:
     """The exit code: 0 if nothing failed and no time was up."""
     parser = argparse.ArgumentParser(prog="python -m tests.windows", description="Run the light suite in Windows Python under Wine.")
-    parser.add_argument("files", nargs="*", metavar="FILE", default=list(FILES))
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument("--full", action="store_true", help="install the extra `build` too, and run what needs it")
     parser.add_argument("--jobs", type=int, default=2, help="how many files run at once")
     parser.add_argument("--python", nargs=argparse.REMAINDER, help="run Windows Python with these words instead")
     asked = parser.parse_args(words)
@@ -39,12 +39,12 @@ def main(words: Sequence[str]) -> int:
             done = run(windows, *asked.python, timeout_s=3600)
         print(done.text, end="")
         return 1 if done.code is None else done.code
-    return _test(asked.files, asked.jobs)
+    return _test(asked.files or [*LIGHT, *(FULL if asked.full else ())], asked.jobs, whole=asked.full)
 
 
-def _test(files: Sequence[str], jobs: int) -> int:
+def _test(files: Sequence[str], jobs: int, *, whole: bool) -> int:
     begun = time.monotonic()
-    with started(whole=False) as windows, ThreadPoolExecutor(jobs) as pool:
+    with started(whole=whole) as windows, ThreadPoolExecutor(jobs) as pool:
         counts = sum(pool.map(lambda file: _one(windows, file), files), Counter[str]())
     shown = ", ".join(f"{counts[what]} {what}" for what in ("passed", "failed", "skipped", "timed out"))
     print(f"{len(files)} files in {time.monotonic() - begun:.0f} s: {shown}")
@@ -58,18 +58,12 @@ def _one(windows: Windows, file: str) -> Counter[str]:
         return Counter(failed=1)
     scratch = windows.scratch / re.sub(r"\W", "-", file)
     words = ("-m", "pytest", "-n", "0", "-q", "--tb=short", "-m", "not model", "-p", "no:cacheprovider", "--inline-snapshot=disable", file)
-    done = run(windows, *words, f"--basetemp={_named(scratch)}", timeout_s=_LIMIT_S)
+    done = run(windows, *words, f"--basetemp={as_windows(scratch)}", timeout_s=_LIMIT_S)
     counts = _counted(done)
     said = ", ".join(f"{number} {what}" for what, number in counts.items())
     report = "\n".join(done.text.splitlines()[-_SHOWN:]) + "\n" if counts["failed"] or counts["timed out"] else ""
     print(f"{file}: {said} in {done.seconds:.0f} s\n{report}", end="", flush=True)
     return counts
-
-
-def _named(path: Path) -> str:
-    from tests.windows.wine import as_windows
-
-    return as_windows(path)
 
 
 def _counted(done: Done) -> Counter[str]:
