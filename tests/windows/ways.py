@@ -25,6 +25,7 @@ from tests.windows.wine import Windows, as_windows
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 NAME = "tiny-int8-openvino"
 _MAIN = ("-m", "bakehouse.app.main")
+LANES = [lane for lane in lanes.LANES if lane.runtime in ("openvino", "onnxruntime-genai")]
 _PATIENCE_S = 900.0
 # A console sends Ctrl-C as an event from which Python makes SIGINT; Wine without a screen has no console, so the signal is raised inside.
 _INTERRUPTED = """
@@ -102,9 +103,9 @@ def test_an_interrupted_and_a_killed_build_go_on(author: Person) -> None:
     assert stopped.code not in (0, None), stopped.text
     assert "Traceback" not in stopped.text and "interrupted" in stopped.text.lower(), stopped.text
 
-    with wine.running(author.windows, (*_MAIN, "build", NAME), {}, author.folder) as process:
-        _wait(lambda: _workers(author.folder), process)
-        for one in _others(process, lambda words: "bakehouse.app.main" in words):
+    with wine.running(author.windows, (*_MAIN, "build", NAME), {}, author.folder):
+        _wait(lambda: _workers(author.folder))
+        for one in _running(lambda words: "bakehouse.app.main" in words and f" {NAME}" in words):
             one.kill()
         _wait(lambda: not _workers(author.folder))
     assert ANSWER in author.types("build", NAME)
@@ -122,9 +123,7 @@ def test_two_runs_at_once_make_each_step_once(author: Person) -> None:
     assert "nothing wrong" in author.types("check", NAME)
 
 
-@pytest.mark.parametrize(
-    "lane", [lane for lane in lanes.LANES if lane.name in ("openvino", "onnxruntime-genai")], ids=lambda lane: lane.name
-)
+@pytest.mark.parametrize("lane", LANES, ids=lambda lane: lane.runtime)
 def test_a_package_made_on_linux_answers_with_the_code_of_its_card(
     lane: lanes.Lane, windows: Windows, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -161,10 +160,7 @@ def _follows_card(windows: Windows, package: Path, folder: Path) -> str:
     (program, *_) = re.findall(r"^```python\n(.*?)\n```$", card, flags=re.MULTILINE | re.DOTALL)
     place = folder / hashlib.sha256(package.name.encode()).hexdigest()[:8]
     place.mkdir()
-    (named,) = set(re.findall(r'"([\w.-]+)(?:/[\w./-]*)?"', re.search(r"^.*(?:LLMPipeline|folder =).*$", program, re.MULTILINE)[0])) - {
-        "CPU"
-    }  # type: ignore[index]
-    shutil.copytree(package, place / named)
+    shutil.copytree(package, place / package.name)
     (place / "program.py").write_text(program, encoding="utf-8")
     done = wine.run(windows, "program.py", timeout_s=_PATIENCE_S, cwd=place)
     assert done.code == 0, f"{program}\n{done.text}"
@@ -175,10 +171,6 @@ def _workers(folder: Path) -> list[psutil.Process]:
     """Workers of Windows Python whose request lies below a folder."""
     here = as_windows(folder)
     return _running(lambda words: "workers" in words and here.lower() in words.lower())
-
-
-def _others(process: object, wanted: Callable[[str], bool]) -> list[psutil.Process]:
-    return _running(wanted)
 
 
 def _running(wanted: Callable[[str], bool]) -> list[psutil.Process]:
@@ -193,7 +185,7 @@ def _running(wanted: Callable[[str], bool]) -> list[psutil.Process]:
     return found
 
 
-def _wait(condition: Callable[[], object], process: object = None, timeout_s: float = 120) -> None:
+def _wait(condition: Callable[[], object], timeout_s: float = 120) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, "it did not come to that"
