@@ -118,10 +118,7 @@ SIGNALS = [
 
 
 @not_on_windows("it has no signals")
-@pytest.mark.parametrize(
-    "number",
-    [getattr(signal, "SIGKILL", 0), *(pytest.param(number, marks=pytest.mark.whole) for number in (signal.SIGTERM, signal.SIGINT))],
-)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_goes_on(
     workshop: Workshop, bench: Bench, number: int
 ) -> None:
