@@ -166,6 +166,7 @@ def test_what_would_do_nothing_here_is_refused_with_what_does(bench: Bench, word
     assert not (bench.artifacts / "store").exists()
 
 
+@needs_converters
 def test_text_that_the_console_cannot_show_is_escaped_and_no_crash(bench: Bench) -> None:
     bench.write(recipe(source=HUB, description="한국어 model"))
     narrow = bench.with_env(PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
@@ -182,6 +183,7 @@ def test_an_answer_that_the_console_cannot_show_is_escaped_in_a_table_too(monkey
     assert body.getvalue() == rf"\ud30c\ub9ac{os.linesep}".encode()
 
 
+@needs_converters
 def test_one_recipe_with_one_build_is_spoken_of_as_one(here: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert do(Lint) == 0
     assert capsys.readouterr().out == snapshot("1 recipe with 1 build is well formed\n")
