@@ -143,7 +143,7 @@ builds:
     quantization: {weights: int4, group_size: 128}
     platforms: [4000]
 """)
-    assert capsys.readouterr().out.replace(str(here), "HERE") == snapshot("""\
+    assert capsys.readouterr().out.replace(str(here), "HERE").replace("\\", "/") == snapshot("""\
 My-Model: My-Model, licence apache-2.0
 wrote HERE/recipes/my-model.yaml
   my-model-int4-openvino
@@ -206,7 +206,7 @@ def test_a_build_that_does_not_fit_is_left_out_with_its_reason(here: Path, capsy
 def test_a_recipe_that_exists_is_not_written_over(here: Path) -> None:
     model(here / "recipes" / "tiny")
     init("recipes/tiny")
-    assert "recipes/tiny.yaml exists." in refusal("recipes/tiny")
+    assert f"{Path('recipes/tiny.yaml')} exists." in refusal("recipes/tiny")
 
 
 @pytest.mark.parametrize(
