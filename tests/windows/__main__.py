@@ -18,7 +18,7 @@ from tests.windows.files import FULL, LIGHT
 from tests.windows.place import ROOT, wine_is_here
 from tests.windows.wine import Done, Windows, as_windows, run, started
 
-_LIMIT_S = 240.0
+_LIMIT_S = 300.0
 _COUNTED = re.compile(r"(\d+) (passed|failed|skipped|xfailed|error|deselected)")
 _SHOWN = 400  # lines of a file that failed
 
