@@ -210,6 +210,21 @@ def test_a_reader_that_is_gone_is_told_from_other_errors() -> None:
 
 
 @pytest.mark.parametrize(
+    "worker",
+    [
+        "tasks/text_generation/workers/greedy.py",
+        "backends/onnxruntime_genai/workers/generate.py",
+        "backends/onnxruntime_genai/workers/run.py",
+    ],
+)
+def test_the_time_between_two_tokens_is_measured_with_a_clock_that_tells_them_apart(worker: str) -> None:
+    """`time.monotonic` has ticks of 16 ms on Windows: the speed of a tiny model was a division by zero."""
+    calls = [line for line in (ROOT / "pipeline" / "bakehouse" / worker).read_text(encoding="utf-8").splitlines() if "times" in line]
+    assert any("perf_counter" in line for line in calls)
+    assert not any("monotonic()]" in line or "append(time.monotonic" in line for line in calls)
+
+
+@pytest.mark.parametrize(
     ("code", "said"),
     [
         (0xC0000005, "died of an access violation (0xc0000005)"),
