@@ -1,7 +1,7 @@
 """Which files of the light suite run in Windows Python. Those left out take too long there, or hold what is the same on every system;
 tests/executor/test_shared_store.py needs an S3 server whose packages are not among the pinned ones."""
 
-# With what `pip install .` brings, and the tests' own packages: under 10 minutes on two cores that do nothing else.
+# With what `pip install .` brings, and the tests' own packages: 11 minutes on two cores that were busy with as much again and more.
 LIGHT = (
     # the longest first
     "tests/app/test_main.py",
