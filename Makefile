@@ -6,7 +6,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
 
-.PHONY: build check test lint docs reference conformance without-backends clean
+.PHONY: build check test lint docs reference conformance without-backends test-windows test-windows-full clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -28,6 +28,15 @@ conformance: .venv/.bakehouse-test
 # the light suite in four copies of this tree, each without one backend
 without-backends: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.without_backend
+
+# the light suite in Windows Python under Wine (tests/windows/README.md), each file with a time limit
+test-windows: .venv/.bakehouse-test
+	$(BIN)/python -m tests.windows
+
+# what a user of Windows does, with the converters and runtimes: about half an hour
+test-windows-full: .venv/.bakehouse-test
+	$(BIN)/python -m tests.windows --full
+	$(BIN)/python -m pytest -n 0 tests/windows/ways.py
 
 # the site, in an environment of its own; every warning is an error
 docs: .venv-docs/.bakehouse-docs

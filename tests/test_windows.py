@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import errno
+import re
 import sys
 from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
@@ -11,9 +13,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from inline_snapshot import snapshot
+from packaging.utils import canonicalize_name
 
+from bakehouse.app import screen
 from bakehouse.child import kernel32
-from bakehouse.executor import memory
+from bakehouse.executor import crash, memory
 from bakehouse.executor.making import portable
 from bakehouse.executor.process import Children, Finished, as_typed, run
 from bakehouse.recipe.locations import Diagnostic, Span
@@ -23,6 +27,7 @@ from bakehouse.store import files
 from tests.support.fakes import LEAVES
 
 ROOT = Path(__file__).resolve().parent.parent
+WINDOWS = ROOT / "tests" / "windows"
 
 
 def _run(program: str, folder: Path) -> Finished:
@@ -195,6 +200,50 @@ def test_a_swap_that_cannot_be_read_counts_nothing() -> None:
 
     assert memory.swap_bytes(off) == 0
     assert memory.swap_bytes(lambda: SimpleNamespace(total=7)) == 7
+
+
+def test_a_reader_that_is_gone_is_told_from_other_errors() -> None:
+    assert screen.is_unread(BrokenPipeError(errno.EPIPE, "Broken pipe"), "linux")
+    assert screen.is_unread(OSError(errno.EINVAL, "Invalid argument"), "win32")
+    assert not screen.is_unread(OSError(errno.EINVAL, "Invalid argument"), "linux")
+    assert not screen.is_unread(OSError(errno.EINVAL, "Invalid argument", "a|b.txt"), "win32")
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [
+        "tasks/text_generation/workers/greedy.py",
+        "backends/onnxruntime_genai/workers/generate.py",
+        "backends/onnxruntime_genai/workers/run.py",
+    ],
+)
+def test_the_time_between_two_tokens_is_measured_with_a_clock_that_tells_them_apart(worker: str) -> None:
+    """`time.monotonic` has ticks of 16 ms on Windows: the speed of a tiny model was a division by zero."""
+    calls = [line for line in (ROOT / "pipeline" / "bakehouse" / worker).read_text(encoding="utf-8").splitlines() if "times" in line]
+    assert any("perf_counter" in line for line in calls)
+    assert not any("monotonic()]" in line or "append(time.monotonic" in line for line in calls)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0xC0000005, "died of an access violation (0xc0000005)"),
+        (3, "ended with exit code 3"),
+        (0xC0000999, "ended with exit code 3221227929"),
+    ],
+)
+def test_how_windows_ends_a_process_is_named(code: int, said: str) -> None:
+    assert crash.how(code) == said
+
+
+def test_what_windows_python_gets_is_pinned_by_hash_in_the_versions_of_linux() -> None:
+    ours = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    ours = {canonicalize_name(name): version for name, version in ours.items()}
+    lines = [line for name in ("light", "full", "tools") for line in (WINDOWS / f"{name}.txt").read_text(encoding="utf-8").splitlines()]
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==\S+ --hash=sha256:[0-9a-f]{64}", line)] == []
+    pinned = {canonicalize_name(name): version for name, _, version in (line.split()[0].partition("==") for line in lines)}
+    assert {name: version for name, version in pinned.items() if ours.get(name, version) != version} == {}
+    assert {"pydantic", "torch", "openvino", "onnxruntime-genai", "ziglang"} <= set(pinned)
 
 
 # --- files that another program has open --------------------------------------------------------------------------------------

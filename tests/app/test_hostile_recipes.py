@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 from bakehouse.app.workspace import open_workspace
 from bakehouse.errors import Failure
 from tests.support.bench import recipe
+from tests.support.systems import IS_WINDOWS
 
 SECRET = "hush-hush-0123456789"
 
@@ -37,6 +38,7 @@ def test_no_path_leads_out_of_the_recipes_folder(tmp_path: Path, path: str, plac
         asked = {"weights": "int4", "awq": True, "calibration": {"type": "file", "path": path}}
         changes = {"builds": {"int4": {"runtime": "openvino", "quantization": asked}}}
     said = _refused(tmp_path, yaml.safe_dump(recipe(**changes)), monkeypatch)
+    path = path.replace("C:\\", "C:/") if IS_WINDOWS else path
     assert f"{path} lies outside the recipe's folder, and this recipe is not trusted." in said or f"The path `{path}` " in said
     assert SECRET not in said
 

@@ -26,6 +26,7 @@ from bakehouse.recipe.recipe import HuggingFace, Local
 from bakehouse.recipe.types import local_path
 from tests.formats.test_gguf_header import PLAIN, write
 from tests.support.hub import Hub
+from tests.support.systems import not_under_wine
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HIDDEN, INNER, WORDS = 640, 1280, 1000
@@ -142,7 +143,7 @@ builds:
     quantization: {weights: int4, group_size: 128}
     platforms: [4000]
 """)
-    assert capsys.readouterr().out.replace(str(here), "HERE") == snapshot("""\
+    assert capsys.readouterr().out.replace(str(here), "HERE").replace("\\", "/") == snapshot("""\
 My-Model: My-Model, licence apache-2.0
 wrote HERE/recipes/my-model.yaml
   my-model-int4-openvino
@@ -205,7 +206,7 @@ def test_a_build_that_does_not_fit_is_left_out_with_its_reason(here: Path, capsy
 def test_a_recipe_that_exists_is_not_written_over(here: Path) -> None:
     model(here / "recipes" / "tiny")
     init("recipes/tiny")
-    assert "recipes/tiny.yaml exists." in refusal("recipes/tiny")
+    assert f"{Path('recipes/tiny.yaml')} exists." in refusal("recipes/tiny")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,8 @@ def test_a_folder_that_does_not_exist_may_have_been_meant(here: Path, monkeypatc
 def test_a_folder_elsewhere_becomes_a_recipe_that_plans_without_a_download(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
     model(tmp_path / "models" / "tiny", license="mit")
     assert init("~/models/tiny") == 0
@@ -245,6 +247,7 @@ def test_a_folder_elsewhere_becomes_a_recipe_that_plans_without_a_download(
 
 
 @pytest.mark.needs_backend("onnxruntime_genai", "openvino", "openvino_npu")
+@not_under_wine("it resolves no links")
 @pytest.mark.parametrize("given", ["models--me--tiny", f"models--me--tiny/snapshots/{COMMIT}"])
 def test_a_snapshot_of_the_hubs_cache_is_named_after_its_repository(here: Path, tmp_path: Path, given: str) -> None:
     folder = tmp_path / "hub" / "models--me--tiny"
@@ -265,8 +268,8 @@ def test_a_folder_of_the_cache_with_several_snapshots_is_refused(here: Path, tmp
     for commit in ("a" * 40, "b" * 40):
         (folder / "snapshots" / commit).mkdir(parents=True)
     assert refusal(str(folder)) == (
-        f"{folder} has 2 snapshots, and none of them is that of main.\n    {folder}/snapshots/{'a' * 40}\n"
-        f"    {folder}/snapshots/{'b' * 40}\n  what to do: Give the folder of the snapshot that you mean."
+        f"{folder} has 2 snapshots, and none of them is that of main.\n    {folder / 'snapshots' / ('a' * 40)}\n"
+        f"    {folder / 'snapshots' / ('b' * 40)}\n  what to do: Give the folder of the snapshot that you mean."
     )
 
 

@@ -18,6 +18,7 @@ from bakehouse.app.verbs import OF_DOIT, OF_TASKS, VERBS
 from tests.app.test_init import model
 from tests.support import forked
 from tests.support.bench import ROOT
+from tests.support.systems import needs_converters
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_a_command_that_does_not_exist_is_answered_with_the_nearest(typed: str, 
 
 
 @pytest.mark.needs_backend("openvino")
+@needs_converters
 def test_builds_are_listed_and_planned_in_a_folder_without_a_checkout(here: Path) -> None:
     listed = bakehouse("list", "--quiet")
     assert (listed.returncode, listed.stdout.split()) == (0, ["build:tiny-int4-openvino", "build:tiny-int8-openvino"]), listed.stderr
@@ -157,6 +159,7 @@ def test_a_reader_that_has_seen_enough_is_not_an_error(words: str, here: Path) -
 
 
 @pytest.mark.needs_backend("openvino")
+@needs_converters
 def test_a_model_of_ones_own_may_lie_anywhere_and_that_of_somebody_elses_recipe_may_not(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tests.package.test_card import manifest
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned, put
 from tests.support.packed import pack
+from tests.support.systems import not_under_wine
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -245,6 +246,7 @@ def test_a_package_without_a_readable_record_is_compared_with_its_own_lists(tmp_
     assert "damaged  packages/tiny-int4: The folder has no bakehouse.json, so it is not a package." in verified(plan, store)
 
 
+@not_under_wine("its links are seen as what they lead to")
 def test_a_link_in_a_package_is_damage_and_makes_it_not_built(tmp_path: Path, store: Store) -> None:
     plan = plan_of(tmp_path, int4=BOTH["int4"])
     bake(plan, store)

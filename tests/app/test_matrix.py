@@ -19,6 +19,7 @@ from tests.support.bench import ROOT, recipe
 from tests.support.fakes import HUB, planned
 from tests.support.hub import Hub
 from tests.support.published import SOURCE
+from tests.support.systems import needs_git
 
 pytestmark = pytest.mark.needs_backend("onnxruntime_genai", "openvino")
 
@@ -72,6 +73,7 @@ def test_what_cannot_both_count_is_refused() -> None:
 """)
 
 
+@needs_git
 def test_a_commit_is_never_an_option_of_git(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / "recipes").mkdir()
@@ -92,6 +94,7 @@ git is not installed, and only git has the recipes of a commit.
 """)
 
 
+@needs_git
 def test_a_folder_outside_a_repository_and_a_commit_that_git_does_not_know_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     said = []

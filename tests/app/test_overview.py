@@ -25,6 +25,7 @@ from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, FakeSpec, planned, put
 from tests.support.fidelities import fidelity
 from tests.support.surveys import survey
+from tests.support.systems import needs_converters
 
 pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
 
@@ -61,6 +62,7 @@ def answered(build: Build, session: Session, answer: str, measured: Fidelity | N
     session.store.expose(build.package, build.name, lambda: None)
 
 
+@needs_converters
 def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8, "fp16": {**INT8}})
     first, second, third = plan.builds
@@ -72,6 +74,7 @@ def test_the_list_has_a_line_a_build_and_says_what_is_built_and_what_cannot_be(t
     assert lines[2].endswith("not on this machine: nncf not installed: install Bakehouse with its extra `build`")
 
 
+@needs_converters
 def test_what_was_measured_of_a_build_stands_in_the_list_and_in_the_closing_table(tmp_path: Path, session: Session) -> None:
     plan = plan_of(tmp_path, builds={"int4": {"runtime": "openvino", "quantization": INT4}, "int8": INT8})
     answered(plan.builds[0], session, "Paris.", fidelity(0.1349))
@@ -226,6 +229,7 @@ def test_without_a_build_no_table_is_shown(session: Session) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
+@needs_converters
 def test_in_a_window_the_list_is_wrapped_by_words(tmp_path: Path, session: Session, width: int) -> None:
     plan = plan_of(tmp_path, description="a model that is described in so many words that no line of a window holds them all at once " * 2)
     whole, wrapped = overview.builds(plan, session.store), overview.builds(plan, session.store, width)

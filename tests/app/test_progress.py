@@ -13,6 +13,7 @@ from inline_snapshot import snapshot
 from rich.console import Console, Group
 from rich.table import Table
 
+from bakehouse.app import progress
 from bakehouse.app.progress import Reporter
 from bakehouse.executor.listen import Progress
 from bakehouse.text import clock_text, count_text, size_text
@@ -118,6 +119,15 @@ def test_words_of_a_step_that_does_not_run_any_more_are_dropped() -> None:
     stream = io.StringIO()
     reporter(stream).tell("convert:tiny-int4", Progress("saving"))
     assert stream.getvalue() == ""
+
+
+def test_a_step_shorter_than_a_tick_of_the_clock_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    stream = io.StringIO()
+    reporting = reporter(stream)
+    reporting.execute_task(task("download:tiny"))
+    reporting.add_success(task("download:tiny"))
+    assert "ok download:tiny  0.0 s" in stream.getvalue()
 
 
 def test_a_terminal_shows_what_runs_now_and_keeps_only_what_ended() -> None:

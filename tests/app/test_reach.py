@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +103,8 @@ def test_recipes_in_another_folder_take_no_package_away_until_they_are_set_to(sh
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of our own needs a pty")
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])
 def test_on_a_terminal_it_asks_before_packages_go(shared: Bench, answer: str, code: int) -> None:
+    import pty  # Windows has none
+
     ours, theirs = pty.openpty()
     environ = {**os.environ, "PIPELINE_RECIPES": str(shared.recipes), "PIPELINE_ARTIFACTS": str(shared.artifacts)}
     argv = [sys.executable, "-m", "doit", "prune"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Command
 from tests.support.fakes import LEAVES
+from tests.support.systems import not_on_windows
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = "from bakehouse.child import events, leash\nleash.hold()\n"
@@ -80,7 +82,7 @@ MESSAGES = {
     ),
     "a quota": (
         "import errno\nraise OSError(errno.EDQUOT, 'Disk quota exceeded', 'model.bin')",
-        "The worker failed at its start: OSError: [Errno 122] Disk quota exceeded: 'model.bin'.",
+        f"The worker failed at its start: OSError: [Errno {errno.EDQUOT}] Disk quota exceeded: 'model.bin'.",
         (),
         "Free space (`bakehouse prune` drops what no recipe uses) or point PIPELINE_ARTIFACTS at a larger disk, and run it again.",
     ),
@@ -130,6 +132,7 @@ def test_a_secret_in_an_exception_is_in_neither_the_failure_nor_the_traceback(tm
     assert "\nValueError: ***\n" in (tmp_path / "log.txt").read_text()
 
 
+@not_on_windows("it has no signals")
 def test_a_crash_in_native_code_names_the_signal_and_the_work(tmp_path: Path) -> None:
     found = fails(
         HOLD + "import os, signal\nevents.progress('compiling')\nprint('the last words', flush=True)\nos.kill(os.getpid(), 11)", tmp_path

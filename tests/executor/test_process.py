@@ -17,6 +17,7 @@ from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children, Finished, run
 from bakehouse.steps.maker import Command
 from tests.support.fakes import LEAVES
+from tests.support.systems import not_on_windows
 
 _EVENTS = "from bakehouse.child import events\n"
 
@@ -68,7 +69,7 @@ def test_the_percent_of_a_foreign_progress_bar_is_passed_on(tmp_path: Path) -> N
 def test_everything_that_the_child_prints_is_in_the_log(tmp_path: Path) -> None:
     _run("import os; print('out'); os.write(2, b'err\\xff')", tmp_path)
     log = (tmp_path / "log.txt").read_bytes()
-    assert b"out\n" in log and b"err\xff" in log
+    assert f"out{os.linesep}".encode() in log and b"err\xff" in log
 
 
 def test_a_child_that_exits_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
@@ -79,16 +80,25 @@ def test_a_child_that_exits_shows_its_last_lines_and_its_log(tmp_path: Path) -> 
     assert "line 34" not in caught.value.details
 
 
+@not_on_windows("it has no signals")
 def test_a_crash_in_native_code_is_a_failure_that_names_the_signal(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="The child process died of SIGSEGV"):
         _run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
 
 
+@not_on_windows("it has no signals")
 def test_a_signal_without_a_name_is_reported_by_its_number(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="The child process died of signal 40"):
         _run("import os; os.kill(os.getpid(), 40)", tmp_path)
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows' own statuses")
+def test_a_crash_in_native_code_on_windows_is_named_too(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"The child process died of an access violation \(0xc0000005\)"):
+        _run("import faulthandler; faulthandler._read_null()", tmp_path)
+
+
+@not_on_windows("it has no signals")
 def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         _run('import os; os.write(1, b\'\\n@bakehouse {"event": "resu\'); os.kill(os.getpid(), 15)', tmp_path)
@@ -96,6 +106,7 @@ def test_a_child_that_is_killed_in_the_middle_of_an_event_leaves_it_as_text(tmp_
     assert caught.value.details[0] == snapshot('@bakehouse {"event": "resu')
 
 
+@not_on_windows("it has no signals")
 @pytest.mark.parametrize(
     ("memory_bytes", "what"),
     [(1_000_000, "was killed by the system, most likely for want of memory"), (10**15, "was killed from outside")],

@@ -27,6 +27,7 @@ from tests.support import published, s3, worker
 from tests.support.bench import Bench, ran, recipe
 from tests.support.fakes import FakeMaker, put, step
 from tests.support.standin import safetensors
+from tests.support.systems import not_on_windows
 
 PROGRAM = (
     "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(b'weights' * 100000); (files / 'made.txt').write_text('made')"
@@ -67,6 +68,7 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return server.env()
 
 
+NOWHERE = pytest.param("file:///proc/nothing/here", marks=not_on_windows("no folder there cannot be made"))
 WITH_S3_IN_THE_WHOLE_SUITE = pytest.mark.parametrize("environ", ["folder", pytest.param("s3", marks=pytest.mark.whole)], indirect=True)
 
 
@@ -361,7 +363,13 @@ def test_the_worker_gets_the_credentials_of_its_url_and_no_others(
     assert "not-for-s3" not in seen.values()
 
 
-@pytest.mark.parametrize("url", [pytest.param("s3://shared/store", marks=pytest.mark.whole), "file:///proc/nothing/here"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("s3://shared/store", marks=pytest.mark.whole),
+        NOWHERE,
+    ],
+)
 def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, url: str) -> None:
     environ = {"PIPELINE_REMOTE": url, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     one, two, machine = step(bits=4), step(bits=8), Machine(tmp_path / "a", environ)

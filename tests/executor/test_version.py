@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from bakehouse.executor import version
+from tests.support.systems import needs_git
+
+pytestmark = needs_git
 
 
 def _git(folder: Path, *words: str) -> str:

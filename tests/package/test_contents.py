@@ -10,6 +10,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.package.listing import look
+from tests.support.systems import not_on_windows
 
 
 def _put(folder: Path, *names: str) -> Path:
@@ -93,6 +94,7 @@ def test_a_folder_too_deep_to_be_read_is_a_fault(tmp_path: Path) -> None:
     assert fault.startswith(f"{name}/{name}/") and fault.endswith(f"{name}: cannot be read: File name too long")
 
 
+@not_on_windows("its paths end at 32,767 characters, and a folder has no descriptor")
 def test_folders_nested_deeper_than_a_stack_are_looked_through(tmp_path: Path) -> None:
     depth = sys.getrecursionlimit() + 100
     where = os.open(tmp_path, os.O_RDONLY)

@@ -20,6 +20,7 @@ from tests.support.hub_write import OWNER, Workshop
 from tests.support.keys import key_pair
 from tests.support.packed import pack
 from tests.support.published import MODEL, REPO
+from tests.support.systems import needs_converters
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -167,6 +168,7 @@ def test_where_only_signed_packages_go_no_signer_is_found_missing_before_the_bui
     assert "ERROR: PIPELINE_SIGN: It is not set, so how to sign is unknown." in done.stderr
 
 
+@needs_converters
 def test_a_recipe_alone_cannot_run_code_of_the_hub(tmp_path: Path) -> None:
     record = {"modeling_novel.py": "1" * 64}
     source = {"type": "huggingface", "repo": f"{OWNER}/novel", "revision": "0" * 40, "license": "MIT", "remote_code": record}
@@ -194,6 +196,7 @@ def half(tmp_path: Path) -> Bench:
 WEIGHTS = {"int4": "int4", "int8": "int8", "fp16": "fp16"}
 
 
+@needs_converters
 def test_a_release_of_all_says_what_was_not_made_and_why_and_is_not_made_without_it(half: Bench) -> None:
     evidence = Store(half.artifacts).failed(published.build(half, "tiny-int8").validate)
     evidence.mkdir(parents=True)
@@ -208,6 +211,7 @@ def test_a_release_of_all_says_what_was_not_made_and_why_and_is_not_made_without
     assert not (half.artifacts / "release").exists()
 
 
+@needs_converters
 def test_a_release_leaves_out_what_failed_on_request_and_by_name(half: Bench) -> None:
     done = half.doit("release", "--without-failed")
     assert done.returncode == 0

@@ -93,7 +93,7 @@ def test_a_build_is_found_by_its_full_name_only(tmp_path: Path) -> None:
 def test_a_local_source_that_is_not_there_stops_the_plan(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         planned(tmp_path, recipe())
-    assert str(caught.value).startswith(f"{tmp_path}/tiny.yaml:6:9: model does not exist.\n  6 |   path: model\n")
+    assert str(caught.value).startswith(f"{tmp_path.as_posix()}/tiny.yaml:6:9: model does not exist.\n  6 |   path: model\n")
 
 
 def test_a_package_says_nothing_of_where_its_local_files_lay(tmp_path: Path) -> None:

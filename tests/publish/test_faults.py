@@ -27,6 +27,7 @@ from tests.support import published
 from tests.support.bench import Bench, wait_for
 from tests.support.hub_write import WRITER, Workshop, fault
 from tests.support.published import MODEL, REPO, refusal, run
+from tests.support.systems import not_on_windows
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -110,9 +111,14 @@ def test_an_interrupted_upload_goes_on_with_what_is_missing(workshop: Workshop, 
     assert holds_the_package(workshop, bench, "next")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.whole) for number in (signal.SIGTERM, signal.SIGINT))]
-)
+SIGNALS = [
+    getattr(signal, "SIGKILL", 0),  # Windows has none
+    *(pytest.param(number, marks=pytest.mark.whole) for number in (signal.SIGTERM, signal.SIGINT)),
+]
+
+
+@not_on_windows("it has no signals")
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_goes_on(
     workshop: Workshop, bench: Bench, number: int
 ) -> None:

@@ -19,6 +19,7 @@ from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
 from bakehouse.stages.package import recipe_text
 from bakehouse.tasks.text_generation.golden import Golden
+from tests.support.systems import not_on_windows
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -287,7 +288,7 @@ def test_paths_that_stay_inside_are_taken(path: str) -> None:
         "a/..",
         "a/../b",
         "/",
-        "//a",
+        pytest.param("//a", marks=not_on_windows("there it is another machine's folder")),
         "../a/../b",
         "a/",
         "./a",

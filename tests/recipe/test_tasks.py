@@ -47,7 +47,7 @@ def errors(tmp_path: Any, content: dict[str, Any]) -> str:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(RecipeErrors) as found:
         load_all(tmp_path)
-    return str(found.value).replace(str(tmp_path), "recipes")
+    return str(found.value).replace(tmp_path.as_posix(), "recipes")
 
 
 def test_a_recipe_of_embeddings_is_well_formed() -> None:

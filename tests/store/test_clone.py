@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakehouse.store import clone, files
+from tests.support.systems import IS_WINDOWS
 
 
 @pytest.mark.parametrize("can", [True, False], ids=["as here", "no reflinks"])
@@ -23,7 +24,8 @@ def test_a_copied_tree_is_sealed_writable_and_shares_no_name(tmp_path: Path, can
     assert clone.tree(source, target, files.records(source)) == ""
     assert files.faults(target, files.records(source), thorough=True) == ()
     found = [path.stat() for path in files.walk(target)]
-    assert {(status.st_mtime_ns, status.st_mode & 0o777, status.st_nlink) for status in found} == {(files.SEALED_AT_NS, 0o644, 1)}
+    mode = 0o666 if IS_WINDOWS else 0o644
+    assert {(status.st_mtime_ns, status.st_mode & 0o777, status.st_nlink) for status in found} == {(files.SEALED_AT_NS, mode, 1)}
 
 
 def test_what_is_copied_is_hashed_and_what_shares_blocks_is_not_read(tmp_path: Path) -> None:

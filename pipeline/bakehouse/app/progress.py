@@ -123,7 +123,7 @@ class Reporter:
 
     def add_success(self, task: Any) -> None:
         """Called when a task ended well."""
-        if seconds := self._ended(task.name):
+        if (seconds := self._ended(task.name)) is not None:  # 0.0 of a short one, by a clock of 16 ms as Windows has it
             self._line(f"ok {task.name}  {clock_text(seconds)}", style="green")
 
     def add_failure(self, task: Any, fail: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -24,8 +25,13 @@ def escape_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def is_unread(error: OSError, platform: str = sys.platform) -> bool:
+    """Whether it says that who read our output is gone. Windows' C runtime has EINVAL for that (python/cpython#79935)."""
+    return isinstance(error, BrokenPipeError) or (platform == "win32" and error.errno == errno.EINVAL and error.filename is None)
+
+
 def not_read() -> int:
-    """The exit code after a BrokenPipeError: who read us has seen enough, as `head` has. What is left in the buffer goes nowhere."""
+    """The exit code where `is_unread`: who read us has seen enough, as `head` has. What is left in the buffer goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _NOT_READ
 

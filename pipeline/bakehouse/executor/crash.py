@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,17 @@ _LAST_LINES = 5
 _FRAME = re.compile(r'\s+File ".*", line \d+')
 _LAST = re.compile(r"([A-Za-z_][\w.]*)(?:: .*|:?)")
 _NO_MEMORY = re.compile(r"(?i)bad_alloc|can(?:'t|not) allocate memory|out of memory|failed to allocate")
+# ntstatus.h: what Windows ends a process with where another system sends a signal
+_STATUSES = {
+    0xC0000005: "an access violation",
+    0xC0000017: "a lack of memory",
+    0xC000001D: "an illegal instruction",
+    0xC0000094: "a division by zero",
+    0xC00000FD: "a stack overflow",
+    0xC0000135: "a DLL that is missing",
+    0xC0000374: "a damaged heap",
+    0xC0000409: "an abort",
+}
 _DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "google": "protobuf", "sklearn": "scikit-learn", "cv2": "opencv-python"}
 
 
@@ -77,6 +89,18 @@ def ended(how: str, doing: str, lines: Sequence[str], log: Path) -> Failure:
         remedy="the log has all that it printed: look there for the reason, or report it with the log",
         details=(*lines[-_LAST_LINES:], f"log: {log}"),
     )
+
+
+def how(code: int) -> str:
+    """How a child has ended, by its exit code: negative for a signal, a status of Windows, or a plain number."""
+    if code in _STATUSES:
+        return f"died of {_STATUSES[code]} ({code:#x})"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"died of {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal
+        return f"died of signal {-code}"
 
 
 def _while(doing: str) -> str:

@@ -265,13 +265,6 @@ def _killed(peak: int) -> tuple[str, str]:
     return what, "run it again; if nobody ended it, the system's log names who did, such as a container's own limit of memory"
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
-
-
 def _interrupted() -> Failure:
     return Failure("interrupted", remedy="run it again: it goes on from the last complete step")
 
@@ -288,8 +281,7 @@ def _failure(command: Command, argv: Sequence[str], code: int, heard: Listener, 
     fell = heard.crashed or crash.of_lines(heard.last)
     if fell and code > 0:
         return crash.failure(fell, heard.doing, (*command.argv, *_words(command.request)), log)
-    how = f"died of {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    return crash.ended(how, heard.doing, [] if fell else list(heard.last), log)
+    return crash.ended(crash.how(code), heard.doing, [] if fell else list(heard.last), log)
 
 
 def _words(request: Request | None) -> list[str]:

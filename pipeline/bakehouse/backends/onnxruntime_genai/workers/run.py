@@ -41,14 +41,14 @@ def answer(opened: Opened, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
     params.set_search_options(
         num_beams=1, batch_size=1, max_length=generate.room(opened.config, len(ids) + most), **_search(job, len(ids) + most)
     )
-    stream, tokens, times = opened.tokenizer.create_stream(), 0, [time.monotonic()]
+    stream, tokens, times = opened.tokenizer.create_stream(), 0, [time.perf_counter()]
     ends, ended, goes_on = {int(token) for token in opened.tokenizer.eos_token_ids}, False, True
     generator = og.Generator(opened.model, params)
     generator.append_tokens(ids)
     while goes_on and tokens < most and not generator.is_done():
         generator.generate_next_token()
         token = int(generator.get_next_tokens()[0])
-        times.append(time.monotonic())
+        times.append(time.perf_counter())
         tokens, ended = tokens + 1, token in ends
         goes_on = take("" if ended else str(stream.decode(token)))
     rest = times[-1] - times[1]
@@ -56,7 +56,7 @@ def answer(opened: Opened, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
         prompt_tokens=len(ids),
         tokens=tokens,
         first_token_s=times[1] - times[0],
-        tokens_per_s=(tokens - 1) / rest if tokens > 1 else None,
+        tokens_per_s=(tokens - 1) / rest if tokens > 1 and rest else None,
         ended=ended,
     )
 

@@ -16,7 +16,7 @@ class Clock:
         self.times: list[float] = []
 
     def put(self, value: Any) -> None:
-        self.times.append(time.monotonic())
+        self.times.append(time.perf_counter())  # time.monotonic() stands still for 16 ms on Windows
 
     def end(self) -> None:
         pass
@@ -66,7 +66,7 @@ def answer(model: Any, tokenizer: Any, index: int, prompt: answers.Prompt) -> an
         text=tokenizer.decode(tokens, skip_special_tokens=True),
         ended=tokens[-1] in end_tokens(model),
         first_token_s=first,
-        tokens_per_s=(len(tokens) - 1) / rest if len(tokens) > 1 else None,
+        tokens_per_s=(len(tokens) - 1) / rest if len(tokens) > 1 and rest else None,
         runners=tuple(runner_up(scores[0]) for scores in generated.scores),
     )
 
