@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from bakehouse.formats import json_text
 from bakehouse.formats.fields import Fields
 
 NAME = "config.json"
@@ -16,10 +16,9 @@ def read(folder: Path) -> Config:
     """The config.json in a checkpoint's folder.
 
     Raises:
-        OSError, ValueError: there is none, or it is not JSON.
-        TypeError: it is not an object.
+        OSError, ValueError: there is none, or it is not a JSON object.
     """
-    found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    found = json_text.loads((folder / NAME).read_bytes())
     if not isinstance(found, Mapping):
-        raise TypeError(f"{NAME} is not a JSON object")
+        raise ValueError(f"{NAME} is not a JSON object")
     return found

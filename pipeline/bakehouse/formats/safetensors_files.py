@@ -6,15 +6,17 @@ The format: eight bytes, the length of a JSON header (little endian), the header
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import index
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from bakehouse.formats import fields, json_text
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
+_MOST = 1 << 63  # the numbers of a header are of 64 bits
 _CHUNK = 1 << 22
 
 
@@ -54,11 +56,20 @@ def entries(header: bytes) -> dict[str, Entry]:
         NotSafetensors: it is not such a header.
     """
     try:
-        found = json.loads(header)
-        found.pop("__metadata__", None)
-        return {name: Entry(one["dtype"], tuple(map(index, one["shape"])), *map(index, one["data_offsets"])) for name, one in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        found = json_text.loads(header)
+        if not isinstance(found, dict):
+            raise NotSafetensors("its header is not a JSON object")
+        return {name: _entry(one) for name, one in found.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise NotSafetensors("its header cannot be read") from error
+
+
+def _entry(one: Mapping[str, Any]) -> Entry:
+    """One tensor of a header; a ValueError for sizes that no file can have."""
+    sizes, (start, end) = tuple(map(index, one["shape"])), map(index, one["data_offsets"])
+    if not isinstance(one["dtype"], str) or any(not 0 <= size < _MOST for size in (*sizes, start, end)) or end < start:
+        raise ValueError(f"{one} is not a tensor")
+    return Entry(one["dtype"], sizes, start, end)
 
 
 def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
@@ -75,23 +86,48 @@ def shards(listing: object) -> tuple[str, ...]:
         NotSafetensors: it is not such an index.
     """
     match listing:
-        case {"weight_map": dict(weights)} if all(isinstance(name, str) for name in weights.values()):
+        case {"weight_map": dict(weights)} if all(isinstance(name, str) and _is_plain(name) for name in weights.values()):
             return tuple(sorted(set(weights.values())))
         case _:
             raise NotSafetensors("it has no `weight_map` of weights and files")
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a text can be the name of a file in the same folder."""
+    return name not in ("", ".", "..") and len(name) < 256 and not {"/", "\\", "\0"} & set(name)
+
+
+def _listing(files: Path) -> object:
+    """The index of a checkpoint directory.
+
+    Raises:
+        NotSafetensors: it is not JSON.
+    """
+    try:
+        return json_text.loads((files / INDEX).read_bytes())
+    except ValueError as error:
+        raise NotSafetensors(f"{INDEX} is not JSON") from error
+
+
 def weight_files(files: Path) -> tuple[str, ...]:
-    """Names of the files that hold a checkpoint's weights: a single file has precedence over an index, as in transformers."""
+    """Names of the files that hold a checkpoint's weights: a single file has precedence over an index, as in transformers.
+
+    Raises:
+        NotSafetensors: the index is none.
+    """
     if (files / SINGLE).exists():
         return (SINGLE,)
     if (files / INDEX).exists():
-        return shards(json.loads((files / INDEX).read_text(encoding="utf-8")))
+        return shards(_listing(files))
     return ()
 
 
 def tensors(files: Path) -> tuple[Tensor, ...]:
-    """Every tensor of a checkpoint directory, file by file."""
+    """Every tensor of a checkpoint directory, file by file.
+
+    Raises:
+        NotSafetensors: a file or the index is none, or a file is missing.
+    """
     return tuple(tensor for name in weight_files(files) for tensor in _read(files / name)[0])
 
 
@@ -100,7 +136,10 @@ def faults(files: Path) -> tuple[str, ...]:
     wrong = [f"{name} is missing." for name in ("config.json",) if not (files / name).is_file()]
     if not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
         wrong.append("The tokenizer's files are missing.")
-    names = weight_files(files)
+    try:
+        names = weight_files(files)
+    except NotSafetensors as error:
+        return (*wrong, f"{INDEX} is not an index of weights: {error}.")
     if not names:
         return (*wrong, "The weights are missing.")
     present: set[str] = set()
@@ -118,7 +157,8 @@ def faults(files: Path) -> tuple[str, ...]:
         if path.stat().st_size != size:
             wrong.append(f"{name} has {path.stat().st_size} bytes, and should have {size} according to its header.")
     if not wrong and names != (SINGLE,):
-        listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        listing = _listing(files)
+        listed = set(fields.nested(listing, "weight_map") if isinstance(listing, dict) else ())
         wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - present)]
     return tuple(wrong)
 
@@ -156,6 +196,8 @@ def _places(files: Path) -> Iterator[tuple[str, tuple[Path, tuple[str, tuple[int
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], int]:
     """The tensors of one file, and the size in bytes that the file must have."""
+    if not path.is_file():
+        raise NotSafetensors(f"{path.name} is missing")
     with path.open("rb") as opened:
         length = header_length(opened.read(LENGTH_BYTES))
         found, weights = described(opened.read(length))
