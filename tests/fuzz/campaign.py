@@ -137,7 +137,7 @@ def _place(error: BaseException) -> str:
 def _refusals(said: IO[bytes]) -> list[str]:
     said.seek(0)
     lines = [json.loads(line) for line in said.read().splitlines() if line]
-    return [text for line in lines if line["event"] == "refused" for text in (line["what"], line["remedy"]) if text] or [""]
+    return [str(Failure(text)) for line in lines if line["event"] == "refused" for text in (line["what"], line["remedy"]) if text] or [""]
 
 
 @contextmanager

@@ -161,9 +161,9 @@ _GENAI = {
 
 
 def _genais(folder: Path) -> tuple[Path, Packed, bytes]:
-    from tests.support.fakes import planned
+    from tests.support.fakes import HUB, planned
 
-    (build,) = planned(folder / "recipes", recipe(builds={"ort": BUILDS["ort"]})).builds
+    (build,) = planned(folder / "recipes", recipe(source=HUB, builds={"ort": BUILDS["ort"]})).builds
     options = build.resolved.options
     at = folder / "package" / options.folder()  # type: ignore[union-attr]
     at.mkdir(parents=True)

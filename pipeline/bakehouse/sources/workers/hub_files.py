@@ -101,6 +101,8 @@ def _raise_for_status(response: httpx.Response) -> None:
     """Raise what the client raises; it reads errors out of the answer's body, and breaks at bodies that it does not expect."""
     try:
         hf_raise_for_status(response)
+    except HfHubHTTPError:  # some of which are also a ValueError
+        raise
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise HfHubHTTPError(f"{response.status_code}", response=response) from error
 
