@@ -16,10 +16,10 @@ from tests.fuzz import campaign
 from tests.fuzz.targets import TARGETS
 
 
-def _child(name: str, inputs: int, seed: int) -> campaign.Outcome:
+def _child(name: str, inputs: int, seed: int, seconds: float) -> campaign.Outcome:
     campaign.run(TARGETS[name], 20, seed)  # what is imported and prepared counts before the limit
     campaign.limit_memory()
-    return campaign.run(TARGETS[name], inputs, seed)
+    return campaign.run(TARGETS[name], inputs, seed, seconds)
 
 
 def main() -> int:
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="go on to the next target after so long")
     parser.add_argument("--again", type=int)
     given = parser.parse_args()
     if given.again is not None:
@@ -37,7 +38,7 @@ def main() -> int:
     for name in given.targets or TARGETS:
         began = time.monotonic()
         with ProcessPoolExecutor(1, get_context("fork")) as pool:
-            found = pool.submit(_child, name, given.inputs, given.seed).result()
+            found = pool.submit(_child, name, given.inputs, given.seed, given.seconds).result()
         faults += len(found.faults)
         print(
             f"{name:12} {found.inputs:7,} inputs, seed {given.seed}: {found.values:,} read, {found.refused:,} refused, "

@@ -24,6 +24,7 @@ from bakehouse.errors import Failure
 
 LONGEST_S = 5.0
 MOST_BYTES = 1 << 30
+_ROUND = 2_000
 _LONGEST_SENTENCE = 1500
 
 
@@ -60,20 +61,26 @@ class _Hangs(BaseException):
     pass
 
 
-def run(target: Target, inputs: int, number: int) -> Outcome:
-    """Give a target that many inputs, which hypothesis draws from the seed `number`."""
-    outcome = Outcome()
+def run(target: Target, inputs: int, number: int, seconds: float = float("inf")) -> Outcome:
+    """Give a target that many inputs, or as many as the time allows; hypothesis draws them in rounds, from the seeds `number` and on."""
+    outcome, until = Outcome(), time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder, _channel() as said:
         prepared = target.prepare(Path(folder))
 
-        @seed(number)
-        @settings(max_examples=inputs, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-        @given(st.integers(0, 2**64 - 1))
-        def each(drawn: int) -> None:
-            _one(target, drawn, prepared, said, outcome)
-
-        each()
+        while outcome.inputs < inputs and time.monotonic() < until:
+            _round(min(_ROUND, inputs - outcome.inputs), number, lambda drawn: _one(target, drawn, prepared, said, outcome))
+            number += 1
     return outcome
+
+
+def _round(inputs: int, number: int, one: Callable[[int], None]) -> None:
+    @seed(number)
+    @settings(max_examples=inputs, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**64 - 1))
+    def each(drawn: int) -> None:
+        one(drawn)
+
+    each()
 
 
 def again(target: Target, drawn: int) -> list[str]:

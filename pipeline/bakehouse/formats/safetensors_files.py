@@ -86,13 +86,13 @@ def shards(listing: object) -> tuple[str, ...]:
         NotSafetensors: it is not such an index.
     """
     match listing:
-        case {"weight_map": dict(weights)} if all(isinstance(name, str) and _is_plain(name) for name in weights.values()):
+        case {"weight_map": dict(weights)} if all(isinstance(name, str) and is_plain(name) for name in weights.values()):
             return tuple(sorted(set(weights.values())))
         case _:
             raise NotSafetensors("it has no `weight_map` of weights and files")
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
     """Whether a text can be the name of a file in the same folder."""
     return name not in ("", ".", "..") and len(name) < 256 and not {"/", "\\", "\0"} & set(name)
 

@@ -102,7 +102,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     which 7.6 are the mapped export. The formulas give that and a margin of base memory.
     """
     native = sum(math.prod(tensor.shape) * _SIZES.get(tensor.dtype, 1) for tensor in survey.tensors)
-    if survey.config.get("model_type") in openvino_types.WIDE:
+    if fields.text(survey.config, "model_type") in openvino_types.WIDE:
         native = 4 * survey.parameters
     match step.kind:
         case "export":
