@@ -5,8 +5,9 @@
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
+SEED ?= 1
 
-.PHONY: build check test lint docs reference conformance without-backends clean
+.PHONY: build check test lint docs reference conformance without-backends fuzz soak clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -28,6 +29,14 @@ conformance: .venv/.bakehouse-test
 # the light suite in four copies of this tree, each without one backend
 without-backends: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.without_backend
+
+# every reader of what others wrote, given 100,000 damaged and hostile inputs each: hours; SEED repeats a run
+fuzz: .venv/.bakehouse-test
+	$(BIN)/python -m tests.fuzz --inputs 100000 --seed $(SEED)
+
+# builds disturbed at 1,000 random moments and in 1,200 random places: hours; SEED repeats the choices
+soak: .venv/.bakehouse-test
+	$(BIN)/python -m tests.soak --kills 1000 --seed $(SEED)
 
 # the site, in an environment of its own; every warning is an error
 docs: .venv-docs/.bakehouse-docs

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from bakehouse.errors import Failure
-from tests.soak import damage, kills, work
+from tests.soak import damage, kills
 from tests.soak.work import Tally
 
 
@@ -26,10 +25,7 @@ def main() -> int:
     parser.add_argument("--disks", type=int, default=100)
     parser.add_argument("--hubs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bake", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.bake:
-        return _bake(given.bake)
     tally, parts = Tally(), given.kills // 10
     rows = (
         (kills.of_runs, given.kills - 2 * parts),
@@ -49,15 +45,6 @@ def main() -> int:
             )
     _tell(tally, given.seed)
     return 1 if tally.faults else 0
-
-
-def _bake(root: Path) -> int:
-    try:
-        work.bake(root)
-    except Failure as failure:
-        print(failure, file=sys.stderr)
-        return 3
-    return 0
 
 
 def _tell(tally: Tally, seed: int) -> None:

@@ -138,3 +138,17 @@ def shuffled(random: Random) -> tuple[Step, ...]:
     """The steps in another order that their needs allow."""
     source, one, two, checked, package = plan()
     return (source, *random.choice(((one, two, checked), (two, one, checked), (one, checked, two))), package)
+
+
+def main() -> int:
+    """Bake into the folder of the command line."""
+    try:
+        bake(Path(sys.argv[1]))
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
