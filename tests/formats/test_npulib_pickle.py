@@ -118,3 +118,19 @@ def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: by
 def test_the_same_program_with_no_modules_is_a_model(tmp_path: Path) -> None:
     model = npu_library_pickle.read(program(tmp_path, b"\x80\x02" + MODEL + b"}b."))
     assert [name for name, _ in npu_library_pickle.modules(model)] == [""]
+
+
+def test_a_program_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    assert refusal(program(tmp_path, b"\x80\x02Nr\x00\x00\x00\x40.")) == "its pickle is damaged: it remembers a thing as number 1073741824"
+    with zipfile.ZipFile(tmp_path / "pytorch_npu_model.pt", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("model/data.pkl", bytes((1 << 26) + 1))
+    assert refusal(tmp_path / "pytorch_npu_model.pt") == "its pickle has 67,108,865 bytes, which no compiled model's has"
+
+
+@pytest.mark.parametrize(("at", "byte"), [(6, b"\xff"), (10, b"\x63"), (42, b"\xff\xff\xff\x7f")], ids=["version", "method", "place"])
+def test_an_archive_that_cannot_be_read_is_refused(tmp_path: Path, at: int, byte: bytes) -> None:
+    path = program(tmp_path, b"\x80\x02" + MODEL + b"}b.")
+    body = path.read_bytes()
+    at += body.index(b"PK\x01\x02")
+    path.write_bytes(body[:at] + byte + body[at + len(byte) :])
+    assert refusal(path).startswith("it is not complete: ")

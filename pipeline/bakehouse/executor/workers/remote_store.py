@@ -141,7 +141,7 @@ def _files(name: str, body: bytes) -> list[FileRecord]:
     try:
         record: Any = json_text.loads(body)
         if (found := f"{record['kind']}/{record['key']}") != name:
-            raise Corrupt(f"the record of {name} is that of {found[:_SHOWN]!r}")
+            raise Corrupt(f"the record of {name} is that of {found[:_SHOWN]}")
         return [_file(name, file["path"], file["size"], file["sha256"]) for file in record["files"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"the record of {name} cannot be read") from error
