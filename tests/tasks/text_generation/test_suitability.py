@@ -172,3 +172,26 @@ def test_a_tokenizer_is_parsed_once_for_all_builds_and_again_once_it_changed(tmp
     assert suitability._beyond.cache_info().misses == 1
     tokenizer(tmp_path, {"<s>": 1})
     assert suitability.tokens_beyond(folder, LLAMA, ["The <tool>brown</tool> fox"]) == ()
+
+
+def test_a_number_of_layers_that_no_model_has_is_a_sentence_and_not_a_list_of_names() -> None:
+    said = suitability.reasons(survey({"model.norm.weight"}, num_hidden_layers=1 << 40))
+    assert said == ("config.json says that the model has 1,099,511,627,776 layers, and no model has more than 10,000",)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer.json", '{"added_tokens": "x"}'),
+        ("tokenizer.json", '{"added_tokens": [{"id": "x", "content": "<a>"}]}'),
+        ("tokenizer.json", '{"model": {"vocab": {"a": null}}}'),
+        ("tokenizer_config.json", "[]"),
+    ],
+)
+def test_a_tokenizer_that_nobody_writes_is_a_sentence(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / file).write_text(text)
+    (said,) = suitability.tokens_beyond(tmp_path, LLAMA, ())
+    assert said.startswith("tokenizer.json or tokenizer_config.json is not one that transformers writes")
