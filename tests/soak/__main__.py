@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from tests.soak import damage, kills
+from tests.soak import damage, kills, work
 from tests.soak.work import Tally
 
 
@@ -43,6 +43,7 @@ def main() -> int:
             print(
                 f"{carry_out.__module__.rpartition('.')[2]}.{carry_out.__name__}: {number} in {time.monotonic() - began:.0f} s", flush=True
             )
+    work.SAID.unlink(missing_ok=True)
     _tell(tally, given.seed)
     return 1 if tally.faults else 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from bakehouse.store.store import Store, read_record
 from tests.support.fakes import FakeMaker, step
 
 NAME = "fake-int4"
+SAID = Path(tempfile.gettempdir()) / f"soak-{os.getpid()}.txt"  # why the last run that did not end well did not
 PROGRAM = (
     "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(OPTIONS['of'].encode() * 40_000)\n"
     "for number in range(3): (files / f'{number}.txt').write_text(f'{number} of ' + OPTIONS['of'])\n"
@@ -75,8 +78,11 @@ def started(work: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         work()
         code = 0
-    except Failure:
+    except Failure as failure:
         code = 3
+        SAID.write_text(str(failure), encoding="utf-8", errors="replace")
+    except Exception:
+        SAID.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
     finally:
         os._exit(code)
 
@@ -87,6 +93,11 @@ def ended(pid: int) -> str:
     if os.WIFSIGNALED(status):
         return "killed" if os.WTERMSIG(status) == signal.SIGKILL else f"signal {os.WTERMSIG(status)}"
     return {0: "finished", 3: "refused"}.get(os.WEXITSTATUS(status), "broke")
+
+
+def why() -> str:
+    """What the last run that did not end well said."""
+    return SAID.read_text(encoding="utf-8") if SAID.exists() else "it said nothing"
 
 
 def left_alive(root: Path) -> list[psutil.Process]:
@@ -126,7 +137,7 @@ def finish(root: Path, shared: str, whole: dict[str, str], tally: Tally, after: 
     """An undisturbed run ends with the bytes of a run that was never disturbed, and leaves nothing behind."""
     how = ended(started(lambda: bake(root, shared)))
     if how != "finished":
-        tally.wrong(f"{after}: the next run {how}")
+        tally.wrong(f"{after}: the next run {how}: {why()}")
     elif contents(root) != whole:
         tally.wrong(f"{after}: other bytes than those of an undisturbed run")
     elif left := [path.name for path in (root / ".staging").iterdir()]:
