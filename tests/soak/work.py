@@ -28,7 +28,7 @@ from tests.support.fakes import FakeMaker, step
 NAME = "fake-int4"
 SAID = Path(tempfile.gettempdir()) / f"soak-{os.getpid()}.txt"  # why the last run that did not end well did not
 PROGRAM = (
-    "(files / 'below').mkdir(); (files / 'below' / 'model.bin').write_bytes(OPTIONS['of'].encode() * 40_000)\n"
+    "(files / 'below').mkdir(exist_ok=True); (files / 'below' / 'model.bin').write_bytes(OPTIONS['of'].encode() * 40_000)\n"
     "for number in range(3): (files / f'{number}.txt').write_text(f'{number} of ' + OPTIONS['of'])\n"
     "(files / 'bakehouse.json').write_text(OPTIONS['of'])\n"
 )
