@@ -6,6 +6,7 @@ python -m tests.soak --kills 1000 --seed 1        of the kills 80 % are of runs,
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--hubs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that its folders are removed
     tally, parts = Tally(), given.kills // 10
     rows = (
         (kills.of_runs, given.kills - 2 * parts),
