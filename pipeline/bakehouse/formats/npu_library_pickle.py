@@ -53,6 +53,9 @@ class Thing:
     def __init__(self, *arguments: Any) -> None:
         pass
 
+    def __repr__(self) -> str:
+        return f"<{type(self).name}>"
+
 
 def read(path: Path) -> Thing:
     """The model in a file that torch.save wrote.
@@ -93,10 +96,10 @@ def _refuse_wild_numbers(program: bytes) -> None:
 
 
 def _refuse_other_layouts(module: Thing, *above: Thing) -> None:
-    """Refuse modules that do not hold modules and parameters in mappings by name, or that hold themselves."""
+    """Refuse modules that do not hold modules and parameters in mappings by name, that hold themselves, or that give themselves a name."""
     held = vars(module)
     children = held.get("_modules", {})
-    if module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
+    if "name" in held or module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
         raise Foreign("its modules are not laid out as torch lays them out")
     for child in children.values():
         if isinstance(child, Thing):
