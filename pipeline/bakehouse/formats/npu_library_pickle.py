@@ -87,7 +87,7 @@ def _refuse_wild_numbers(program: bytes) -> None:
     """Refuse a program that has Python's reader take memory for more than there is: before it reads the parts that are not there."""
     try:
         for code, argument, _ in pickletools.genops(program):
-            if code.name in ("PUT", "LONG_BINPUT") and argument > len(program):
+            if code.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(program):
                 raise Foreign(f"its pickle is damaged: it remembers a thing as number {argument}")
     except Foreign:
         raise
