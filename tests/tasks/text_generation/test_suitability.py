@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.tasks.text_generation import suitability, weight_names
+from bakehouse.tasks.text_generation.workers import layer_prefix, positions
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "vocab_size": 1000}
 
@@ -195,3 +196,10 @@ def test_a_tokenizer_that_nobody_writes_is_a_sentence(tmp_path: Path, file: str,
     (tmp_path / file).write_text(text)
     (said,) = suitability.tokens_beyond(tmp_path, LLAMA, ())
     assert said.startswith("tokenizer.json or tokenizer_config.json is not one that transformers writes")
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3", "gemma2"])
+def test_no_list_is_as_long_as_a_damaged_config_says(kind: str) -> None:
+    config = {"model_type": kind, "num_hidden_layers": 1 << 62, "sliding_window": 8}
+    assert len(positions.layer_types(config)) == 10_000
+    assert layer_prefix.shortest(config, {"model.layers.0.a.weight": (2, 2)}) == 1 << 62
