@@ -5,8 +5,9 @@
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 RECIPE ?= smollm2-int4-openvino
+SEED ?= 1
 
-.PHONY: build check test lint docs reference conformance without-backends test-windows test-windows-full clean
+.PHONY: build check test lint docs reference conformance without-backends test-windows test-windows-full fuzz soak clean
 
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
@@ -37,6 +38,14 @@ test-windows: .venv/.bakehouse-test
 test-windows-full: .venv/.bakehouse-test
 	$(BIN)/python -m tests.windows --full
 	$(BIN)/python -m pytest -n 0 tests/windows/ways.py
+
+# every reader of what others wrote, given 100,000 damaged and hostile inputs each: hours; SEED repeats a run
+fuzz: .venv/.bakehouse-test
+	$(BIN)/python -m tests.fuzz --inputs 100000 --seed $(SEED)
+
+# builds disturbed at 1,000 random moments and in 1,200 random places: hours; SEED repeats the choices
+soak: .venv/.bakehouse-test
+	$(BIN)/python -m tests.soak --kills 1000 --seed $(SEED)
 
 # the site, in an environment of its own; every warning is an error
 docs: .venv-docs/.bakehouse-docs

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from bakehouse.text import sentence
+from bakehouse.text import printable_lines, sentence
 
 
 class Failure(Exception):
     """Something the user can fix: it names where, what and what to do, in sentences, and is shown without a traceback.
 
-    `what` and `remedy` become sentences with a capital letter and a full stop here, so that all errors come out in one style.
+    `what` and `remedy` become sentences with a capital letter and a full stop here, so that all errors come out in one style. Names and
+    values in it may come from a stranger's file: control characters are written as escapes, so that they do nothing to a terminal.
 
     Args:
         what: what is wrong, one sentence.
@@ -20,10 +21,10 @@ class Failure(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "", details: tuple[str, ...] = ()) -> None:
-        self.what = sentence(what)
-        self.where = where
-        self.remedy = sentence(remedy)
-        self.details = details
+        self.what = sentence(printable_lines(what))
+        self.where = printable_lines(where)
+        self.remedy = sentence(printable_lines(remedy))
+        self.details = tuple(map(printable_lines, details))
         super().__init__(self.what)
 
     def __str__(self) -> str:

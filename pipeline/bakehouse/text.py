@@ -22,6 +22,16 @@ def sentence(text: str) -> str:
     return f"{first}.{end}{rest}"
 
 
+def printable(value: str) -> str:
+    """`value` as it may be shown on any terminal, on one line: control characters, line breaks and half surrogates as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines, which may have tabs."""
+    return text if text.isprintable() else "".join(c if c in "\n\t" else printable(c) for c in text)
+
+
 def count_text(number: int, noun: str) -> str:
     """A number of things for people: 1 build, 2 builds."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -141,6 +141,8 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     ("change", "said"),
     [
         (lambda record: b"{", "cannot be read"),
+        (lambda record: b'{"a":' * 100_000, "cannot be read"),
+        (lambda record: json.dumps({**record, "key": "\x1b[31m" + "x" * 5000}).encode(), "is that of compress/\\x1b[31mxxx"),
         (lambda record: json.dumps({**record, "options": {"bits": 8}}).encode(), "is about another step"),
         (lambda record: json.dumps({**record, "key": "00" * 32}).encode(), f"is that of compress/{'00' * 32}"),
         (
@@ -148,7 +150,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
             "lists '../../evil', which is not a path within its folder",
         ),
     ],
-    ids=["unreadable", "of another step", "of another key", "outside"],
+    ids=["unreadable", "nested", "a long name", "of another step", "of another key", "outside"],
 )
 def test_a_record_that_is_not_that_of_the_step_is_an_error(tmp_path: Path, change: object, said: str) -> None:
     environ = {"PIPELINE_REMOTE": f"file://{tmp_path}/shared"}

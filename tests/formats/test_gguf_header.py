@@ -101,3 +101,18 @@ def test_what_is_not_a_complete_gguf_is_an_error_of_its_own(content: bytes, tmp_
     (tmp_path / "m.gguf").write_bytes(content)
     with pytest.raises(gguf_header.NotGGUF):
         gguf_header.read(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000,
+        struct.pack("<IIQ", 9, 4, 1 << 62) + bytes(300),
+        struct.pack("<IIQ", 9, 8, 70) + _text("") * 64 + b"\xff" * 8,
+    ],
+    ids=["arrays in arrays", "more numbers than a file has", "a text longer than a file"],
+)
+def test_a_header_of_sizes_that_cannot_be_is_an_error_of_its_own(value: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + _text("a") + value)
+    with pytest.raises(gguf_header.NotGGUF):
+        gguf_header.read(tmp_path / "m.gguf")

@@ -75,6 +75,9 @@ def test_two_pickles_in_one_file_are_refused(tmp_path: Path) -> None:
     assert refusal(path) == snapshot("it holds 2 pickles and should hold one")
 
 
+MODEL = b"ctransformers.models.phi3.modeling_phi3\nPhi3Model\n)R"
+
+
 def program(folder: Path, code: bytes) -> Path:
     """A file whose pickle is this very program."""
     path = folder / "pytorch_npu_model.pt"
@@ -92,6 +95,7 @@ def program(folder: Path, code: bytes) -> Path:
         (b"ctorch._utils\n_rebuild_parameter\nK\x01\x85R.", "it makes a parameter of 1, which is not a tensor"),
         (b"X\x01\0\0\0\xff.", "its pickle is damaged: 'utf-8' codec can't decode"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ.", "it refers to (1, 2, 3, 4, 5), which is not the storage of a tensor"),
+        (b"(" + MODEL + b"tQ.", "it refers to (<transformers.models.phi3.modeling_phi3.Phi3Model>,), which is not the storage"),
         (b"NQ.", "it refers to None, which is not the storage of a tensor"),
         (b"h\x05.", "it is not complete: Memo value not found at index 5"),
         (b"X\x01\0\0\0a0.", "it is not complete: "),
@@ -101,13 +105,15 @@ def test_a_program_that_makes_no_sense_is_refused(tmp_path: Path, code: bytes, r
     assert refusal(program(tmp_path, b"\x80\x02" + code)).startswith(reason)
 
 
-MODEL = b"ctransformers.models.phi3.modeling_phi3\nPhi3Model\n)R"
-
-
 @pytest.mark.parametrize(
     "state",
-    [b"}X\x08\0\0\0_modulesK\x05s", b"}X\x0b\0\0\0_parametersK\x05s", b"q\0}X\x08\0\0\0_modules}X\x01\0\0\0ah\0ss"],
-    ids=["modules", "parameters", "itself"],
+    [
+        b"}X\x08\0\0\0_modulesK\x05s",
+        b"}X\x0b\0\0\0_parametersK\x05s",
+        b"q\0}X\x08\0\0\0_modules}X\x01\0\0\0ah\0ss",
+        b"}X\x04\0\0\0nameK\x05s",
+    ],
+    ids=["modules", "parameters", "itself", "name"],
 )
 def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: bytes) -> None:
     assert refusal(program(tmp_path, b"\x80\x02" + MODEL + state + b"b.")) == snapshot(
@@ -118,3 +124,19 @@ def test_a_model_that_is_laid_out_otherwise_is_refused(tmp_path: Path, state: by
 def test_the_same_program_with_no_modules_is_a_model(tmp_path: Path) -> None:
     model = npu_library_pickle.read(program(tmp_path, b"\x80\x02" + MODEL + b"}b."))
     assert [name for name, _ in npu_library_pickle.modules(model)] == [""]
+
+
+def test_a_program_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    assert refusal(program(tmp_path, b"\x80\x02Nr\x00\x00\x00\x40.")) == "its pickle is damaged: it remembers a thing as number 1073741824"
+    with zipfile.ZipFile(tmp_path / "pytorch_npu_model.pt", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("model/data.pkl", bytes((1 << 26) + 1))
+    assert refusal(tmp_path / "pytorch_npu_model.pt") == "its pickle has 67,108,865 bytes, which no compiled model's has"
+
+
+@pytest.mark.parametrize(("at", "byte"), [(6, b"\xff"), (10, b"\x63"), (42, b"\xff\xff\xff\x7f")], ids=["version", "method", "place"])
+def test_an_archive_that_cannot_be_read_is_refused(tmp_path: Path, at: int, byte: bytes) -> None:
+    path = program(tmp_path, b"\x80\x02" + MODEL + b"}b.")
+    body = path.read_bytes()
+    at += body.index(b"PK\x01\x02")
+    path.write_bytes(body[:at] + byte + body[at + len(byte) :])
+    assert refusal(path).startswith("it is not complete: ")

@@ -64,3 +64,19 @@ def test_weights_are_not_taken_for_pickles_whatever_they_start_with(tmp_path: Pa
     (tmp_path / "openvino_model.bin").write_bytes(head + random.Random(1).randbytes(3 << 20))
     (tmp_path / "files.zip").write_bytes(_archive("config.json"))
     assert pickles.found(tmp_path) == ()
+
+
+def _other_version(archive: bytes) -> bytes:
+    """The archive as if a later version of the format were needed to read it."""
+    at = archive.index(b"PK\x01\x02") + 6
+    return archive[:at] + b"\xff" + archive[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [_archive("a").replace(b"PK\x01\x02", b"PK\x01\x00"), _other_version(_archive("a")), _tar("a")[:148] + b"x" * 8 + _tar("a")[156:]],
+    ids=["zip", "zip of another version", "tar"],
+)
+def test_a_damaged_archive_is_taken_for_one_with_a_pickle(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.bin").write_bytes(content)
+    assert pickles.is_pickle(tmp_path / "model.bin")

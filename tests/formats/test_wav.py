@@ -44,3 +44,12 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     for name in ("a.wav", "absent.wav"):
         with pytest.raises(wav.NotARecording, match="not a WAV file"):
             wav.samples(tmp_path / name)
+
+
+def test_a_part_that_says_it_is_longer_than_the_file_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav")
+    body = path.read_bytes()
+    at = body.index(b"data")
+    path.write_bytes(body[:at] + b"tata" + body[at + 4 :])
+    with pytest.raises(wav.NotARecording, match="not a WAV file"):
+        wav.samples(path)

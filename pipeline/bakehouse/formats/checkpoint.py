@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 
 from bakehouse.errors import Failure
-from bakehouse.formats import config_json, fields, safetensors_files
+from bakehouse.formats import config_json, fields, json_text, safetensors_files
 from bakehouse.formats.config_json import Config
 from bakehouse.records import Written
 from bakehouse.store import files
+from bakehouse.text import sentence
 
 
 class Tensor(Written):
@@ -57,16 +57,21 @@ def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer of a local checkpoint can make a prompt from a chat; of several templates it uses the default one."""
     if any((folder / name).exists() for name in ("chat_template.jinja", "additional_chat_templates/default.jinja")):
         return True
-    settings = folder / "tokenizer_config.json"
-    template = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
-    return any(one.get("name") == "default" for one in template) if isinstance(template, list) else bool(template)
+    try:
+        settings = json_text.loads((folder / "tokenizer_config.json").read_bytes())
+    except (OSError, ValueError):  # the checks before any work say so
+        return False
+    template = settings.get("chat_template") if isinstance(settings, dict) else None
+    if isinstance(template, list):
+        return any(isinstance(one, dict) and one.get("name") == "default" for one in template)
+    return bool(template)
 
 
 def read_checkpoint(folder: Path) -> Survey:
     """The survey of a local checkpoint, whose download_bytes are 0.
 
     Raises:
-        Failure: its weights are not safetensors.
+        Failure: its weights are not safetensors, or its config.json cannot be read.
     """
     return _read(folder, files.stamps(folder))
 
@@ -75,11 +80,9 @@ def read_checkpoint(folder: Path) -> Survey:
 def _read(folder: Path, stamps: files.Stamps) -> Survey:
     try:
         tensors = tuple(Tensor(name=name, dtype=dtype, shape=shape) for name, dtype, shape in safetensors_files.tensors(folder))
-    except safetensors_files.NotSafetensors as error:
-        raise Failure(
-            "The checkpoint is not complete.",
-            where=str(folder),
-            remedy="Put a complete checkpoint in this folder.",
-            details=safetensors_files.faults(folder),
-        ) from error
-    return Survey(download_bytes=0, config=config_json.read(folder), tensors=tensors)
+        return Survey(download_bytes=0, config=config_json.read(folder), tensors=tensors)
+    except safetensors_files.NotSafetensors:
+        details = safetensors_files.faults(folder)
+    except (OSError, ValueError) as error:
+        details = (sentence(str(error)),)
+    raise Failure("The checkpoint is not complete.", where=str(folder), remedy="Put a complete checkpoint in this folder.", details=details)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from bakehouse.formats import json_text
 from bakehouse.formats.fields import Fields
 
 NAME = "config.json"
@@ -17,13 +17,12 @@ def read(folder: Path) -> Config:
     """The config.json in a checkpoint's folder, or the model_index.json of a pipeline.
 
     Raises:
-        OSError, ValueError: there is none, or it is not JSON.
-        TypeError: it is not an object.
+        OSError, ValueError: there is none, or it is not a JSON object.
     """
     name = PIPELINE if is_pipeline(folder) else NAME
-    found = json.loads((folder / name).read_text(encoding="utf-8"))
+    found = json_text.loads((folder / name).read_bytes())
     if not isinstance(found, Mapping):
-        raise TypeError(f"{name} is not a JSON object")
+        raise ValueError(f"{name} is not a JSON object")
     return found
 
 

@@ -14,6 +14,7 @@ Metadata = Mapping[str, Any]  # the key-value pairs of a GGUF file: texts, numbe
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
+_MOST_BYTES = 1 << 28  # of one text, or of the numbers in one array
 _KEEP = 64  # elements of an array; the vocabulary is not needed here
 
 
@@ -40,7 +41,7 @@ def read_from(file: IO[bytes]) -> Metadata:
         if version not in (2, 3):
             raise NotGGUF(f"its version is {version}; 2 and 3 can be read")
         return dict(_pair(file) for _ in range(pairs))
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, RecursionError) as error:
         raise NotGGUF("it ends in the middle of its header, or its header is damaged") from error
 
 
@@ -65,13 +66,19 @@ def _value(file: IO[bytes], kind: int) -> Any:
 def _pass(file: IO[bytes], kind: int, count: int) -> None:
     """Skip `count` values."""
     if kind in _NUMBERS:
-        file.seek(struct.calcsize(f"<{_NUMBERS[kind]}") * count, 1)
+        _skip(file, struct.calcsize(f"<{_NUMBERS[kind]}") * count)
         return
     for _ in range(count):
         if kind == _TEXT:
-            file.seek(_number(file, "Q"), 1)
+            _skip(file, _number(file, "Q"))
         else:
             _value(file, kind)
+
+
+def _skip(file: IO[bytes], size: int) -> None:
+    if size > _MOST_BYTES:
+        raise NotGGUF("its header is damaged")
+    file.seek(size, 1)
 
 
 def _number(file: IO[bytes], kind: str) -> Any:
@@ -83,6 +90,6 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _take(file: IO[bytes], size: int) -> bytes:
-    if size > 1 << 28:
+    if size > _MOST_BYTES:
         raise NotGGUF("its header is damaged")
     return file.read(size)

@@ -137,8 +137,8 @@ def _settings(data: mmap.mmap, inside: int) -> Mapping[str, str]:
     begin = max(0, inside - _SPAN)
     text = data[begin : inside + _SPAN]
     left = max(text.rfind(bytes([other]), 0, inside - begin) for other in range(0x20))
-    right = min(end for other in range(0x20) if (end := text.find(bytes([other]), inside - begin)) != -1)
-    return {key.decode(): value.decode() for key, value in _SETTING.findall(text[left + 1 : right])}
+    right = min((end for other in range(0x20) if (end := text.find(bytes([other]), inside - begin)) != -1), default=len(text))
+    return {key.decode(): value.decode("ascii", "replace") for key, value in _SETTING.findall(text[left + 1 : right])}
 
 
 def _trailers(data: mmap.mmap) -> Iterator[tuple[int, bytes]]:

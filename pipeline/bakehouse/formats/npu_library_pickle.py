@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ CLASSES = frozenset(
 _STORAGES = {"HalfStorage": "float16", "FloatStorage": "float32", "CharStorage": "int8", "ByteStorage": "uint8"}
 _WIDTHS = {"float16": 2, "float32": 4, "int8": 1, "uint8": 1}
 _DTYPES = ("float16", "float32")
+_MOST_BYTES = 1 << 26  # of the program; that of the full Phi-3 has less than one megabyte
 
 
 class Foreign(ValueError):
@@ -49,6 +53,9 @@ class Thing:
     def __init__(self, *arguments: Any) -> None:
         pass
 
+    def __repr__(self) -> str:
+        return f"<{type(self).name}>"
+
 
 def read(path: Path) -> Thing:
     """The model in a file that torch.save wrote.
@@ -62,9 +69,13 @@ def read(path: Path) -> Thing:
             if len(programs) != 1:
                 raise Foreign(f"it holds {len(programs)} pickles and should hold one")
             sizes = {info.filename: info.file_size for info in archive.infolist()}
-            with archive.open(programs[0]) as program:
-                model = _load(_Reader(program, programs[0].removesuffix("data.pkl"), sizes))
-    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
+            if sizes[programs[0]] > _MOST_BYTES:
+                raise Foreign(f"its pickle has {sizes[programs[0]]:,} bytes, which no compiled model's has")
+            program = archive.read(programs[0])
+        _refuse_wild_numbers(program)
+        model = _load(_Reader(io.BytesIO(program), programs[0].removesuffix("data.pkl"), sizes))
+    # zipfile raises the last four for archives that it cannot read: another method, a password, a damaged stream or place in the file.
+    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
         raise Foreign(f"it is not complete: {error}") from error
     if not isinstance(model, Thing):
         raise Foreign("what it holds is not a model")
@@ -72,11 +83,23 @@ def read(path: Path) -> Thing:
     return model
 
 
+def _refuse_wild_numbers(program: bytes) -> None:
+    """Refuse a program that has Python's reader take memory for more than there is: before it reads the parts that are not there."""
+    try:
+        for code, argument, _ in pickletools.genops(program):
+            if code.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(program):
+                raise Foreign(f"its pickle is damaged: it remembers a thing as number {argument}")
+    except Foreign:
+        raise
+    except (ValueError, IndexError, OverflowError) as error:
+        raise Foreign(f"its pickle is damaged: {error}") from error
+
+
 def _refuse_other_layouts(module: Thing, *above: Thing) -> None:
-    """Refuse modules that do not hold modules and parameters in mappings by name, or that hold themselves."""
+    """Refuse modules that do not hold modules and parameters in mappings by name, that hold themselves, or that give themselves a name."""
     held = vars(module)
     children = held.get("_modules", {})
-    if module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
+    if "name" in held or module in above or not isinstance(children, Mapping) or not isinstance(held.get("_parameters", {}), Mapping):
         raise Foreign("its modules are not laid out as torch lays them out")
     for child in children.values():
         if isinstance(child, Thing):

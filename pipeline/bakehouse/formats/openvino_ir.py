@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+
+class NotAnIR(ValueError):
+    """The file is not the XML of a model: a part of a sentence that says why."""
+
+
 Role = Literal["embedding", "matmul", "last", "adapter", "convolution", "fixed"]
 
 FLOATS = ("f32", "f16", "bf16")
@@ -89,19 +94,39 @@ def read(xml: Path, *, convolutions: bool = False) -> Model:
     """Read the model's XML; its weights are not touched. Those of MatMuls and Gathers are listed, and on request those of convolutions.
 
     Raises:
-        xml.etree.ElementTree.ParseError: the file is not complete.
+        NotAnIR: the file is not complete, or not a model.
     """
     graph = _parse(xml)
     graph.convolutions = convolutions
-    return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)
+    try:
+        return Model(tuple(_weights(graph)), graph.bin_bytes, graph.info)
+    except NotAnIR:
+        raise
+    except (LookupError, ValueError) as error:
+        raise NotAnIR(f"its layers and edges do not fit each other ({error})") from error
+    except RecursionError as error:
+        raise NotAnIR("its layers lead to each other in a circle") from error
 
 
 def info(xml: Path) -> Mapping[str, object]:
-    """The rt_info of a model's XML alone."""
+    """The rt_info of a model's XML alone.
+
+    Raises:
+        NotAnIR: the file is not complete, or not a model.
+    """
     return _parse(xml).info
 
 
 def _parse(xml: Path) -> _Graph:
+    try:
+        return _graph(xml)
+    except ElementTree.ParseError as error:
+        raise NotAnIR(f"it is not complete: {error}") from error
+    except (LookupError, ValueError, RecursionError) as error:
+        raise NotAnIR(f"it is not as OpenVINO writes it ({error})") from error
+
+
+def _graph(xml: Path) -> _Graph:
     graph = _Graph()
     depth = 0
     for event, element in ElementTree.iterparse(xml, ("start", "end")):
@@ -220,8 +245,12 @@ def _decompression(graph: _Graph, identity: str) -> tuple[_Layer | None, bool, b
     """Scale, whether it has no zero point, and whether groups are merged into channels again."""
     scale: _Layer | None = None
     symmetric, merged = True, False
+    passed = {identity}
     while following := [user for user, port in graph.users.get(identity, []) if port == 0 and graph.layers[user].type in _BETWEEN]:
         identity = following[0]
+        if identity in passed:
+            raise NotAnIR("its layers lead to each other in a circle")
+        passed.add(identity)
         kind = graph.layers[identity].type
         if kind == "Subtract":
             symmetric = False

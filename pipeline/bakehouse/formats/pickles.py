@@ -31,8 +31,7 @@ def is_pickle(path: Path) -> bool:
     if head[2:].startswith(_LEGACY_TORCH) or _is_program(head):
         return True
     if head.startswith(b"PK") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
+        return _zip_has_pickle(path)
     return head[257:262] == b"ustar" and _has_pickle(path)
 
 
@@ -51,6 +50,19 @@ def _is_program(head: bytes) -> bool:
     return True
 
 
+def _zip_has_pickle(path: Path) -> bool:
+    """Whether a zip archive has one; a damaged one is taken for one that has, since readers differ in what they still read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError):
+        return True
+
+
 def _has_pickle(path: Path) -> bool:
-    with tarfile.open(path) as archive:
-        return any(name.endswith((".pkl", ".pickle")) for name in archive.getnames())
+    """The same of a tar archive."""
+    try:
+        with tarfile.open(path) as archive:
+            return any(name.endswith((".pkl", ".pickle")) for name in archive.getnames())
+    except (tarfile.TarError, EOFError):
+        return True

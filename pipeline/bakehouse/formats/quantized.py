@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from bakehouse.errors import Failure
 from bakehouse.formats.config_json import Config
 from bakehouse.formats.safetensors_files import Tensor
 
@@ -94,11 +95,15 @@ def _first(kind: str, last: str) -> str:
 
 
 def plain(config: Config, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The tensors of the checkpoint once it is dequantized, in the order of their names."""
+    """The tensors of the checkpoint once it is dequantized, in the order of their names.
+
+    Raises:
+        Failure: the parts of a weight have shapes that the method does not give them.
+    """
     quantized = weights(config, tensors)
     taken = {part.name for weight in quantized for part in weight.parts.values()}
     dtype = stored_as(config)
-    made = [Tensor(weight.name, dtype, shape(config, weight.parts)) for weight in quantized]
+    made = [Tensor(weight.name, dtype, _shape(config, weight)) for weight in quantized]
     return tuple(sorted((*made, *(tensor for tensor in tensors if tensor.name not in taken and not _of_activations(tensor.name)))))
 
 
@@ -109,6 +114,17 @@ def plain_config(config: Config) -> dict[str, object]:
 
 def _of_activations(name: str) -> bool:
     return name.rpartition(".")[2] in _ACTIVATIONS
+
+
+def _shape(config: Config, weight: Weight) -> tuple[int, ...]:
+    try:
+        return shape(config, weight.parts)
+    except (LookupError, ValueError, ZeroDivisionError) as error:
+        found = ", ".join(f"{part} {list(tensor.shape)}" for part, tensor in weight.parts.items())
+        raise Failure(
+            f"the parts of {weight.name} have shapes that {method(config)} does not give them: {found}",
+            remedy="get the checkpoint again, or take the unquantized model that it was made from as the source",
+        ) from error
 
 
 def shape(config: Config, parts: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -6,19 +6,19 @@ The format: eight bytes, the length of a JSON header (little endian), the header
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import index
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bakehouse.formats import config_json
+from bakehouse.formats import config_json, fields, json_text
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Of the models of a pipeline of diffusers, whose own have the second name.
 _OF_PIPELINES = ((SINGLE, INDEX), ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json"))
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
+_MOST = 1 << 63  # the numbers of a header are of 64 bits
 _CHUNK = 1 << 22
 
 
@@ -58,11 +58,20 @@ def entries(header: bytes) -> dict[str, Entry]:
         NotSafetensors: it is not such a header.
     """
     try:
-        found = json.loads(header)
-        found.pop("__metadata__", None)
-        return {name: Entry(one["dtype"], tuple(map(index, one["shape"])), *map(index, one["data_offsets"])) for name, one in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        found = json_text.loads(header)
+        if not isinstance(found, dict):
+            raise NotSafetensors("its header is not a JSON object")
+        return {name: _entry(one) for name, one in found.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise NotSafetensors("its header cannot be read") from error
+
+
+def _entry(one: Mapping[str, Any]) -> Entry:
+    """One tensor of a header; a ValueError for sizes that no file can have."""
+    sizes, (start, end) = tuple(map(index, one["shape"])), map(index, one["data_offsets"])
+    if not isinstance(one["dtype"], str) or any(not 0 <= size < _MOST for size in (*sizes, start, end)) or end < start:
+        raise ValueError(f"{one} is not a tensor")
+    return Entry(one["dtype"], sizes, start, end)
 
 
 def described(header: bytes) -> tuple[tuple[Tensor, ...], int]:
@@ -79,18 +88,39 @@ def shards(listing: object) -> tuple[str, ...]:
         NotSafetensors: it is not such an index.
     """
     match listing:
-        case {"weight_map": dict(weights)} if all(isinstance(name, str) for name in weights.values()):
+        case {"weight_map": dict(weights)} if all(isinstance(name, str) and is_plain(name) for name in weights.values()):
             return tuple(sorted(set(weights.values())))
         case _:
             raise NotSafetensors("it has no `weight_map` of weights and files")
 
 
+def is_plain(name: str) -> bool:
+    """Whether a text can be the name of a file in the same folder."""
+    return name not in ("", ".", "..") and len(name) < 256 and not {"/", "\\", "\0"} & set(name)
+
+
+def _listing(path: Path) -> object:
+    """The index of a checkpoint's weights.
+
+    Raises:
+        NotSafetensors: it is not JSON.
+    """
+    try:
+        return json_text.loads(path.read_bytes())
+    except ValueError as error:
+        raise NotSafetensors(f"{path.name} is not JSON") from error
+
+
 def weight_files(files: Path) -> tuple[str, ...]:
-    """Names of the files that hold a checkpoint's weights: a single file has precedence over an index, as in transformers."""
+    """Names of the files that hold a checkpoint's weights: a single file has precedence over an index, as in transformers.
+
+    Raises:
+        NotSafetensors: the index is none.
+    """
     if (files / SINGLE).exists():
         return (SINGLE,)
     if (files / INDEX).exists():
-        return shards(json.loads((files / INDEX).read_text(encoding="utf-8")))
+        return shards(_listing(files / INDEX))
     return tuple(_of_pipeline(files)) if config_json.is_pipeline(files) else ()
 
 
@@ -101,11 +131,15 @@ def _of_pipeline(files: Path) -> Iterator[str]:
             if (folder / single).is_file():
                 yield f"{folder.name}/{single}"
             elif (folder / listing).is_file():
-                yield from (f"{folder.name}/{name}" for name in shards(json.loads((folder / listing).read_text(encoding="utf-8"))))
+                yield from (f"{folder.name}/{name}" for name in shards(_listing(folder / listing)))
 
 
 def tensors(files: Path) -> tuple[Tensor, ...]:
-    """Every tensor of a checkpoint directory, file by file; of a pipeline's models with the name of its folder before it."""
+    """Every tensor of a checkpoint directory, file by file; of a pipeline's models with the name of its folder before it.
+
+    Raises:
+        NotSafetensors: a file or the index is none, or a file is missing.
+    """
     found = ((name, tensor) for name in weight_files(files) for tensor in _read(files / name)[0])
     return tuple(tensor._replace(name=f"{PurePosixPath(name).parent}/{tensor.name}") if "/" in name else tensor for name, tensor in found)
 
@@ -116,7 +150,10 @@ def faults(files: Path) -> tuple[str, ...]:
     wrong = [] if pipeline or (files / config_json.NAME).is_file() else [f"{config_json.NAME} is missing."]
     if not pipeline and not any((files / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
         wrong.append("The tokenizer's files are missing.")
-    names = weight_files(files)
+    try:
+        names = weight_files(files)
+    except NotSafetensors as error:
+        return (*wrong, f"{INDEX} is not an index of weights: {error}.")
     if not names:
         return (*wrong, "The weights are missing.")
     present: set[str] = set()
@@ -134,7 +171,8 @@ def faults(files: Path) -> tuple[str, ...]:
         if path.stat().st_size != size:
             wrong.append(f"{name} has {path.stat().st_size} bytes, and should have {size} according to its header.")
     if not wrong and names != (SINGLE,) and not pipeline:
-        listed = set(json.loads((files / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        listing = _listing(files / INDEX)
+        listed = set(fields.nested(listing, "weight_map") if isinstance(listing, dict) else ())
         wrong += [f"The weight {name} is in the index and in no file." for name in sorted(listed - present)]
     return tuple(wrong)
 
@@ -172,6 +210,8 @@ def _places(files: Path) -> Iterator[tuple[str, tuple[Path, tuple[str, tuple[int
 
 def _read(path: Path) -> tuple[tuple[Tensor, ...], int]:
     """The tensors of one file, and the size in bytes that the file must have."""
+    if not path.is_file():
+        raise NotSafetensors(f"{path.name} is missing")
     with path.open("rb") as opened:
         length = header_length(opened.read(LENGTH_BYTES))
         found, weights = described(opened.read(length))

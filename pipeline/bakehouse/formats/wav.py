@@ -24,7 +24,8 @@ def samples(path: Path) -> bytes:
         with wave.open(str(path), "rb") as file:
             found = (file.getnchannels(), file.getsampwidth(), file.getframerate())
             data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, OSError) as error:
+    # RuntimeError is what `chunk`, on which `wave` stands, raises where a part is longer than the file.
+    except (wave.Error, EOFError, OSError, RuntimeError) as error:
         raise NotARecording(f"it is not a WAV file that can be read ({str(error) or 'it ends too early'})") from error
     if found != (1, 2, RATE):
         channels, width, rate = found

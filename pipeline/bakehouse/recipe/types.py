@@ -11,6 +11,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bakehouse.recipe import spdx
+from bakehouse.text import printable as printable
 
 OTHER_LICENCE = "other"  # the hub's word for a licence that has a name and a link instead of an identifier
 LONGEST_NAME = 80  # of a build's full name, which is a folder, a doit task and the beginning of file names
@@ -21,11 +22,6 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10
 def refusal(reason: str, remedy: str = "") -> PydanticCustomError:
     """An error of a recipe: what is wrong, and what to do (the field's description if empty)."""
     return PydanticCustomError("refused", "{reason}", {"reason": reason, "remedy": remedy})
-
-
-def printable(value: str) -> str:
-    """`value` as it may be shown on any terminal, on one line: control characters, line breaks and half surrogates as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
 
 
 def quoted(value: str, longest: int = 60) -> str:

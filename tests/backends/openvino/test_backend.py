@@ -426,7 +426,7 @@ def test_a_truncated_xml_is_found_out(tmp_path: Path) -> None:
     text = (made / "openvino_model.xml").read_text(encoding="utf-8")
     (made / "openvino_model.xml").write_text(text[:-20], encoding="utf-8")
     (fault,) = openvino.verify(WHOLE, {"export": source}, made, report(CompressResult())).faults
-    assert fault.startswith("openvino_model.xml is not complete: ")
+    assert fault.startswith("openvino_model.xml is not a model: it is not complete: ")
 
 
 def test_a_file_that_was_not_made_is_named(tmp_path: Path) -> None:

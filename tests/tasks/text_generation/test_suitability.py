@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.tasks.text_generation import suitability, weight_names
+from bakehouse.tasks.text_generation.workers import layer_prefix, positions
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "vocab_size": 1000}
 
@@ -172,3 +173,33 @@ def test_a_tokenizer_is_parsed_once_for_all_builds_and_again_once_it_changed(tmp
     assert suitability._beyond.cache_info().misses == 1
     tokenizer(tmp_path, {"<s>": 1})
     assert suitability.tokens_beyond(folder, LLAMA, ["The <tool>brown</tool> fox"]) == ()
+
+
+def test_a_number_of_layers_that_no_model_has_is_a_sentence_and_not_a_list_of_names() -> None:
+    said = suitability.reasons(survey({"model.norm.weight"}, num_hidden_layers=1 << 40))
+    assert said == ("config.json says that the model has 1,099,511,627,776 layers, and no model has more than 10,000",)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer.json", '{"added_tokens": "x"}'),
+        ("tokenizer.json", '{"added_tokens": [{"id": "x", "content": "<a>"}]}'),
+        ("tokenizer.json", '{"model": {"vocab": {"a": null}}}'),
+        ("tokenizer_config.json", "[]"),
+    ],
+)
+def test_a_tokenizer_that_nobody_writes_is_a_sentence(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / file).write_text(text)
+    (said,) = suitability.tokens_beyond(tmp_path, LLAMA, ())
+    assert said.startswith("tokenizer.json or tokenizer_config.json is not one that transformers writes")
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3", "gemma2"])
+def test_no_list_is_as_long_as_a_damaged_config_says(kind: str) -> None:
+    config = {"model_type": kind, "num_hidden_layers": 1 << 62, "sliding_window": 8}
+    assert len(positions.layer_types(config)) == 10_000
+    assert layer_prefix.shortest(config, {"model.layers.0.a.weight": (2, 2)}) == 1 << 62

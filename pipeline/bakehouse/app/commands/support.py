@@ -71,7 +71,7 @@ def _config(folder: Path) -> Config:
         return config_json.read(folder)
     except FileNotFoundError:
         raise Failure(f"{folder} has no {config_json.NAME}.", remedy=remedy) from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise Failure(f"{folder / config_json.NAME} cannot be read: {error}", remedy=remedy) from error
 
 

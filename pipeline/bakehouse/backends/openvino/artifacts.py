@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.etree import ElementTree
 
 from pydantic import JsonValue
 
@@ -103,8 +102,8 @@ def _verify_part(name: str, step: Step, inputs: Mapping[str, Path], files: Path,
     """One of the models that a step makes."""
     try:
         model = openvino_ir.read(files / f"{name}.xml", convolutions=name != MODEL)
-    except ElementTree.ParseError as error:
-        return Verification(faults=(f"{name}.xml is not complete: {error}",))
+    except openvino_ir.NotAnIR as error:
+        return Verification(faults=(f"{name}.xml is not a model: {error}",))
     size = (files / f"{name}.bin").stat().st_size
     sizes = () if size == model.bin_bytes else (f"{name}.bin has {size} bytes, the model refers to {model.bin_bytes}",)
     if step.kind == "export":

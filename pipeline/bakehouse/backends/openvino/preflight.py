@@ -109,7 +109,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     which 7.6 are the mapped export. The formulas give that and a margin of base memory.
     """
     native = sum(math.prod(tensor.shape) * _SIZES.get(tensor.dtype, 1) for tensor in survey.tensors)
-    if survey.config.get("model_type") in openvino_types.WIDE:
+    if fields.text(survey.config, "model_type") in openvino_types.WIDE:
         native = 4 * survey.parameters
     match step.kind:
         case "export":
@@ -163,13 +163,13 @@ def _named(tensor: Tensor, scope: Scope | None) -> bool:
 def _four_bit_bytes(tensor: Tensor, spec: FourBitSpec) -> float:
     """4 bits a weight; a group has a scale (float16, of mxfp4 one byte), and an asymmetric one a zero point of 4 bits."""
     count = _count([tensor])
-    groups = count / (tensor.shape[-1] if spec.group_size == -1 else spec.group_size)
+    groups = count / (max(1, tensor.shape[-1]) if spec.group_size == -1 else spec.group_size)
     return count / 2 + groups * ((1 if spec.weights == "mxfp4" else 2) + (0.5 if spec.symmetric is False else 0))
 
 
 def _int8_bytes(tensor: Tensor, symmetric: bool) -> float:
     """A byte a weight; a channel has a scale in float16, and an asymmetric one a zero point of a byte."""
-    return _count([tensor]) + _count([tensor]) / tensor.shape[-1] * (2 if symmetric else 3)
+    return _count([tensor]) + _count([tensor]) / max(1, tensor.shape[-1]) * (2 if symmetric else 3)
 
 
 def _backup_bytes(tensor: Tensor, spec: FourBitSpec) -> float:

@@ -8,23 +8,24 @@ meanwhile.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
 from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, StoreRequest, StoreResult
 from bakehouse.executor.workers import remote_errors
 from bakehouse.executor.workers.remote_errors import Corrupt
+from bakehouse.formats import json_text
 from bakehouse.records import FileRecord
 
 _BLOCK_BYTES = 4 << 20
 _TRIES = 2
+_SHOWN = 120  # characters of a name that is wrong
 _RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show complete ones only
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -138,9 +139,9 @@ def _files(name: str, body: bytes) -> list[FileRecord]:
         Corrupt: it is not the record of that step, or lists what could lie outside its folder.
     """
     try:
-        record = json.loads(body)
-        if f"{record['kind']}/{record['key']}" != name:
-            raise Corrupt(f"the record of {name} is that of {record['kind']}/{record['key']}")
+        record: Any = json_text.loads(body)
+        if (found := f"{record['kind']}/{record['key']}") != name:
+            raise Corrupt(f"the record of {name} is that of {found[:_SHOWN]}")
         return [_file(name, file["path"], file["size"], file["sha256"]) for file in record["files"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"the record of {name} cannot be read") from error
@@ -149,9 +150,9 @@ def _files(name: str, body: bytes) -> list[FileRecord]:
 def _file(name: str, path: str, size: object, sha256: str) -> FileRecord:
     parts = path.split("/")
     if not _SHA256.fullmatch(sha256) or not isinstance(size, int):
-        raise Corrupt(f"the record of {name} lists {path} without size or sha256")
+        raise Corrupt(f"the record of {name} lists {path[:_SHOWN]!r} without size or sha256")
     if {"", ".", ".."} & set(parts) or "\\" in path or ":" in parts[0]:
-        raise Corrupt(f"the record of {name} lists {path!r}, which is not a path within its folder")
+        raise Corrupt(f"the record of {name} lists {path[:_SHOWN]!r}, which is not a path within its folder")
     return FileRecord(path=path, size=size, sha256=sha256)
 
 

@@ -5,13 +5,12 @@ Weights are safetensors or nothing: a pickle can run any code while it is read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from bakehouse.formats import config_json, safetensors_files
+from bakehouse.formats import config_json, json_text, safetensors_files
 from bakehouse.sources.workers import other_formats, pipeline_files
 from bakehouse.sources.workers.unfit import Unfit as Unfit
 
@@ -112,7 +111,7 @@ def may_belong(name: str) -> bool:
 def json_object(raw: bytes, name: str) -> dict[str, JsonValue]:
     """The content of a JSON file of a checkpoint; Unfit if it is not a JSON object."""
     try:
-        value = json.loads(raw)
+        value = json_text.loads(raw)
     except ValueError as error:  # not JSON, or not even text
         raise Unfit(f"{name} is not JSON: {error}.", _COMPLETE) from error
     if not isinstance(value, dict):

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from bakehouse.child import events
+from bakehouse.sources.workers import hub_info
 
 LOG_IN = "`hf auth login` or HF_TOKEN"
 KEPT = "what was downloaded is kept"
@@ -38,6 +39,11 @@ def explained(repo: str, revision: str) -> Iterator[None]:
         events.refuse(
             f"The hub at {constants.ENDPOINT} did not answer in time.",
             f"Check the network, and HF_ENDPOINT and HTTPS_PROXY if they are set, and run the same command again: {KEPT}.",
+        )
+    except (hub_info.Unreadable, httpx.DecodingError, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+        events.refuse(
+            f"The answer of {constants.ENDPOINT} about {repo} is not one of a hub: {error}.",
+            "Check HF_ENDPOINT and HTTPS_PROXY if they are set, and run the same command again.",
         )
     except httpx.TransportError as error:
         events.refuse(

@@ -18,11 +18,13 @@ from typing import IO, Any
 
 import httpx
 from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from bakehouse.child import events
 from bakehouse.child import redact as discreet
-from bakehouse.sources.workers.hub_info import Info, Remote
+from bakehouse.sources.workers import hub_info
+from bakehouse.sources.workers.hub_info import Remote
 
 CHUNK = 1 << 20
 TRIES_WITHOUT_A_BYTE = 3
@@ -56,8 +58,7 @@ def listing(repository: Repository) -> Listing:
     """What the repository holds at the commit; refuses an answer about another commit than the pinned one."""
     url = f"{constants.ENDPOINT}/api/{repository.type}s/{repository.id}/revision/{repository.revision}"
     with answer(url, params={"blobs": "true"}) as response:
-        response.read()
-    info = Info.model_validate(response.json())
+        info = hub_info.read(response.read())
     if info.sha != repository.revision:
         events.refuse(
             f"The hub answers for {repository.id} at {repository.revision} with another commit, {info.sha}.",
@@ -88,12 +89,22 @@ def answer(url: str, *, params: Mapping[str, str] | None = None, span: str = "")
                     raise
             else:
                 if wait is None or response.status_code not in PASSING:
-                    hf_raise_for_status(response)
+                    _raise_for_status(response)
                     yield response
                     return
                 requested = response.headers.get("Retry-After", "")
                 wait = min(float(requested), LONGEST_WAIT_S) if requested.isdigit() else wait
         time.sleep(wait)
+
+
+def _raise_for_status(response: httpx.Response) -> None:
+    """Raise what the client raises; it reads errors out of the answer's body, and breaks at bodies that it does not expect."""
+    try:
+        hf_raise_for_status(response)
+    except HfHubHTTPError:  # some of which are also a ValueError
+        raise
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise HfHubHTTPError(f"{response.status_code}", response=response) from error
 
 
 def fetch_range(repository: Repository, name: str, start: int, end: int) -> bytes:

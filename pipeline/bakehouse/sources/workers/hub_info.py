@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bakehouse.formats import json_text
+
+
+class Unreadable(ValueError):
+    """An answer is not what a hub answers: a part of a sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Sibling(_Part):
         """The file as we name it."""
         if self.lfs:
             return Remote(self.name, self.lfs.size, self.lfs.sha256, None)
-        assert self.size is not None, f"the hub names no size of {self.name}"
+        if self.size is None:
+            raise Unreadable(f"it names no size of {self.name}")
         return Remote(self.name, self.size, None, self.git_sha1)
 
 
@@ -51,8 +58,24 @@ class Info(_Part):
     private: bool = False
     siblings: tuple[Sibling, ...]
     card: object = Field(None, alias="cardData")
+    config: object = None
 
     @property
     def files(self) -> dict[str, Remote]:
         """Every file, by name."""
         return {one.name: one.remote() for one in self.siblings}
+
+
+def read(body: bytes) -> Info:
+    """An answer of the hub about a repository.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    try:
+        return Info.model_validate(json_text.loads(body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise Unreadable(f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}") from error
+    except ValueError as error:
+        raise Unreadable("it is not JSON") from error

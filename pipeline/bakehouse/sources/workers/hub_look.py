@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError
 
 from bakehouse.child import events, redact, start
+from bakehouse.formats import fields, json_text
 from bakehouse.sources.look import LookRequest, LookResult
-from bakehouse.sources.workers import hub_errors, hub_files
+from bakehouse.sources.workers import hub_errors, hub_files, hub_info
 
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/default.jinja")
 _TOKENIZER = "tokenizer_config.json"
@@ -23,36 +22,27 @@ def run(request: LookRequest) -> LookResult:
     with hub_errors.explained(request.repo, request.revision):
         url = f"{constants.ENDPOINT}/api/models/{request.repo}/revision/{request.revision}"
         with hub_files.answer(url) as response:
-            response.read()
-        found = response.json()
-        card = found.get("cardData") or {}
-        files = tuple(entry["rfilename"] for entry in found["siblings"])
+            found = hub_info.read(response.read())
+        if found.sha is None:
+            raise hub_info.Unreadable("it names no commit")
+        card = found.card if isinstance(found.card, dict) else {}
+        files = tuple(one.name for one in found.siblings)
         return LookResult(
-            commit=found["sha"],
-            license=_text(card.get("license")),
-            license_name=_text(card.get("license_name")),
-            license_link=_text(card.get("license_link")),
+            commit=found.sha,
+            license=fields.text(card, "license"),
+            license_name=fields.text(card, "license_name"),
+            license_link=fields.text(card, "license_link"),
             files=files,
-            architectures=_architectures(found.get("config")),
-            chat=any(name in files for name in _TEMPLATES) or _has_template(request.repo, found["sha"], files),
+            architectures=fields.texts(found.config, "architectures") if isinstance(found.config, dict) else (),
+            chat=any(name in files for name in _TEMPLATES) or _has_template(request.repo, found.sha, files),
         )
-
-
-def _architectures(config: object) -> tuple[str, ...]:
-    """The classes of the model, in what the hub tells of its config.json."""
-    named = config.get("architectures") if isinstance(config, dict) else None
-    return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _has_template(repo: str, commit: str, files: tuple[str, ...]) -> bool:
     if _TOKENIZER not in files:
         return False
     try:
-        settings = json.loads(hub_files.fetch_range(hub_files.Repository(repo, commit), _TOKENIZER, 0, _MOST_BYTES))
+        settings = json_text.loads(hub_files.fetch_range(hub_files.Repository(repo, commit), _TOKENIZER, 0, _MOST_BYTES))
     except (EntryNotFoundError, ValueError):
         return False
     return isinstance(settings, dict) and bool(settings.get("chat_template"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakehouse.child import events
+from bakehouse.formats import fields
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -42,7 +43,7 @@ def refuse_unlisted_code(config: Mapping[str, JsonValue], listed: Collection[str
 
     A type that transformers knows needs no remote code, whatever auto_map says (Phi-3 has had its own class for long).
     """
-    model_type, types = config.get("model_type"), known()
+    model_type, types = fields.text(config, "model_type"), known()
     if types is None or model_type in types:
         return
     # "owner/repo--module.Class" points to another repository, which is never listed.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Collection
 
-from bakehouse.formats import safetensors_files
+from bakehouse.formats import fields, json_text, safetensors_files
 from bakehouse.sources.workers.unfit import Unfit
 
 _ADAPTER = "adapter_config.json"
@@ -29,9 +28,10 @@ def refuse(names: Collection[str], read: Callable[[str], bytes]) -> None:
 
 
 def _adapter(raw: bytes) -> Unfit:
-    base = None
-    with contextlib.suppress(ValueError, AttributeError):
-        base = json.loads(raw).get("base_model_name_or_path")
+    base = ""
+    with contextlib.suppress(ValueError):
+        settings = json_text.loads(raw)
+        base = fields.text(settings, "base_model_name_or_path") if isinstance(settings, dict) else ""
     of = f" of {base}" if base else ""
     return Unfit(
         f"This is an adapter (LoRA){of}, a change to a model and not a model.",

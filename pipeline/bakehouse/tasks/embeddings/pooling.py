@@ -5,9 +5,12 @@ Sources: sentence-transformers 5 (`modules.json`, `models/Pooling.py`): modules 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from bakehouse.formats import fields, json_text, safetensors_files
+from bakehouse.formats.fields import Fields
 from bakehouse.records import Pooling, PoolingMode
 
 MODULES = "modules.json"
@@ -32,7 +35,7 @@ def read(folder: Path) -> Pooling:
     if not (folder / MODULES).is_file():
         raise Unpooled(f"it has no {MODULES}, so nothing says how the states of its tokens become one vector")
     try:
-        modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
+        modules: Any = json_text.loads((folder / MODULES).read_bytes())
         kinds = {str(one["type"]).rpartition(".")[2]: str(one["path"]) for one in modules}
     except (ValueError, KeyError, TypeError) as error:
         raise Unpooled(f"{MODULES} cannot be read: {error}") from error
@@ -40,6 +43,8 @@ def read(folder: Path) -> Pooling:
         raise Unpooled(f"{MODULES} has a module that no runtime here has: {', '.join(strange)}")
     if "Pooling" not in kinds:
         raise Unpooled(f"{MODULES} names no pooling")
+    if not safetensors_files.is_plain(kinds["Pooling"]):
+        raise Unpooled(f"{MODULES} names a folder outside the checkpoint for its pooling")
     mode = _mode(folder / kinds["Pooling"] / "config.json")
     return Pooling(mode=mode, normalize="Normalize" in kinds, max_tokens=_longest(folder / "sentence_bert_config.json"))
 
@@ -49,15 +54,21 @@ def _longest(path: Path) -> int | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
-    except (ValueError, AttributeError) as error:
+        return fields.integer(_object(path), "max_seq_length")
+    except ValueError as error:
         raise Unpooled(f"{path.name} cannot be read: {error}") from error
-    return found if isinstance(found, int) else None
+
+
+def _object(path: Path) -> Fields:
+    found = json_text.loads(path.read_bytes())
+    if not isinstance(found, Mapping):
+        raise ValueError("it is not a JSON object")
+    return found
 
 
 def _mode(path: Path) -> PoolingMode:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = _object(path)
     except (OSError, ValueError) as error:
         raise Unpooled(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
     chosen = [name for name in (*_MODES, *_OTHERS) if config.get(name)]

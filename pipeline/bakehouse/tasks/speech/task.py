@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bakehouse.errors import Failure
-from bakehouse.formats import wav
+from bakehouse.formats import json_text, wav
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe.model import Model
@@ -64,7 +63,11 @@ def misfits_of_files(build: ResolvedBuild, folder: Path, survey: Survey, own_cod
     path = folder / "generation_config.json"
     if not path.is_file():
         return (*features, "it has no generation_config.json, which says how Whisper begins and ends a text: take a complete checkpoint")
-    return (*features, *_of_languages(build, json.loads(path.read_text(encoding="utf-8"))))
+    try:
+        config = json_text.loads(path.read_bytes())
+    except ValueError as error:
+        return (*features, f"its generation_config.json is not JSON: {error}")
+    return (*features, *_of_languages(build, config if isinstance(config, Mapping) else {}))
 
 
 def _of_languages(build: ResolvedBuild, config: Mapping[str, object]) -> Iterator[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from operator import index
 from pathlib import Path
+from typing import Any
 
 from bakehouse.child.names import some
-from bakehouse.formats import fields, quantized
+from bakehouse.formats import fields, json_text, quantized
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.store import files
@@ -96,8 +98,11 @@ def tokens_beyond(folder: Path, config: Config, prompts: Iterable[str]) -> tuple
     path, rows = folder / "tokenizer.json", fields.integer(config, "vocab_size")
     if not path.is_file() or rows is None:
         return ()
-    named = "\n".join((_settings(folder), *prompts))
-    held = [(number, token) for token, number, special in _beyond(path, files.stamp(path), rows) if not special or token in named]
+    try:
+        named = "\n".join((_settings(folder), *prompts))
+        held = [(number, token) for token, number, special in _beyond(path, files.stamp(path), rows) if not special or token in named]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        return (f"tokenizer.json or tokenizer_config.json is not one that transformers writes ({type(error).__name__}: {error})",)
     if not held:
         return ()
     return (
@@ -115,14 +120,14 @@ def _beyond(path: Path, stamp: files.Stamp, rows: int) -> frozenset[tuple[str, i
 
 def _tokens(path: Path) -> Iterator[tuple[str, int, bool]]:
     """Token, id and whether it is special, of a tokenizer.json's own vocabulary and of the tokens added to it."""
-    engine = json.loads(path.read_text(encoding="utf-8"))
+    engine: Any = json_text.loads(path.read_bytes())
     added = engine.get("added_tokens") or ()
     special = {token["content"] for token in added if token.get("special")}
     vocabulary = engine.get("model", {}).get("vocab", {})
     # Unigram has a list of tokens and scores
     own = vocabulary.items() if isinstance(vocabulary, Mapping) else ((entry[0], number) for number, entry in enumerate(vocabulary))
-    yield from ((token, number, token in special) for token, number in own)
-    yield from ((token["content"], token["id"], bool(token.get("special"))) for token in added)
+    yield from ((token, index(number), token in special) for token, number in own)
+    yield from ((token["content"], index(token["id"]), bool(token.get("special"))) for token in added)
 
 
 def _settings(folder: Path) -> str:
@@ -130,7 +135,7 @@ def _settings(folder: Path) -> str:
     template = folder / "chat_template.jinja"
     texts = [template.read_text(encoding="utf-8")] if template.is_file() else []
     path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings: Any = json_text.loads(path.read_bytes()) if path.is_file() else {}
     for name in ("chat_template", "bos_token", "eos_token"):
         value = settings.get(name)
         texts.append(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -39,6 +39,7 @@ EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.no
 TIED_BY_DEFAULT = frozenset({"ernie4_5", "gemma", "gemma2", "gemma3_text", "lfm2", "lfm2_moe", "smollm3"})
 _NO_FINAL_NORM = ("olmo",)  # its norms have no weights
 # Whose configuration may ask for biases; others have such a field and do not heed it, or do not have it.
+_MOST_LAYERS = 10_000  # a config.json that says more is damaged, and names for all of them would fill the memory
 _ATTENTION_BIAS = ("gemma", "gemma2", "granite", "llama", "olmo", "olmo2", "qwen3", "smollm3")
 _MLP_BIAS = ("granite", "llama", "smollm3")
 # NotChecked over from older releases, and computed from config.json now; transformers leaves them out as well.
@@ -53,7 +54,7 @@ def ties(config: Config) -> bool:
 def expected(config: Config) -> frozenset[str] | None:
     """The names of all weights that the model of a config.json needs, the head of a tied one left out; None where that is not known."""
     kind, layers = fields.text(config, "model_type"), fields.integer(config, "num_hidden_layers")
-    if kind not in LAYERS or layers is None:
+    if kind not in LAYERS or layers is None or layers > _MOST_LAYERS:
         return None
     names = list(LAYERS[kind])
     if config.get("attention_bias") and kind in _ATTENTION_BIAS:
@@ -73,6 +74,8 @@ def normal(name: str) -> str:
 def differences(config: Config, names: Iterable[str]) -> tuple[str, ...]:
     """Sentences: the weights that a checkpoint lacks, and those that its architecture has no place for; none where that is not known."""
     wanted = expected(config)
+    if (layers := fields.integer(config, "num_hidden_layers") or 0) > _MOST_LAYERS:
+        return (f"config.json says that the model has {layers:,} layers, and no model has more than {_MOST_LAYERS:,}",)
     if wanted is None:
         return ()
     found = {normal(name): name for name in names}

@@ -55,7 +55,7 @@ def shortest(config: Config, shapes: Mapping[str, Shape], least: int = _LEAST) -
     """
     of = layers_of(config, shapes)
     numbers = {number for name in shapes if (number := layer_of(name)) is not None}
-    if numbers != set(range(of)) or fields.first(config, *_COUNTS) is None:
+    if len(numbers) != of or numbers != set(range(of)) or fields.first(config, *_COUNTS) is None:
         return of
     lists = [value for _, value in sorted(_by_layer(config, of).items())]
     weights: dict[int, list[tuple[str, Shape]]] = {number: [] for number in range(of)}

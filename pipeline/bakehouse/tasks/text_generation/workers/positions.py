@@ -51,10 +51,13 @@ def window(config: Config) -> int | None:
     return size if SLIDING in layer_types(config) else None
 
 
+_MOST_LAYERS = 10_000  # a config.json that names more is damaged, and a list of them would fill the memory
+
+
 def layer_types(config: Config) -> list[str]:
     """The kind of every layer: SLIDING or FULL. Of a config.json that does not name the number of layers, the first 32."""
     kind = fields.text(config, "model_type")
-    layers = _or(fields.integer(config, "num_hidden_layers"), 32)
+    layers = min(_or(fields.integer(config, "num_hidden_layers"), 32), _MOST_LAYERS)
     if kind in _ALL_LAYERS:
         return [FULL if config.get("sliding_window", _ALL_LAYERS[kind]) is None else SLIDING] * layers
     if kind not in _SOME_LAYERS:
