@@ -265,9 +265,10 @@ def test_an_index_that_names_a_shard_elsewhere_is_refused(hub: Hub, repository: 
     (repository / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
     assert download(hub, tmp_path / "files").refusal == snapshot(
-        "bakers/tiny: model.safetensors.index.json names shards that are missing.\n"
-        "../../evil.safetensors\n"
-        "Take another commit of the repository: this one is incomplete."
+        """\
+bakers/tiny: model.safetensors.index.json is not an index of weights: it names '../../evil.safetensors', which is no file beside it.
+Take a complete checkpoint, as the model's author published it.\
+"""
     )
 
 

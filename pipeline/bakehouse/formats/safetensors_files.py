@@ -88,10 +88,13 @@ def shards(listing: object) -> tuple[str, ...]:
         NotSafetensors: it is not such an index.
     """
     match listing:
-        case {"weight_map": dict(weights)} if all(isinstance(name, str) and is_plain(name) for name in weights.values()):
-            return tuple(sorted(set(weights.values())))
+        case {"weight_map": dict(weights)} if all(isinstance(name, str) for name in weights.values()):
+            names = tuple(sorted(set(weights.values())))
         case _:
             raise NotSafetensors("it has no `weight_map` of weights and files")
+    if elsewhere := [name for name in names if not is_plain(name)]:
+        raise NotSafetensors(f"it names {elsewhere[0][:80]!r}, which is no file beside it")
+    return names
 
 
 def is_plain(name: str) -> bool:
