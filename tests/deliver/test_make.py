@@ -143,6 +143,17 @@ def test_a_record_that_was_changed_with_its_file_disagrees_with_the_manifest(pac
     assert fault.startswith("model.onnx: is not the package's cpu_and_mobile/")
 
 
+def test_a_manifest_that_changed_since_is_named_but_in_records_that_do_not_know_it(package: Path, tmp_path: Path) -> None:
+    delivering.deliver(package, "foundry-local", out := tmp_path / "out")
+    manifest, listing = out / "bakehouse.json", out / "bakehouse-delivery.json"
+    manifest.write_text(manifest.read_text().replace('"description":', '"description": '))
+    assert inspect.inspect(out).faults == ("bakehouse.json: content changed since it was delivered, according to bakehouse-delivery.json",)
+    record = json.loads(listing.read_text())
+    del record["manifest_sha256"]
+    listing.write_text(json.dumps(record))
+    assert inspect.inspect(out).faults == ()
+
+
 @pytest.mark.parametrize("name", ["bakehouse.json", "bakehouse-delivery.json"])
 def test_a_folder_whose_lists_are_no_lists_is_damaged(package: Path, tmp_path: Path, name: str) -> None:
     delivering.deliver(package, "foundry-local", out := tmp_path / "out")

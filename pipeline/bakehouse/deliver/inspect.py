@@ -67,6 +67,8 @@ def _differing(record: Delivery, present: dict[str, FileRecord]) -> Iterator[str
     for path, one in sorted(present.items()):
         if path in listed and listed[path].sha256 != one.sha256:
             yield (f"{path}: content changed (sha256 {one.sha256[:12]}…, should be {listed[path].sha256[:12]}… according to {DELIVERY})")
+        elif path == MANIFEST and record.manifest_sha256 not in ("", one.sha256):
+            yield f"{path}: content changed since it was delivered, according to {DELIVERY}"
         elif path not in listed and path not in _OWN:
             yield f"{path}: does not belong here; it is not in {DELIVERY}"
 

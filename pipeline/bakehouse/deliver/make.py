@@ -86,17 +86,18 @@ def _fill(folder: Path, found: Found, profile: Profile, layout: Layout, children
     replaced = layout.instead
     new = [CARD, *(place for place, one in layout.written.items() if not one.of)]
     records = {one.path: one for one in files.records_of(folder, [folder / place for place in (*replaced, *new)])}
+    clone.copy(package_files.file_in(found.folder), folder / package_files.MANIFEST)
     record = Delivery(
         profile=profile.name,
         profile_version=profile.version,
         name=manifest.name,
         key=manifest.key,
+        manifest_sha256=files.sha256(folder / package_files.MANIFEST),
         carried=carried,
         replaced=tuple(Replaced(**dict(records[place]), package_path=of, why=why) for place, (of, why) in sorted(replaced.items())),
         added=tuple(records[place] for place in sorted(new)),
         left_out=tuple(name for name in (*PROOFS, SIGNATURE) if (found.folder / name).is_file()),
     )
-    clone.copy(package_files.file_in(found.folder), folder / package_files.MANIFEST)
     files.write(folder / DELIVERY, record.model_dump_json(indent=2) + "\n")
     files.seal(folder, read_only=False)
     return record

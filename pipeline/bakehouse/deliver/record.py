@@ -31,6 +31,7 @@ class Delivery(Written):
     profile_version: int
     name: str  # of the package
     key: str  # of the package
+    manifest_sha256: str = ""  # of the package's manifest as it lies here; "" in records from before this was written
     carried: tuple[Carried, ...]
     replaced: tuple[Replaced, ...] = ()
     added: tuple[FileRecord, ...] = Field(description="Files that the package does not have.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from bakehouse.backends.openvino.options import given
 from bakehouse.backends.openvino.seams import LookRequest
-from bakehouse.backends.openvino.workers import twice
+from bakehouse.backends.openvino.workers import tokens_seen, twice
 from bakehouse.backends.openvino.workers.generate import Options
 from bakehouse.child import events, start
 from bakehouse.tasks.seams import RunResult
@@ -16,27 +16,16 @@ from bakehouse.tasks.vision_language.workers import points
 
 
 def answer(pipe: Any, one: Asked) -> Answer:
-    """One answer, always with the most likely token; a streamer sees the tokens, which the result does not have."""
+    """One answer, always with the most likely token."""
     import numpy as np
     import openvino as ov
-    import openvino_genai
 
     config = pipe.get_generation_config()
     config.do_sample, config.max_new_tokens = False, one.max_new_tokens
-    tokens: list[int] = []
-
-    class Listener(openvino_genai.StreamerBase):  # type: ignore[misc]
-        def write(self, token: int | list[int]) -> Any:
-            tokens.extend(token if isinstance(token, list) else [token])
-            return openvino_genai.StreamingStatus.RUNNING
-
-        def end(self) -> None:
-            """Nothing is open."""
-
+    streamer, tokens = tokens_seen.streamer()
     picture = ov.Tensor(np.array(points.read(one.picture))[None])
-    made = pipe.generate(one.prompt, images=[picture], generation_config=config, streamer=Listener())
-    ends = {*config.stop_token_ids, config.eos_token_id}
-    kept = tuple(token for token in tokens if token not in ends)
+    made = pipe.generate(one.prompt, images=[picture], generation_config=config, streamer=streamer)
+    kept = tokens_seen.without_ends(tokens, config)
     return Answer(tokens=kept, text=made.texts[0], prompt_tokens=made.perf_metrics.get_num_input_tokens())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bakehouse.backends.openvino.options import given
 from bakehouse.backends.openvino.seams import TranscribeRequest
-from bakehouse.backends.openvino.workers import twice
+from bakehouse.backends.openvino.workers import tokens_seen, twice
 from bakehouse.backends.openvino.workers.generate import Options
 from bakehouse.child import events, start
 from bakehouse.tasks.seams import RunResult
@@ -16,26 +16,14 @@ from bakehouse.tasks.speech.workers import audio
 
 
 def heard(pipe: Any, one: Recorded) -> Transcription:
-    """One recording, always with the most likely token; a streamer sees the tokens, which the result does not have."""
-    import openvino_genai
-
+    """One recording, always with the most likely token."""
     config = pipe.get_generation_config()
     config.do_sample, config.return_timestamps = False, False
     if one.language:
         config.language, config.task = f"<|{one.language}|>", "transcribe"
-    tokens: list[int] = []
-
-    class Listener(openvino_genai.StreamerBase):  # type: ignore[misc]
-        def write(self, token: int | list[int]) -> Any:
-            tokens.extend(token if isinstance(token, list) else [token])
-            return openvino_genai.StreamingStatus.RUNNING
-
-        def end(self) -> None:
-            """Nothing is open."""
-
-    made = pipe.generate(audio.read(one.path).tolist(), config, Listener())
-    ends = {*config.stop_token_ids, config.eos_token_id}
-    return Transcription(tokens=tuple(token for token in tokens if token not in ends), text=made.texts[0])
+    streamer, tokens = tokens_seen.streamer()
+    made = pipe.generate(audio.read(one.path).tolist(), config, streamer)
+    return Transcription(tokens=tokens_seen.without_ends(tokens, config), text=made.texts[0])
 
 
 def run(request: TranscribeRequest) -> RunResult:
