@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bakehouse.cluster import capacity
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
 from bakehouse.steps.step import Step
@@ -27,7 +28,7 @@ class Watch:
         self._dask: Any = get_worker()
         self._key: str = self._dask.get_current_task()
         self.worker = str(self._dask.name)
-        self.children = Children()
+        self.children = Children(limit_bytes=int(self._dask.state.total_resources.get(capacity.MEMORY, 0)) or None)
         self._told = ("", 0.0)
         self._store: Store | None = None
         self._step: Step | None = None

@@ -13,22 +13,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
 from pydantic import JsonValue
 
 from bakehouse.child import credentials
-from bakehouse.errors import Failure
 from bakehouse.executor import channel as channels
-from bakehouse.executor import crash, interrupt, memory, windows_job
+from bakehouse.executor import interrupt, memory_limit, windows_job
 from bakehouse.executor.channel import Channel
+from bakehouse.executor.ended import Ended, Ran, interrupted
 from bakehouse.executor.listen import Listener, Progress
 from bakehouse.steps.maker import Command
-from bakehouse.steps.seam import REQUEST, RESULT, Report, Request
+from bakehouse.steps.seam import REQUEST, RESULT, Report
 
 _AFTER_KILL_S = 10.0
-_LARGE = 0.5  # of the machine's memory: with all else that runs, a child that held more was most likely killed for it
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 # Weights are blocks of many megabytes, again and again: in pages of 2 MB a compression takes two thirds of the time (glibc 2.35 and later;
 # what does not know it passes over it).
@@ -58,9 +58,14 @@ class Talk(Protocol):
 
 
 class Children:
-    """The children that run now, so that an interrupt can end them all, whichever thread waits for them."""
+    """The children that run now, so that an interrupt can end them all, whichever thread waits for them.
 
-    def __init__(self) -> None:
+    Attributes:
+        limit_bytes: what one of them may hold with its descendants; None for whatever there is.
+    """
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self.limit_bytes = limit_bytes
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self.stopping = False
@@ -73,7 +78,7 @@ class Children:
         """
         with self._lock:
             if self.stopping:
-                raise _interrupted()
+                raise interrupted()
             child = launch()
             self._running.add(child)
             return child
@@ -115,10 +120,10 @@ def run(
     argv = with_request(command, scratch)
     started = time.monotonic()
     listener = Listener(on_progress, talk.hears) if talk else Listener(on_progress)
-    code, peak = _followed(command, argv, children, log, scratch, listener, talk)
-    if code != 0:
-        raise _failure(command, argv, code, listener, log, children.stopping, peak)
-    return Finished(Report(left_result(scratch)), time.monotonic() - started, peak or listener.peak_bytes)
+    ended = _followed(command, argv, children, log, scratch, listener, talk)
+    if ended.code != 0:
+        raise interrupted() if children.stopping else Ran(command, as_typed(argv), listener, log, children.limit_bytes).failure(ended)
+    return Finished(Report(left_result(scratch)), time.monotonic() - started, ended.peak_bytes or listener.peak_bytes)
 
 
 def with_request(command: Command, scratch: Path) -> tuple[str, ...]:
@@ -142,20 +147,22 @@ def left_result(scratch: Path) -> dict[str, JsonValue]:
 
 def _followed(
     command: Command, argv: Sequence[str], children: Children, log: Path, scratch: Path, listener: Listener, talk: Talk | None
-) -> tuple[int, int]:
-    """Start a child and listen to it until its end: its exit code and peak memory. Whatever happens here ends it."""
+) -> Ended:
+    """Start a child and listen to it until its end. Whatever happens here ends it."""
     with channels.opened() as channel:
         child: subprocess.Popen[bytes] | None = None
         try:
             with interrupt.held_back():  # between its start and here, a child could not be ended
                 child = children.start(lambda: _launched(command, argv, scratch, channel, talks=talk is not None))
             channel.child_has_it()
-            if talk and child.stdin:
-                talk.begins(child.stdin)
-            with log.open("ab", buffering=0) as file:
-                file.write(_head(command, argv))
-                _listen(child, channel, listener, file.write)
-            return _wait(child)
+            with memory_limit.kept(child.pid, children.limit_bytes, partial(_kill, child)) as held:
+                if talk and child.stdin:
+                    talk.begins(child.stdin)
+                with log.open("ab", buffering=0) as file:
+                    file.write(_head(command, argv))
+                    _listen(child, channel, listener, file.write)
+                code, peak = _wait(child)
+            return Ended(code, peak, held.beyond_bytes)
         except BaseException:
             if child:
                 _kill(child)
@@ -253,37 +260,3 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _killed(peak: int) -> tuple[str, str]:
-    """Where a kill most likely comes from, and what to do; `peak` is the most memory that the child held, in bytes."""
-    held = f"it held {peak / 1e9:.1f} GB"
-    if peak > _LARGE * memory.total_bytes():
-        what = f"the child process was killed by the system, most likely for want of memory ({held})"
-        return what, "close other programs, use a machine with more memory, or run without -n"
-    what = f"the child process was killed from outside ({held})"
-    return what, "run it again; if nobody ended it, the system's log names who did, such as a container's own limit of memory"
-
-
-def _interrupted() -> Failure:
-    return Failure("interrupted", remedy="run it again: it goes on from the last complete step")
-
-
-def _failure(command: Command, argv: Sequence[str], code: int, heard: Listener, log: Path, stopping: bool, peak: int) -> Failure:
-    if stopping:
-        return _interrupted()
-    if heard.refused:
-        return Failure(heard.refused.what, remedy=heard.refused.remedy, details=heard.refused.details)
-    if sys.platform != "win32" and code == -signal.SIGKILL:
-        what, remedy = _killed(peak)
-        details = (f"command: {as_typed(argv)}", *heard.last, f"log: {log}")
-        return Failure(what, remedy=remedy, details=details)
-    fell = heard.crashed or crash.of_lines(heard.last)
-    if fell and code > 0:
-        return crash.failure(fell, heard.doing, (*command.argv, *_words(command.request)), log)
-    return crash.ended(crash.how(code), heard.doing, [] if fell else list(heard.last), log)
-
-
-def _words(request: Request | None) -> list[str]:
-    """The texts at the top of a request: the folders that a worker reads and fills are among them."""
-    return [value for value in request.model_dump(mode="json").values() if isinstance(value, str)] if request else []
