@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bakehouse.child import hermetic, leash
+from bakehouse.child import hermetic, leash, torch_settled
 
 if TYPE_CHECKING:  # an environment of its own may have no pydantic
     from _typeshed import DataclassInstance
@@ -29,6 +29,7 @@ def run(work: Callable[[_Request], Result | None], kind: type[_Request], *, onli
     The last two arguments of the command line are the files of the request and of the result. Call it before any heavy import.
     """
     leash.hold()
+    torch_settled.when_imported()
     if not online:
         hermetic.seal()
     request, result = map(Path, sys.argv[-2:])
@@ -40,6 +41,7 @@ def run(work: Callable[[_Request], Result | None], kind: type[_Request], *, onli
 def run_plain(work: Callable[[_Plain], DataclassInstance], kind: Callable[..., _Plain], *, online: bool = False) -> None:
     """The same for an environment without pydantic: request and result are dataclasses of plain JSON values."""
     leash.hold()
+    torch_settled.when_imported()
     if not online:
         hermetic.seal()
     request, result = map(Path, sys.argv[-2:])
