@@ -10,7 +10,16 @@ import os
 
 # The flags of each verb, and whether a value follows; a test compares them with the commands' own options.
 FLAGS: dict[str, dict[str, bool]] = {
-    "init": {"--runtime": True, "--name": True, "--prompt": True, "--contains": True, "--audio": True, "--bounds": False, "--yes": False},
+    "init": {
+        "--runtime": True,
+        "--name": True,
+        "--prompt": True,
+        "--contains": True,
+        "--audio": True,
+        "--picture": True,
+        "--bounds": False,
+        "--yes": False,
+    },
     "doctor": {"--json": False},
     "support": {"--json": False},
     "list": {"--quiet": False, "--json": False},
