@@ -20,7 +20,7 @@ TRAINED = {"smollm2_checkpoint", "phi3_checkpoint", "tiny_checkpoint", "baked"} 
 LONGEST = (
     "tests/test_real_recipes.py",
     "tests/executor/test_kill.py",
-    "tests/backends/openvino/test_phi3.py",
+    "tests/app/test_doit.py",
     "tests/release/test_doit.py",
 )
 

@@ -185,6 +185,7 @@ def _package(runtime: str, checkpoint: Path, folder: Path) -> tuple[BuildOptions
 
 
 @pytest.mark.model
+@pytest.mark.conformance
 @pytest.mark.needs_backend("openvino", "onnxruntime_genai")
 def test_a_package_in_float_has_the_figures_of_lm_evals_own_model_of_its_source(tmp_path: Path) -> None:
     pytest.importorskip("lm_eval", reason="the extra `evaluate` is not installed")

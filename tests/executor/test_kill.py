@@ -17,7 +17,7 @@ from tests.support.lanes import Lane
 pytestmark = pytest.mark.model
 
 STEPS = [(lane, kind) for lane in lanes.LANES for kind in lane.kinds]
-SAMPLED = 3  # of the steps every third is in `make test`: what kills and what goes on is the same code for all
+SAMPLED = 5  # of the steps every fifth is in `make test`: what kills and what goes on is the same code for all
 Interference = Callable[[Bench, str, str], None]  # with a task and the kind of step that it is at
 EACH_STEP = pytest.mark.parametrize(
     ("lane", "kind"),

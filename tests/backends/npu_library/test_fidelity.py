@@ -51,6 +51,7 @@ def fidelity(models: Path, weights: str, files: Path) -> Fidelity:
 
 
 @pytest.mark.model
+@pytest.mark.conformance
 @making.needs_library
 def test_eight_bits_are_further_from_the_source_than_float16(models: Path, tmp_path: Path) -> None:
     near, rounded = (fidelity(models, weights, tmp_path / weights) for weights in ("fp16", "int8"))
@@ -61,6 +62,7 @@ def test_eight_bits_are_further_from_the_source_than_float16(models: Path, tmp_p
 
 
 @pytest.mark.model
+@pytest.mark.conformance
 @making.needs_library
 def test_measuring_a_model_of_the_library_twice_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
     for name in ("once", "twice"):

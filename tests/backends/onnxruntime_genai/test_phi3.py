@@ -48,6 +48,7 @@ def made(phi3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return {name: make(one, folder / name, phi3_checkpoint) for name, one in BUILDS.items()}
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("name", BUILDS)
 def test_what_is_made_is_what_was_requested_and_the_tokenizer_is_transformers(name: str, made: dict[str, Made]) -> None:
     found = made[name].verification
@@ -59,6 +60,7 @@ def test_what_is_made_is_what_was_requested_and_the_tokenizer_is_transformers(na
     assert found.measured["tokenizer_texts_compared"] > 60
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_build_answers_and_says_where(name: str, made: dict[str, Made], tmp_path: Path) -> None:
     (first, second), found = answers(BUILDS[name], made[name].files, PROMPTS, tmp_path)
@@ -73,12 +75,14 @@ def test_every_build_answers_and_says_where(name: str, made: dict[str, Made], tm
         assert not found.stand_in
 
 
+@pytest.mark.conformance
 def test_fp16_for_directml_answers_as_the_source_does(made: dict[str, Made], tmp_path: Path) -> None:
     (first, second), _ = answers(BUILDS["dml-fp16"], made["dml-fp16"].files, PROMPTS, tmp_path)
     assert first["text"] == snapshot("The capital of France is Paris.")
     assert "Berlin" in second["text"]
 
 
+@pytest.mark.conformance
 def test_the_model_is_the_builders_own_bytes_once_config_json_names_the_layers(
     made: dict[str, Made], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +98,7 @@ def test_the_model_is_the_builders_own_bytes_once_config_json_names_the_layers(
         assert sha256(made["cpu-int4"].files / file) == sha256(tmp_path / "upstream-cpu-int4" / file), file
 
 
+@pytest.mark.conformance
 def test_the_builders_own_tokenizer_is_not_the_sources_until_it_is_fixed(
     made: dict[str, Made], phi3_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from tests.support.openvino_making import CHECKPOINT, build, make, run_upstream,
 from tests.support.standin import QUESTION
 from tests.support.worker import to_generate
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.conformance]  # test_bytes.py and the shipped recipe's test have most of it in `make test`
 
 BUILDS: dict[str, dict[str, Any]] = {
     "int4": {"weights": "int4", "symmetric": True, "group_size": 128, "ratio": 0.6},
@@ -135,7 +135,6 @@ def fidelities(packages: dict[str, Path], phi3_checkpoint: Path, tmp_path_factor
     return {name: of(name, name) for name in BUILDS} | {"again": of("int4", "again")}
 
 
-@pytest.mark.conformance
 def test_fidelity_ranks_the_builds_and_finds_no_difference_in_full_precision(fidelities: dict[str, Fidelity]) -> None:
     fp16, int8, int4 = (fidelities[name].figures for name in ("fp16", "int8", "int4"))
     assert fp16.kl_mean.high < 1e-4
@@ -145,12 +144,10 @@ def test_fidelity_ranks_the_builds_and_finds_no_difference_in_full_precision(fid
     assert list(fidelities["int4"].sets) == ["prose", "technical", "code", "languages", "answers"]
 
 
-@pytest.mark.conformance
 def test_fidelity_measured_twice_is_the_same_bit_for_bit(fidelities: dict[str, Fidelity]) -> None:
     assert fidelities["int4"] == fidelities["again"]
 
 
-@pytest.mark.conformance
 def test_what_users_run_is_measured_too(fidelities: dict[str, Fidelity]) -> None:
     used = fidelities["int4"].in_use
     assert used is not None

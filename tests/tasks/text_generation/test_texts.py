@@ -225,6 +225,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("package", [f"{name}-{build}" for name, builds in BUILDS.items() for build in builds])
 def test_a_case_is_built_and_answers_with_the_tokens_of_its_source(package: str, built: Bench) -> None:
     manifest = built.manifest(package)
@@ -232,11 +233,13 @@ def test_a_case_is_built_and_answers_with_the_tokens_of_its_source(package: str,
         assert verdict.agreement.common_tokens == verdict.agreement.source_tokens
 
 
+@pytest.mark.conformance
 def test_the_package_says_that_its_tokenizer_was_read_from_the_file(built: Bench) -> None:
     for package, role in (("llama-class-ov", "tokenizer"), ("llama-class-ort", "model")):
         assert "LlamaTokenizer does not reproduce" in built.manifest(package).measured[role]["tokenizer_corrected"]
 
 
+@pytest.mark.conformance
 def test_all_chat_templates_arrive_in_the_package(built: Bench) -> None:
     packages = built.artifacts / "packages"
     for folder in (packages / "named-templates-ov", *(packages / "named-templates-ort").glob("*/*/")):
