@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (CHILDREN, os.environ.get("PYTHONPATH"))))
     # Hundreds of children import the same modules: without compiled ones that is a third of the light run.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as for the product's own children: two workers share the processors
     forked.at_start()
     torch_guard.install()
 
