@@ -38,7 +38,7 @@ def test_an_index_names_files_next_to_it_only(tmp_path: Path, name: str) -> None
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     (tmp_path / "config.json").write_text("{}")
     said = safetensors_files.faults(tmp_path)
-    assert said[-1] == "model.safetensors.index.json is not an index of weights: it has no `weight_map` of weights and files."
+    assert said[-1] == f"model.safetensors.index.json is not an index of weights: it names {name[:80]!r}, which is no file beside it."
     with pytest.raises(Failure, match="The checkpoint is not complete"):
         checkpoint.read_checkpoint(tmp_path)
 
