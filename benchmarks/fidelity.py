@@ -77,13 +77,7 @@ def texts() -> str:
 
 def measure(model: Path, scratch: Path, builds: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """The records of all steps, after every build was measured and asked the golden prompt."""
-    measured_only(model, scratch, builds)
-    return _validated(scratch, builds, "")
-
-
-def measured_only(model: Path, scratch: Path, builds: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of all steps, after every build was measured."""
-    recipes = scratch / "recipes"
+    recipes, artifacts = scratch / "recipes", scratch / "artifacts"
     if not recipes.exists():
         recipes.mkdir()
         shutil.copytree(model, recipes / "model", copy_function=shapes.link)
@@ -91,19 +85,14 @@ def measured_only(model: Path, scratch: Path, builds: Mapping[str, dict[str, Any
     source = {"type": "local", "path": "model", "license": "apache-2.0"}
     recipe = {"schema_version": 1, "name": "f", "description": "Measured.", "source": source, "golden": GOLDEN, "builds": builds}
     (recipes / "f.yaml").write_text(json.dumps(recipe), encoding="utf-8")
-    return _validated(scratch, builds, "-fidelity")
-
-
-def _validated(scratch: Path, builds: Mapping[str, dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """The records of all steps, after a kind of validation of every build."""
-    artifacts = scratch / "artifacts"
-    env = {"PIPELINE_RECIPES": str(scratch / "recipes"), "PIPELINE_ARTIFACTS": str(artifacts)}
-    for name in builds:
-        try:
-            took = run([DOIT, f"validate:f-{name}{kind}"], watch=[], env=env, log=scratch / f"{name}{kind}.log", cwd=ROOT)
-            print(f"  validate:f-{name}{kind}: {took.seconds:.0f} s", flush=True)
-        except RuntimeError as error:  # a golden prompt that is not answered, or a build that does not fit the shape
-            print(f"  {error}", flush=True)
+    env = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}
+    for kind in ("-fidelity", ""):
+        for name in builds:
+            try:
+                took = run([DOIT, f"validate:f-{name}{kind}"], watch=[], env=env, log=scratch / f"{name}{kind}.log", cwd=ROOT)
+                print(f"  validate:f-{name}{kind}: {took.seconds:.0f} s", flush=True)
+            except RuntimeError as error:  # a golden prompt that is not answered, or a build that does not fit the shape
+                print(f"  {error}", flush=True)
     return [json.loads(path.read_bytes()) for path in sorted(artifacts.glob("store/*/*/manifest.json"))]
 
 
