@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from bakehouse.formats import quantized
 from bakehouse.formats.checkpoint import Survey
@@ -11,6 +11,9 @@ from bakehouse.records import InUse, Validation, Verdict
 from bakehouse.steps.maker import Verification
 from bakehouse.tasks.base import Trial
 from bakehouse.tasks.seams import RunResult
+
+_Golden = TypeVar("_Golden")
+_Found = TypeVar("_Found")
 
 _REMEDY = (
     "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`, which the card's program then has too; "
@@ -36,6 +39,13 @@ def judged(
     if faults := _faults(own, ""):
         return validation, Verification(measured, faults)
     return validation, Verification(measured, _faults(used, ", as the card's program runs it"), remedy=_REMEDY)
+
+
+def verdicts(
+    judge_one: Callable[..., Verdict], golden: Sequence[_Golden], source: Sequence[_Found], found: Sequence[_Found], weights: str
+) -> tuple[Verdict, ...]:
+    """The verdict on what one run found for each golden input, given what the source found."""
+    return tuple(judge_one(*three, weights) for three in zip(golden, found, source, strict=True))
 
 
 def _faults(verdicts: Sequence[Verdict], how: str) -> tuple[str, ...]:

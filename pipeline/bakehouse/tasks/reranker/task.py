@@ -43,9 +43,7 @@ def judge(trial: Trial) -> tuple[Validation, Verification]:
     """Every query with its verdict, in the model's own precision and as users have it."""
     found, source, weights = reference.read(trial.files), reference.read(trial.reference).scores, trial.options.quantization.weights
     golden = mine(trial.golden)
-    own, used = (
-        tuple(judge_one(*three, weights) for three in zip(golden, scores, source, strict=True)) for scores in (found.scores, found.in_use)
-    )
+    own, used = (two_runs.verdicts(judge_one, golden, source, scores, weights) for scores in (found.scores, found.in_use))
     return two_runs.judged(trial, trial.report.read(RunResult), own, used)
 
 

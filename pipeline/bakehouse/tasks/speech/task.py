@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bakehouse.errors import Failure
@@ -41,9 +42,9 @@ def request(golden: Sequence[Model], model: Path, files: Path, brought: Mapping[
 def judge(trial: Trial) -> tuple[Validation, Verification]:
     """Every recording with its verdict, in the model's own precision and as users have it."""
     found, source, weights = reference.read(trial.files), reference.read(trial.reference).heard, trial.options.quantization.weights
-    golden = mine(trial.golden)
-    own = tuple(judge_one(*three, weights) for three in zip(golden, found.heard, source, strict=True))
-    used = tuple(judge_one(*three, weights, in_use=True) for three in zip(golden, found.in_use, source, strict=True))
+    rows = (mine(trial.golden), source)
+    own = two_runs.verdicts(judge_one, *rows, found.heard, weights)
+    used = two_runs.verdicts(partial(judge_one, in_use=True), *rows, found.in_use, weights)
     return two_runs.judged(trial, trial.report.read(RunResult), own, used)
 
 
