@@ -12,7 +12,7 @@ SEED ?= 1
 build: .venv/.bakehouse
 	$(BIN)/doit build:$(RECIPE)
 
-# what does not convert a model: a few minutes
+# what converts no model and answers quickly: about two minutes
 check: .venv/.bakehouse-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not model"
 

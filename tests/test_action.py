@@ -140,12 +140,14 @@ def _run(name: str, made: Bench, **inputs: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.whole
 def test_the_action_builds_and_names_the_folder_of_the_packages(runner: Bench) -> None:
     done = _run("Build", runner, builds="tiny-int4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (runner.folder / "output").read_text() == "packages=artifacts/packages\n"
 
 
+@pytest.mark.whole
 def test_the_action_publishes_only_if_it_is_to(runner: Bench, workshop: Workshop) -> None:
     planned = _run("Publish", runner, builds="tiny-int4", publish="dry-run")
     assert planned.returncode == 0 and published.REPO in planned.stdout and not workshop.repos

@@ -246,6 +246,7 @@ def test_the_page_on_publishing_shows_what_would_change(tmp_path: Path, workshop
     assert "bakers/tiny-int4" in shown
 
 
+@pytest.mark.whole
 @posix
 def test_the_page_on_the_shared_store_plans_with_one(tmp_path: Path) -> None:
     model(tmp_path / "recipes" / "tiny", license="mit")

@@ -53,6 +53,7 @@ def test_a_held_worker_reads_no_standard_input(tmp_path: Path, platform: str) ->
     assert _run(program, tmp_path).report.values == {"left": "kept"}
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform == "win32", reason="the id of a parent stays as it was there")
 def test_a_worker_that_only_looks_who_its_parent_is_ends_with_it(tmp_path: Path) -> None:
     worker = "from bakehouse.child import leash; import os, time; leash.hold('darwin'); print(os.getpid(), flush=True); time.sleep(600)"

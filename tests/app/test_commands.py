@@ -166,6 +166,7 @@ def test_what_would_do_nothing_here_is_refused_with_what_does(bench: Bench, word
     assert not (bench.artifacts / "store").exists()
 
 
+@pytest.mark.whole
 @needs_converters
 def test_text_that_the_console_cannot_show_is_escaped_and_no_crash(bench: Bench) -> None:
     bench.write(recipe(source=HUB, description="한국어 model"))
@@ -260,6 +261,7 @@ done
 """
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(shutil.which("bash") is None, reason="completion is bash's")
 def test_completion_in_bash_offers_names_and_no_descriptions(bench: Bench) -> None:
     here = {"PIPELINE_RECIPES": str(bench.recipes), "PIPELINE_ARTIFACTS": str(bench.artifacts)}

@@ -36,9 +36,10 @@ def opened(bench: Bench) -> workspace.Workspace:
     return workspace.open_workspace({"PIPELINE_RECIPES": str(bench.recipes), "PIPELINE_ARTIFACTS": str(bench.artifacts)})
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("offline", "threads", "known"),
-    [pytest.param("0", "1", False, marks=pytest.mark.whole), ("1", "2", False), ("0", "2", True)],
+    [("0", "1", False), ("1", "2", False), ("0", "2", True)],
     ids=["online", "offline and two at a time", "surveyed before"],
 )
 def test_a_source_that_does_not_answer_fails_only_its_own_builds(bench: Bench, offline: str, threads: str, known: bool) -> None:
@@ -59,6 +60,7 @@ def test_a_source_that_does_not_answer_fails_only_its_own_builds(bench: Bench, o
     assert done.stdout.splitlines()[-1].startswith("  what to do: ")
 
 
+@pytest.mark.whole
 def test_without_continue_a_source_that_does_not_answer_is_refused_before_any_work(bench: Bench) -> None:
     done = bench.doit("download:here", "build:away-int4")
     assert (done.returncode, done.stdout) == (3, "")

@@ -223,6 +223,7 @@ def test_what_is_not_a_source_is_refused_with_what_could_be_one(here: Path, word
     assert said in refusal(*words)
 
 
+@pytest.mark.whole
 def test_a_folder_that_does_not_exist_may_have_been_meant(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")

@@ -128,6 +128,7 @@ def test_a_classifier_is_no_reranker(here: Path, capsys: Any) -> None:
     assert "it gives 3 numbers (id2label), and a reranker gives one" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("make", "task"), [(embedding, "embeddings"), (reranker, "reranker")])
 def test_a_repository_of_the_hub_is_recognised_too(make: Any, task: str, here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.serve(make(here.parent / "model"), "bakers/Tiny", COMMIT)

@@ -149,6 +149,7 @@ def test_what_cannot_be_done_is_answered_in_sentences(words: list[str], code: in
     assert "Traceback" not in done.stderr and "executing" not in done.stdout
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("words", ["--help", pytest.param("list", marks=pytest.mark.needs_backend("openvino")), "schema"])
 def test_a_reader_that_has_seen_enough_is_not_an_error(words: str, here: Path) -> None:
     gone, to = os.pipe()

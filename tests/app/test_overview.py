@@ -170,6 +170,7 @@ def test_damage_is_a_reason_and_names_the_file(session: Session) -> None:
     assert why(step, session) == snapshot("damaged: model.bin: 3 bytes, should be 5")
 
 
+@pytest.mark.whole
 def test_what_cannot_be_found_out_is_reported_and_the_plan_is_shown_all_the_same(
     tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

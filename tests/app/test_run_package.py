@@ -18,7 +18,7 @@ from bakehouse.app import running
 from bakehouse.errors import Failure
 from bakehouse.inference.runner import Declined
 from bakehouse.tasks.text_generation.workers.jobs import Answered, Job
-from tests.support.bench import wait_for
+from tests.support.bench import has_ended, wait_for
 from tests.support.running import CONTEXT, NAME, use
 
 pytestmark = pytest.mark.needs_backend("openvino")
@@ -45,6 +45,7 @@ def test_an_answer_goes_to_stdout_and_its_numbers_to_stderr() -> None:
     ), done.stderr
 
 
+@pytest.mark.whole
 def test_a_prompt_comes_through_a_pipe_and_raw_leaves_the_template_out(package: Path) -> None:
     done = bakehouse("run", str(package), "--raw", piped="one two\n")
     assert done.stdout == "one two \n" and done.stderr.startswith("2 tokens in")
@@ -53,12 +54,14 @@ def test_a_prompt_comes_through_a_pipe_and_raw_leaves_the_template_out(package: 
     )
 
 
+@pytest.mark.whole
 def test_a_model_gets_the_options_of_its_package_and_the_seed() -> None:
     done = bakehouse("run", NAME, "--temperature", "0.5", "--seed", "7", "options")
     assert done.stdout == "{'EXECUTION_MODE_HINT': 'ACCURACY'} sampled=True seed=7\n"
     assert "sampled=False" in bakehouse("run", NAME, "options").stdout
 
 
+@pytest.mark.whole
 def test_an_answer_that_is_cut_says_where_the_limit_is() -> None:
     assert "cut after 2 tokens; --max-tokens" in bakehouse("run", NAME, "forever", "--max-tokens", "2").stderr
     assert f"context of {CONTEXT} tokens is full" in bakehouse("run", NAME, "forever").stderr
@@ -137,4 +140,4 @@ def test_an_interrupt_ends_the_command_and_its_worker() -> None:
         running_now.send_signal(signal.SIGINT)
         _, err = running_now.communicate()
         assert running_now.returncode == 130 and "Traceback" not in err
-        wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: has_ended(worker))

@@ -140,6 +140,7 @@ def test_every_error_has_openais_shape(url: str, path: str, body: bytes, status:
         assert json.load(answer)["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.whole
 def test_a_key_is_required_where_one_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(tmp_path, monkeypatch)
     monkeypatch.setenv("BAKEHOUSE_API_KEY", "secret")
@@ -153,6 +154,7 @@ def test_a_key_is_required_where_one_is_set(tmp_path: Path, monkeypatch: pytest.
     wait_for(lambda: not worker.is_running())
 
 
+@pytest.mark.whole
 def test_a_stop_ends_the_answer_that_is_being_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(tmp_path, monkeypatch)
     with serving() as (url, _):

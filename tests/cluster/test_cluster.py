@@ -20,7 +20,7 @@ from bakehouse.executor.shared_store import Remote
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from tests.support import s3
-from tests.support.bench import wait_for
+from tests.support.bench import has_ended, wait_for
 from tests.support.cluster import Machines, carry_out, machines, made_up, make, task
 
 
@@ -49,6 +49,7 @@ def build(number: int) -> list[Step]:
     return [source, converted, checked]
 
 
+@pytest.mark.whole
 def test_with_a_worker_killed_all_is_made_and_has_the_bytes_of_one_machine(cluster: Machines, tmp_path: Path) -> None:
     steps = list(dict.fromkeys(one for number in range(3) for one in build(number)))
     asker = Cluster(cluster.address)
@@ -118,7 +119,7 @@ def test_a_step_that_nobody_wants_any_more_is_ended(cluster: Machines, tmp_path:
     wait_for(lambda: pid.exists() and pid.read_text())
     child = psutil.Process(int(pid.read_text()))
     asker.close()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, timeout_s=30)
+    wait_for(lambda: has_ended(child), timeout_s=30)
 
 
 def test_a_worker_with_another_shared_store_refuses(cluster: Machines) -> None:
@@ -141,6 +142,7 @@ def test_what_is_missing_in_the_shared_store_is_named(cluster: Machines) -> None
     assert failed.value.what == f"Compress of never-made is not in the shared store {cluster.shared_store}."
 
 
+@pytest.mark.whole
 def test_workers_say_what_they_have(cluster: Machines) -> None:
     asker = Cluster(cluster.address)
     found = asker.workers()

@@ -215,6 +215,7 @@ compress of hungry: 11 workers were lost while they made it, the last one was ho
 """)
 
 
+@pytest.mark.whole
 @EVERY_BACKEND
 @pytest.mark.parametrize("words", [("list",), ("plan",), ("worker", "--help"), ("cluster", "--help")])
 def test_distributed_is_imported_only_where_a_cluster_is_asked_for(words: tuple[str, ...], tmp_path: Path) -> None:
@@ -235,6 +236,7 @@ def command(bench: Bench, *words: str, **env: str) -> subprocess.CompletedProces
     return subprocess.run(argv, env={**os.environ, **mine}, capture_output=True, text=True, check=False, timeout=120, cwd=bench.folder)
 
 
+@pytest.mark.whole
 @pytest.mark.needs_backend("openvino")
 def test_the_command_refuses_before_it_looks_at_anything(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
@@ -261,6 +263,7 @@ def test_the_command_refuses_before_it_looks_at_anything(tmp_path: Path) -> None
     assert not bench.artifacts.joinpath("store").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.needs_backend("openvino")
 def test_ctrl_c_of_who_asks_ends_with_130(tmp_path: Path, untrained_checkpoint: Path) -> None:
     bench = Bench(tmp_path / "asker")

@@ -72,6 +72,7 @@ print(json.dumps({{"tries": at, "left": left}}))
 """
 
 
+@pytest.mark.whole
 def test_no_interrupt_at_any_line_of_a_start_leaves_a_stopped_child(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     done = subprocess.run([sys.executable, "-c", SWEEP], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)

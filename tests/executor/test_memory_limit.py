@@ -30,6 +30,7 @@ def test_a_child_beyond_its_limit_is_ended_with_its_own_children(tmp_path: Path,
     assert failed.value.remedy == "Make it on a machine or a worker with more memory."
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("limit_megabytes", [1000, None])
 def test_a_child_within_its_limit_runs_to_its_end(tmp_path: Path, limit_megabytes: int | None) -> None:
     _run(HOLDS.format(megabytes=150, seconds=0.6), tmp_path, limit_megabytes)

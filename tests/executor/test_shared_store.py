@@ -103,6 +103,7 @@ def test_what_one_machine_made_another_gets_complete(environ: dict[str, str], tm
     assert second.asked == [f"asking the shared store {environ['PIPELINE_REMOTE']} for what is missing here"]
 
 
+@pytest.mark.whole
 @WITH_S3_IN_THE_WHOLE_SUITE
 def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_path: Path) -> None:
     below = step("export", label="fake")
@@ -137,6 +138,7 @@ def test_a_content_with_other_bytes_is_an_error_and_never_comes_into_the_store(e
     assert not second.store.has(one)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -194,6 +196,7 @@ def test_two_writers_of_one_key_leave_one_of_the_two_complete(environ: dict[str,
     assert [machine.said for machine in machines[:2]] == [[], []]
 
 
+@pytest.mark.whole
 @WITH_S3_IN_THE_WHOLE_SUITE
 def test_a_reader_writes_nothing(environ: dict[str, str], tmp_path: Path) -> None:
     one, reader, second = (
@@ -257,6 +260,7 @@ def test_a_remote_that_this_machine_cannot_use_ends_the_run_before_work(tmp_path
     assert str(caught.value) == said
 
 
+@pytest.mark.whole
 def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(tmp_path: Path) -> None:
     with s3.refusing() as port:
         environ = s3.Server(port).env()
@@ -284,6 +288,7 @@ def test_a_remote_that_refuses_a_fork_that_only_reads_is_a_warning_and_work_goes
     assert warning.endswith("cannot be used, work goes on without it: PermissionError: Forbidden")
 
 
+@pytest.mark.whole
 def test_a_remote_that_takes_connections_and_never_answers_is_one_warning_and_work_goes_on(tmp_path: Path) -> None:
     with s3.silent() as port:
         machine = Machine(tmp_path / "a", {**s3.Server(port).env(), "PIPELINE_REMOTE_TIMEOUT_S": "2"})
@@ -349,6 +354,7 @@ def test_the_password_of_the_url_is_not_in_the_request(tmp_path: Path, monkeypat
     assert "hunter22" not in request + machine.said[0]
 
 
+@pytest.mark.whole
 def test_the_worker_gets_the_credentials_of_its_url_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: s3.Server
 ) -> None:
@@ -383,6 +389,7 @@ def test_a_remote_out_of_reach_is_one_warning_and_work_goes_on(tmp_path: Path, u
     assert warning.startswith(f"WARNING: the shared store {url} cannot be used, work goes on without it: ")
 
 
+@pytest.mark.whole
 def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_nothing(server: s3.Server, tmp_path: Path) -> None:
     one, first = step(bits=5), Machine(tmp_path / "a", server.env())
     first.make(one)

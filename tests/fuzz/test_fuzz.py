@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from tests.fuzz import campaign
 from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime_genai", "npu_library")
 INPUTS = {"ir": 60, "safetensors": 20, "config": 30, "recipe": 40, "package": 15, "hub": 25, "shared": 40}  # others are quicker
+
+
+@pytest.fixture(autouse=True)
+def real_client() -> Iterator[None]:
+    """Give the hub's client its own connections back after the target that answers it from memory."""
+    yield
+    set_client_factory(default_client_factory)
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

@@ -74,6 +74,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
         yield opened
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [420, 800, 1400])
 def test_the_page_fits_the_window_and_can_be_read(width: int, dark: bool, page: browser.Page, tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def json_validator() -> JsonStrictValidator:
     return JsonStrictValidator(SchemaVersion.V1_6)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("recipe", "build"), [("phi3", "int4-openvino"), ("phi3", "fp16-openvino"), ("smollm2", "int8-openvino")])
 def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx_1_6(tmp_path: Path, recipe: str, build: str) -> None:
     (tmp_path / "model.bin").write_bytes(b"weights")

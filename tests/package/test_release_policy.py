@@ -82,6 +82,7 @@ def test_a_signature_that_came_later_in_the_place_of_the_one_made_is_none(bench:
     assert _signature(bench) is None
 
 
+@pytest.mark.whole
 def test_who_signs_now_counts_and_not_who_once_did(bench: Bench, tmp_path: Path) -> None:
     mine, other = key_pair(tmp_path, "mine")[0], key_pair(tmp_path, "other")[0]
     _sign(bench, mine)

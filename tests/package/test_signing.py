@@ -89,6 +89,7 @@ def test_a_signed_copy_passes_with_the_key_and_the_store_is_as_it_was(package: S
     assert "signed   but not checked: say by whom with --key, --certificate or --identity" in plain.stdout
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("missing", ["model_signing", "OpenSSL"])
 def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     package: Step, session: Session, tmp_path: Path, missing: str
@@ -111,6 +112,7 @@ def test_a_signature_that_cannot_be_checked_here_is_neither_right_nor_damage(
     assert both.returncode == 1
 
 
+@pytest.mark.whole
 def test_the_upstream_tool_by_itself_accepts_the_signature(package: Step, session: Session, tmp_path: Path) -> None:
     private, public = key_pair(tmp_path, "mine")
     signed = signing.sign(package, "x", session, {"PIPELINE_SIGN": f"key:{private}"})
@@ -149,6 +151,7 @@ def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package:
     assert f"damaged  model.sig: The signature does not match: changed since it was signed: {changed}.\n" in taken.stdout
 
 
+@pytest.mark.whole
 def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere(package: Step, session: Session, tmp_path: Path) -> None:
     private, public = key_pair(tmp_path, "mine", b"hush-hush")
     with pytest.raises(Failure) as caught:
@@ -161,6 +164,7 @@ def test_a_password_of_the_key_is_taken_from_the_environment_and_written_nowhere
     assert written == []
 
 
+@pytest.mark.whole
 def test_a_certificate_signs_and_its_chain_verifies(package: Step, session: Session, tmp_path: Path) -> None:
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root, leaf = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("root", "leaf"))

@@ -88,6 +88,7 @@ def test_a_failed_publication_is_a_failed_task_without_a_traceback(workshop: Wor
     assert "hf_nobodys" not in done.stdout and "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.whole
 def test_a_signed_package_goes_with_its_signature_and_an_unsigned_one_not_where_it_must_be_signed(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_every_step_may_fail_once_and_nothing_happens_twice(workshop: Workshop, 
     assert workshop.made[REPO].tags == {"v1": workshop.made[REPO].branches["next"]}
 
 
+@pytest.mark.whole
 def test_an_upload_that_is_cut_off_in_the_middle_is_sent_again(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("break", "put", after=300, times=2))
     run(bench)
@@ -100,6 +101,7 @@ def test_a_hub_that_cannot_be_reached_for_a_moment_is_tried_again(
 # --- what does not pass ---------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 def test_an_interrupted_upload_goes_on_with_what_is_missing(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("403", "complete"))  # the larger file, of which the parts are sent by then
     said = refusal(bench)
@@ -117,6 +119,7 @@ SIGNALS = [
 ]
 
 
+@pytest.mark.whole
 @not_on_windows("it has no signals")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_publication_killed_in_the_middle_leaves_the_repository_as_it_was_and_goes_on(
@@ -191,6 +194,7 @@ def test_a_conflict_has_its_own_sentence(workshop: Workshop, bench: Bench) -> No
     ]
 
 
+@pytest.mark.whole
 def test_nothing_is_committed_over_what_somebody_else_committed_meanwhile(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("moved", "commit"))
     said = refusal(bench)
@@ -201,6 +205,7 @@ def test_nothing_is_committed_over_what_somebody_else_committed_meanwhile(worksh
     assert set(workshop.holds(REPO, "next")) == {"theirs.txt"}
 
 
+@pytest.mark.whole
 def test_content_that_arrives_changed_is_refused_by_the_hub_and_never_committed(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("wrong", "put"))
     said = refusal(bench)
@@ -211,6 +216,7 @@ def test_content_that_arrives_changed_is_refused_by_the_hub_and_never_committed(
     assert holds_the_package(workshop, bench, "next")
 
 
+@pytest.mark.whole
 def test_a_hash_that_the_hub_reports_wrong_after_the_commit_leaves_no_receipt(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     (receipt,) = receipts.of(Store(bench.artifacts), "tiny-int4")
@@ -226,6 +232,7 @@ def test_a_hash_that_the_hub_reports_wrong_after_the_commit_leaves_no_receipt(wo
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
 
 
+@pytest.mark.whole
 def test_a_front_matter_that_the_hub_refuses_is_reported_and_not_committed(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench")
     published.package(bench, {**MODEL, "README.md": b"---\nlicense: [\n---\n"})
@@ -234,6 +241,7 @@ def test_a_front_matter_that_the_hub_refuses_is_reported_and_not_committed(works
     assert len(workshop.made[REPO].log) == 1
 
 
+@pytest.mark.whole
 def test_large_files_that_the_hub_has_no_room_for_are_reported_and_not_committed(workshop: Workshop, bench: Bench) -> None:
     workshop.misbehave(fault("quota", "batch"))
     said = refusal(bench)
@@ -351,12 +359,14 @@ def test_the_token_and_signed_addresses_are_in_no_log_message_or_artifact(worksh
         assert "?***" in log(bench), "the client's warning about a signed address came through, without its signature"
 
 
+@pytest.mark.whole
 def test_the_token_goes_to_the_hub_and_not_where_the_bytes_go(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     assert set(workshop.put_tokens) == {""}
     assert f"Bearer {WRITER}" in workshop.tokens
 
 
+@pytest.mark.whole
 def test_a_login_is_as_good_as_a_variable(workshop: Workshop, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HF_TOKEN")
     (tmp_path / "hf").mkdir(exist_ok=True)
@@ -366,6 +376,7 @@ def test_a_login_is_as_good_as_a_variable(workshop: Workshop, bench: Bench, monk
     assert leaks(bench.folder, WRITER) == []
 
 
+@pytest.mark.whole
 def test_two_runs_of_one_publication_make_one_commit(workshop: Workshop, bench: Bench) -> None:
     failures: list[Failure] = []
 

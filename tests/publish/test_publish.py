@@ -73,12 +73,14 @@ def test_large_files_go_in_parts_and_the_rest_in_one_piece(workshop: Workshop, b
     assert sorted(workshop.put) == sorted([*(f"{weights}/{part}" for part in (1, 2, 3, 4)), tokenizer])
 
 
+@pytest.mark.whole
 def test_a_repository_is_made_as_private_or_public_as_the_recipe_says(workshop: Workshop, tmp_path: Path, bench: Bench) -> None:
     run(bench)
     run(publishing(tmp_path / "public", repo="bakers/open", visibility="public"))
     assert (workshop.made[REPO].private, workshop.made["bakers/open"].private) == (True, False)
 
 
+@pytest.mark.whole
 def test_the_receipt_says_what_went_where_and_when(workshop: Workshop, tmp_path: Path) -> None:
     bench = publishing(tmp_path, tag="v1")
     before = datetime.now(UTC)
@@ -96,6 +98,7 @@ def test_the_receipt_says_what_went_where_and_when(workshop: Workshop, tmp_path:
     assert receipt.files == len(on_disk(bench))
 
 
+@pytest.mark.whole
 def test_a_tag_that_is_added_later_has_a_receipt_too(workshop: Workshop, bench: Bench) -> None:
     first = run(bench).receipt
     later = run(published.bench(bench.folder, {"tag": "v1"})).receipt
@@ -147,6 +150,7 @@ def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Worksho
     assert ".gitattributes" in workshop.repos[("model", REPO, workshop.made[REPO].branches["main"])]
 
 
+@pytest.mark.whole
 def test_folders_of_a_package_arrive_as_folders(workshop: Workshop, tmp_path: Path) -> None:
     folder = "cpu_and_mobile/cpu-int4-rtn-block-32"
     bench = publishing(tmp_path, {f"{folder}/model.onnx": b"graph", f"{folder}/model.onnx.data": bytes(50_000), "README.md": CARD.encode()})
@@ -171,6 +175,7 @@ def test_builds_that_lie_in_one_repository_go_there_together_and_not_by_themselv
     assert set(workshop.holds("bakers/tiny-onnx")) == {*(f"{folder}/model.onnx" for folder in folders), "bakehouse.json"}
 
 
+@pytest.mark.whole
 def test_content_that_the_hub_has_under_another_name_is_not_sent_again(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     workshop.put.clear()
@@ -180,6 +185,7 @@ def test_content_that_the_hub_has_under_another_name_is_not_sent_again(workshop:
     assert workshop.holds(REPO)["openvino_detokenizer.bin"] == MODEL["openvino_tokenizer.bin"]
 
 
+@pytest.mark.whole
 def test_a_branch_is_made_from_main_and_main_stays_as_it_was(workshop: Workshop, tmp_path: Path) -> None:
     main = workshop.make(REPO).branches["main"]
     bench = publishing(tmp_path, branch="nightly/openvino")
@@ -205,6 +211,7 @@ def test_a_pull_request_is_opened_once_and_main_stays_as_it_was(workshop: Worksh
     assert "pull request 1 has exactly this package" in publication.text(run(bench, dry_run=True))
 
 
+@pytest.mark.whole
 def test_a_pull_request_that_was_closed_is_opened_again_and_a_merged_one_is_not(workshop: Workshop, tmp_path: Path) -> None:
     workshop.make(REPO)
     bench = publishing(tmp_path, pull_request=True)
@@ -218,6 +225,7 @@ def test_a_pull_request_that_was_closed_is_opened_again_and_a_merged_one_is_not(
     assert len(workshop.made[REPO].pulls) == 2
 
 
+@pytest.mark.whole
 def test_who_may_only_read_can_open_a_pull_request_and_not_commit(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +236,7 @@ def test_who_may_only_read_can_open_a_pull_request_and_not_commit(
     assert workshop.made[REPO].branches["main"] == main
 
 
+@pytest.mark.whole
 def test_a_tag_names_the_commit_and_the_same_content_under_it_is_fine(workshop: Workshop, tmp_path: Path) -> None:
     bench = publishing(tmp_path, tag="v1")
     run(bench)
@@ -239,6 +248,7 @@ def test_a_tag_names_the_commit_and_the_same_content_under_it_is_fine(workshop: 
     assert workshop.made[REPO].tags == {"v1": first}
 
 
+@pytest.mark.whole
 def test_a_tag_can_be_added_to_what_is_there(workshop: Workshop, tmp_path: Path) -> None:
     bench = publishing(tmp_path)
     run(bench)
@@ -248,6 +258,7 @@ def test_a_tag_can_be_added_to_what_is_there(workshop: Workshop, tmp_path: Path)
     assert len(workshop.made[REPO].log) == 2
 
 
+@pytest.mark.whole
 def test_a_tag_of_another_content_is_refused_before_anything_is_sent(workshop: Workshop, tmp_path: Path) -> None:
     bench = publishing(tmp_path, tag="v1")
     run(bench)
@@ -334,11 +345,13 @@ def test_a_dry_run_says_whether_a_signature_goes_with_it(workshop: Workshop, ben
     assert "  signed: model.sig is part of it" in publication.text(signed).splitlines()
 
 
+@pytest.mark.whole
 def test_a_dry_run_of_what_is_there_says_that_there_is_nothing_to_do(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     assert publication.text(run(bench, dry_run=True)).splitlines()[-1] == snapshot("  nothing to do: the hub has exactly this package")
 
 
+@pytest.mark.whole
 def test_a_dry_run_of_a_public_repository_needs_no_token(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop.make(REPO, private=False)
     bench = publishing(tmp_path, visibility="public")
@@ -415,6 +428,7 @@ publishing tiny-int4: The package has files that can run any code when they are 
     assert "pytorch_npu_model.pt" in workshop.holds(REPO)
 
 
+@pytest.mark.whole
 def test_a_licence_of_its_owners_own_is_not_published_without_its_text(workshop: Workshop, tmp_path: Path) -> None:
     bench = published.bench(tmp_path / "bench", source={**published.SOURCE, "license": "LicenseRef-Llama-3"})
     published.package(bench, {name: body for name, body in MODEL.items() if name != "LICENSE"})
@@ -439,7 +453,8 @@ def test_a_repository_that_others_see_against_the_recipes_word_is_refused(worksh
     assert asked(workshop) == []
 
 
-@pytest.mark.parametrize("name", [MANIFESTS[0], *(pytest.param(name, marks=pytest.mark.whole) for name in MANIFESTS[1:])])
+@pytest.mark.whole
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_somebody_elses_work_is_not_removed_but_may_be_in_a_pull_request(workshop: Workshop, tmp_path: Path, name: str) -> None:
     workshop.make(REPO, files={"model.safetensors": b"theirs", name: json.dumps({"manifest_version": 3}).encode()})
     assert refusal(publishing(tmp_path / "commit")) == (
@@ -462,6 +477,7 @@ def test_a_package_takes_the_place_of_one_whose_manifest_has_the_old_name(worksh
     assert workshop.holds(REPO) == on_disk(bench)
 
 
+@pytest.mark.whole
 def test_a_repository_made_by_hand_with_a_card_and_a_licence_is_filled(workshop: Workshop, bench: Bench) -> None:
     workshop.make(REPO, files={"README.md": b"soon", "LICENSE": b"mine", ".gitignore": b"*.bin\n"})
     outcome = run(bench)

@@ -116,6 +116,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG.keys())
 def test_the_schema_refuses_what_the_model_refuses(change: dict[str, Any]) -> None:
     rule = schema.json_schema()

@@ -23,6 +23,7 @@ from bakehouse.stages import convert
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Store, read_record
+from tests.support.bench import has_ended
 from tests.support.fakes import FakeMaker, step
 
 NAME = "fake-int4"
@@ -105,7 +106,7 @@ def left_alive(root: Path) -> list[psutil.Process]:
     known = [one for one in psutil.process_iter(["cmdline"]) if str(root) in " ".join(one.info["cmdline"] or ())]
     alive = [one for one in known if one.pid != os.getpid()]
     _, alive = psutil.wait_procs(alive, timeout=15)
-    return [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in alive if not has_ended(one)]
 
 
 def look(root: Path, tally: Tally, after: str) -> None:

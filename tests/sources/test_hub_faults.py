@@ -114,10 +114,11 @@ def test_a_build_of_what_the_hub_does_not_have_is_refused_before_any_work(bench:
     assert not (bench.artifacts / "store").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("args", "path"),
     [
-        pytest.param("download:tiny", "api", marks=pytest.mark.whole),
+        ("download:tiny", "api"),
         ("download:tiny", "config.json"),
         ("build:tiny-int4", "api"),
     ],
@@ -148,6 +149,7 @@ def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(bench: Bench, h
     assert hub.sent[WEIGHTS] == size(untrained_checkpoint)
 
 
+@pytest.mark.whole
 def test_after_a_connection_that_keeps_breaking_off_only_the_missing_is_fetched(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("break", WEIGHTS, AFTER))
     text = failed(bench, "download:tiny")
@@ -162,6 +164,7 @@ def test_after_a_connection_that_keeps_breaking_off_only_the_missing_is_fetched(
     assert set(hub.sent) == {WEIGHTS}, "what was whole was fetched again"
 
 
+@pytest.mark.whole
 def test_a_download_killed_half_way_goes_on_and_fetches_only_what_is_missing(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("slow", WEIGHTS, 200_000))
     doit = bench.start("download:tiny")
@@ -184,6 +187,7 @@ def test_a_download_killed_half_way_goes_on_and_fetches_only_what_is_missing(ben
     ).read_bytes()
 
 
+@pytest.mark.whole
 def test_wrong_bytes_are_never_taken_and_the_next_run_fetches_them_anew(bench: Bench, hub: Hub, untrained_checkpoint: Path) -> None:
     hub.misbehave(Fault("wrong", WEIGHTS, 1000))
     text = failed(bench, "download:tiny")

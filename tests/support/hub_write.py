@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from tests.support import serving
 from tests.support.hub import _STATUS, Fault, File, Hub, _Answer, _file, _Server
 
 OWNER = "bakers"
@@ -440,7 +441,7 @@ def start(folder: Path) -> tuple[Workshop, ThreadingHTTPServer]:
     folder.mkdir(parents=True, exist_ok=True)
     server = _Server(("127.0.0.1", 0), type("Answer", (_Writing,), {"hub": hub}))
     hub.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serving.in_thread(server)
     return hub, server
 
 

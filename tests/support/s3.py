@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support import serving
+
 BUCKET = "shared"
 
 
@@ -90,7 +92,7 @@ def serve(port: int | None = None) -> Iterator[Server]:
 def refusing() -> Iterator[int]:
     """The port of a server that lets nobody in."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serving.in_thread(server)
     try:
         yield server.server_address[1]
     finally:

@@ -27,6 +27,7 @@ def carried_out(*tasks: Path, few_shot: int | None = None, limit: int | None = N
     return worker.run(command, {"PYTHONPATH": os.pathsep.join((str(worker.ROOT), str(worker.ROOT / "pipeline")))})
 
 
+@pytest.mark.whole
 def test_choices_answers_and_texts_have_the_figures_that_follow_from_the_model(tmp_path: Path) -> None:
     said = carried_out(*made_up.write(tmp_path))
     assert said.code == 0, said.text
@@ -42,6 +43,7 @@ def test_choices_answers_and_texts_have_the_figures_that_follow_from_the_model(t
     assert {event["doing"] for event in said.progress} >= {"reading the tasks", "scoring texts", "answering"}
 
 
+@pytest.mark.whole
 def test_a_first_look_says_of_how_many_questions_it_is(tmp_path: Path) -> None:
     capitals, _, _ = made_up.write(tmp_path)
     said = carried_out(capitals, limit=2, few_shot=1)
@@ -80,6 +82,7 @@ def test_a_file_that_is_not_a_task_with_local_data_is_refused(
     assert what in worker.heard(3, capfd.readouterr().out.splitlines()).refusal
 
 
+@pytest.mark.whole
 def test_a_task_that_lm_eval_cannot_make_is_refused_in_a_sentence(tmp_path: Path) -> None:
     made_up.write(tmp_path)
     (tmp_path / "own.yaml").write_text("include: capitals.yaml\ntest_split: none\n", encoding="utf-8")
