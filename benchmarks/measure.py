@@ -39,7 +39,7 @@ def run(argv: Sequence[str], *, watch: Iterable[Path], env: Mapping[str, str], l
     done.set()
     watcher.join()
     if code != 0:
-        raise RuntimeError(f"{argv} ended with {code}; see {log}")
+        raise RuntimeError(f"{argv} ended with {code}: {log.read_text()[-3000:]}")
     return Measured(seconds, peaks["process"], peaks["sum"], max(peaks["disk"], sum(_disk_bytes(folder) for folder in watch)))
 
 

@@ -67,8 +67,17 @@ def link(source: str, target: str) -> None:
     Path(target).hardlink_to(source)
 
 
+def cut_tokenizer(path: Path, to: Path, rows: int) -> None:
+    """A byte-pair tokenizer without the tokens that an embedding of so many rows has no row for; its tokens are in the order of merging."""
+    whole = json.loads(path.read_text())
+    vocabulary = {token: number for token, number in whole["model"]["vocab"].items() if number < rows}
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in whole["model"]["merges"]]
+    whole["model"] |= {"vocab": vocabulary, "merges": [pair for pair in pairs if {*pair, "".join(pair)} <= vocabulary.keys()]}
+    to.write_text(json.dumps(whole, ensure_ascii=False))
+
+
 def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
-    """A checkpoint of Phi-3-mini's shape (7.64 GB with 32 layers, bfloat16, normal weights of 0.02), with the tokenizer of `tokenizer`."""
+    """A checkpoint of Phi-3-mini's shape (7.64 GB with 32 layers, bfloat16, normal weights of 0.02), with the tokenizer of `tokenizer`, cut."""
     import torch
     from safetensors.torch import save_file
 
@@ -76,8 +85,9 @@ def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
     config = {**PHI3_MINI, "num_hidden_layers": layers}
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": [2], "pad_token_id": 2}))
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "LICENSE"):
+    for name in ("tokenizer_config.json", "chat_template.jinja", "LICENSE"):
         shutil.copyfile(tokenizer / name, folder / name)
+    cut_tokenizer(tokenizer / "tokenizer.json", folder / "tokenizer.json", PHI3_MINI["vocab_size"])
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> torch.Tensor:
