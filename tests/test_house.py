@@ -53,6 +53,17 @@ def test_rooms_import_only_from_rooms_below_and_no_backend_from_another() -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_values_of_any_type_are_passed_on_only_where_others_wrote_them() -> None:
+    """JSON of checkpoints, GGUF files and lm-eval has values that only a look at them tells; our own have types."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if "def " in line and ("dict[str, Any]" in line or "Mapping[str, Any]" in line)
+    ]
+    assert len(found) < 30, found
+
+
 def test_only_workers_import_heavy_tools() -> None:
     assert _importers(HEAVY, lambda path: "workers" in path.parts) == []
 

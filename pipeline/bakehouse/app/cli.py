@@ -39,7 +39,7 @@ def _wrong(error: getopt.GetoptError, parser: CmdParse) -> str:
     return f"{typed} is not an option.{f' Did you mean {near[0]}?' if near else ''}"
 
 
-def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, Any]:
+def option(name: str, text: str, kind: type = str, default: Any = "") -> dict[str, object]:
     """An option of a command, as doit takes it; its parameter has `_` for `-`."""
     return {"name": name.replace("-", "_"), "long": name, "type": kind, "default": default, "help": text}
 

@@ -59,7 +59,7 @@ def _ask(builds: Iterable[Build], session: Session, warn: Callable[[str], None])
             warn(f"memory and disk are not known of {', '.join(build.name for build in those)}: {why}")
 
 
-def _row(build: Build, session: Session) -> dict[str, Any]:
+def _row(build: Build, session: Session) -> dict[str, object]:
     expected = preflight.forecast([build], session, ask=False)
     return {
         "name": build.name,

@@ -94,7 +94,7 @@ class Reporter:
 
     # --- called by doit ---
 
-    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+    def initialize(self, tasks: dict[str, object], selected_tasks: list[str]) -> None:
         """Called once, before the first task."""
         self._begun = time.monotonic()
         self._selected = list(selected_tasks)

@@ -71,7 +71,7 @@ def own_keys(metadata: Metadata) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)}
 
 
-def head_size(own: Mapping[str, Any]) -> int:
+def head_size(own: Metadata) -> int:
     """The size of an attention head: named, or an even share of the hidden size."""
     share = (fields.integer(own, "embedding_length") or 0) // max(1, fields.integer(own, "attention.head_count") or 1)
     return fields.integer(own, "attention.key_length") or share
@@ -94,7 +94,7 @@ def not_carried(architecture: str, metadata: Metadata) -> list[str]:
     return lost
 
 
-def _without_effect(architecture: str, own: Mapping[str, Any]) -> dict[str, Any]:
+def _without_effect(architecture: str, own: Metadata) -> dict[str, Any]:
     """The values of keys that say what is so without them, and of `rope.dimension_count` all that are carried."""
     head = head_size(own)
     return {

@@ -10,7 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -111,12 +111,12 @@ def read(body: object, model: str) -> ChatRequest:
     return request
 
 
-def error(what: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None) -> dict[str, Any]:
+def error(what: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None) -> dict[str, object]:
     """An error in OpenAI's shape."""
     return {"error": {"message": what, "type": kind, "param": param, "code": code}}
 
 
-def models(name: str, created: int) -> dict[str, Any]:
+def models(name: str, created: int) -> dict[str, object]:
     """The answer of /v1/models."""
     return {"object": "list", "data": [{"id": name, "object": "model", "created": created, "owned_by": "bakehouse"}]}
 
@@ -127,7 +127,7 @@ class Answer:
     def __init__(self, request: ChatRequest) -> None:
         self._request, self._id, self._created = request, f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
 
-    def complete(self, text: str, answered: Answered) -> dict[str, Any]:
+    def complete(self, text: str, answered: Answered) -> dict[str, object]:
         """The body of an answer that is not streamed."""
         choice = {"index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "logprobs": None}
         return self._head("chat.completion") | {
@@ -135,25 +135,25 @@ class Answer:
             "usage": _usage(answered),
         }
 
-    def first(self) -> dict[str, Any]:
+    def first(self) -> dict[str, object]:
         """The chunk before the first text."""
         return self._chunk({"role": "assistant", "content": ""}, None)
 
-    def piece(self, text: str) -> dict[str, Any]:
+    def piece(self, text: str) -> dict[str, object]:
         """A chunk of text."""
         return self._chunk({"content": text}, None)
 
-    def last(self, answered: Answered) -> Iterator[dict[str, Any]]:
+    def last(self, answered: Answered) -> Iterator[dict[str, object]]:
         """The chunks after the last text: why it ends, and the usage if that is requested."""
         yield self._chunk({}, _reason(answered))
         if self._request.stream_options and self._request.stream_options.include_usage:
             yield self._head("chat.completion.chunk") | {"choices": [], "usage": _usage(answered)}
 
-    def _chunk(self, delta: Mapping[str, str], reason: str | None) -> dict[str, Any]:
+    def _chunk(self, delta: Mapping[str, str], reason: str | None) -> dict[str, object]:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": reason}
         return self._head("chat.completion.chunk") | {"choices": [choice]}
 
-    def _head(self, kind: str) -> dict[str, Any]:
+    def _head(self, kind: str) -> dict[str, object]:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._request.model}
 
 

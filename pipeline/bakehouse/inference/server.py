@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import Depends, FastAPI, Request
@@ -142,7 +141,7 @@ async def _events(answer: Answer, first: str | Answered, rest: AsyncIterator[str
         await rest.aclose()  # type: ignore[attr-defined]
 
 
-def _event(values: dict[str, Any]) -> str:
+def _event(values: dict[str, object]) -> str:
     return f"data: {json.dumps(values)}\n\n"
 
 

@@ -109,12 +109,12 @@ def _lineage(build: ResolvedBuild) -> dict[str, str]:
     return {"base_model": origin} if origin and not card_use.gguf(build.source) else {}
 
 
-def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, Any]]:
+def folders(manifests: Iterable[PackageManifest]) -> list[dict[str, object]]:
     """The model folders of packages that can be joined: the path of each, what it is made for, precision and size."""
     return [_folder(folder, manifest) for manifest in manifests if (folder := manifest.build.options.folder())]
 
 
-def _folder(folder: str, manifest: PackageManifest) -> dict[str, Any]:
+def _folder(folder: str, manifest: PackageManifest) -> dict[str, object]:
     options = manifest.build.options
     return {
         "folder": folder,
@@ -124,7 +124,7 @@ def _folder(folder: str, manifest: PackageManifest) -> dict[str, Any]:
     }
 
 
-def _member(manifest: PackageManifest) -> dict[str, Any]:
+def _member(manifest: PackageManifest) -> dict[str, object]:
     """What a card says about one model: the only one, or one of a bundle."""
     options = manifest.build.options
     return {

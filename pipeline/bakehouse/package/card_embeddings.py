@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
@@ -17,7 +16,7 @@ _MODES = {
 }
 
 
-def words(manifest: PackageManifest) -> dict[str, Any]:
+def words(manifest: PackageManifest) -> dict[str, object]:
     """Variables of the card: the golden input that its program uses, how vectors are made, and how near they are to the source's."""
     shown = mine(manifest.build.golden)[0]
     how = pooling(manifest)
@@ -47,7 +46,7 @@ def _nearness(verdicts: tuple[Verdict, ...]) -> float:
     return min(one.similarity.least_to_source for one in verdicts if one.similarity)
 
 
-def _search(one: Verdict) -> Mapping[str, Any]:
+def _search(one: Verdict) -> Mapping[str, object]:
     """A query, and each text with its cosine by the model and by the source, the nearest first."""
     assert one.similarity is not None
     rows = zip(one.similarity.texts, one.similarity.cosines, one.similarity.of_source, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.markdown import code, text
@@ -21,7 +20,7 @@ _KINDS: Mapping[str, str] = {
 _SHIPPED = "bakehouse-"  # what the names of the texts that Bakehouse brings begin with
 
 
-def section(manifest: PackageManifest) -> dict[str, Any] | None:
+def section(manifest: PackageManifest) -> dict[str, object] | None:
     """`sentence`, `figures` and `kinds` (rows of tables) and `notes` for the template; None if nothing was measured."""
     found = manifest.fidelity
     if found is None:

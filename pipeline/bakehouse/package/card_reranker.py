@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
@@ -11,7 +10,7 @@ from bakehouse.records import Verdict
 from bakehouse.tasks.reranker.golden import mine
 
 
-def words(manifest: PackageManifest) -> dict[str, Any]:
+def words(manifest: PackageManifest) -> dict[str, object]:
     """Variables of the card: the golden input that its program uses, and how near the scores are to the source's."""
     shown, used = mine(manifest.build.golden)[0], card_use.other_run(manifest.validation)
     return {
@@ -28,7 +27,7 @@ def _difference(verdicts: tuple[Verdict, ...]) -> float:
     return max(one.ranking.largest_difference for one in verdicts if one.ranking)
 
 
-def _search(one: Verdict) -> Mapping[str, Any]:
+def _search(one: Verdict) -> Mapping[str, object]:
     """A query, and each text with its score by the model and by the source, the best first."""
     assert one.ranking is not None
     rows = zip(one.ranking.texts, one.ranking.scores, one.ranking.of_source, strict=True)

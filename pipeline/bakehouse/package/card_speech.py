@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
@@ -11,7 +10,7 @@ from bakehouse.records import Verdict
 from bakehouse.tasks.speech.golden import mine
 
 
-def words(manifest: PackageManifest) -> dict[str, Any]:
+def words(manifest: PackageManifest) -> dict[str, object]:
     """Variables of the card: the recordings, and how near what was heard is to the source's text and to what was said."""
     validation, build = manifest.validation, manifest.build
     same = all(one.agreement.common_tokens == len(one.tokens) == one.agreement.source_tokens for one in validation.verdicts)

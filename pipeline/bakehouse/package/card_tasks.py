@@ -25,7 +25,7 @@ class TaskCard:
     words: Callable[[PackageManifest], dict[str, Any]]
     library: str = ""
 
-    def variables(self, manifest: PackageManifest) -> dict[str, Any]:
+    def variables(self, manifest: PackageManifest) -> dict[str, object]:
         """What its template shows, with what all have: the texts, of those tried, that the runtime's tokenizer makes other tokens of."""
         return self.words(manifest) | {"kind": self.kind, "other_tokens": manifest.measured["tokenizer"]["tokenizer_texts_different"]}
 

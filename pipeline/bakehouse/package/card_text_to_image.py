@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.records import Verdict
 from bakehouse.tasks.text_to_image.golden import mine
 
 
-def words(manifest: PackageManifest) -> dict[str, Any]:
+def words(manifest: PackageManifest) -> dict[str, object]:
     """Variables of the card: what its program draws, and how far the golden pictures are from the source's."""
     validation, golden = manifest.validation, mine(manifest.build.golden)
     shown = card_use.other_run(validation) or validation.verdicts

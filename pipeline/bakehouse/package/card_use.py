@@ -83,7 +83,7 @@ def cut(answer: str, longest: int = _LONGEST_ANSWER) -> str:
     return answer if len(answer) <= longest else f"{answer[:longest].rstrip()}…"
 
 
-def kept(manifest: PackageManifest) -> dict[str, Any]:
+def kept(manifest: PackageManifest) -> dict[str, object]:
     """The length beyond which the runtime keeps keys that transformers computes again; of a bundle, in which folders that happens."""
     found = [(one.build.options, agreement.kept_beyond(one.measured.values())) for one in manifest.members or (manifest,)]
     several = [folder for options, length in found if length and (folder := options.folder())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
@@ -11,7 +10,7 @@ from bakehouse.records import Verdict
 from bakehouse.tasks.vision_language.golden import Look, mine
 
 
-def words(manifest: PackageManifest) -> dict[str, Any]:
+def words(manifest: PackageManifest) -> dict[str, object]:
     """Variables of the card: what its program asks, the answers, and how far they are the source's."""
     validation, golden = manifest.validation, mine(manifest.build.golden)
     shown = card_use.other_run(validation) or validation.verdicts

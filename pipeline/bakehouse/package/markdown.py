@@ -41,12 +41,12 @@ def string(value: str) -> str:
     return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in shown else shown
 
 
-def arguments(options: Mapping[str, Any]) -> str:
+def arguments(options: Mapping[str, object]) -> str:
     """Options as further arguments of a Python call: `, NAME="value"`."""
     return "".join(f", {name}={_literal(value)}" for name, value in options.items())
 
 
-def dictionary(options: Mapping[str, Any]) -> str:
+def dictionary(options: Mapping[str, object]) -> str:
     """Options as a Python dictionary."""
     entries = [f"{string(name)}: {_literal(value)}" for name, value in options.items()]
     return "{" + ", ".join(entries) + "}"

@@ -143,7 +143,7 @@ def _file(file: FileRecord, group: str) -> Component:
     return Component(name=file.path, type=ComponentType.FILE, bom_ref=f"{group}:{file.path}", hashes=[digest])
 
 
-def model_card(manifest: PackageManifest) -> dict[str, Any]:
+def model_card(manifest: PackageManifest) -> dict[str, object]:
     """The model card section: what the model does, what was measured, what was not shown."""
     limits = [f"It has not been run on {target}." for target in manifest.unproven]
     return {

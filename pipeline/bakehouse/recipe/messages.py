@@ -118,7 +118,7 @@ def _unknown(at: Place) -> tuple[str, str]:
     return f"{quoted(at.field)} is not a field of {where}", help_
 
 
-def _mistaken(kind: str, context: dict[str, Any], at: Place, node: Node, message: str) -> tuple[str, str]:
+def _mistaken(kind: str, context: dict[str, object], at: Place, node: Node, message: str) -> tuple[str, str]:
     """A value of the wrong kind, out of bounds or unknown."""
     value = node.value
     entry = "every entry of " if at.path and isinstance(at.path[-1], int) else ""

@@ -18,7 +18,7 @@ NAME = "recipe.schema.json"  # next to the recipes, which name it in their first
 TABLE = "FIELDS.md"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """JSON Schema 2020-12 of a recipe. It cannot express combinations of options; the loader checks these."""
     schema: dict[str, Any] = _without_null(Recipe.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

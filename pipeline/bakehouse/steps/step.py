@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
+
+from pydantic import JsonValue
 
 from bakehouse.steps.seam import Spec
 
@@ -73,7 +75,7 @@ class Step:
     notes: Notes = Notes()
 
     @cached_property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, JsonValue]:
         """The spec as JSON values, as the key and the records have it."""
         return self.spec.model_dump(mode="json")
 

@@ -71,7 +71,7 @@ def _harness(command: DoitCmdBase) -> Harness:
     return harness
 
 
-def _refuse_idle(options: Mapping[str, Any]) -> None:
+def _refuse_idle(options: Mapping[str, object]) -> None:
     """Refuse options of doit that would not do here what they say.
 
     Raises:
@@ -91,7 +91,7 @@ def _refuse_idle(options: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_jobs(options: Mapping[str, Any]) -> None:
+def _refuse_jobs(options: Mapping[str, object]) -> None:
     """Refuse -n with a cluster.
 
     Raises:

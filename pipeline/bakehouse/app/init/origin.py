@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -185,7 +184,7 @@ def _gguf_header(path: Path) -> Metadata:
         raise Failure(f"{path} is not a GGUF file: {error}.", remedy=_GIVE) from error
 
 
-def _front_matter(card: Path) -> dict[str, Any]:
+def _front_matter(card: Path) -> dict[str, object]:
     """The front matter of a model card; empty if there is none, or none that can be read."""
     try:
         found = _FRONT_MATTER.search(card.read_text(encoding="utf-8"))

@@ -35,11 +35,11 @@ def complete(config: Any, metadata: Metadata, tensors: Tensors) -> None:
         events.refuse("The GGUF says things about the model that its reader leaves out.", ANOTHER_SOURCE, lost)
 
 
-def _nothing(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str, ...]:
+def _nothing(config: Any, own: Metadata, tensors: Tensors) -> tuple[str, ...]:
     return ()
 
 
-def _llama(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str, ...]:
+def _llama(config: Any, own: Metadata, tensors: Tensors) -> tuple[str, ...]:
     """Llama 3.1 and later scale the rotary embedding; a GGUF has the factor of each frequency, which shows the model's own numbers."""
     if FREQUENCIES not in tensors:
         return ()
@@ -63,14 +63,14 @@ def _llama3_factors(factor: float, theta: float, head: int) -> Any:
     return 1 / ((1 - smooth) / factor + smooth)
 
 
-def _gemma2(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str, ...]:
+def _gemma2(config: Any, own: Metadata, tensors: Tensors) -> tuple[str, ...]:
     config.attn_logit_softcapping = own.get("attn_logit_softcapping", 50.0)
     config.final_logit_softcapping = own.get("final_logit_softcapping", 30.0)
     config.query_pre_attn_scalar = _scalar(own, largest=46)
     return ()
 
 
-def _gemma3(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str, ...]:
+def _gemma3(config: Any, own: Metadata, tensors: Tensors) -> tuple[str, ...]:
     whole = {"rope_type": "default", "rope_theta": own.get("rope.freq_base", 1_000_000.0)}
     if own.get("rope.scaling.type") == "linear":
         whole |= {"rope_type": "linear", "factor": own["rope.scaling.factor"]}
@@ -80,7 +80,7 @@ def _gemma3(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str,
     return ()
 
 
-def _scalar(own: Mapping[str, Any], largest: int) -> int:
+def _scalar(own: Metadata, largest: int) -> int:
     """The square of what queries are divided by, which a GGUF does not name: a head's size, but in the family's largest model.
 
     llama.cpp tells that one by its number of layers (src/models/gemma2.cpp, gemma3.cpp: LLM_TYPE_27B).
@@ -89,7 +89,7 @@ def _scalar(own: Mapping[str, Any], largest: int) -> int:
     return share if own["block_count"] == largest else head_size(own)
 
 
-def _phi3(config: Any, own: Mapping[str, Any], tensors: Tensors) -> tuple[str, ...]:
+def _phi3(config: Any, own: Metadata, tensors: Tensors) -> tuple[str, ...]:
     config.sliding_window = own.get("attention.sliding_window") or None
     config.original_max_position_embeddings = own.get("rope.scaling.original_context_length", config.max_position_embeddings)
     head = head_size(own)
@@ -114,7 +114,7 @@ def _refuse_attention_factor(config: Any, factor: float | None, *, scaled: bool)
         events.refuse(what, ANOTHER_SOURCE, [f"phi3.rope.scaling.attn_factor = {shortest(factor)}, and {derived:.6g} follows"])
 
 
-_ADJUST: Mapping[str, Callable[[Any, Mapping[str, Any], Tensors], tuple[str, ...]]] = {
+_ADJUST: Mapping[str, Callable[[Any, Metadata, Tensors], tuple[str, ...]]] = {
     "llama": _llama,
     "gemma2": _gemma2,
     "gemma3": _gemma3,

@@ -61,7 +61,7 @@ def answer(opened: Opened, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
     )
 
 
-def _search(job: jobs.Job, total: int) -> dict[str, Any]:
+def _search(job: jobs.Job, total: int) -> dict[str, object]:
     """The search options that a job decides; a filler's answer has all its tokens."""
     sampled = {"temperature": job.temperature, "top_p": job.top_p, "random_seed": job.seed} if job.temperature > 0 else {}
     return {"do_sample": job.temperature > 0, **sampled, **({"min_length": total} if job.filler_tokens else {})}

@@ -36,7 +36,7 @@ def measure(folder: Path, reference: Reference, positions: int | None, options: 
     return fidelity_files.measure(reference, logits, positions, doing)
 
 
-def used(folder: Path, reference: Reference, options: Mapping[str, str | int]) -> dict[str, Any] | None:
+def used(folder: Path, reference: Reference, options: Mapping[str, str | int]) -> dict[str, object] | None:
     """The fields of records.UsedFidelity; None where users get the model's own precision."""
     plain = {name: value for name, value in options.items() if name not in OF_THE_PIPELINE}
     if plain == ACCURATE:

@@ -99,7 +99,7 @@ class Runner:
         return {at: logits[index if self.sliced else place].copy() for index, (at, place) in enumerate(zip(wanted, places, strict=True))}
 
 
-def inputs(ids: Sequence[int], past: int = 0) -> dict[str, Any]:
+def inputs(ids: Sequence[int], past: int = 0) -> dict[str, object]:
     """All that a stateful model may have as inputs for tokens that follow on `past` others."""
     import numpy as np
 

@@ -35,7 +35,7 @@ def answers(windows: Sequence[Window], longest: int, room: int) -> list[int]:
     return [place for place, fit in enumerate(fits) if fit][:_ANSWERS]
 
 
-def of_graphs(evaluate: Evaluate, reference: Reference, found: Sequence[Compared], places: Sequence[int]) -> dict[str, Any]:
+def of_graphs(evaluate: Evaluate, reference: Reference, found: Sequence[Compared], places: Sequence[int]) -> dict[str, object]:
     """The fields of records.GraphsFidelity at the first tokens of these windows: the graphs, and the model, of which `found` has all."""
     import numpy as np
 

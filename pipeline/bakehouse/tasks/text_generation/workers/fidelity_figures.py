@@ -173,7 +173,7 @@ def each(windows: int, positions: int | None) -> int | None:
     return None if positions is None else max(1, -(-positions // max(1, windows)))
 
 
-def figures(compared: Sequence[Compared]) -> dict[str, Any]:
+def figures(compared: Sequence[Compared]) -> dict[str, object]:
     """The fields of records.FidelityFigures."""
     import numpy as np
 
@@ -198,13 +198,13 @@ def figures(compared: Sequence[Compared]) -> dict[str, Any]:
     return found
 
 
-def sets(compared: Sequence[Compared]) -> dict[str, dict[str, Any]]:
+def sets(compared: Sequence[Compared]) -> dict[str, dict[str, object]]:
     """The figures of each kind of text, in the order in which they come."""
     names = dict.fromkeys(one.set for one in compared)
     return {name: figures([one for one in compared if one.set == name]) for name in names}
 
 
-def rows(compared: Iterable[Compared]) -> list[dict[str, Any]]:
+def rows(compared: Iterable[Compared]) -> list[dict[str, object]]:
     """The fields of records.FidelityWindow for each window."""
     return [
         {

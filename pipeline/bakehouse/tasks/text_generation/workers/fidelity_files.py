@@ -84,7 +84,7 @@ def measure(
     return list(fidelity_figures.measure(reference.windows, reference.kept, counted, each))
 
 
-def write(files: Path, reference: Reference, compared: Sequence[Compared], device: str, **more: Any) -> dict[str, Any]:
+def write(files: Path, reference: Reference, compared: Sequence[Compared], device: str, **more: Any) -> dict[str, object]:
     """Write fidelity.json, the fields of records.Fidelity; `more` are those that a runtime adds. The same is returned."""
     found: Mapping[str, Any] = {
         "version": fidelity_figures.VERSION,
