@@ -70,6 +70,24 @@ def test_with_a_worker_killed_all_is_made_and_has_the_bytes_of_one_machine(clust
     assert any(line.startswith("writing it into the store [") for line in heard)
 
 
+def test_what_a_step_prints_comes_while_it_is_made(cluster: Machines, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    program = (
+        "print('half', 'of it', flush=True)\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+        "print('all', 'of it'); (files / 'made.txt').write_text('')"
+    )
+    one, lines = made_up("loud", program=program), list[str]()
+    asker = Cluster(cluster.address)
+    asker.submit([task(one, cluster.shared_store)], no_one, carry_out, lambda step, text: lines.append(text))
+    wait_for(lambda: "half of it" in "".join(lines))
+    assert "all of it" not in "".join(lines)
+    go.touch()
+    asker.wait(one)
+    wait_for(lambda: "".join(lines).count("all of it") == 1 and "".join(lines).count("half of it") == 1)
+    asker.close()
+
+
 def test_a_step_that_fails_is_tried_once_and_says_so_with_its_log(cluster: Machines, tmp_path: Path) -> None:
     tries = tmp_path / "tries"
     program = f"open({str(tries)!r}, 'a').write('x'); print('the weights are odd'); sys.exit(3)"

@@ -80,6 +80,26 @@ def test_bisection_needs_fewer_measurements_than_there_are_candidates() -> None:
     assert len({name for name, _ in log}) <= 8
 
 
+def test_several_at_a_time_find_the_same_in_fewer_rounds() -> None:
+    """Three candidates are measured at a time, as on a cluster of three workers; none is waited for before the others are begun."""
+    chain = [model(number / 64, 32) for number in range(1, 65)]
+    goal, results, busy, rounds = Goal("size", Bounds(kl_mean=0.2), max_candidates=64), dict[str, Result](), dict[str, Next](), 0
+    while not isinstance(step := decide(goal, chain, results, 0.0, busy), Done):
+        if step is not None:
+            assert step.candidate.name not in busy
+            busy[step.candidate.name] = step
+        if step is None or len(busy) == 3:
+            rounds += 1
+            for name, one in busy.items():
+                known, error = results.get(name, Result(size_bytes=one.candidate.predicted_bytes)), divergence(one.candidate)
+                found = {"screened": fidelity(error, 0.3)} if one.action == "screen" else {"confirmed": fidelity(error, 0.05)}
+                results[name] = replace(known, **found)
+            busy.clear()
+    alone, log = search(goal, chain)
+    assert step.winner == alone.winner is not None
+    assert rounds < len(log)
+
+
 def test_a_screening_drops_only_what_is_surely_beyond() -> None:
     one = model(1.0, 32)
     surely, _ = search(Goal("size", Bounds(kl_mean=0.1)), [one])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bakehouse.plan import plan
+from bakehouse.plan.measuring import POSITIONS
 from bakehouse.recipe.loader import load_all
 from bakehouse.search import making
-from bakehouse.search.decide import POSITIONS
 
 pytestmark = pytest.mark.needs_backend("openvino")
 RECIPE = """\

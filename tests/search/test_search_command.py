@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,17 @@ def test_a_search_writes_the_layers_that_keep_8_bits_and_the_build_makes_nothing
     assert {record.key for record in bench.records("compress")} == compressed
     assert bench.manifest("tiny-near").fidelity is not None
     assert len(measured.files) == 1
+
+
+def test_the_fastest_candidate_within_the_bounds_is_built_and_measured(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    fastest = {"runtime": "openvino", "minimize": "tokens_per_s", "bounds": {"kl_mean": 5}, "base": {"weights": "int4"}}
+    search = {**fastest, "over": {"group_size": [32, 64]}}
+    bench.write(recipe(builds={"int8": {"runtime": "openvino", "quantization": {"weights": "int8"}}}, searches={"fast": search}))
+    bench.add_model(tiny_checkpoint)
+    found = bench.doit("search", "tiny-fast")
+    assert found.returncode == 0 and "Written into tiny.yaml as the build fast" in found.stderr, found.stdout + found.stderr
+    speeds = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((bench.artifacts / "bench").iterdir())]
+    assert [one["name"] for one in speeds] == ["tiny-fast-001", "tiny-fast-002"]
+    assert all(one["lengths"][0]["tokens_per_s"] > 0 for one in speeds)
+    assert len(bench.records("package")) == 2

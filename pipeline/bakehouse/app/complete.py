@@ -32,7 +32,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "bench": {"--device": True, "--runs": True, "--prompt-tokens": True, "--new-tokens": True, "--wait": False, "--json": False},
     "evaluate": {"--device": True, "--tasks": True, "--few-shot": True, "--limit": True, "--json": False},
     "compare": {"--html": True, "--json": False},
-    "search": {"--plan": False, "--print": False, "--html": True, "--json": False},
+    "search": {"--plan": False, "--print": False, "--html": True, "--cluster": True, "--json": False},
     "check": {"--package": True, "--key": True, "--certificate": True, "--identity": True, "--issuer": True, "--json": False},
     "deliver": {"--to": True, "--json": False},
     "sign": {"--continue": False, "-n": True},

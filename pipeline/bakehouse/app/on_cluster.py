@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from bakehouse.app.commands.worker import need_store
 from bakehouse.cluster import capacity, connection, request
@@ -40,15 +42,41 @@ class OnCluster:
         self._wanted: frozenset[str] = frozenset()  # keys of what is to be here in the end
         self._shared: frozenset[str] = frozenset()  # keys of what the shared store had at the beginning
         self._asked: frozenset[str] = frozenset()  # keys of what the cluster is to make
+        self._done: set[str] = set()  # keys of what it has made
+        self._logged: set[str] = set()  # keys of those whose logs have begun
         self._surveys: dict[str, Survey | None] = {}  # by the key of a checkpoint
+        self._builds: dict[str, Build] = {}  # the build of a step that no package needs, by the step's key
+        self._preparing = threading.Lock()
 
     def prepare(self, address: str, roots: Sequence[Step], say: Callable[[str], None]) -> None:
-        """Look into the shared store, put into it what comes from here, and ask the cluster for the rest.
+        """Look into the shared store, put into it what comes from here, and ask the cluster for the rest; also for more, later.
 
         Raises:
             Failure: there is no shared store or no cluster, or none of its workers can take a step.
         """
-        self._wanted = frozenset(step.key for step in roots)
+        with self._preparing:
+            self._prepare(address, roots, say)
+
+    def connect(self, address: str) -> None:
+        """Connect, unless it is done.
+
+        Raises:
+            Failure: no scheduler answers there.
+        """
+        self._cluster = self._cluster or Cluster(address)
+
+    def ask(self, address: str, step: Step, build: Build, say: Callable[[str], None]) -> tuple[Step, ...]:
+        """Ask for a step of a build; what is to be waited for with `make`, one after the other, until it is here.
+
+        Raises:
+            Failure: as `prepare`.
+        """
+        self._builds |= {one.key: build for one in step.closure() if one.key not in self._plan.builds_after}
+        self.prepare(address, [step], say)
+        return tuple(one for one in step.closure() if not self.has(one))
+
+    def _prepare(self, address: str, roots: Sequence[Step], say: Callable[[str], None]) -> None:
+        self._wanted |= {step.key for step in roots}
         missing = [step for step in roots if not self._session.store.has(step)]
         if not missing:
             return
@@ -56,18 +84,27 @@ class OnCluster:
         known = self._remote.present(dict.fromkeys(one for step in missing for one in step.closure()))
         if known is None:
             raise Failure("the shared store cannot be reached, and a cluster has no other way to exchange files", where="PIPELINE_REMOTE")
-        self._shared = known
+        self._shared |= known
         ours, asked = self._sorted(missing)
         takes = {step.key: capacity.taken(self._memory(step), tags.of(step)) for step in asked}
         if asked:
-            self._cluster = Cluster(address)
+            self.connect(address)
+            assert self._cluster
             capacity.refuse_impossible({self._names[step.key]: takes[step.key] for step in asked}, self._cluster.workers())
         for step in ours:
             self._provide(step, say)
         if self._cluster:
             sent = self._requests(asked)
-            self._cluster.submit([Task(step, sent[step.key], takes[step.key]) for step in asked], self._session.tell)
-        self._asked = frozenset(takes)
+            tasks = [Task(step, sent[step.key], takes[step.key]) for step in asked]
+            self._cluster.submit(tasks, self._session.tell, log=self._keep_log)
+            if not self._asked:
+                say(f"their logs, as they come, are in {self._logs}")
+        self._asked |= takes.keys()
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are."""
+        return len(self._cluster.workers()) if self._cluster else 0
 
     @property
     def number(self) -> int:
@@ -77,14 +114,13 @@ class OnCluster:
     @property
     def width(self) -> int:
         """How many tasks are to wait at once: twice as many as there are workers, so that those that run are among those one sees."""
-        workers = len(self._cluster.workers()) if self._cluster else 1
-        return max(1, min(_MOST_AT_ONCE, 2 * workers))
+        return max(1, min(_MOST_AT_ONCE, 2 * self.workers))
 
     def has(self, step: Step) -> bool:
         """Whether there is nothing to wait for: it is where it is wanted, or others set it up for themselves."""
         if step.key in self._wanted:
             return self._session.store.has(step)
-        return step.kind == "setup" or step.key not in self._asked
+        return step.kind == "setup" or step.key not in self._asked or step.key in self._done
 
     def make(self, step: Step) -> None:
         """Wait for a step, and bring it here if it is wanted here.
@@ -98,6 +134,7 @@ class OnCluster:
                 self._cluster.wait(step)
             except Failed as failed:
                 raise self._with_log(failed, step) from failed
+            self._done.add(step.key)
         if step.key not in self._wanted:
             return
         self._remote.supply([step], lambda line: None)
@@ -118,7 +155,7 @@ class OnCluster:
         ours, asked, seen = list[Step](), list[Step](), set[str]()
 
         def want(step: Step) -> None:
-            if step.key in seen or step.key in self._shared or step.kind == "setup":
+            if step.key in seen or step.key in self._shared | self._asked or step.kind == "setup":
                 return
             seen.add(step.key)
             if self._session.store.has(step) or step.notes.path is not None:
@@ -142,22 +179,37 @@ class OnCluster:
 
     def _memory(self, step: Step) -> int:
         """What a step takes; 0 if that is not known before its checkpoint is downloaded."""
-        build = self._plan.builds_after[step.key][0]
+        build = self._builds_after(step)[0]
         key = build.checkpoint.key
         if key not in self._surveys:
             self._surveys[key] = preflight.survey_of(build, self._session, ask=False)
         survey = self._surveys[key]
         return 0 if survey is None else estimates.of(step, survey).memory_bytes
 
+    def _builds_after(self, step: Step) -> tuple[Build, ...]:
+        return self._plan.builds_after.get(step.key) or (self._builds[step.key],)
+
     def _requests(self, steps: Iterable[Step]) -> dict[str, str]:
         """What a worker is sent for each step, by its key."""
         recipes: dict[str, request.Origin] = {}
         found: dict[str, str] = {}
         for step in steps:
-            build = _simplest(self._plan.builds_after[step.key])
+            build = _simplest(self._builds_after(step))
             origin = recipes.setdefault(build.name, request.origin(build))
             found[step.key] = request.of(step, origin, self._remote.shown).model_dump_json()
         return found
+
+    @property
+    def _logs(self) -> Path:
+        return self._session.store.root / ".staging" / "cluster"
+
+    def _keep_log(self, step: Step, text: str) -> None:
+        """Add to the log of a step; that of an earlier run goes."""
+        path = self._logs / f"{self._names[step.key].replace(':', '-')}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if step.key in self._logged else "w", encoding="utf-8") as log:
+            log.write(text)
+        self._logged.add(step.key)
 
     def _with_log(self, failed: Failed, step: Step) -> Failure:
         """The failure, with the end of the step's log where it is on one machine."""

@@ -13,7 +13,7 @@ from bakehouse.cluster import work
 from bakehouse.cluster.capacity import Worker
 from bakehouse.cluster.connection import security
 from bakehouse.cluster.seams import StepFailed
-from bakehouse.cluster.watching import TOPIC
+from bakehouse.cluster.watching import LOGS, TOPIC
 from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress
 from bakehouse.steps.step import Step
@@ -65,6 +65,7 @@ class Cluster:
             ) from error
         self._futures: dict[str, Any] = {}  # by the step's key, until it is done
         self._ends: dict[str, Future[None]] = {}
+        self._steps: dict[str, Step] = {}  # by the key of their task
         self._closed = False
         self._giving_up = threading.Lock()
 
@@ -73,23 +74,35 @@ class Cluster:
         found = self._client.scheduler_info(n_workers=-1)["workers"].values()
         return tuple(sorted((Worker(str(one["name"]), one["resources"]) for one in found), key=lambda worker: worker.name))
 
-    def submit(self, tasks: Iterable[Task], tell: Callable[[Step, Progress], None], does: Callable[..., object] = work.carry_out) -> None:
-        """Ask for steps; what one needs of the others comes before it.
+    def submit(
+        self,
+        tasks: Iterable[Task],
+        tell: Callable[[Step, Progress], None],
+        does: Callable[..., object] = work.carry_out,
+        log: Callable[[Step, str], None] = lambda step, text: None,
+    ) -> None:
+        """Ask for steps, once or several times; what one needs of the others comes before it.
 
         Args:
             tell: is called with what a worker says of a step.
             does: what a worker calls with the request of a task.
+            log: is called with what comes into the log of a step, as it comes.
         """
         tasks = tuple(tasks)
-        steps = {name_of(task.step): task.step for task in tasks}
+        self._steps |= {name_of(task.step): task.step for task in tasks}
 
         def hear(event: tuple[float, Mapping[str, Any]]) -> None:
             reported = event[1]
-            if step := steps.get(reported["key"]):
+            if step := self._steps.get(reported["key"]):
                 doing = f"{reported['doing']} [{reported['by']}]"
                 tell(step, Progress(doing, reported["done"], reported["total"], reported["unit"]))
 
+        def hear_log(event: tuple[float, Mapping[str, Any]]) -> None:
+            if step := self._steps.get(event[1]["key"]):
+                log(step, event[1]["text"])
+
         self._client.subscribe_topic(TOPIC, hear)
+        self._client.subscribe_topic(LOGS, hear_log)
         for task in tasks:
             needed = [self._futures[one.key] for _, one in task.step.needs if one.key in self._futures]
             self._ends[task.step.key] = Future()

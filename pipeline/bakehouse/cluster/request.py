@@ -10,7 +10,7 @@ from pathlib import Path
 from bakehouse.cluster.seams import LocalContent, StepRequest
 from bakehouse.errors import Failure
 from bakehouse.executor import version
-from bakehouse.plan import plan
+from bakehouse.plan import measuring, plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.recipe import Recipe, as_recipe
 from bakehouse.sources.local import Content
@@ -75,10 +75,10 @@ def step_of(request: StepRequest) -> Step:
 
 @lru_cache(maxsize=256)
 def _planned(recipe: str, contents: tuple[LocalContent, ...]) -> Mapping[str, Step]:
-    """The steps of a recipe by key; a worker is asked for many of one recipe."""
+    """The steps of a recipe by key, with those that a search needs; a worker is asked for many of one recipe."""
     found = {one.field: Content(Path(one.name), one.fingerprint) for one in contents}
     builds = plan.again(Recipe.model_validate_json(recipe), found)
-    return {step.key: step for step in plan.unique(build.package for build in builds)}
+    return {step.key: step for step in (*plan.unique(build.package for build in builds), *measuring.steps(builds))}
 
 
 def _tools(steps: Iterable[Step]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from bakehouse.cluster import capacity
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
 from bakehouse.steps.step import Step
-from bakehouse.store.store import Staging, Store
+from bakehouse.store.store import Store
 
-TOPIC = "bakehouse"
+TOPIC, LOGS = "bakehouse", "bakehouse-logs"
+_AT_ONCE_BYTES = 64_000  # of a log, every time it is looked at
 _EVERY_S = 0.5
 _AGAIN_S = 1.0  # how often the same doing is reported anew
 
@@ -32,6 +33,7 @@ class Watch:
         self._told = ("", 0.0)
         self._store: Store | None = None
         self._step: Step | None = None
+        self._passed_on = 0  # bytes of its log
 
     def follow(self, store: Store, step: Step) -> None:
         """Which step it is."""
@@ -57,11 +59,25 @@ class Watch:
         """The end of the log of the step that failed."""
         if self._store is None or self._step is None:
             return ""
-        staged = Staging(self._store.root / ".staging" / f"{self._step.kind}-{self._step.key[:24]}")
-        for path in (self._store.failed(self._step) / "log.txt", staged.log):
+        for path in (self._store.failed(self._step) / "log.txt", self._store.staging(self._step).log):
             if path.is_file():
                 return path.read_text(encoding="utf-8", errors="replace")[-most:]
         return ""
+
+    def pass_log_on(self) -> None:
+        """Send what has come into the log of the step since the last time; it is elsewhere once the step is made or has failed."""
+        if self._store is None or self._step is None:
+            return
+        places = (self._store.staging(self._step).log, self._store.log(self._step), self._store.failed(self._step) / "log.txt")
+        path = next((path for path in places if path.is_file()), None)
+        if path is None:
+            return
+        with path.open("rb") as log:
+            log.seek(self._passed_on)
+            new = log.read(_AT_ONCE_BYTES)
+        if new:
+            self._passed_on += len(new)
+            self._dask.log_event(LOGS, {"key": self._key, "by": self.worker, "text": new.decode("utf-8", errors="replace")})
 
     def _pass_on(self, progress: Progress) -> None:
         message: dict[str, str | float | None] = {"key": self._key, "by": self.worker, "doing": progress.doing}
@@ -79,6 +95,7 @@ def watching() -> Iterator[Watch]:
             if not watch.is_wanted():
                 watch.children.stop()
                 return
+            watch.pass_log_on()
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -87,3 +104,4 @@ def watching() -> Iterator[Watch]:
     finally:
         ended.set()
         thread.join()
+        watch.pass_log_on()

@@ -33,15 +33,22 @@ class PutStep(Request):
     folder: Path
 
 
+class SizeOf(Request):
+    """How many bytes do the files of a step (`kind/key`) in the shared store have?"""
+
+    verb: Literal["size"] = "size"
+    name: str
+
+
 class StoreRequest(Request):
     """What `remote_store` does at the URL in BAKEHOUSE_REMOTE, which may hold a password; it may be silent for `patience_s` seconds."""
 
-    work: Annotated[ListSteps | FetchStep | PutStep, Field(discriminator="verb")]
+    work: Annotated[ListSteps | FetchStep | PutStep | SizeOf, Field(discriminator="verb")]
     patience_s: float
 
 
 class StoreResult(Result):
-    """What came of it: the steps that are present, or how many bytes moved; or why the shared store could not be used.
+    """What came of it: the steps that are present, how many bytes moved or lie there; or why the shared store could not be used.
 
     Attributes:
         unreachable: why nothing could be heard of it.
@@ -51,5 +58,6 @@ class StoreResult(Result):
     present: tuple[str, ...] = ()
     fetched_bytes: int | None = None
     sent_bytes: int | None = None
+    size_bytes: int | None = None  # None if the step is not there
     unreachable: str | None = None
     refuses: str | None = None

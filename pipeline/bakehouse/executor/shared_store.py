@@ -17,7 +17,7 @@ from bakehouse.child import redact as discreet
 from bakehouse.errors import Failure
 from bakehouse.executor import process
 from bakehouse.executor.process import Children
-from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, StoreRequest, StoreResult
+from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, SizeOf, StoreRequest, StoreResult
 from bakehouse.records import StepRecord
 from bakehouse.steps.maker import worker
 from bakehouse.steps.step import Step
@@ -86,6 +86,15 @@ class Remote:
         listed = self._talk(ListSteps(names=tuple(named)))
         return None if listed is None else frozenset(named[name] for name in listed.present)
 
+    def size(self, step: Step) -> int | None:
+        """How many bytes a step's files have there; None if it does not have the step, or cannot be reached.
+
+        Raises:
+            Failure: as `supply`.
+        """
+        found = self._talk(SizeOf(name=_name(step)))
+        return found.size_bytes if found else None
+
     def keep(self, step: Step) -> None:
         """Put a step into it that was made here; a shared store that is read only, out of reach or none is fine."""
         if not self._wants_to_write or step.kind in _OURS:
@@ -126,7 +135,7 @@ class Remote:
             say(f"shared   {step.kind} of {step.label}, {size_text(fetched.fetched_bytes or 0)}")
             return True
 
-    def _talk(self, work: ListSteps | FetchStep | PutStep) -> StoreResult | None:
+    def _talk(self, work: ListSteps | FetchStep | PutStep | SizeOf) -> StoreResult | None:
         """What the worker answers; None, with a warning, if the shared store cannot be reached or, in read mode, does not let us in."""
         if not self._url:
             return None

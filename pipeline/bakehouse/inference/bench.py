@@ -109,6 +109,14 @@ def keep(bench: Bench, artifacts: Path) -> Path:
     return path
 
 
+def read(path: Path) -> Bench | None:
+    """A measurement that was kept; None if there is none, or none that this version reads."""
+    try:
+        return Bench.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):  # a ValidationError is a ValueError
+        return None
+
+
 def _row(length: int, taken: Sequence[Answered]) -> AtLength:
     first = [one.first_token_s for one in taken]
     speeds = [one.tokens_per_s for one in taken if one.tokens_per_s is not None]

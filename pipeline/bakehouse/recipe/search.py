@@ -49,8 +49,9 @@ class Search(Model):
     """Many builds that differ in a few options, of which the best within the bounds is wanted."""
 
     runtime: Line = Field(description="Runtime of all candidates, as in a build.")
-    minimize: Literal["size", "kl_mean"] = Field(
-        description="What decides among the candidates within the bounds: the size of the model's files, or the mean KL divergence."
+    minimize: Aim = Field(
+        description="What decides among the candidates within the bounds: the size of the model's files, the mean KL divergence, or on "
+        "this machine the time to the first token or (most of them win) the tokens a second."
     )
     over: dict[str, tuple[JsonValue, ...]] = Field(
         min_length=1, description="The options that vary, by the names that a build has for them, each with the values to try."

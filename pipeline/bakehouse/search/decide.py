@@ -9,7 +9,7 @@ is bisection. Candidates that need texts come after all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,7 +22,6 @@ from bakehouse.search.candidates import Candidate, coarser
 from bakehouse.search.results import Result
 from bakehouse.search.verdicts import SAME_SIZE, Verdict
 
-POSITIONS = 256  # of a screening: 128 rank builds as all positions do (measured on SmolLM2-135M)
 _SAME_SPEED = 0.03
 _SPEEDS = ("first_token", "tokens_per_s")
 
@@ -64,18 +63,21 @@ class Done:
     stopped: str = ""
 
 
-def decide(goal: Goal, candidates: Sequence[Candidate], results: Mapping[str, Result], seconds: float = 0.0) -> Next | Done:
+def decide(
+    goal: Goal, candidates: Sequence[Candidate], results: Mapping[str, Result], seconds: float = 0.0, busy: Collection[str] = ()
+) -> Next | Done | None:
     """The next measurement, or the end. The same results give the same decision, so a search that was killed goes on where it was.
 
     Args:
         results: of the candidates that were begun, by name.
         seconds: how long the search has run.
+        busy: the names of candidates that are being measured, on a cluster; None is returned if one of them has to be waited for.
     """
     judged = verdicts.of(goal.minimize, goal.bounds, goal.max_size_bytes, candidates, results)
-    still = [one for one in candidates if one.name not in judged]
+    still = [one for one in candidates if one.name not in judged and one.name not in busy]
     begun = sorted((one for one in still if one.name in results), key=_by_size)
     fresh = [one for one in still if one.name not in results]
-    stopped = _limit(goal, len(results), seconds) if fresh else ""
+    stopped = _limit(goal, len({*results, *busy}), seconds) if fresh else ""
     nearest = goal.minimize == "kl_mean"
     if nearest and not (fresh and not stopped):
         begun, worse = _contenders(begun, results)
@@ -83,7 +85,9 @@ def decide(goal: Goal, candidates: Sequence[Candidate], results: Mapping[str, Re
     if begun and not (nearest and fresh and not stopped):
         return Next(begun[0], "confirm")
     if fresh and not stopped:
-        return Next(_most_settling(goal, fresh), "screen")
+        return Next(_most_settling(goal, fresh, [one for one in candidates if one.name in busy]), "screen")
+    if busy:
+        return None
     within = [one for one in candidates if one.name in judged and judged[one.name].kind == "within"]
     if goal.minimize in _SPEEDS and (unknown := [one for one in within if results[one.name].speed is None]):
         return Next(unknown[0], "bench")
@@ -99,14 +103,19 @@ def _limit(goal: Goal, begun: int, seconds: float) -> str:
     return ""
 
 
-def _most_settling(goal: Goal, fresh: Sequence[Candidate]) -> Candidate:
+def _most_settling(goal: Goal, fresh: Sequence[Candidate], busy: Sequence[Candidate]) -> Candidate:
     """The candidate that settles the most of what is open, whichever way it turns out; of equals the smallest.
 
-    For the least divergence within a size the largest comes first: it is likely the best.
+    What is `busy` will settle one side or the other, so the candidate comes from the side with the most. For the least divergence within
+    a size the largest comes first: it is likely the best.
     """
     pool = [one for one in fresh if not one.looks_at_data] or list(fresh)
     if goal.minimize == "kl_mean":
         return max(pool, key=_by_size)
+    sides: dict[tuple[bool, ...], list[Candidate]] = {}
+    for one in pool:
+        sides.setdefault(tuple(_by_size(one) < _by_size(other) for other in busy), []).append(one)
+    pool = max(sides.values(), key=len)
 
     def settles(one: Candidate) -> int:
         beyond = sum(coarser(other, one) for other in pool)

@@ -1,9 +1,8 @@
-"""Carries a search out: each candidate is the same keyed steps as an ordinary build, so what was made stays made, here and for builds."""
+"""The candidates of a search: each is the same keyed steps as an ordinary build, so what was made stays made, here and for builds."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,18 @@ from typing import Any
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
-from bakehouse.plan import plan
+from bakehouse.plan import measuring, plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.loader import Loaded
 from bakehouse.recipe.recipe import candidates
 from bakehouse.recipe.search import Expanded, Search
-from bakehouse.records import Fidelity
 from bakehouse.search.candidates import Candidate, candidate
-from bakehouse.search.decide import POSITIONS, Done, Goal, Next, decide
-from bakehouse.search.results import Result
+from bakehouse.search.decide import Goal
 from bakehouse.stages import estimates, preflight
-from bakehouse.stages.preflight import SingleStep
 from bakehouse.steps.step import Step
-from bakehouse.store.store import Store
 
-_MODEL = ("compress", "compile")
-_OWN = (*_MODEL, "fidelity", "calibration")  # a failure of another step is one of all candidates
+MODEL = ("compress", "compile")
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Trial:
     @property
     def model(self) -> tuple[Step, ...]:
         """The steps that make the model's files."""
-        return tuple(step for step in self.build.parts.values() if step.kind in _MODEL)
+        return tuple(step for step in self.build.parts.values() if step.kind in MODEL)
 
 
 @dataclass(frozen=True)
@@ -78,28 +72,23 @@ def builds(loaded: Loaded, name: str, found: Expanded[Any], fingerprint: Callabl
     return plan.make([replace(loaded, recipe=recipe)], fingerprint, confined=confined).builds
 
 
-def ranked(found: Expanded[Any], planned: tuple[Build, ...], session: Session, make: Callable[[Step], None]) -> Expanded[Any]:
+def ranked(found: Expanded[Any], planned: tuple[Build, ...], session: Session, have: Callable[[Step, Build], None]) -> Expanded[Any]:
     """The combinations with layers by name in place of a ratio, chosen by what each layer does in fewer bits.
 
     Args:
         planned: the combinations as builds.
-        make: makes one step, whose needs are in the store.
+        have: as that of `Means`.
 
     Raises:
         Failure: the layers cannot be measured.
     """
     made = []
     for combination, build in zip(found.combinations, planned, strict=True):
-        options, confirm = build.resolved.options, dict(build.package.needs).get("fidelity")
-        backend = BACKENDS[options.runtime]
-        step = backend.sensitivity(build.name, options, build.parts, confirm.need("reference")) if confirm else None
+        step, backend = measuring.ranking(build), BACKENDS[build.resolved.options.runtime]
         if step is None or preflight.misfits(build, session, ask=True):
             made.append(combination)
             continue
-        single = SingleStep(step, (build,))
-        preflight.check((), session, [single])
-        for needed in preflight.missing((), session.store, [single]):
-            make(needed)
+        have(step, build)
         made.append(replace(combination, build=backend.keeping(combination.build, session.store.files(step))))
     return replace(found, combinations=made)
 
@@ -122,7 +111,7 @@ def prepare(loaded: Loaded, name: str, found: Expanded[Any], planned: tuple[Buil
         if wrong := preflight.misfits(build, session, ask=True):
             reasons += wrong
             continue
-        models = [step for step in build.parts.values() if step.kind in _MODEL]
+        models = [step for step in build.parts.values() if step.kind in MODEL]
         size = sum(estimates.of(step, survey).disk_bytes for step in models)
         one = candidate(build.resolved.build, combination.varied, combination.build, size)
         trials.append(_trial(one, combination.build, build))
@@ -134,54 +123,7 @@ def prepare(loaded: Loaded, name: str, found: Expanded[Any], planned: tuple[Buil
 
 
 def _trial(one: Candidate, written: RuntimeBuild, build: Build) -> Trial:
-    confirm = dict(build.package.needs).get("fidelity")
-    options = build.resolved.options
-    if confirm is None:
-        raise Failure(f"the fidelity of models of {options.runtime} cannot be measured")
-    screen = BACKENDS[options.runtime].fidelity(build.name, options, build.parts, confirm.need("reference"), positions=POSITIONS)
-    assert screen is not None
+    confirm, screen = measuring.confirmation(build), measuring.screening(build)
+    if confirm is None or screen is None:
+        raise Failure(f"the fidelity of models of {build.resolved.options.runtime} cannot be measured")
     return Trial(one, written, build, screen, confirm)
-
-
-def known(trial: Trial, store: Store) -> Result | None:
-    """What the store knows of a candidate; None if it was not begun."""
-    screened, confirmed = _fidelity(trial.screen, store), _fidelity(trial.confirm, store)
-    if screened is None and confirmed is None:
-        return None
-    records = [store.record(step) for step in trial.model]
-    size = sum(file.size for record in records if record for file in record.files)
-    return Result(size_bytes=size or None, screened=screened, confirmed=confirmed)
-
-
-def _fidelity(step: Step, store: Store) -> Fidelity | None:
-    record = store.record(step) if store.has(step) else None
-    return Fidelity.model_validate(record.measured) if record else None
-
-
-def run(prepared: Prepared, session: Session, make: Callable[[Step], None]) -> Iterator[tuple[Next | Done, dict[str, Result]]]:
-    """Measure what `decide` wants until it is done; what it wants next, and what is known by then.
-
-    Args:
-        make: makes one step, whose needs are in the store.
-
-    Raises:
-        Failure: of a step that all candidates need, such as the download.
-    """
-    begun, failed = time.monotonic(), dict[str, str]()
-    while True:
-        found = {trial.candidate.name: result for trial in prepared.trials if (result := known(trial, session.store))}
-        results = found | {name: Result(failed=reason) for name, reason in failed.items()}
-        wanted = decide(prepared.goal, prepared.candidates, results, time.monotonic() - begun)
-        yield wanted, results
-        if isinstance(wanted, Done):
-            return
-        trial = prepared.trial(wanted.candidate.name)
-        step = trial.screen if wanted.action == "screen" else trial.confirm
-        for needed in preflight.missing((), session.store, [SingleStep(step, (trial.build,))]):
-            try:
-                make(needed)
-            except Failure as failure:
-                if needed.kind not in _OWN or session.children.stopping:
-                    raise
-                failed[wanted.candidate.name] = failure.what
-                break

@@ -101,6 +101,10 @@ class Store:
 
     # --- making ---
 
+    def staging(self, step: Step) -> Staging:
+        """Where a step is made; it is there only while that goes on, and after a kill."""
+        return Staging(self.root / ".staging" / f"{step.kind}-{step.key[:24]}")
+
     @contextmanager
     def making(self, step: Step, on_wait: Callable[[], None]) -> Iterator[Staging | None]:
         """Hold the step's lock; yields the directory to make it in, or None if it exists by now.
@@ -113,7 +117,7 @@ class Store:
             if self.has(step):
                 yield None
                 return
-            staging = Staging(self.root / ".staging" / f"{step.kind}-{step.key[:24]}")
+            staging = self.staging(step)
             staging.folder.mkdir(parents=True, exist_ok=True)
             for left in staging.folder.iterdir():
                 if left != staging.files:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.app import screen, search_table
+from pydantic import JsonValue
+
+from bakehouse.app import screen, search_table, searching
 from bakehouse.app.cli import JSON, Ours, option, warn
+from bakehouse.app.commands.run import CLUSTER_HELP
 from bakehouse.app.tasks import Harness
 from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
@@ -17,24 +21,14 @@ from bakehouse.plan.plan import Build, Plan
 from bakehouse.recipe import edit
 from bakehouse.recipe.loader import Loaded
 from bakehouse.recipe.recipe import full_name
-from bakehouse.search import making
+from bakehouse.recipe.search import Expanded
+from bakehouse.search import loop, making
 from bakehouse.search.decide import Done
+from bakehouse.search.loop import Means
 from bakehouse.search.making import Prepared
 from bakehouse.search.results import Result
 from bakehouse.sources import local
-from bakehouse.steps.step import Step
 from bakehouse.store import files
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A step as the reporter of tasks takes it."""
-
-    name: str
-    step: Step
-    actions: tuple[object, ...] = (True,)
-    setup_tasks: tuple[str, ...] = ()
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 class Search(Ours):
@@ -46,38 +40,56 @@ class Search(Ours):
         option("plan", "print the predicted size of every candidate, and make nothing", bool, False),
         option("print", "print the winner instead of writing it into the recipe", bool, False),
         option("html", "write a page with a chart to this file, too"),
+        option("cluster", CLUSTER_HELP),
         JSON,
     )
 
     def _do(self, params: Any, args: list[str]) -> int:
         workspace = open_workspace()
         loaded, name = _named(args, workspace)
-        fingerprint = partial(local.fingerprint, cache=workspace.store.root / "fingerprints.json")
-        as_builds = partial(making.builds, loaded, name, fingerprint=fingerprint, confined=workspace.confined)
-        planned = as_builds(combinations := making.combinations(loaded, name))
-        harness = Harness(replace(workspace, plan=Plan(planned)), sys.stderr if params["json"] or params["print"] else sys.stdout)
-        make = partial(_make, harness)
-        if not params["plan"]:
-            _bring_source(planned[0], harness, make)
-            if loaded.recipe.searches[name].rank_layers:
-                planned = as_builds(combinations := making.ranked(combinations, planned, harness.session, make))
-        prepared = making.prepare(loaded, name, combinations, planned, harness.session)
         if params["plan"]:
-            # Until layers are measured it is not known which ones a candidate would have, only how many.
-            known = () if prepared.search.rank_layers else prepared.trials
-            begun = {one.candidate.name: found for one in known if (found := making.known(one, workspace.store))}
-            _show(prepared, None, begun, as_json=params["json"])
-            return 0
-        _foresee(prepared, harness)
-        if not (params["json"] or params["print"]):
-            screen.for_tables().print(search_table.table(prepared, None, {}))
-        done, results = _carry_out(prepared, harness, make)
+            return _plan(params, loaded, name, workspace)
+        address = str(params["cluster"] or os.environ.get("PIPELINE_CLUSTER") or "")
+        planned = _builds(loaded, name, workspace, combinations := making.combinations(loaded, name))
+        harness = Harness(replace(workspace, plan=Plan(planned)), sys.stderr if params["json"] or params["print"] else sys.stdout)
+        try:
+            aim = loaded.recipe.searches[name].minimize
+            place = searching.there(harness, address, aim) if address else searching.here(harness, aim)
+            searching.bring_source(planned[0], harness)
+            if loaded.recipe.searches[name].rank_layers:
+                combinations = making.ranked(combinations, planned, harness.session, place.have)
+                planned = _builds(loaded, name, workspace, combinations)
+            prepared = making.prepare(loaded, name, combinations, planned, harness.session)
+            searching.foresee(prepared, harness, elsewhere=bool(address))
+            if not (params["json"] or params["print"]):
+                screen.for_tables().print(search_table.table(prepared, None, {}))
+            done, results = _carry_out(prepared, harness, place)
+        finally:
+            harness.end()
         if params["html"]:
             title = f"Search {full_name(loaded.recipe.name, name)}"
             files.write(Path(params["html"]), search_table.as_page(title, prepared, done, results))
         if not params["print"]:
             _show(prepared, done, results, as_json=params["json"])
         return _finish(loaded, prepared, done, results, printing=params["print"])
+
+
+def _builds(loaded: Loaded, name: str, workspace: Workspace, combinations: Expanded[Any]) -> tuple[Build, ...]:
+    fingerprint = partial(local.fingerprint, cache=workspace.store.root / "fingerprints.json")
+    return making.builds(loaded, name, combinations, fingerprint, confined=workspace.confined)
+
+
+def _plan(params: Any, loaded: Loaded, name: str, workspace: Workspace) -> int:
+    """Show what a search would try, and make nothing."""
+    planned = _builds(loaded, name, workspace, combinations := making.combinations(loaded, name))
+    session = Harness(replace(workspace, plan=Plan(planned)), sys.stdout).session
+    prepared = making.prepare(loaded, name, combinations, planned, session)
+    # Until layers are measured it is not known which ones a candidate would have, only how many.
+    trials = () if prepared.search.rank_layers else prepared.trials
+    size = partial(loop.size_here, store=workspace.store)
+    begun = {one.candidate.name: found for one in trials if (found := loop.known(one, workspace.store, size))}
+    _show(prepared, None, begun, as_json=params["json"])
+    return 0
 
 
 def _named(args: list[str], workspace: Workspace) -> tuple[Loaded, str]:
@@ -89,44 +101,9 @@ def _named(args: list[str], workspace: Workspace) -> tuple[Loaded, str]:
     raise Failure(f"no search is called {' '.join(args)}" if args else "the name of a search is missing", remedy=remedy)
 
 
-def _bring_source(build: Build, harness: Harness, make: Any) -> None:
-    """Have the checkpoint here, unless its shapes can be known without it."""
-    from bakehouse.stages import preflight
-
-    if build.cannot:
-        raise Failure("this machine cannot make the candidates", details=(build.cannot,))
-    if preflight.survey_of(build, harness.session, ask=True) is None:
-        for step in preflight.missing((), harness.session.store, [preflight.SingleStep(build.checkpoint, (build,))]):
-            make(step)
-
-
-def _foresee(prepared: Prepared, harness: Harness) -> None:
-    """Refuse before any work what this machine has no disk or memory for, by the largest candidate.
-
-    Raises:
-        Failure: with the numbers.
-    """
-    from bakehouse.stages import preflight
-
-    largest = prepared.trials[-1]
-    preflight.check((), harness.session, [preflight.SingleStep(largest.confirm, (largest.build,))])
-
-
-def _make(harness: Harness, step: Step) -> None:
-    """Make one step, with what a person sees of a task."""
-    from bakehouse.stages import dispatch
-
-    name = harness.names.setdefault(step.key, f"screen:{step.label}")
-    task = _Task(name, step, meta={"step": step})
-    harness.reporter.execute_task(task)
-    dispatch.run(step, harness.session)
-    harness.session.made(step)
-    harness.reporter.add_success(task)
-
-
-def _carry_out(prepared: Prepared, harness: Harness, make: Any) -> tuple[Done, dict[str, Result]]:
+def _carry_out(prepared: Prepared, harness: Harness, place: Means) -> tuple[Done, dict[str, Result]]:
     """Every measurement until the search is done."""
-    for wanted, results in making.run(prepared, harness.session, make):
+    for wanted, results in loop.run(prepared, harness.session, place):
         if isinstance(wanted, Done):
             return wanted, results
     raise AssertionError("a search ends with a result")
@@ -142,7 +119,7 @@ def _show(prepared: Prepared, done: Done | None, results: dict[str, Result], *, 
     print(search_table.words(prepared, done, results))
 
 
-def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
+def _in_order(fields: dict[str, Any]) -> dict[str, JsonValue]:
     """As a person writes a build: what it is for first, its bounds last; of the quantization, the weights first."""
     options = fields["quantization"]
     last = {"bounds": fields["bounds"]} if "bounds" in fields else {}

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 
 from bakehouse.child import events, start
 from bakehouse.child import redact as discreet
-from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, StoreRequest, StoreResult
+from bakehouse.executor.seams import FetchStep, ListSteps, PutStep, SizeOf, StoreRequest, StoreResult
 from bakehouse.executor.workers import remote_errors
 from bakehouse.executor.workers.remote_errors import Corrupt
 from bakehouse.formats import json_text
@@ -45,6 +45,8 @@ def done(remote: Remote, request: StoreRequest) -> StoreResult:
             return StoreResult(fetched_bytes=fetch(remote, name, folder))
         case PutStep(name=name, folder=folder):
             return StoreResult(sent_bytes=put(remote, name, folder))
+        case SizeOf(name=name):
+            return StoreResult(size_bytes=size(remote, name))
         case _:
             assert_never(request.work)
 
@@ -114,6 +116,15 @@ def present(remote: Remote, names: Iterable[str]) -> tuple[str, ...]:
             if remote.size(remote.step(name)) is not None:
                 found.append(name)
     return tuple(found)
+
+
+def size(remote: Remote, name: str) -> int | None:
+    """The size of a step's files in bytes, by its record; None if it is not there."""
+    try:
+        body = remote.fs.cat_file(remote.step(name))
+    except FileNotFoundError:
+        return None
+    return sum(file.size for file in _files(name, body))
 
 
 def fetch(remote: Remote, name: str, folder: Path) -> int:
