@@ -12,7 +12,7 @@ from tests.support import hub as hubs
 from tests.support import standin
 from tests.support.bench import ROOT, Bench, ran
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino", "onnxruntime_genai")]
 
 PHI3 = loader.load(ROOT / "recipes" / "phi3.yaml")
 OPENVINO = [f"phi3-{name}" for name, build in PHI3.builds.items() if build.runtime == "openvino"]

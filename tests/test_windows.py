@@ -214,8 +214,8 @@ def test_a_reader_that_is_gone_is_told_from_other_errors() -> None:
     "worker",
     [
         "tasks/text_generation/workers/greedy.py",
-        "backends/onnxruntime_genai/workers/generate.py",
-        "backends/onnxruntime_genai/workers/run.py",
+        pytest.param("backends/onnxruntime_genai/workers/generate.py", marks=pytest.mark.needs_backend("onnxruntime_genai")),
+        pytest.param("backends/onnxruntime_genai/workers/run.py", marks=pytest.mark.needs_backend("onnxruntime_genai")),
     ],
 )
 def test_the_time_between_two_tokens_is_measured_with_a_clock_that_tells_them_apart(worker: str) -> None:

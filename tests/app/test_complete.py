@@ -22,6 +22,8 @@ from bakehouse.deliver import profiles
 from tests.app.test_start import imported
 from tests.support.bench import ROOT
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 RECIPE = """\
 schema_version: 1
 name: tiny  # of a model for tests

@@ -26,6 +26,8 @@ from tests.support import evaluating as made_up
 from tests.support import openvino_making, ort_making, standin, worker
 from tests.support.running import NAME, use
 
+pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime_genai")
+
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -29,6 +29,7 @@ def _refused(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(caught.value)
 
 
+@pytest.mark.needs_backend("openvino")
 @pytest.mark.parametrize("path", ["../outside", "a/../../outside", "/etc", "~/secrets", "$HOME", "${HF_TOKEN}/x", "..\\outside", "C:\\x"])
 @pytest.mark.parametrize("place", ["source", "calibration"])
 def test_no_path_leads_out_of_the_recipes_folder(tmp_path: Path, path: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,7 @@ def test_a_variable_in_a_text_stays_the_text_that_it_is(tmp_path: Path, monkeypa
     assert SECRET not in build.resolved.model_dump_json()
 
 
+@pytest.mark.needs_backend("openvino")
 def test_whether_recipes_are_untrusted_is_read_from_the_given_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_UNTRUSTED", "1")
     monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")

@@ -17,6 +17,8 @@ from tests.support.bench import recipe
 from tests.support.fakes import HUB, planned
 from tests.support.fidelities import fidelity
 
+pytestmark = pytest.mark.needs_backend("npu_library", "openvino", "openvino_npu")
+
 
 @pytest.mark.parametrize(("high", "bound"), [(0.193, 0.25), (0.16, 0.2), (4.6e-3, 0.0058), (4.5e-8, 5.7e-8), (1.0, 1.3), (0.0, 1e-6)])
 def test_a_bound_has_some_room_and_two_digits(high: float, bound: float) -> None:

@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.app.main import main
 
-pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime_genai")
+pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime_genai", "openvino_npu", "npu_library")
 
 
 def test_a_model_type_has_a_line_with_each_runtime(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,8 +57,8 @@ def delete(source: Path, backend: str) -> None:
 
 def copied(to: Path, runtime: str) -> int:
     """Copy what git would track, without the backend, its tests, its rows, its builds and searches in recipes; how many builds are left."""
-    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info", "windows")
-    for name in ("tests", "benchmarks", "docs", "examples", ".github", ".devcontainer", ".ci"):
+    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info")
+    for name in ("tests", "benchmarks", "docs", "examples", "deploy", ".github", ".devcontainer", ".ci"):
         shutil.copytree(ROOT / name, to / name, ignore=ignored)
     # With its compiled modules, which count for sources of the same time and size: they need not be compiled again.
     shutil.copytree(ROOT / "pipeline", to / "pipeline", ignore=shutil.ignore_patterns("*.egg-info"))

@@ -11,6 +11,8 @@ import pytest
 from bakehouse.errors import Failure
 from tests.support import delivering, lanes, standin
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 SDK = {
     "foundry-local-sdk==2.2.1": "b534b9d3700ab90c69986a817ee542da215fab62e0f13e2e27f05c53b3239154",
     "onnxruntime-genai-core==0.18.0": "8a29c0a3e517cdc7cac8809ee49c2b288f549fed6cdd31c08b53df06fd50460c",

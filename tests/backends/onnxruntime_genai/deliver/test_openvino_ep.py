@@ -12,6 +12,8 @@ from bakehouse.errors import Failure
 from bakehouse.inference.found import find
 from tests.support import delivering, lanes
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 PLUGIN = {"onnxruntime-ep-openvino==1.8.1": "3832643158c8c187fcab6db661cde2a8c06a2b3559d95d0f2411ac0e51c5e924"}
 CAUSAL = "enable_causallm"
 

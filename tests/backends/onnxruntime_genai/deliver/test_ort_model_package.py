@@ -13,6 +13,8 @@ from bakehouse.app.main import main
 from bakehouse.errors import Failure
 from tests.support import delivering
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 BOTH = (("phi3", "int4-ort-cpu"), ("phi3", "int4-ort-directml"))
 # ONNX Runtime GenAI on this folder, in a process of its own.
 OPEN = "import onnxruntime_genai as og\ntry: og.Model('.')\nexcept Exception as error: print(error)"

@@ -14,6 +14,8 @@ from bakehouse.inference.found import find
 from tests.support import browser, delivering, lanes, standin
 from tests.support.bench import Bench, recipe
 
+pytestmark = pytest.mark.needs_backend("openvino")
+
 IN_A_BROWSER = """
 (async () => {
   const { env, pipeline } = await import("/packages/@huggingface/transformers/dist/transformers.min.js");
