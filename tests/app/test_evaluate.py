@@ -69,7 +69,6 @@ grammar           4         0  acc                  0.5000  ± 0.2500
 """)
 
 
-@pytest.mark.needs_backend("openvino")
 def test_a_task_that_is_no_file_and_a_package_that_is_not_there_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +187,6 @@ def _package(runtime: str, checkpoint: Path, folder: Path) -> tuple[BuildOptions
 
 @pytest.mark.model
 @pytest.mark.conformance
-@pytest.mark.needs_backend("openvino", "onnxruntime_genai")
 def test_a_package_in_float_has_the_figures_of_lm_evals_own_model_of_its_source(tmp_path: Path) -> None:
     pytest.importorskip("lm_eval", reason="the extra `evaluate` is not installed")
     checkpoint = standin.smollm2_checkpoint()
