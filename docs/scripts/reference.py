@@ -116,6 +116,7 @@ def json_documents() -> str:
         documents.CheckedStore,
         documents.CheckedPackage,
         documents.DeliveredFolder,
+        documents.Deliveries,
     )
     models = dict.fromkeys(
         one

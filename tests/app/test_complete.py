@@ -18,7 +18,7 @@ from bakehouse.app.init import command
 from bakehouse.app.main import main
 from bakehouse.app.verbs import ALONE, OF_DOIT, OF_TASKS, VERBS
 from bakehouse.app.workspace import open_workspace
-from bakehouse.deliver import profiles
+from bakehouse.plan import places
 from tests.app.test_start import imported
 from tests.support.bench import ROOT
 
@@ -204,4 +204,4 @@ def test_a_shell_that_is_not_known_is_wrong_usage(capsys: pytest.CaptureFixture[
 
 
 def test_the_places_that_packages_are_delivered_to_are_those_of_the_backends(here: Path) -> None:
-    assert complete.candidates(["deliver", "tiny-int4-a", "--to"], "") == sorted(profiles.all_of())
+    assert complete.candidates(["deliver", "tiny-int4-a", "--to"], "") == sorted(places.all_of())

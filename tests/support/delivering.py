@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 
 from bakehouse.backends.delivery import Profile
-from bakehouse.deliver import make, profiles
+from bakehouse.deliver import make
 from bakehouse.deliver.record import Delivery
 from bakehouse.executor.process import Children
 from bakehouse.inference.found import find
 from bakehouse.package.manifest import PackageManifest
+from bakehouse.plan import places
 from bakehouse.stages import package
 from bakehouse.store import files
 from tests.package.test_card import manifest
@@ -129,7 +130,7 @@ def _bundle(records: list[PackageManifest]) -> PackageManifest:
 
 def profile(name: str) -> Profile:
     """The profile of this name."""
-    return profiles.all_of()[name].profile
+    return places.all_of()[name].profile
 
 
 def deliver(source: Path, name: str, target: Path) -> Delivery:

@@ -33,7 +33,7 @@ class Refused(Document):
 class ListedBuild(Document):
     """A build; `made` is what is done to the weights, `cannot` why this machine cannot make it, `package` the folder if it is built.
 
-    `fidelity` is how far it is from its source, if it is built and was measured.
+    `fidelity` is how far it is from its source, if it is built and was measured; `deliver` are the places that its recipe names.
     """
 
     name: str
@@ -46,6 +46,7 @@ class ListedBuild(Document):
     package: str | None
     members: tuple[str, ...]
     fidelity: FidelityFigures | None = None
+    deliver: tuple[str, ...] = ()
 
 
 class Listing(Document):
@@ -149,7 +150,10 @@ class CheckedPackage(Document):
 
 
 class DeliveredFolder(Document):
-    """`bakehouse deliver --json`: where the package `name` lies now, and which of the files there are not the package's own."""
+    """`bakehouse deliver --to --json`: where the package `name` lies now, and which of the files there are not the package's own.
+
+    `new` is false where it lay there already.
+    """
 
     profile: str
     profile_version: int
@@ -160,6 +164,13 @@ class DeliveredFolder(Document):
     added: tuple[str, ...]
     replaced: tuple[str, ...]
     left_out: tuple[str, ...]
+    new: bool = True
+
+
+class Deliveries(Document):
+    """`bakehouse deliver --json` without --to: a folder for each place that the recipe names."""
+
+    folders: tuple[DeliveredFolder, ...]
 
 
 class Answer(Document):

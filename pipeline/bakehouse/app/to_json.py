@@ -58,6 +58,7 @@ def _listed(build: Build, store: Store) -> ListedBuild:
         package=str(store.package(build.name)) if state == "built" else None,
         members=tuple(one.name for one in build.members),
         fidelity=measured.figures if measured else None,
+        deliver=build.places,
     )
 
 

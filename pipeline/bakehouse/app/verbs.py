@@ -36,7 +36,7 @@ OF_DOIT: MappingProxyType[str, str] = MappingProxyType(
 OF_TASKS: MappingProxyType[str, str] = MappingProxyType(
     {name: f"{_COMMANDS}.groups:{name.capitalize()}" for name in ("build", "sign", "publish", "clean")}
 )
-# Commands of `bakehouse` alone, which need neither doit nor recipes: a module with `parser` and `run`. `run` is doit's own in a checkout.
+# Commands of `bakehouse` alone, which need no tasks of doit: a module with `parser` and `run`. `run` is doit's own in a checkout.
 ALONE: MappingProxyType[str, str] = MappingProxyType(
     {
         "run": f"{_COMMANDS}.answer",
@@ -108,7 +108,7 @@ VERBS = (
     Verb(
         "deliver",
         "lay a package out for another program: Foundry Local, Transformers.js, Model Server",
-        ("phi3-int4 --to foundry-local ./foundry", "./downloaded --to transformers-js ./web --json"),
+        ("phi3-int4", "phi3-int4 --to foundry-local ./foundry", "./downloaded --to transformers-js ./web --json"),
     ),
     Verb("sign", "sign a copy of a package"),
     Verb("publish", "bring packages to where their recipes publish them", ("phi3-int4 --dry-run",)),

@@ -102,16 +102,21 @@ class Profile:
         version: raised when the same package comes to be laid out otherwise.
         place: as people call it: "Foundry Local".
         takes: which packages, in words that follow "takes".
-        layout: lays a package out.
+        fits: looks at the options of a package's builds, of that runtime, before there is a package; given its name and them.
 
             Raises:
-                Failure: the place takes no such package.
+                Failure: the place takes no package of such builds.
+        layout: lays a package out whose builds fit.
+
+            Raises:
+                Failure: the place does not take what is in the package.
     """
 
     name: str
     version: int
     place: str
     takes: str
+    fits: Callable[[str, tuple[BuildOptions, ...]], None]
     layout: Callable[[Packed], Layout]
 
 

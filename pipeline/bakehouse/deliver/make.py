@@ -48,7 +48,9 @@ def deliver(found: Found, profile: Profile, target: Path, children: Children) ->
     staged = target.with_name(f".{target.name}.bakehouse-delivery")
     try:
         _refuse(target, found.folder)
-        layout = profile.layout(packed(found))
+        known = packed(found)
+        profile.fits(known.name, known.builds)
+        layout = profile.layout(known)
         files.remove(staged)
         staged.mkdir(parents=True)
         record = _fill(staged, found, profile, layout, children)

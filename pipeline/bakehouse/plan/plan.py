@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
-from bakehouse.plan import portable
+from bakehouse.plan import places, portable
 from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.loader import Loaded, RecipeErrors
@@ -76,6 +76,7 @@ class Build:
         parts: role -> step; their files and the checkpoint's form the model folder.
         cannot: why this machine cannot make it, in a few words, or None.
         destination: where its package is published, or None.
+        places: the profiles by which its package is laid out for other programs.
         members: of a bundle, the builds whose folders it holds; `resolved` is then the first of them.
         contents: of the local files that its recipe names, by the field.
     """
@@ -89,6 +90,7 @@ class Build:
     package: Step
     cannot: str | None = None
     destination: Destination | None = None
+    places: tuple[str, ...] = ()
     members: tuple[Build, ...] = ()
     contents: Contents = with_default(default_factory=dict)
 
@@ -130,12 +132,14 @@ def make(loaded: Iterable[Loaded], fingerprint: Callable[[Path], str], *, confin
         confined: whether recipes may name only what lies in their folder, as those of others.
 
     Raises:
-        RecipeErrors: local sources or calibration files do not exist, are not of the right kind, or are outside the recipes folder.
+        RecipeErrors: local sources or calibration files do not exist, are not of the right kind, or are outside the recipes folder; or a
+            build is to be delivered to a place that does not take it.
     """
     loaded, errors = tuple(loaded), list[Diagnostic]()
     contents = [_contents(one, fingerprint, confined, errors.append) for one in loaded]
     for one, known in zip(loaded, contents, strict=True):
         _refuse_calibration_text(one, known, errors.append)
+        errors += places.misfits(one)
     if errors:
         raise RecipeErrors(tuple(errors))
     return Plan(tuple(build for one, known in zip(loaded, contents, strict=True) for build in _builds(one.recipe, known)))
@@ -227,12 +231,13 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         parts = {role: on_toolchain(part) for role, part in parts.items()}
         numeric, fidelity = (one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity))
         proofs = Proofs(on_toolchain(proofs.reference), numeric, fidelity, golden.files)
-        made[short] = replace(_assemble(resolved, checkpoint, survey, parts, proofs), destination=homes[short], contents=contents)
+        build = _assemble(resolved, checkpoint, survey, parts, proofs)
+        made[short] = replace(build, destination=homes[short], places=recipe.deliver.get(short, ()), contents=contents)
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
         joined = _bundle(full_name(recipe.name, name), name, [made[member] for member in members], words)
-        yield replace(joined, destination=homes[name])
+        yield replace(joined, destination=homes[name], places=recipe.deliver.get(name, ()))
 
 
 def _brought(recipe: Recipe, contents: Contents) -> dict[str, Step]:

@@ -14,7 +14,9 @@ from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.recipe import agreement
+from bakehouse.recipe import deliver as delivering
 from bakehouse.recipe import publish as publishing
+from bakehouse.recipe.deliver import Deliver
 from bakehouse.recipe.model import Fault, Model, Rule
 from bakehouse.recipe.publish import CardWords, Destination, Publish
 from bakehouse.recipe.search import Expanded, Search, expand, nearest
@@ -324,6 +326,7 @@ class Recipe(Model):
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
     publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say in addition.")
+    deliver: Deliver = Field(default_factory=dict)
 
     def faults(self) -> Iterator[Fault]:
         for part in ("builds", "repositories"):
@@ -347,6 +350,8 @@ class Recipe(Model):
         if self.publish:
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
+        for fault in delivering.misfits(self.deliver, published_names(self), writes_text=self.task == DEFAULT_TASK):
+            yield fault._replace(loc=("deliver", *fault.loc))
 
 
 @cache

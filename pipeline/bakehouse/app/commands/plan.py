@@ -32,6 +32,10 @@ class Plan(Ours):
             print(documents.text(to_json.planned(builds, harness.session, harness.names, refused)))
         elif refused:
             print("this would be refused before any work" if str(refused) in text else f"this would be refused before any work: {refused}")
+        else:
+            for build in builds:
+                if build.places:
+                    print(f"`bakehouse deliver {build.name}` then lays it out for {', '.join(build.places)}")
         return 1 if refused else 0
 
 

@@ -14,6 +14,7 @@ from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import BuildOptions
 
 _FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
 _AGAIN = "download or build the package again"
@@ -44,18 +45,24 @@ def all_of(packed: Packed) -> tuple[Model, ...]:
     return tuple(_model(packed, build) for build in packed.builds if isinstance(build, OnnxRuntimeGenAI))
 
 
-def only(packed: Packed, profile: str) -> Model:
-    """The model of a package that has one.
+def one_model(profile: str, name: str, builds: tuple[BuildOptions, ...]) -> OnnxRuntimeGenAI:
+    """The build of a package that has one, for a profile that takes no more.
 
     Raises:
         Failure: it is a bundle of several.
     """
-    if len(packed.builds) > 1:
-        folders = ", ".join(model.folder for model in all_of(packed))
+    known = tuple(build for build in builds if isinstance(build, OnnxRuntimeGenAI))
+    if len(known) > 1:
+        folders = ", ".join(build.folder() for build in known)
         raise Failure(
-            f"{profile} takes one model, and {packed.name} has {len(packed.builds)}: {folders}",
+            f"{profile} takes one model, and {name} has {len(known)}: {folders}",
             remedy="name one of its builds instead of the bundle",
         )
+    return known[0]
+
+
+def only(packed: Packed) -> Model:
+    """The model of a package that has one."""
     (model,) = all_of(packed)
     return model
 

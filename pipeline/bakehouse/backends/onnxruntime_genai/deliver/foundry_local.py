@@ -11,6 +11,7 @@ import json
 
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.onnxruntime_genai import model_folders
+from bakehouse.recipe.recipe import BuildOptions
 
 _NAME = "foundry-local"
 _SDK = "foundry-local-sdk==2.2.1"
@@ -39,8 +40,12 @@ model.unload()
 """
 
 
+def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
+    model_folders.one_model(_NAME, name, builds)
+
+
 def _layout(packed: Packed) -> Layout:
-    model = model_folders.only(packed, _NAME)
+    model = model_folders.only(packed)
     name = as_json({"Name": packed.name, "PromptTemplate": None})
     return Layout(carried=model.files, written={"inference_model.json": Text(name)}, readme=_readme(packed, model))
 
@@ -59,4 +64,4 @@ def _readme(packed: Packed, model: model_folders.Model) -> tuple[str | Code, ...
     )
 
 
-PROFILE = Profile(_NAME, 1, "Foundry Local", "a package of one model for ONNX Runtime GenAI", _layout)
+PROFILE = Profile(_NAME, 1, "Foundry Local", "a package of one model for ONNX Runtime GenAI", _fits, _layout)

@@ -11,6 +11,7 @@ import json
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.onnxruntime_genai import genai_config, model_folders
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import BuildOptions
 
 _NAME = "openvino-ep"
 _WHEELS = "onnxruntime-genai==0.18.0 onnxruntime-ep-openvino==1.8.1"
@@ -38,14 +39,17 @@ while not generator.is_done():
 """
 
 
-def _layout(packed: Packed) -> Layout:
-    model = model_folders.only(packed, _NAME)
-    if model.build.execution_provider != "cpu":
+def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
+    build = model_folders.one_model(_NAME, name, builds)
+    if build.execution_provider != "cpu":
         raise Failure(
-            f"{_NAME} takes a model made for cpu, whose graph OpenVINO was seen to run, and {packed.name} is made for "
-            f"{model.build.execution_provider}",
+            f"{_NAME} takes a model made for cpu, whose graph OpenVINO was seen to run, and {name} is made for {build.execution_provider}",
             remedy="deliver a build for cpu",
         )
+
+
+def _layout(packed: Packed) -> Layout:
+    model = model_folders.only(packed)
     config, name = model_folders.config_text(packed, model), genai_config.NAME
     config["model"]["decoder"].setdefault("session_options", {})["provider_options"] = [{"OpenVINO": {"device_type": "CPU"}}]
     return Layout(
@@ -65,4 +69,4 @@ def _readme(packed: Packed) -> tuple[str | Code, ...]:
     )
 
 
-PROFILE = Profile(_NAME, 1, "OpenVINO's execution provider", "a package of one model for ONNX Runtime GenAI on CPU", _layout)
+PROFILE = Profile(_NAME, 1, "OpenVINO's execution provider", "a package of one model for ONNX Runtime GenAI on CPU", _fits, _layout)

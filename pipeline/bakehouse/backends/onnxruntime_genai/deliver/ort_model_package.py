@@ -16,7 +16,9 @@ from pydantic import JsonValue
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.onnxruntime_genai import genai_config, model_folders
 from bakehouse.backends.onnxruntime_genai.model_folders import Model
+from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import BuildOptions
 
 _NAME = "ort-model-package"
 _COMPONENT = "model"
@@ -36,9 +38,19 @@ model = og.Model(og.Config.from_package_ep(".", {provider}))
 """
 
 
+def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
+    """Two variants of a provider differ by a word that only the provider can read, and there is none for such builds."""
+    providers = Counter(build.execution_provider for build in builds if isinstance(build, OnnxRuntimeGenAI))
+    (provider, times), *_ = providers.most_common(1)
+    if times > 1:
+        raise Failure(
+            f"{_NAME} takes one model for each provider, and {name} has {times} for {provider}",
+            remedy="deliver a bundle with one build for each provider, or one of the builds",
+        )
+
+
 def _layout(packed: Packed) -> Layout:
     models = model_folders.all_of(packed)
-    _refuse(packed, models)
     carried: dict[str, str] = {}
     same: dict[str, str] = {}
     written: dict[str, Text] = {}
@@ -54,16 +66,6 @@ def _layout(packed: Packed) -> Layout:
                 carried[place] = path
     written["manifest.json"] = Text(as_json(_manifest(packed, models)))
     return Layout(carried=carried, same=same, written=written, readme=_readme(models))
-
-
-def _refuse(packed: Packed, models: tuple[Model, ...]) -> None:
-    """Two variants of a provider differ by a word that only the provider can read, and there is none for such builds."""
-    (provider, times), *_ = Counter(model.build.execution_provider for model in models).most_common(1)
-    if times > 1:
-        raise Failure(
-            f"{_NAME} takes one model for each provider, and {packed.name} has {times} for {provider}",
-            remedy="deliver a bundle with one build for each provider, or one of the builds",
-        )
 
 
 def _asset(packed: Packed, model: Model) -> str:
@@ -97,4 +99,4 @@ def _readme(models: tuple[Model, ...]) -> tuple[str | Code, ...]:
     )
 
 
-PROFILE = Profile(_NAME, 1, "ONNX Runtime's model packages", "a package or bundle for ONNX Runtime GenAI", _layout)
+PROFILE = Profile(_NAME, 1, "ONNX Runtime's model packages", "a package or bundle for ONNX Runtime GenAI", _fits, _layout)

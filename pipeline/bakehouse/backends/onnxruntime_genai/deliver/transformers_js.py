@@ -17,6 +17,7 @@ from bakehouse.backends.onnxruntime_genai import model_folders
 from bakehouse.backends.onnxruntime_genai.model_folders import Model
 from bakehouse.backends.onnxruntime_genai.seams import FixHeadRequest
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.recipe.types import printable
 from bakehouse.steps.maker import Command, worker
 
@@ -43,8 +44,16 @@ console.log(answer.generated_text.at(-1).content);
 """
 
 
+def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
+    build = model_folders.one_model(_NAME, name, builds)
+    if build.execution_provider not in ("cpu", "webgpu"):
+        raise _refusal(f"a model made for cpu or webgpu, and {name} is made for {build.execution_provider}")
+    if build.quantization.weights == "bf16":
+        raise _refusal(f"weights in fp32, fp16, int8 or int4, and {name} has bf16")
+
+
 def _layout(packed: Packed) -> Layout:
-    model = model_folders.only(packed, _NAME)
+    model = model_folders.only(packed)
     _refuse(packed, model)
     files, dtype = model.files, _dtype(model)
     graph = f"onnx/model{_SUFFIXES[dtype]}.onnx"
@@ -69,18 +78,15 @@ def _layout(packed: Packed) -> Layout:
 
 def _refuse(packed: Packed, model: Model) -> None:
     """Refuse what the library cannot run, or what was never seen to run in it."""
-    why = ""
-    if model.build.execution_provider not in ("cpu", "webgpu"):
-        why = f"a model made for cpu or webgpu, and {packed.name} is made for {model.build.execution_provider}"
-    elif model.kind not in _TYPES:
-        why = f"models of the types {', '.join(_TYPES)}, and {packed.name} is of the type {printable(model.kind)}"
-    elif model.build.quantization.weights == "bf16":
-        why = f"weights in fp32, fp16, int8 or int4, and {packed.name} has bf16"
-    elif "chat_template.jinja" not in model.files:
-        why = f"a model with a chat template, and {packed.name} has none"
-    if why:
-        raise Failure(f"{_NAME} takes {why}", remedy="deliver another build, or another model")
+    if model.kind not in _TYPES:
+        raise _refusal(f"models of the types {', '.join(_TYPES)}, and {packed.name} is of the type {printable(model.kind)}")
+    if "chat_template.jinja" not in model.files:
+        raise _refusal(f"a model with a chat template, and {packed.name} has none")
     runtime_is_installed(["onnx"])  # which writes the graph
+
+
+def _refusal(takes: str) -> Failure:
+    return Failure(f"{_NAME} takes {takes}", remedy="deliver another build, or another model")
 
 
 def _dtype(model: Model) -> str:
@@ -129,4 +135,4 @@ def _readme(packed: Packed, model: Model, dtype: str) -> tuple[str | Code, ...]:
     )
 
 
-PROFILE = Profile(_NAME, 1, "Transformers.js", "a package of one model for ONNX Runtime GenAI on CPU or WebGPU", _layout)
+PROFILE = Profile(_NAME, 1, "Transformers.js", "a package of one model for ONNX Runtime GenAI on CPU or WebGPU", _fits, _layout)

@@ -13,9 +13,11 @@ from pydantic import JsonValue
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.openvino.options import OpenVINO, given
 from bakehouse.errors import Failure
+from bakehouse.recipe.recipe import BuildOptions
 
 _NAME = "ovms"
 _PORT = 8000
+_ATTENTION = "ATTENTION_BACKEND"
 _DOCKER = f'docker run --rm -p {_PORT}:{_PORT} -v "$PWD":/models:ro openvino/model_server:latest'
 _TOP = ("README.md", "recipe.yaml")  # what is about the package and not the model's; licences lie next to the model
 # Only the LLM's options differ from model to model; the rest is how the server wires a graph that answers piece by piece.
@@ -52,17 +54,20 @@ node {
 """
 
 
-def _layout(packed: Packed) -> Layout:
-    build, *others = packed.builds
+def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
+    (build,) = builds  # models for OpenVINO are in no bundle
     assert isinstance(build, OpenVINO)
-    if others:
-        raise Failure(f"{_NAME} takes one model, and {packed.name} has {len(packed.builds)}", remedy="deliver one of its builds")
-    options = given(build.runtime_options)
-    if options.pop("ATTENTION_BACKEND", "PA") != "PA":
+    if given(build.runtime_options).get(_ATTENTION, "PA") != "PA":
         raise Failure(
-            f"the server computes attention paged, and {packed.name} is made to be run with ATTENTION_BACKEND=SDPA",
+            f"the server computes attention paged, and {name} is made to be run with {_ATTENTION}=SDPA",
             remedy="deliver a build without that option",
         )
+
+
+def _layout(packed: Packed) -> Layout:
+    (build,) = packed.builds
+    assert isinstance(build, OpenVINO)
+    options = {option: value for option, value in given(build.runtime_options).items() if option != _ATTENTION}
     name = packed.name
     graph = _GRAPH.replace("PLUGIN_CONFIG", f"'{json.dumps(options)}'")
     entry: dict[str, JsonValue] = {"model_config_list": [{"config": {"name": name, "base_path": name}}]}
@@ -92,4 +97,4 @@ def _readme(packed: Packed, options: dict[str, str | int]) -> tuple[str | Code, 
     )
 
 
-PROFILE = Profile(_NAME, 1, "OpenVINO Model Server", "a package for OpenVINO", _layout)
+PROFILE = Profile(_NAME, 1, "OpenVINO Model Server", "a package for OpenVINO", _fits, _layout)
