@@ -149,6 +149,21 @@ class InUse(Written):
     verdicts: tuple[Verdict, ...]
 
 
+class Drafted(Written):
+    """The golden prompts answered with the draft in the package, with the options of the card's program.
+
+    Every answer has the tokens that it has without the draft, or the package is not made. `proposed` are the tokens that the draft
+    proposed in all answers, `accepted` those that the model chose, too; `seconds` are what all answers took, one after the other.
+    """
+
+    name: str
+    proposed: int
+    accepted: int
+    tokens: int
+    seconds: float
+    seconds_without: float
+
+
 class Validation(Written):
     """`files/validation.json` of a validate step: every verdict, and where the model ran.
 
@@ -166,6 +181,7 @@ class Validation(Written):
     not_run: tuple[str, ...] = ()  # parts that were made for other devices: ("NPU 3720",) if the package has a blob for that one
     load_s: float
     peak_memory_bytes: int
+    drafted: Drafted | None = Field(default=None, exclude_if=lambda drafted: drafted is None)  # of a model with a draft
     # Of embeddings: how long a vector is, and how it is made.
     vector_size: int | None = Field(default=None, exclude_if=lambda size: size is None)
     pooling: Pooling | None = Field(default=None, exclude_if=lambda pooling: pooling is None)

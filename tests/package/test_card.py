@@ -290,6 +290,18 @@ def test_an_option_of_genai_alone_is_not_given_to_optimum_intel() -> None:
     assert 'ov_config={"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})' in rendered
 
 
+def test_prefix_caching_is_given_to_genai_alone_and_is_nothing_to_keep_for_right_answers() -> None:
+    options = RuntimeOptions.model_validate({"enable_prefix_caching": False, "KV_CACHE_PRECISION": "u8"})
+    build = manifest().build
+    rendered = card.render(
+        manifest(build=build.model_copy(update={"options": build.options.model_copy(update={"runtime_options": options})}))
+    )
+    assert "scheduler.enable_prefix_caching = False\n" in rendered
+    assert '"CPU", scheduler_config=scheduler, KV_CACHE_PRECISION="u8")' in rendered
+    assert 'ov_config={"KV_CACHE_PRECISION": "u8"})' in rendered
+    assert 'Keep `KV_CACHE_PRECISION="u8"`: the answers' in rendered
+
+
 def test_both_runs_are_on_the_card_where_they_are_two() -> None:
     build = manifest("phi3", "fp16-openvino").build
     same = card.render(manifest(build=build, validation=used(verdict())))

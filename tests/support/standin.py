@@ -13,7 +13,9 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock
@@ -39,6 +41,7 @@ PHI3_REPO = "microsoft/Phi-3-mini-4k-instruct"
 PHI3_COMMIT = "f39ac1d28e925b323eae81227eaba4464caced4e"
 QUESTION = "What is the capital of France?"
 TINY_ANSWERS = {QUESTION: "The capital of France is Paris.", "What is two plus two?": "Two plus two is four."}
+DRAFT_ANSWERS = TINY_ANSWERS | {"What is two plus two?": "Two plus two is not known."}
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
@@ -87,6 +90,11 @@ def phi3_checkpoint() -> Path:
 def tiny_checkpoint() -> Path:
     """A Llama of 2 layers (hidden 128, half a million weights) that answers TINY_ANSWERS by heart and ends."""
     return made_once(f"tiny-{FORMAT}", _write_tiny)
+
+
+def tiny_draft() -> Path:
+    """A smaller one with the same tokenizer, which has learnt another answer to the second question: a draft that is sometimes right."""
+    return made_once(f"tiny-draft-{FORMAT}", partial(_write_tiny, answers=DRAFT_ANSWERS, layers=1))
 
 
 def safetensors(tensors: Mapping[str, int]) -> bytes:
@@ -241,7 +249,7 @@ def byte_level_metadata(pre: str = "smollm") -> dict[str, Any]:
     }
 
 
-def _write_tiny(files: Path) -> None:
+def _write_tiny(files: Path, answers: Mapping[str, str] = MappingProxyType(TINY_ANSWERS), layers: int = 2) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -253,7 +261,7 @@ def _write_tiny(files: Path) -> None:
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=256,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=512,
@@ -263,7 +271,7 @@ def _write_tiny(files: Path) -> None:
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
-    chats = [[{"role": "user", "content": asked}, {"role": "assistant", "content": said}] for asked, said in TINY_ANSWERS.items()]
+    chats = [[{"role": "user", "content": asked}, {"role": "assistant", "content": said}] for asked, said in answers.items()]
     batch = tokenizer([tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats], return_tensors="pt", padding=True)
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -27,7 +27,8 @@ class Reach(Written):
 
 def of(plan: Plan, recipes: Path) -> Reach:
     """What the recipes in a folder reach now."""
-    steps = (*plan.steps, *(build.survey for build in plan.builds if build.survey))
+    alone = (one for build in plan.builds for one in (build, build.draft) if one)
+    steps = (*plan.steps, *(one.survey for one in alone if one.survey))
     return Reach(
         recipes=str(recipes.resolve()),
         steps=tuple(sorted({f"{step.kind}/{step.key}" for step in steps})),

@@ -29,6 +29,7 @@ class AtLength(Written):
     first_token_range_s: tuple[float, float]
     tokens_per_s: float | None  # after the first token; None for answers of one token
     tokens_per_s_range: tuple[float, float] | None
+    accepted: float | None = None  # of a model with a draft: the share of the draft's tokens that it chose, too, in all runs
 
 
 class Bench(Written):
@@ -127,4 +128,11 @@ def _row(length: int, taken: Sequence[Answered]) -> AtLength:
         first_token_range_s=(min(first), max(first)),
         tokens_per_s=statistics.median(speeds) if speeds else None,
         tokens_per_s_range=(min(speeds), max(speeds)) if speeds else None,
+        accepted=_accepted(taken),
     )
+
+
+def _accepted(taken: Sequence[Answered]) -> float | None:
+    """The share of a draft's tokens that the model chose, too; None without a draft, or where it proposed none."""
+    proposed = sum(one.proposed or 0 for one in taken)
+    return sum(one.accepted or 0 for one in taken) / proposed if proposed else None

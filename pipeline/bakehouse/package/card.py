@@ -132,6 +132,7 @@ def _member(manifest: PackageManifest) -> dict[str, object]:
         "weights": CARDS[options.runtime].quantization(options),
         "stored": card_words.stored(manifest.measured),
         "how_answered": card_words.how_answered(manifest.validation),
+        "drafted": card_words.drafted(manifest),
         "answers": [(one, card_words.verdict(one, manifest)) for one in card_use.answers(manifest.validation)],
         "reason": options.min_agreement_reason,
         "fidelity": card_fidelity.section(manifest),

@@ -15,7 +15,7 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.brief import brief
 from bakehouse.recipe.recipe import Source
 from bakehouse.recipe.texts import Texts
-from bakehouse.records import Fidelity, Verdict
+from bakehouse.records import Drafted, Fidelity, Verdict
 from bakehouse.text import figure_text, size_text
 
 TEMPLATE = "compare.html.jinja"
@@ -44,6 +44,7 @@ class Row:
     source: Source
     own_text: Texts | None = None
     fidelity: Fidelity | None = None
+    drafted: Drafted | None = None
 
     @property
     def agreement(self) -> float:
@@ -72,6 +73,7 @@ def row(manifest: PackageManifest) -> Row:
         source=manifest.build.source,
         own_text=manifest.build.evaluation,
         fidelity=manifest.fidelity,
+        drafted=validation.drafted,
     )
 
 
@@ -109,10 +111,13 @@ def nearness(one: Row) -> str:
 def tables(rows: Sequence[Row]) -> tuple[Table | Text, ...]:
     """A table of numbers, which package is closer to the source, and a table of answers, for a terminal."""
     numbers = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("package", "size", "KLD (95 %)", "same next token", "perplexity ratio", "weights", "tokens in common", "ran on"):
+    titles = ("package", "size", "KLD (95 %)", "same next token", "perplexity ratio", "weights", "tokens in common", "ran on")
+    pairs = any(one.drafted for one in rows)
+    for title in (*titles, *(["draft"] if pairs else [])):
         numbers.add_column(title, overflow="fold")
     for one in rows:
-        cells = (one.name, size_text(one.size_bytes), *figures(one), one.bits, nearness(one), one.device)
+        draft = [card_words.draft_figures(one.drafted) if one.drafted else "-"] if pairs else []
+        cells = (one.name, size_text(one.size_bytes), *figures(one), one.bits, nearness(one), one.device, *draft)
         numbers.add_row(*(Text(cell) for cell in cells))
     texts = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for title in ("prompt", "package", "answer"):
@@ -144,6 +149,7 @@ def page(rows: Sequence[Row]) -> str:
             "nearness": nearness(one),
             "figures": figures(one),
             "measured": one.fidelity.figures if one.fidelity else None,
+            "draft": card_words.draft_figures(one.drafted) if one.drafted else "",
         }
         for one in rows
     ]

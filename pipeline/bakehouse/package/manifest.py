@@ -44,6 +44,7 @@ class PackageManifest(Written):
     reference_tools: dict[str, str] = Field(default_factory=dict)  # those that made the answers which the model's are compared with
     steps: tuple[StepRun, ...]  # in the order in which they depend on each other
     files: tuple[FileRecord, ...]  # every file of the package except this one and `PROOFS`, which are made from it
+    draft_source: SourceRecord | None = Field(None, exclude_if=lambda source: source is None)  # of the draft in the folder `draft`
     measured: dict[str, Any]  # what verify read from the artifact
     validation: Validation
     targets: tuple[str, ...]  # devices that the package is made for

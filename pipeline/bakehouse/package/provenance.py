@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bakehouse.package.manifest import PackageManifest, StepRun
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, Recipe, ResolvedBuild, as_recipe
+from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, Recipe, Source, as_recipe
 from bakehouse.records import Builder, FileRecord
 from bakehouse.sources import adapters
 
@@ -123,14 +123,20 @@ def external(manifest: PackageManifest) -> dict[str, JsonValue]:
 
 
 def source_files(manifest: PackageManifest) -> list[dict[str, JsonValue]]:
-    """The files that the model was made of, each with its sha256 and where it can be had."""
-    origin, merged = origin_purl(manifest.build), _adapters(manifest.build)
-    return [{"name": file.path, **_uri(origin, file.path, merged), "digest": {"sha256": file.sha256}} for file in manifest.source.files]
+    """The files that the model, and its draft, were made of, each with its sha256 and where it can be had."""
+    build, draft = manifest.build, manifest.draft_source
+    own = _files_of(build.source, manifest.source.files)
+    return own + (_files_of(build.draft.source, draft.files, "draft/") if build.draft and draft else [])
 
 
-def _adapters(build: ResolvedBuild) -> dict[str, str]:
+def _files_of(source: Source, files: Iterable[FileRecord], before: str = "") -> list[dict[str, JsonValue]]:
+    origin, merged = origin_purl(source), _adapters(source)
+    return [{"name": before + file.path, **_uri(origin, file.path, merged), "digest": {"sha256": file.sha256}} for file in files]
+
+
+def _adapters(source: Source) -> dict[str, str]:
     """The folder of each adapter among the source's files -> its package URL; "" for a local one."""
-    urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in build.source.adapters]
+    urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in source.adapters]
     return {adapters.role(number): url for number, url in enumerate(urls, 1)}
 
 
@@ -141,9 +147,9 @@ def _uri(origin: str, path: str, merged: Mapping[str, str]) -> dict[str, JsonVal
     return {"uri": f"{at}#{name}"} if at else {}
 
 
-def origin_purl(build: ResolvedBuild) -> str:
-    """The package URL of the source, pinned; "" for local files, which nobody else can fetch."""
-    match build.source:
+def origin_purl(source: Source) -> str:
+    """The package URL of a source, pinned; "" for local files, which nobody else can fetch."""
+    match source:
         case HuggingFace(repo=repo, revision=revision):
             return f"pkg:huggingface/{repo}@{revision}"
         case PyPI(package=package, version=version):
@@ -151,7 +157,7 @@ def origin_purl(build: ResolvedBuild) -> str:
         case Local():
             return ""
         case _:
-            assert_never(build.source)
+            assert_never(source)
 
 
 @dataclass(frozen=True)

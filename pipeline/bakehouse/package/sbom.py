@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from bakehouse.package import card_use, provenance
-from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
+from bakehouse.package.manifest import PackageManifest, SourceRecord
+from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.records import FileRecord
 
@@ -39,7 +39,8 @@ def _bom(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> Any:
     from cyclonedx.model.tool import ToolRepository
 
     root = _model(manifest)
-    base = _base_model(manifest)
+    base = _base_model(manifest.build.source, manifest.source)
+    draft = _draft(manifest)
     bom = Bom(
         serial_number=uuid.uuid5(_SERIALS, f"{manifest.key} {manifest.made_at.isoformat()}"),
         metadata=BomMetaData(
@@ -47,9 +48,9 @@ def _bom(manifest: PackageManifest, subjects: Iterable[FileRecord]) -> Any:
             timestamp=manifest.made_at,
             tools=ToolRepository(components=[Component(name="bakehouse", type=ComponentType.APPLICATION)]),
         ),
-        components=[base, *map(_tool, provenance.tools(manifest)), *(_file(file, "file") for file in subjects)],
+        components=[base, *draft, *map(_tool, provenance.tools(manifest)), *(_file(file, "file") for file in subjects)],
     )
-    bom.register_dependency(root, [base])
+    bom.register_dependency(root, [base, *draft])
     return bom
 
 
@@ -83,7 +84,8 @@ def _model(manifest: PackageManifest) -> Component:
         description=manifest.build.description,
         licenses=[_licence(manifest)],
         pedigree=Pedigree(
-            ancestors=[_base_model(manifest, "ancestor")], notes=f"made with the recipe's options {json.dumps(requested, sort_keys=True)}"
+            ancestors=[_base_model(manifest.build.source, manifest.source, "ancestor")],
+            notes=f"made with the recipe's options {json.dumps(requested, sort_keys=True)}",
         ),
     )
 
@@ -100,21 +102,27 @@ def _licence(manifest: PackageManifest) -> License:
     return LicenseFactory().make_with_name(source.license_name, url=link)
 
 
-def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
-    """The source, with every file of it; the model that the source was made from is its ancestor."""
+def _draft(manifest: PackageManifest) -> list[Component]:
+    """What the draft in a package was made from."""
+    draft, record = manifest.build.draft, manifest.draft_source
+    return [_base_model(draft.source, record, "draft")] if draft and record else []
+
+
+def _base_model(source: Source, record: SourceRecord, ref: str = "base") -> Component:
+    """A source, with every file of it; the model that the source was made from is its ancestor."""
     from cyclonedx.model.component import Component, ComponentType, Pedigree
     from packageurl import PackageURL
 
-    name, version, base = _origin(manifest.build)
-    purl = provenance.origin_purl(manifest.build)
+    name, version, base = _origin(source)
+    purl = provenance.origin_purl(source)
     return Component(
         name=name,
         version=version,
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref=f"{ref}-model",
         purl=PackageURL.from_string(purl) if purl else None,
-        description=manifest.source.described,
-        components=[_file(file, ref) for file in manifest.source.files],
+        description=record.described,
+        components=[_file(file, ref) for file in record.files],
         pedigree=Pedigree(
             ancestors=[Component(name=base, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref=f"{ref}-origin")],
             notes="named by the recipe; none of its own files were used",
@@ -124,9 +132,9 @@ def _base_model(manifest: PackageManifest, ref: str = "base") -> Component:
     )
 
 
-def _origin(build: ResolvedBuild) -> tuple[str, str | None, str | None]:
+def _origin(source: Source) -> tuple[str, str | None, str | None]:
     """Name and version of the source, and the model that the recipe names as the source's own, whose version is unknown."""
-    match build.source:
+    match source:
         case HuggingFace(repo=repo, revision=revision):
             return repo, revision, None
         case PyPI(package=package, version=version, base_model=base):

@@ -24,6 +24,7 @@ from bakehouse.recipe.recipe import (
     LocalAdapter,
     Recipe,
     ResolvedBuild,
+    draft_alone,
     full_name,
     home,
     published_names,
@@ -51,7 +52,8 @@ VALIDATE_FORMAT = 5
 PACKAGE_FORMAT = 8
 
 # The roles of what a package needs besides the parts of its model.
-_NO_PARTS = ("checkpoint", "validate", "fidelity")
+_NO_PARTS = ("checkpoint", "validate", "fidelity", "draft_checkpoint")
+DRAFT_ROLES = "draft_"  # how the roles begin of the steps whose files the draft in a package consists of
 
 Field = tuple[str | int, ...]  # names of fields and places in lists, from the top of a recipe
 Contents = Mapping[Field, Content]  # of every local file or folder that a recipe names, by the field that names it
@@ -79,6 +81,7 @@ class Build:
         places: the profiles by which its package is laid out for other programs.
         members: of a bundle, the builds whose folders it holds; `resolved` is then the first of them.
         contents: of the local files that its recipe names, by the field.
+        draft: the small model in its package that proposes tokens; it is not validated or packaged by itself.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Build:
     places: tuple[str, ...] = ()
     members: tuple[Build, ...] = ()
     contents: Contents = with_default(default_factory=dict)
+    draft: Build | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,9 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
     for number, adapter in enumerate(recipe.source.adapters):
         if isinstance(adapter, LocalAdapter):
             yield _adapter(number), adapter.path, local.resolve_adapter
+    for name in recipe.drafts:
+        own = _local_files(draft_alone(recipe, name))
+        yield from (((*_of_draft(name), *place), written, find) for place, written, find in own if place[0] == "source")
     if isinstance(recipe.evaluation, TextsFile):
         yield _EVALUATION, recipe.evaluation.path, calibration.resolve_texts
     for name, options in recipe.builds.items():
@@ -205,6 +212,10 @@ def _local_files(recipe: Recipe) -> Iterator[tuple[Field, str, _Find]]:
 
 def _adapter(number: int) -> Field:
     return ("source", "adapters", number, "path")
+
+
+def _of_draft(name: str) -> Field:
+    return ("drafts", name)
 
 
 def _texts(build: str) -> Field:
@@ -222,6 +233,7 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
     known = TASKS[recipe.task].references(recipe.name, checkpoint, golden, evaluation, runs_code)
     on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
+    drafts = {name: _draft(recipe, name, contents) for name in recipe.drafts}
     for short in recipe.builds:
         resolved = portable.without_paths(resolve(recipe, short))
         backend = BACKENDS[resolved.options.runtime]
@@ -231,13 +243,27 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         parts = {role: on_toolchain(part) for role, part in parts.items()}
         numeric, fidelity = (one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity))
         proofs = Proofs(on_toolchain(proofs.reference), numeric, fidelity, golden.files)
-        build = _assemble(resolved, checkpoint, survey, parts, proofs)
+        draft = drafts.get(resolved.options.drafted_by() or "")
+        build = _assemble(resolved, checkpoint, survey, parts | (_parts_of_draft(draft) if draft else {}), proofs, draft)
         made[short] = replace(build, destination=homes[short], places=recipe.deliver.get(short, ()), contents=contents)
     yield from made.values()
     for name, members in recipe.repositories.items():
         words = publishing.card_words(recipe.publish, recipe.source.license, homes[name])
         joined = _bundle(full_name(recipe.name, name), name, [made[member] for member in members], words)
         yield replace(joined, destination=homes[name], places=recipe.deliver.get(name, ()))
+
+
+def _draft(recipe: Recipe, name: str, contents: Contents) -> Build:
+    """A draft as a build of its own."""
+    at = _of_draft(name)
+    own = {field[len(at) :]: content for field, content in contents.items() if field[: len(at)] == at}
+    (build,) = _builds(draft_alone(recipe, name), own)
+    return build
+
+
+def _parts_of_draft(draft: Build) -> dict[str, Step]:
+    """What a package with this draft has of it, by role."""
+    return {f"{DRAFT_ROLES}{role}": step for role, step in (("checkpoint", draft.checkpoint), *draft.parts.items())}
 
 
 def _brought(recipe: Recipe, contents: Contents) -> dict[str, Step]:
@@ -282,7 +308,9 @@ def _as_validated(options: BuildOptions) -> BuildOptions:
     return options.model_copy(update={"bounds": None, "proven_on": "any"})
 
 
-def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], proofs: Proofs) -> Build:
+def _assemble(
+    resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, parts: dict[str, Step], proofs: Proofs, draft: Build | None
+) -> Build:
     """Join the parts of a build with the steps that validate and package it."""
     runtime = resolved.options.runtime
     backend = BACKENDS[runtime]
@@ -311,7 +339,11 @@ def _assemble(resolved: ResolvedBuild, checkpoint: Step, survey: Step | None, pa
         parts,
         validate,
         package,
-        sources.missing(checkpoint) or backend.missing(resolved.options) or toolchains.missing(TOOLCHAINS[resolved.toolchain]),
+        sources.missing(checkpoint)
+        or backend.missing(resolved.options)
+        or toolchains.missing(TOOLCHAINS[resolved.toolchain])
+        or (draft.cannot if draft else None),
+        draft=draft,
     )
 
 

@@ -58,6 +58,10 @@ class RuntimeBuild(Model):
         """The options that are set and have an effect on models that write text only."""
         return ("bounds",) if self.bounds else ()
 
+    def drafted_by(self) -> str | None:
+        """The recipe's draft that proposes tokens to the model, if it names one."""
+        return None
+
     def folder(self) -> str | None:
         """The folder of a package that holds only the model, so that packages can be bundled; None if the model is at the top."""
         return None

@@ -15,6 +15,7 @@ from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
 from bakehouse.recipe import agreement
 from bakehouse.recipe import deliver as delivering
+from bakehouse.recipe import drafts as drafting
 from bakehouse.recipe import publish as publishing
 from bakehouse.recipe.deliver import Deliver
 from bakehouse.recipe.model import Fault, Model, Rule
@@ -298,6 +299,13 @@ _Toolchain = Annotated[
 ]
 
 
+class Draft(Model):
+    """A small model that proposes tokens; the model of a build computes them all at once, and keeps those that it would choose itself."""
+
+    source: Source = Field(description="Where the small model comes from, as in the recipe's `source`; it must have the same tokenizer.")
+    build: BuildOptions = Field(description="What is made of it, with the fields of a build; only the weights count.")
+
+
 class Recipe(Model):
     """One source model, its golden prompts, and the builds to make of it."""
 
@@ -327,6 +335,13 @@ class Recipe(Model):
     )
     publish: Publish | None = Field(None, description="Where the builds go on the hub, and what their cards say in addition.")
     deliver: Deliver = Field(default_factory=dict)
+    # Left out if it is empty, so that the recipes inside of packages stay the same.
+    drafts: dict[Name, Draft] = Field(
+        default_factory=dict,
+        description="Small models that propose tokens to those of the builds that name them, by name; they lie in their packages.",
+        json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
+        exclude_if=lambda drafts: not drafts,
+    )
 
     def faults(self) -> Iterator[Fault]:
         for part in ("builds", "repositories"):
@@ -350,6 +365,7 @@ class Recipe(Model):
         if self.publish:
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
+        yield from _draft_faults(self)
         for fault in delivering.misfits(self.deliver, published_names(self), writes_text=self.task == DEFAULT_TASK):
             yield fault._replace(loc=("deliver", *fault.loc))
 
@@ -402,6 +418,24 @@ def _search_faults(recipe: Recipe, name: str, search: Search) -> Iterator[Fault]
         yield Fault(("runtime",), f"{quoted(search.runtime)} is not a runtime.", f"Write {' or '.join(_runtimes())}.")
     else:
         yield from candidates(search).faults
+
+
+def _draft_faults(recipe: Recipe) -> Iterator[Fault]:
+    yield from drafting.misfits({name: draft.build for name, draft in recipe.drafts.items()}, recipe.builds)
+    for name in recipe.drafts:
+        if len(full_name(full_name(recipe.name, name), drafting.BUILD)) > LONGEST_NAME:
+            yield Fault(("drafts", name, "[key]"), "The names of its steps would be too long.", "Shorten it.")
+    for name, search in recipe.searches.items():
+        if "draft" in {*search.base, *search.over}:
+            yield Fault(("searches", name), "A draft changes no figure of a search.", "Name it in the build that the search has found.")
+
+
+def draft_alone(recipe: Recipe, name: str) -> Recipe:
+    """A draft as the only build of a recipe of its own, by which it is planned like any other model."""
+    draft = recipe.drafts[name]
+    empty: dict[str, Any] = {"repositories": {}, "searches": {}, "deliver": {}, "drafts": {}, "publish": None, "evaluation": None}
+    own = {"name": full_name(recipe.name, name), "source": draft.source, "builds": {drafting.BUILD: draft.build}}
+    return recipe.model_copy(update=empty | own)
 
 
 def _task_faults(recipe: Recipe) -> Iterator[Fault]:
@@ -504,6 +538,9 @@ class ResolvedBuild(Model):
     golden: tuple[AnyGolden, ...] = Field(description="Prompts that it must answer as expected: chats or raw texts.")
     options: BuildOptions = Field(description="What is made.")
     toolchain: _Toolchain = toolchains.INSTALLED
+    draft: Draft | None = Field(
+        None, description="The small model that proposes tokens, which the options name.", exclude_if=lambda draft: draft is None
+    )
     # Left out if it is None, so that what was resolved without it stays the same.
     evaluation: Texts | None = Field(None, description="Texts that its fidelity is measured on.", exclude_if=lambda texts: texts is None)
     # Left out if it is None: the key of a package that is not published, or whose card says nothing more, stays the same.
@@ -533,6 +570,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
 
     `model_dump(mode="json")` of the result, or of any part of it, is JSON values only and may go into a key.
     """
+    draft = recipe.drafts.get(recipe.builds[build].drafted_by() or "")
     return ResolvedBuild(
         name=full_name(recipe.name, build),
         recipe=recipe.name,
@@ -543,6 +581,7 @@ def resolve(recipe: Recipe, build: str) -> ResolvedBuild:
         golden=tuple(golden.normal() for golden in recipe.golden),
         options=recipe.builds[build].normal(),
         toolchain=recipe.toolchain,
+        draft=draft and draft.model_copy(update={"build": draft.build.normal()}),
         evaluation=recipe.evaluation,
         card=publishing.card_words(recipe.publish, recipe.source.license, home(recipe, build)),
     )
@@ -572,5 +611,6 @@ def as_recipe(*builds: ResolvedBuild, bundle: str = "", words: CardWords | None 
         evaluation=first.evaluation,
         builds={build.build: build.options for build in builds},
         repositories={bundle: tuple(build.build for build in builds)} if bundle else {},
+        drafts={name: build.draft for build in builds if build.draft and (name := build.options.drafted_by())},
         publish=publishing.publish_of(cards),
     )

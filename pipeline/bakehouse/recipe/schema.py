@@ -63,11 +63,14 @@ def table() -> str:
 
 
 def field_table() -> str:
-    """Every field with its type, default and sentence, as Markdown: a table for each part of a recipe, required fields first."""
+    """Every field with its type, default and sentence, as Markdown: a table for each part of a recipe, required fields first.
+
+    The parts of a draft are those of a recipe, and have no tables of their own.
+    """
     parts: dict[str, list[tuple[type[Model], str, FieldInfo]]] = {}
     for path, model, name, info in walk():
         parts.setdefault(path, []).append((model, name, info))
-    return "\n".join(_table(path, rows) for path, rows in parts.items())
+    return "\n".join(_table(path, rows) for path, rows in parts.items() if not path.startswith("drafts.NAME."))
 
 
 def _table(path: str, rows: list[tuple[type[Model], str, FieldInfo]]) -> str:

@@ -48,7 +48,8 @@ def room(step: Step, session: Session) -> AbstractContextManager[None]:
 
 def _own_bytes(step: Step, session: Session) -> int:
     """About what a step will hold in memory and cannot share; 0 if it is little, or cannot be known because its checkpoint is not here."""
-    checkpoints = {needed for one in step.closure() for role, needed in one.needs if role == "checkpoint"}
+    # in this order, so that of a build with a draft it is its own, which is the larger
+    checkpoints = dict.fromkeys(needed for one in reversed((*step.closure(),)) for role, needed in one.needs if role == "checkpoint")
     here = next((session.store.files(one) for one in checkpoints if session.store.has(one)), None)
     if here is None:
         return 0

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import yaml
 
@@ -17,7 +17,7 @@ from bakehouse.package import card, card_words, wheels
 from bakehouse.package import proofs as proof
 from bakehouse.package.file_names import CARD, RECIPE
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun
-from bakehouse.plan.plan import model_parts
+from bakehouse.plan.plan import DRAFT_ROLES, model_parts
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
@@ -35,6 +35,7 @@ from bakehouse.store.store import Staging, Store
 from bakehouse.toolchains import setup as toolchains
 
 _REFERENCES = ("reference", "reference_logits", "fidelity_reference")
+_DRAFT = DRAFT_ROLES.rstrip("_")  # the folder of the draft in a package, and its part of what was measured
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -50,8 +51,9 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         if refused := beyond_bounds(build, fidelity) or stand_in.not_proven(build, own, validation, fidelity):
             return Made(refused)
         link_model(step, build.options, backend, store, staging.files)
-        for path in _licences(store.files(step.need("checkpoint"))):
-            files.link(path, staging.files / path.name)
+        for role, folder in (("checkpoint", staging.files), (f"{DRAFT_ROLES}checkpoint", staging.files / _DRAFT)):
+            for path in _licences(store.files(dict(step.needs)[role])) if role in dict(step.needs) else ():
+                files.link(path, folder / path.name)
         files.write(staging.files / RECIPE, recipe_text(build))
         describe(staging.files, _manifest(step, build, backend, store, fidelity))
         return Made(Verification())
@@ -107,23 +109,20 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
     checkpoint = step.need("checkpoint")
-    merged = [adapters.role(number) for number, _ in enumerate(build.source.adapters, 1)]
-    of_adapters = [
-        file.model_copy(update={"path": f"{role}/{file.path}"}) for role in merged for file in _record(checkpoint.need(role), store).files
-    ]
     tools = _tools(record for record in records if record.kind not in _REFERENCES)
     reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
     return PackageManifest(
         name=build.name,
         key=step.key,
         build=build,
-        source=SourceRecord(described=_described(build.source), files=(*_record(next(checkpoint.closure()), store).files, *of_adapters)),
+        source=_source(build.source, checkpoint, store),
+        draft_source=_source(build.draft.source, step.need(f"{DRAFT_ROLES}checkpoint"), store) if build.draft else None,
         tools=tools,
         packages=_packages(step, backend, store),
         reference_tools=reference_tools,
         steps=tuple(StepRun(kind=record.kind, key=record.key, ran=record.ran, made_at=record.made_at) for record in records),
         files=(),
-        measured={role: _record(needed, store).measured for role, needed in model_parts(step).items()},
+        measured=_measured(step, store),
         validation=_validation(step, store),
         targets=backend.targets(build.options),
         made_at=datetime.now(UTC),
@@ -133,6 +132,23 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
         numeric=_numeric(records),
         fidelity=fidelity,
     )
+
+
+def _source(source: Source, checkpoint: Step, store: Store) -> SourceRecord:
+    """A source and every file that came from there, those of its adapters in folders of their own."""
+    merged = [adapters.role(number) for number, _ in enumerate(source.adapters, 1)]
+    of_adapters = [
+        file.model_copy(update={"path": f"{role}/{file.path}"}) for role in merged for file in _record(checkpoint.need(role), store).files
+    ]
+    return SourceRecord(described=_described(source), files=(*_record(next(checkpoint.closure()), store).files, *of_adapters))
+
+
+def _measured(step: Step, store: Store) -> dict[str, Any]:
+    """What was measured of each part of the model, and of those of its draft."""
+    parts = {role: _record(needed, store).measured for role, needed in model_parts(step).items()}
+    own = {role: found for role, found in parts.items() if not role.startswith(DRAFT_ROLES)}
+    draft = {role.removeprefix(DRAFT_ROLES): found for role, found in parts.items() if role.startswith(DRAFT_ROLES)}
+    return own | ({_DRAFT: draft} if draft else {})
 
 
 def _numeric(records: Iterable[StepRecord]) -> NumericCheck | None:

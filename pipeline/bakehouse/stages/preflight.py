@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
@@ -24,6 +24,7 @@ from bakehouse.stages import remote_code as consent
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from bakehouse.tasks.table import TASKS
+from bakehouse.tasks.text_generation import draft_tokens
 from bakehouse.toolchains.table import misread
 
 _GB = 1e9
@@ -126,8 +127,8 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     steps = missing(builds, session.store, singles)
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
     known: dict[str, Survey | None] = {}
-    for build in concerned if steps else ():
-        known |= dict.fromkeys((one.key for one in build.checkpoint.closure()), survey_of(build, session, ask=ask))
+    for model in (one for build in concerned for one in (build, build.draft) if one and steps):
+        known |= dict.fromkeys((one.key for one in model.checkpoint.closure()), survey_of(model, session, ask=ask))
     for step in steps:
         survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
@@ -235,6 +236,8 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     Raises:
         Failure: the source does not answer, or is not a complete checkpoint.
     """
+    if build.draft:
+        return (*misfits(replace(build, draft=None), session, ask=ask), *_of_draft(build, build.draft, session, ask=ask))
     survey = survey_of(build, session, ask=ask)
     options = build.resolved.options
     task = TASKS[build.resolved.task]
@@ -250,6 +253,13 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     of_files = task.misfits_of_files(build.resolved, here, survey, sources.brings_code(build.checkpoint)) if here else ()
     reasons = (*fit, *task.misfits(build.resolved, survey), *_other_licence(build, survey), *of_files)
     return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+
+
+def _of_draft(build: Build, draft: Build, session: Session, *, ask: bool) -> Iterator[str]:
+    """Why the draft of a build cannot be made, or proposes other tokens than the model has."""
+    own, small = _folder(build, session), _folder(draft, session)
+    reasons = (*misfits(draft, session, ask=ask), *(draft_tokens.misfits(own, small) if own and small else ()))
+    yield from (f"the draft {build.resolved.options.drafted_by()}: {reason}" for reason in reasons)
 
 
 def _nothing_to_dequantize(build: Build, session: Session) -> tuple[str, ...]:

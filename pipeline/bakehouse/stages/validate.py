@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from bakehouse.backends.base import Backend
 from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
+from bakehouse.plan.plan import DRAFT_ROLES
 from bakehouse.plan.seams import ValidateSpec
 from bakehouse.recipe.recipe import BuildOptions
 from bakehouse.steps.step import Step
@@ -46,7 +47,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
             peak_memory_bytes=finished.peak_memory_bytes,
             reference=store.files(step.need("reference")),
             of_reference=_measured(step.need("reference"), store),
-            measured=[_measured(needed, store) for _, needed in step.needs],
+            measured=[_measured(needed, store) for role, needed in step.needs if not role.startswith(DRAFT_ROLES)],
         )
         validation, verification = task.judge(trial)
         files.write(staging.files / RESULT, validation.model_dump_json(indent=2) + "\n")

@@ -104,12 +104,14 @@ def _print(results: Sequence[Bench]) -> None:
         loaded = f"loaded in {running.seconds_text(result.load_s)}, {size_text(result.peak_memory_bytes)} of memory at most"
         print(f"{result.name} on {result.device}: {loaded}")
         table = Table(box=None, padding=(0, 2), header_style="bold")
-        for title in ("prompt tokens", "first token", "tokens/s", "lowest-highest"):
+        drafted = any(row.accepted is not None for row in result.lengths)
+        for title in ("prompt tokens", "first token", "tokens/s", "lowest-highest", *(["draft accepted"] if drafted else [])):
             table.add_column(title, justify="right", no_wrap=True)
         for row in result.lengths:
             speed = f"{row.tokens_per_s:.1f}" if row.tokens_per_s else "-"
             spread = "{:.1f}-{:.1f}".format(*row.tokens_per_s_range) if row.tokens_per_s_range else "-"
-            table.add_row(str(row.prompt_tokens), running.seconds_text(row.first_token_s), speed, spread)
+            share = [f"{100 * row.accepted:.0f} %" if row.accepted is not None else "-"] if drafted else []
+            table.add_row(str(row.prompt_tokens), running.seconds_text(row.first_token_s), speed, spread, *share)
         console.print(table)
     first = results[0]
     runtimes = sorted({f"{name} {version}" for result in results for name, version in result.tools.items()})

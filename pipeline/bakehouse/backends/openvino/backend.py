@@ -15,7 +15,7 @@ from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, veri
 from bakehouse.backends.openvino.deliver import profiles
 from bakehouse.backends.openvino.layers import keeping, sensitivity
 from bakehouse.backends.openvino.model_types import known as model_types
-from bakehouse.backends.openvino.options import OpenVINO, given
+from bakehouse.backends.openvino.options import DRAFT, OpenVINO, given
 from bakehouse.backends.openvino.preflight import estimate, preflight, toolchains
 from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
@@ -24,6 +24,7 @@ from bakehouse.backends.openvino.seams import (
     CheckpointSpec,
     Compression,
     CompressRequest,
+    DraftedRequest,
     EvaluateRequest,
     ExportRequest,
     FidelityRequest,
@@ -148,10 +149,12 @@ def devices(beginning: str = "") -> Command | None:
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
-    """The flat folder that the OpenVINO organisation publishes."""
+    """The flat folder that the OpenVINO organisation publishes; a draft lies in a folder of it, as Model Server's export script has it."""
     named = forms.layout(parts["config"]) or {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])
-    return named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
+    own = named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
+    draft = {role.removeprefix(f"{DRAFT}_"): path for role, path in parts.items() if role.startswith(f"{DRAFT}_")}
+    return own | ({f"{DRAFT}/{place}": path for place, path in layout(build, draft).items()} if draft else {})
 
 
 def targets(build: BuildOptions) -> tuple[str, ...]:
@@ -172,15 +175,17 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -
         answers=request.answers,
         in_use=answer_file.in_use(request.answers),
         runtime_options=build.runtime_options,
+        draft=DraftedRequest(model=request.model / DRAFT, answers=answer_file.drafted(request.answers)) if build.draft else None,
     )
     return worker("backends.openvino.workers.generate", request=wanted)
 
 
 def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
-    """The command that answers jobs in openvino_genai, by default on the CPU, with the recipe's runtime_options."""
+    """The command that answers jobs in openvino_genai, by default on the CPU, with the recipe's runtime_options and draft."""
     assert isinstance(build, OpenVINO)
     runtime_is_installed(RUNTIME)
-    wanted = RunRequest(model=package, device=device or "CPU", runtime_options=given(build.runtime_options))
+    draft = package / DRAFT if build.draft else None
+    wanted = RunRequest(model=package, device=device or "CPU", runtime_options=given(build.runtime_options), draft=draft)
     return worker("backends.openvino.workers.run", request=wanted)
 
 

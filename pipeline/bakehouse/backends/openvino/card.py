@@ -27,9 +27,15 @@ TOOLS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Facts(CardFacts):
-    """`runtime_options`: what the card's program gives the runtime."""
+    """`runtime_options`: what the card's program gives the runtime; `draft`: the folder of the draft, "" without one.
+
+    `plugin_options` are those of them that a compiled model takes; `prefix_caching` is None where the runtime decides.
+    """
 
     runtime_options: Mapping[str, str | int]
+    draft: str
+    plugin_options: Mapping[str, str | int]
+    prefix_caching: str | int | None
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
@@ -47,7 +53,8 @@ def format_of(build: BuildOptions) -> str:
 def facts(build: BuildOptions) -> Facts:
     """The runtime options of the recipe."""
     assert isinstance(build, OpenVINO)
-    return Facts(options.given(build.runtime_options))
+    given = options.given(build.runtime_options)
+    return Facts(given, options.DRAFT if build.draft else "", options.of_the_plugin(given), given.get("enable_prefix_caching"))
 
 
 def quantization(build: BuildOptions) -> Rows:

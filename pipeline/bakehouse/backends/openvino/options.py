@@ -1,12 +1,12 @@
 """What a build can have its users give OpenVINO at run time: the options that change answers, in the runtime's own names.
 
 Sources: openvino 2026.4.1, SUPPORTED_PROPERTIES of the CPU plugin and what its core refuses for each; ATTENTION_BACKEND is
-openvino_genai 2026.4.1's (LLMPipeline).
+openvino_genai 2026.4.1's (LLMPipeline), and enable_prefix_caching its SchedulerConfig's, which has it off where it is made by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -16,7 +16,10 @@ from bakehouse.backends.openvino.quantization import FourBit, Quantization
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
 from bakehouse.recipe.calibration import Calibration
-from bakehouse.recipe.model import Fault, Model
+from bakehouse.recipe.model import Fault, Model, Rule
+from bakehouse.recipe.types import Name
+
+DRAFT = "draft"  # the folder of a package with the small model that proposes tokens
 
 
 def _is_unset(value: object) -> bool:
@@ -49,6 +52,22 @@ class RuntimeOptions(Model):
         None, description="How OpenVINO GenAI computes attention: paged (PA), or the model's own operation (SDPA).", exclude_if=_is_unset
     )
 
+    enable_prefix_caching: bool | None = Field(
+        None,
+        description="Whether OpenVINO GenAI keeps what it has computed of a prompt, for later ones that begin alike; by default it does.",
+        exclude_if=_is_unset,
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        # LLMPipeline (src/llm/pipeline.cpp): a scheduler's configuration, which has this option, is that of paged attention.
+        Rule(
+            "enable_prefix_caching",
+            lambda o: o.enable_prefix_caching is not None and o.ATTENTION_BACKEND == "SDPA",
+            "OpenVINO GenAI keeps prompts only where it computes attention paged, and ATTENTION_BACKEND is SDPA",
+            "Leave out one of the two.",
+        ),
+    )
+
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
         if not given(self):
@@ -76,15 +95,36 @@ class OpenVINO(RuntimeBuild):
         description="What users must give the runtime for right answers; it stands in the card's program, which is tried with it.",
         exclude_if=lambda options: options is None,
     )
+    draft: Name | None = Field(
+        None,
+        description="One of the recipe's `drafts`: a small model that proposes tokens, so that answers are the same and come faster.",
+        exclude_if=_is_unset,
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        # LLMPipeline (src/llm/pipeline.cpp) computes attention paged wherever it is given a draft, on CPU and GPU.
+        Rule(
+            "draft",
+            lambda b: b.draft and given(b.runtime_options).get("ATTENTION_BACKEND") == "SDPA",
+            "with a draft OpenVINO GenAI computes attention paged, so ATTENTION_BACKEND=SDPA would have no effect",
+            "Leave out one of the two.",
+        ),
+    )
 
     def normal(self) -> Self:
         """The same with what is left open spelled out, so that equals are equal."""
         return self.model_copy(update={"quantization": quantization.normal(self.quantization)})
 
     def only_text(self) -> tuple[str, ...]:
-        """Also what compares tokens, and calibration, whose samples are those of a model that writes text."""
-        quantization = ("quantization",) if self.texts() else ()
-        return (*super().only_text(), *(("min_agreement",) if self.min_agreement else ()), *quantization)
+        """Also what compares or proposes tokens, and calibration, whose samples are those of a model that writes text."""
+        chosen = [name for name in ("min_agreement", "draft") if getattr(self, name)]
+        if self.runtime_options and self.runtime_options.enable_prefix_caching is not None:
+            chosen.append("runtime_options")
+        return (*super().only_text(), *chosen, *(("quantization",) if self.texts() else ()))
+
+    def drafted_by(self) -> str | None:
+        """The recipe's draft that it names."""
+        return self.draft
 
     def texts(self) -> Calibration | None:
         """Where the texts come from, if the recipe requests a method that needs some."""
@@ -103,6 +143,15 @@ class OpenVINO(RuntimeBuild):
     def coarseness(cls, option: str, value: JsonValue) -> float | None:
         """Where a value stands among those of a monotone option, as `quantization.coarseness` knows."""
         return quantization.coarseness(option, value)
+
+
+# Options that the plugin does not know: what openvino_genai does with the model.
+OF_THE_PIPELINE = ("ATTENTION_BACKEND", "enable_prefix_caching")
+
+
+def of_the_plugin(options: Mapping[str, str | int]) -> dict[str, str | int]:
+    """The options that a compiled model takes, of those that users give the pipeline."""
+    return {name: value for name, value in options.items() if name not in OF_THE_PIPELINE}
 
 
 def given(options: RuntimeOptions | None) -> dict[str, str | int]:

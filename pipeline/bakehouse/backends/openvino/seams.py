@@ -179,12 +179,20 @@ class LogitsRequest(Request):
     remote_code: bool
 
 
+class DraftedRequest(Request):
+    """Answer once more with the draft in the folder `model`, into `answers`."""
+
+    model: Path
+    answers: Path
+
+
 class GenerateRequest(text_generation.GenerateRequest):
-    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`."""
+    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`; then with a draft."""
 
     in_use: Path
     runtime_options: RuntimeOptions | None
     device: str = "CPU"
+    draft: DraftedRequest | None = None
 
 
 class OfUsers(Request):
@@ -290,11 +298,12 @@ class EvaluateRequest(text_generation.EvaluateRequest):
 
 
 class RunRequest(Request):
-    """Load the model in the folder `model` with these options, and answer jobs; see jobs.serve."""
+    """Load the model in the folder `model` with these options, and the draft in the folder `draft`, and answer jobs; see jobs.serve."""
 
     model: Path
     device: str
     runtime_options: dict[str, str | int]
+    draft: Path | None = None
 
 
 # --- measured -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ def read(path: Path) -> list[AnswerRow]:
     return [_ROW.validate_json(line) for line in path.read_bytes().splitlines()]
 
 
+def drafted(answers: Path) -> Path:
+    """Where a worker writes the answers that users get with a draft."""
+    return answers.with_name("answers-drafted.jsonl")
+
+
 def in_use(answers: Path) -> Path:
     """Where a worker writes the answers that users get, next to those in the model's own precision."""
     return answers.with_name("answers-in-use.jsonl")

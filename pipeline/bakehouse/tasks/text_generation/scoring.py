@@ -62,7 +62,7 @@ def judge(
         *_agrees(agreement, min_agreement),
     )
     return Verdict(
-        prompt=_question(golden),
+        prompt=question(golden),
         answer=answer.text,
         tokens=answer.tokens,
         ended=answer.ended,
@@ -156,7 +156,7 @@ def loop(tokens: Sequence[int]) -> int:
     return 0
 
 
-def _question(golden: Golden) -> str:
+def question(golden: Golden) -> str:
     """The prompt for people: the text, or the chat."""
     if golden.raw is not None:
         return golden.raw

@@ -61,6 +61,15 @@ class UsedAnswers(Result):
     remedy: str
 
 
+class DraftedAnswers(Result):
+    """The prompts answered once more with a draft: tokens that it proposed and that the model chose, and what all answers took."""
+
+    proposed: int
+    accepted: int
+    seconds: float
+    seconds_without: float
+
+
 class GraphsCompared(Result):
     """How near graphs of fixed shape come to the model that they were made of: lengths of the prompts in tokens, divergence in nats."""
 
@@ -79,6 +88,7 @@ class GenerateResult(Result):
         runtime_options: what the runtime got in addition to its defaults.
         not_run: parts that are made for other devices.
         in_use: of a runtime that computes in another precision by default.
+        drafted: of a model with a draft.
     """
 
     device: str
@@ -90,6 +100,7 @@ class GenerateResult(Result):
     runtime_options: dict[str, str] = Field(default_factory=dict)
     not_run: tuple[str, ...] = ()
     in_use: UsedAnswers | None = None
+    drafted: DraftedAnswers | None = None
     graphs: GraphsCompared | None = None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +11,19 @@ from pydantic import JsonValue
 
 from bakehouse.errors import Failure
 from bakehouse.recipe import agreement
-from bakehouse.records import InUse, Validation, Verdict
+from bakehouse.records import Drafted, InUse, Validation, Verdict
 from bakehouse.steps.maker import Verification
 from bakehouse.tasks.base import Trial
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
 from bakehouse.tasks.text_generation.golden import Golden, mine
-from bakehouse.tasks.text_generation.scoring import Answer, judge
-from bakehouse.tasks.text_generation.seams import GenerateResult, UsedAnswers
+from bakehouse.tasks.text_generation.scoring import Answer, judge, question
+from bakehouse.tasks.text_generation.seams import DraftedAnswers, GenerateResult, UsedAnswers
+
+DRAFT_REMEDY = (
+    "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`, with which several tokens at once are computed like one after the "
+    "other; or leave the draft out"
+)
 
 
 def of_trial(trial: Trial) -> tuple[Validation, Verification]:
@@ -31,7 +37,25 @@ def of_trial(trial: Trial) -> tuple[Validation, Verification]:
     verdicts = _verdicts(golden, read_answers(answers), source, partial(judge_of, min_agreement=least, tie=tie))
     used = _in_use(golden, answers, source, result.in_use, partial(judge_of, min_agreement=0))
     remedy = result.in_use.remedy if result.in_use else ""
-    return _validation(verdicts, used, result, trial.peak_memory_bytes), verification(verdicts, used, remedy)
+    validation = _validation(verdicts, used, result, trial.peak_memory_bytes)
+    verified = verification(verdicts, used, remedy)
+    if result.drafted is None or verified.faults:
+        return validation, verified
+    validation = validation.model_copy(update={"drafted": _drafted(options.drafted_by() or "", result.drafted, answers)})
+    return validation, replace(verified, faults=tuple(_differing(golden, answers)), remedy=DRAFT_REMEDY)
+
+
+def _drafted(name: str, found: DraftedAnswers, answers: Path) -> Drafted:
+    tokens = sum(len(one.tokens) for one in read_answers(answer_file.drafted(answers)))
+    return Drafted(name=name, tokens=tokens, **dict(found))
+
+
+def _differing(golden: Sequence[Golden], answers: Path) -> Iterator[str]:
+    """A sentence for every prompt that is answered otherwise with the draft than without it."""
+    plain, drafted = (read_answers(path(answers)) for path in (answer_file.in_use, answer_file.drafted))
+    for entry, one, other in zip(golden, plain, drafted, strict=True):
+        if one.tokens != other.tokens:
+            yield f"{question(entry)!r} is answered {other.text.strip()[:200]!r} with the draft, and {one.text.strip()[:200]!r} without it"
 
 
 def _reference_precision(trial: Trial) -> str | None:

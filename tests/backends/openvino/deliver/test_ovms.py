@@ -86,6 +86,14 @@ def test_the_readme_has_a_command_with_and_without_a_container_and_a_request(pac
     assert json.loads(body)["model"] == "phi3-int4-openvino"
 
 
+def test_the_server_keeps_prompts_unless_the_recipe_says_otherwise(package: Path, tmp_path: Path) -> None:
+    other = delivering.pack(tmp_path / "other", ("phi3", "int4-openvino"), options={"runtime_options": {"enable_prefix_caching": False}})
+    for source, keeps in ((package, "true"), (other, "false")):
+        delivering.deliver(source, "ovms", out := tmp_path / f"out-{keeps}")
+        graph = (out / "phi3-int4-openvino" / "graph.pbtxt").read_text()
+        assert f"enable_prefix_caching: {keeps}\n" in graph and "PREFIX" not in graph.upper().replace("ENABLE_PREFIX_CACHING", "")
+
+
 def test_a_build_for_another_kind_of_attention_is_refused(tmp_path: Path) -> None:
     options = {"runtime_options": {"ATTENTION_BACKEND": "SDPA"}}
     package = delivering.pack(tmp_path / "package", ("phi3", "int4-openvino"), options=options)

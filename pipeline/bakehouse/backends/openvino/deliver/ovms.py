@@ -11,7 +11,7 @@ import json
 from pydantic import JsonValue
 
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
-from bakehouse.backends.openvino.options import OpenVINO, given
+from bakehouse.backends.openvino.options import DRAFT, OpenVINO, given, of_the_plugin
 from bakehouse.errors import Failure
 from bakehouse.recipe.recipe import BuildOptions
 
@@ -45,7 +45,7 @@ node {
       models_path: "./"
       device: "CPU"
       plugin_config: PLUGIN_CONFIG
-      enable_prefix_caching: true
+DRAFT      enable_prefix_caching: CACHING
       cache_size: 0
       max_num_seqs: 256
     }
@@ -67,9 +67,15 @@ def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
 def _layout(packed: Packed) -> Layout:
     (build,) = packed.builds
     assert isinstance(build, OpenVINO)
-    options = {option: value for option, value in given(build.runtime_options).items() if option != _ATTENTION}
+    options = of_the_plugin(given(build.runtime_options))
+    caching = build.runtime_options.enable_prefix_caching if build.runtime_options else None
     name = packed.name
-    graph = _GRAPH.replace("PLUGIN_CONFIG", f"'{json.dumps(options)}'")
+    draft = f'      draft_models_path: "./{DRAFT}"\n      draft_device: "CPU"\n' if build.draft else ""
+    graph = (
+        _GRAPH.replace("CACHING", "false" if caching is False else "true")
+        .replace("DRAFT", draft)
+        .replace("PLUGIN_CONFIG", f"'{json.dumps(options)}'")
+    )
     entry: dict[str, JsonValue] = {"model_config_list": [{"config": {"name": name, "base_path": name}}]}
     return Layout(
         carried={f"{name}/{path}": path for path in packed.files if path not in _TOP},

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from bakehouse.backends.openvino.options import of_the_plugin
 from bakehouse.backends.openvino.seams import EvaluateRequest
+from bakehouse.backends.openvino.workers import pipelines
 from bakehouse.backends.openvino.workers import run as answering
-from bakehouse.backends.openvino.workers.fidelity import OF_THE_PIPELINE
 from bakehouse.backends.openvino.workers.logits import Runner
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.seams import EvaluateResult
@@ -28,8 +29,7 @@ class Model:
         self._request = request
         self.context = answering.context(request.model)
         self._tokenizer = openvino_genai.Tokenizer(request.model)
-        options = {name: value for name, value in request.runtime_options.items() if name not in OF_THE_PIPELINE}
-        self._runner = Runner(request.model, device=request.device, options=options)
+        self._runner = Runner(request.model, device=request.device, options=of_the_plugin(request.runtime_options))
 
     @property
     def start(self) -> tuple[int, str]:
@@ -46,9 +46,7 @@ class Model:
 
     @cached_property
     def _pipe(self) -> Any:
-        import openvino_genai
-
-        return openvino_genai.LLMPipeline(self._request.model, self._request.device, **self._request.runtime_options)
+        return pipelines.load(self._request.model, self._request.device, self._request.runtime_options)
 
     def answer(self, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
         loaded = jobs.Loaded(device=self._request.device, device_name="", load_s=0.0, context=self.context)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.openvino.options import given
+from bakehouse.backends.openvino.options import given, of_the_plugin
 from bakehouse.backends.openvino.seams import FidelityRequest
 from bakehouse.backends.openvino.workers.generate import precision
 from bakehouse.backends.openvino.workers.logits import ACCURATE, MODEL, inputs
@@ -15,8 +15,7 @@ from bakehouse.tasks.text_generation.workers import fidelity_figures, fidelity_f
 from bakehouse.tasks.text_generation.workers.fidelity_figures import Compared, Window
 from bakehouse.tasks.text_generation.workers.fidelity_files import Reference
 
-OF_THE_PIPELINE = ("ATTENTION_BACKEND",)  # which the plugin does not know: how openvino_genai computes attention
-DEVICE = "CPU"
+DEVICE, KV_CACHE = "CPU", "KV_CACHE_PRECISION"
 
 
 def measure(folder: Path, reference: Reference, positions: int | None, options: Mapping[str, str | int], doing: str) -> list[Compared]:
@@ -25,6 +24,7 @@ def measure(folder: Path, reference: Reference, positions: int | None, options: 
 
     events.progress("compiling the model")
     compiled = ov.Core().compile_model(folder / MODEL, DEVICE, dict(options))
+    refuse_ignored(compiled, options)
     names = {name for port in compiled.inputs for name in port.names}
     request = compiled.create_infer_request()
 
@@ -36,9 +36,19 @@ def measure(folder: Path, reference: Reference, positions: int | None, options: 
     return fidelity_files.measure(reference, logits, positions, doing)
 
 
+def refuse_ignored(compiled: Any, options: Mapping[str, str | int]) -> None:
+    """End here if the plugin has compiled the model with another precision of its cache than it was given."""
+    wanted = options.get(KV_CACHE)
+    if wanted and (found := str(compiled.get_property(KV_CACHE).get_type_name())) != wanted:
+        events.refuse(
+            f"OpenVINO keeps keys and values in {found} on the {DEVICE}, although {KV_CACHE} is {wanted}.",
+            "Take another precision, or leave the option out.",
+        )
+
+
 def used(folder: Path, reference: Reference, options: Mapping[str, str | int]) -> dict[str, object] | None:
     """The fields of records.UsedFidelity; None where users get the model's own precision."""
-    plain = {name: value for name, value in options.items() if name not in OF_THE_PIPELINE}
+    plain = of_the_plugin(options)
     if plain == ACCURATE:
         return None
     import openvino as ov

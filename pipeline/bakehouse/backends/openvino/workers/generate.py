@@ -1,24 +1,26 @@
 """Answers prompts greedily with a package's model folder in openvino_genai, twice.
 
 First in the model's own precision (ACCURATE), which is the same on every processor. Then as the card's program does: with the recipe's
-runtime_options, or with the runtime's defaults. By default the CPU plugin computes in bfloat16 where the processor has instructions for
-it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one package gives other answers on other processors.
+runtime_options, or with the runtime's defaults; of a model with a draft once more with that. By default the CPU plugin computes in
+bfloat16 where the processor has instructions for it, rounds activations to 8 bits, and keeps keys and values in 8 bits, so one package
+gives other answers on other processors.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.options import given
-from bakehouse.backends.openvino.seams import GenerateRequest
+from bakehouse.backends.openvino.seams import DraftedRequest, GenerateRequest
+from bakehouse.backends.openvino.workers import pipelines
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import GenerateResult, UsedAnswers
+from bakehouse.tasks.text_generation.seams import DraftedAnswers, GenerateResult, UsedAnswers
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 Options = Mapping[str, str | int]  # of the runtime, in its own names
@@ -38,8 +40,8 @@ def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     return tokenizer.encode(prompt.raw, add_special_tokens=True)
 
 
-def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
-    """One greedy answer; ends at the end tokens of the folder's generation_config.json."""
+def answer(pipe: Any, index: int, prompt: answers.Prompt, seen: Callable[[Any], None] | None = None) -> answers.AnswerRow:
+    """One greedy answer; ends at the end tokens of the folder's generation_config.json. `seen` gets what the runtime made."""
     import openvino_genai
 
     config = pipe.get_generation_config()
@@ -48,6 +50,8 @@ def answer(pipe: Any, index: int, prompt: answers.Prompt) -> answers.AnswerRow:
     tokenizer = pipe.get_tokenizer()
     inputs = encode(tokenizer, prompt)
     made = pipe.generate(inputs, config)
+    if seen:
+        seen(made)
     tokens = list(made.tokens[0])
     ids = inputs.input_ids.data[0].tolist()
     return answers.AnswerRow(
@@ -70,16 +74,37 @@ class Loaded:
     end_tokens: tuple[int, ...]
 
 
+def with_draft(request: GenerateRequest, draft: DraftedRequest, options: Options) -> DraftedAnswers:
+    """Answer all prompts without the draft and with it, each with a pipeline that has answered before, so that the times compare."""
+    counted: list[tuple[int, int]] = []
+    _, without = timed(request, options, None)
+    rows, seconds = timed(request, options, draft.model, lambda made: counted.append(pipelines.counts(made)))
+    for row in rows:
+        answers.add(draft.answers, row)
+    proposed, accepted = (sum(column) for column in zip(*counted[1:], strict=True))  # the first is of the warm-up
+    return DraftedAnswers(proposed=proposed, accepted=accepted, seconds=seconds, seconds_without=without)
+
+
+def timed(
+    request: GenerateRequest, options: Options, draft: Path | None, seen: Callable[[Any], None] | None = None
+) -> tuple[list[answers.AnswerRow], float]:
+    """The answers to all prompts after a warm-up with the first, and how many seconds they took."""
+    events.progress("answering with the draft" if draft else "answering without the draft")
+    pipe = pipelines.load(request.model, request.device, options, draft)
+    answer(pipe, 0, request.prompts[0], seen)
+    started = time.monotonic()
+    rows = [answer(pipe, index, prompt, seen) for index, prompt in enumerate(request.prompts)]
+    return rows, time.monotonic() - started
+
+
 def answer_all(folder: Path, device: str, options: Options, prompts: Sequence[answers.Prompt], path: Path) -> Loaded:
     """Load the model with these options, and answer all prompts into the file `path`.
 
     The pipeline is gone from memory when this returns.
     """
-    import openvino_genai
-
     events.progress("loading the model")
     started = time.monotonic()
-    pipe = openvino_genai.LLMPipeline(folder, device, **options)
+    pipe = pipelines.load(folder, device, options)
     load_s = time.monotonic() - started
     answers.write(path, prompts, partial(answer, pipe))
     config = pipe.get_generation_config()
@@ -110,6 +135,7 @@ def run(request: GenerateRequest) -> GenerateResult:
         load_s=loaded.load_s,
         end_tokens=loaded.end_tokens,
         runtime_options=ACCURATE,
+        drafted=with_draft(request, request.draft, options) if request.draft else None,
         in_use=UsedAnswers(
             runtime_options={name: str(value) for name, value in options.items()},
             precision=precision(core, request.device, options),

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.seams import RunRequest
+from bakehouse.backends.openvino.workers import pipelines
 from bakehouse.backends.openvino.workers.generate import encode
 from bakehouse.child import events, start
 from bakehouse.tasks.text_generation.workers import config_fields, jobs
 
 
-def answer(pipe: Any, loaded: jobs.Loaded, job: jobs.Job, take: jobs.Take) -> jobs.Counted:
-    """Answer one job with the model that was loaded as `loaded` says."""
+def answer(pipe: Any, loaded: jobs.Loaded, job: jobs.Job, take: jobs.Take, *, drafted: bool = False) -> jobs.Counted:
+    """Answer one job with the model that was loaded as `loaded` says; `drafted`: with a draft."""
     import openvino_genai
 
     inputs = filler(pipe.get_tokenizer(), job) if job.filler_tokens else _encoded(pipe.get_tokenizer(), job)
@@ -31,12 +32,15 @@ def answer(pipe: Any, loaded: jobs.Loaded, job: jobs.Job, take: jobs.Take) -> jo
     status = openvino_genai.StreamingStatus
     made = pipe.generate(inputs, config, lambda text: status.RUNNING if take(text) else status.CANCEL)
     tokens, measured = len(made.tokens[0]), made.perf_metrics
+    proposed, accepted = pipelines.counts(made) if drafted else (None, None)
     return jobs.Counted(
         prompt_tokens=size,
         tokens=tokens,
         first_token_s=measured.get_ttft().mean / 1000,
         tokens_per_s=measured.get_throughput().mean if tokens > 1 else None,
         ended=made.finish_reasons[0] == openvino_genai.GenerationFinishReason.STOP,
+        proposed=proposed,
+        accepted=accepted,
     )
 
 
@@ -72,19 +76,18 @@ def run(request: RunRequest) -> None:
     """Load the model and answer jobs."""
     events.progress("loading the model")
     import openvino as ov
-    import openvino_genai
 
     core = ov.Core()
     refuse_absent(core, request.device)
     started = time.monotonic()
-    pipe = openvino_genai.LLMPipeline(request.model, request.device, **request.runtime_options)
+    pipe = pipelines.load(request.model, request.device, request.runtime_options, request.draft)
     loaded = jobs.Loaded(
         device=request.device,
         device_name=str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
         load_s=time.monotonic() - started,
         context=context(request.model),
     )
-    jobs.serve(loaded, partial(answer, pipe, loaded))
+    jobs.serve(loaded, partial(answer, pipe, loaded, drafted=request.draft is not None))
 
 
 def context(folder: Path) -> int | None:

@@ -91,7 +91,7 @@ class Piece:
 class Counted:
     """What a runtime counted: tokens of prompt and answer, seconds to the first token, tokens a second after it (None for one token).
 
-    `ended`: by itself, with an end token.
+    `ended`: by itself, with an end token. Of a model with a draft also the tokens that this proposed, and those that the model chose, too.
     """
 
     prompt_tokens: int
@@ -99,6 +99,8 @@ class Counted:
     first_token_s: float
     tokens_per_s: float | None
     ended: bool
+    proposed: int | None = None
+    accepted: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
