@@ -86,6 +86,18 @@ def test_a_package_holds_a_blob_a_platform_and_what_it_was_made_from(bench: Benc
         }
 
 
+def test_the_manifest_and_the_card_have_what_a_driver_compares_and_the_oldest_that_takes_it(bench: Bench) -> None:
+    measured = bench.manifest("tiny-npu").measured
+    found = {name: [measured[name].get(what) for what in ("elf_format", "mapped_inference", "linux_driver")] for name in sorted(measured)}
+    assert {name: values for name, values in found.items() if name.startswith("blob-")} == {
+        "blob-4000": ["1.2.2", "11.4.10", "1.5.0"],
+        "blob-5010": ["2.0.0", "11.13.0", None],
+    }
+    card = (bench.artifacts / "packages" / "tiny-npu" / "README.md").read_text(encoding="utf-8")
+    assert "its release 1.5.0 is the oldest that takes it; that was not tried." in card
+    assert "Which driver for Linux takes it is not known." in card
+
+
 def test_no_path_of_this_machine_is_in_the_backends_packages_or_commands(bench: Bench) -> None:
     commands = [
         word for kind in ("setup", "compile", "validate") for record in bench.records(kind) for ran in record.ran for word in ran.argv
@@ -156,6 +168,7 @@ def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Pa
     verification = openvino_npu.verify(step, {"model": model_of(phi3_checkpoint), "compiler": compiler}, files, finished.report)
     assert verification.faults == ()
     assert verification.measured["images"] == 7  # as every model with equal layers has it
+    assert verification.measured.get("linux_driver") == {3720: "1.5.0", 4000: "1.5.0"}.get(platform)
     assert not wine_processes(tmp_path)
 
 

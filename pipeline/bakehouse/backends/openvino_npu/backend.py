@@ -19,6 +19,7 @@ from bakehouse.backends.openvino.preflight import estimate as openvino_estimate
 from bakehouse.backends.openvino.preflight import preflight as openvino_preflight
 from bakehouse.backends.openvino.seams import FourBitSpec, compression
 from bakehouse.backends.openvino_npu import compiler as npu_compiler
+from bakehouse.backends.openvino_npu import drivers
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu import proposals as npu_proposals
 from bakehouse.backends.openvino_npu import verify as npu_rules
@@ -302,6 +303,9 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
         return Verification(faults=(str(error),))
     measured = MeasuredBlob(
         compiler=", ".join(npu_rules.compilers(blob)),
+        elf_format=drivers.stated(blob.images, "elf"),
+        mapped_inference=drivers.stated(blob.images, "mi"),
+        linux_driver=drivers.lowest(step.spec_as(CompileSpec).platform, blob.images),
         images=len(blob.images),
         image_bytes=sum(image.size_bytes for image in blob.images),
         blob_bytes=(files / BLOB).stat().st_size,

@@ -159,9 +159,16 @@ class MeasuredCompiler(Measured):
 
 
 class MeasuredBlob(Measured):
-    """Of a blob: its compilers, its graphs and their bytes, its weights and their bytes, and which compiler was started."""
+    """Of a blob: its compilers, its graphs and their bytes, its weights and their bytes, and which compiler was started.
+
+    `elf_format` and `mapped_inference` are the versions that a driver compares with its own; `linux_driver` is the oldest release of the
+    driver for Linux whose sources have such, None if that cannot be known.
+    """
 
     compiler: str
+    elf_format: str | None = Field(default=None, exclude_if=_is_none)
+    mapped_inference: str | None = Field(default=None, exclude_if=_is_none)
+    linux_driver: str | None = Field(default=None, exclude_if=_is_none)
     images: int
     image_bytes: int
     blob_bytes: int
