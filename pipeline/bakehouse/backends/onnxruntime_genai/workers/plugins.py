@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from bakehouse.backends.onnxruntime_genai.workers import vulkan
+
 _PACKAGES = {"webgpu": ("onnxruntime_ep_webgpu", "WebGpuExecutionProvider")}
 SOFTWARE = "a software adapter, which computes on the CPU"
 
@@ -55,7 +57,19 @@ def _device(provider: str) -> str:
     found = next((one.device for one in runtime.get_ep_devices() if one.ep_name == name), None)
     if found is None:
         return ""
-    if str(found.type).endswith("CPU"):
-        return SOFTWARE
-    about = ", ".join(f"{key} {value}" for key, value in sorted(dict(found.metadata).items()))
+    software = str(found.type).endswith("CPU")
+    names = _named([one for one in vulkan.devices() if (one.software if software else _is(one, found))])
+    if software:
+        return f"{names}, {SOFTWARE}" if names else SOFTWARE
+    about = ", ".join(filter(None, (names, *(f"{key} {value}" for key, value in sorted(dict(found.metadata).items())))))
     return f"{found.vendor or 'a device'} {found.device_id:#06x}" + (f" ({about})" if about else "")
+
+
+def _is(one: vulkan.Device, found: Any) -> bool:
+    return (one.vendor, one.number) == (found.vendor_id, found.device_id)
+
+
+def _named(fitting: list[vulkan.Device]) -> str:
+    """The device and its driver as Vulkan has them; "" where it has no such device, or two that differ."""
+    names = {f"{one.name} by the driver {one.driver}" for one in fitting}
+    return names.pop() if len(names) == 1 else ""
