@@ -17,10 +17,10 @@ from typing import Any
 from bakehouse.backends.onnxruntime_genai import genai_config, source, words
 from bakehouse.backends.onnxruntime_genai.quantization import OrtInt8
 from bakehouse.backends.onnxruntime_genai.seams import BuildRequest, BuildResult, BuildSpec, Changes
-from bakehouse.backends.onnxruntime_genai.workers import fixes, mapped
+from bakehouse.backends.onnxruntime_genai.workers import fixes
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.backends.onnxruntime_genai.workers import repair as ort_repair
-from bakehouse.child import events, start
+from bakehouse.child import events, mapped, start
 from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
 
 LAYER = re.compile(r"Reading layer (\d+)")

@@ -17,7 +17,7 @@ from bakehouse.backends.openvino.quantization import Scope
 from bakehouse.backends.openvino.seams import Compression, CompressRequest, CompressResult, FloatSpec, FourBitSpec, Int8Spec
 from bakehouse.backends.openvino.verify import primary
 from bakehouse.backends.openvino.workers import export
-from bakehouse.child import events, start
+from bakehouse.child import events, mapped, start
 
 
 def arguments(spec: Int8Spec | FourBitSpec, left_out: Sequence[str] = ()) -> dict[str, object]:
@@ -144,7 +144,8 @@ def mark(model: Any, version: str) -> None:
 
 def run(request: CompressRequest) -> CompressResult:
     """Fill `files` with every model of the export, {xml,bin}, and openvino_config.json."""
-    results = [_compressed(xml, request) for xml in export.models(request.export)]
+    with mapped.kept_small(request.export):
+        results = [_compressed(xml, request) for xml in export.models(request.export)]
     text = json.dumps(config(request.compression), indent=2, sort_keys=True) + "\n"
     (request.files / "openvino_config.json").write_text(text, encoding="utf-8", newline="\n")
     skipped = tuple(message for one in results for message in one.skipped)

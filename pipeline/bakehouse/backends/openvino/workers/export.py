@@ -10,7 +10,7 @@ from typing import Any
 from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.workers import kept
 from bakehouse.backends.openvino.workers import rope as openvino_rope
-from bakehouse.child import events, start
+from bakehouse.child import events, mapped, start
 from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -64,7 +64,7 @@ def save(model: Any, checkpoint: Path, files: Path, remote_code: bool, **kind: A
         events.refuse(f"The checkpoint's precision, {precision}, cannot be exported.", f"Use one in {', '.join(PRECISIONS)}.")
     is_16bit = model.dtype.itemsize == 2  # now: upstream leaves some embeddings in float32 behind
     events.progress("tracing and saving the model")
-    with kept.temporaries(), _refusing(model.config.model_type):
+    with kept.temporaries(), kept.small_while_saved(checkpoint), _refusing(model.config.model_type):
         export_from_model(model, files, preprocessors=[], device="cpu", trust_remote_code=remote_code, patch_16bit_model=is_16bit, **kind)
     exact = None
     if is_16bit:
@@ -72,7 +72,8 @@ def save(model: Any, checkpoint: Path, files: Path, remote_code: bool, **kind: A
 
         events.progress("looking at the weights that are wider than the checkpoint's")
         buffers = [buffer for _, buffer in model.named_buffers()]
-        found = {name_of(path, files): openvino_exact.wide(path, precision, checkpoint, buffers) for path in models(files)}
+        with mapped.kept_small(checkpoint, files):
+            found = {name_of(path, files): openvino_exact.wide(path, precision, checkpoint, buffers) for path in models(files)}
         exact = tuple(one if len(found) == 1 else f"{name}:{one}" for name, ones in found.items() for one in ones)
     return ExportResult.model_validate({"parameters": model.num_parameters(), "dtype": precision, "exact_f32": exact})
 

@@ -1,11 +1,18 @@
-"""Keeps tensors in memory that OpenVINO's constants share while a model is exported."""
+"""What stays in memory of the tensors that OpenVINO's constants share while a model is exported: all that is needed, and no more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from bakehouse.child import mapped
+
+_LARGE_BYTES = 1 << 22
+_SAMPLE = 2048  # numbers at three places of a constant
+_PLAIN = re.compile(r"[\w./:-]+")
 _COPIED = ("torch.bfloat16", "torch.float8")  # what numpy does not have, so that no array holds the copy
 
 
@@ -31,3 +38,72 @@ def temporaries() -> Iterator[None]:
         yield
     finally:
         utils.torch_tensor_to_ov_const = original
+
+
+@contextmanager
+def small_while_saved(checkpoint: Path, most_bytes: int = mapped.ONCE_BYTES) -> Iterator[None]:
+    """While the exporter saves a model, release what was saved of the checkpoint, which is mapped; nothing changes weights by then."""
+    from optimum.exporters.openvino import convert
+
+    original = convert.save_model
+
+    def save_model(model: Any, path: Path, *given: Any) -> None:
+        release_if_many, names = mapped.releasing(checkpoint, most_bytes=most_bytes), dict[str, str]()
+        for constant in _large(model):
+            names[constant.get_friendly_name()] = next(iter(constant.output(0).get_names()), "")
+            _postpone(constant, release_if_many)
+        original(model, path, *given)
+        _name_outputs(Path(path), names)
+
+    convert.save_model = save_model
+    try:
+        yield
+    finally:
+        convert.save_model = original
+
+
+def _large(model: Any) -> list[Any]:
+    """The large constants that no other is equal to: of equal ones save_model writes one, but not if they are postponed."""
+    found: dict[tuple[int, bytes], list[Any]] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Constant" and node.get_byte_size() >= _LARGE_BYTES and _is_plain(node):
+            data = node.data.reshape(-1)
+            some = b"".join(part.tobytes() for part in (data[:_SAMPLE], data[data.size // 2 :][:_SAMPLE], data[-_SAMPLE:]))
+            found.setdefault((node.get_byte_size(), some), []).append(node)
+    return [nodes[0] for nodes in found.values() if len(nodes) == 1]
+
+
+def _is_plain(constant: Any) -> bool:
+    """Whether a constant has no more than one name for its output, and names that stand in XML as they are."""
+    names = constant.output(0).get_names()
+    return len(names) <= 1 and all(_PLAIN.fullmatch(name) for name in (constant.get_friendly_name(), *names))
+
+
+def _postpone(constant: Any, before: Callable[[], None]) -> None:
+    """Have a constant's values asked for when they are written, and `before` called then: save_model lets no other thread run."""
+    import openvino as ov
+    from openvino.utils import make_postponed_constant
+
+    def values() -> Any:
+        before()
+        return ov.Tensor(constant.data, constant.shape, constant.get_element_type())
+
+    made = make_postponed_constant(constant.get_element_type(), constant.get_output_shape(0), values, constant.get_friendly_name())
+    for consumer in list(constant.output(0).get_target_inputs()):
+        consumer.replace_source_output(made.output(0))
+
+
+def _name_outputs(xml: Path, names: Mapping[str, str]) -> None:
+    """Write the names of constants' outputs, by the constants' own: save_model forgets those of postponed ones (openvino 2026.4.1)."""
+    own = re.compile(r'<layer id="\d+" name="([^"]*)" type="Const"|<port id="0" precision="\w+"')
+    name = ""
+
+    def named(found: re.Match[str]) -> str:
+        nonlocal name
+        if found[1] is not None:
+            name = names.get(found[1], "")
+            return found[0]
+        given, name = name, ""
+        return f'{found[0]} names="{given}"' if given else found[0]
+
+    xml.write_bytes(own.sub(named, xml.read_bytes().decode()).encode())

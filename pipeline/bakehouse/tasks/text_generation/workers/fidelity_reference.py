@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import Any
 
-from bakehouse.child import events, hermetic, start
+from bakehouse.child import events, hermetic, mapped, start
 from bakehouse.recipe.bounds import FLOORS
 from bakehouse.tasks.text_generation.seams import FidelityReferenceRequest, FidelityReferenceResult
 from bakehouse.tasks.text_generation.workers import (
@@ -95,7 +95,7 @@ def compute(request: FidelityReferenceRequest) -> FidelityReferenceResult:
     tokenizer = tokenizers_loading.load(request.checkpoint, request.remote_code)
     model.generation_config.eos_token_id = tokenizers_loading.end_tokens_of(request.checkpoint, request.remote_code)
     context = config_fields.context(model.config.to_dict())
-    with torch.inference_mode():
+    with torch.inference_mode(), mapped.kept_small(request.checkpoint, most_bytes=mapped.AGAIN_BYTES):
         windows = text_windows(request, tokenizer, min(fidelity_text.LONGEST, context or fidelity_text.LONGEST))
         windows = interleaved([*windows, *answer_windows(model, tokenizer, context, request.answer_tokens)])
         if not windows:

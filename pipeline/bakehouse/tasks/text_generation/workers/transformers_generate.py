@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, start
+from bakehouse.child import events, mapped, start
 from bakehouse.tasks.text_generation.seams import ReferenceRequest, ReferenceResult
 from bakehouse.tasks.text_generation.workers import answers, greedy, loading, reference_model, tokenizers_loading
 
@@ -36,7 +36,7 @@ def run(request: ReferenceRequest) -> ReferenceResult:
         loaded = tokenizers_loading.read(request.checkpoint, request.remote_code)
         model.generation_config.eos_token_id = tokenizers_loading.end_tokens_of(request.checkpoint, request.remote_code)
         load_s = time.monotonic() - started
-        with torch.inference_mode():
+        with torch.inference_mode(), mapped.kept_small(request.checkpoint, most_bytes=mapped.AGAIN_BYTES):
             answer = reference_model.alone(model, partial(greedy.answer, model, loaded.tokenizer))
             answers.write(request.answers, request.prompts, answer)
         return ReferenceResult(
