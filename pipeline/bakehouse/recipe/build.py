@@ -78,6 +78,10 @@ class RuntimeBuild(Model):
         """Why its layers cannot be ranked by measuring them, in a sentence; "" if they can."""
         return f"The layers of builds for {self.runtime_name()} are not chosen by name."
 
+    def only_searched(self) -> str:
+        """The option of its quantization with which it can be a candidate of a search, and no build; "" if it can be one."""
+        return ""
+
     @classmethod
     def runtime_name(cls) -> str:
         """The runtime, as recipes have it."""

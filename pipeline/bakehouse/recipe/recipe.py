@@ -358,6 +358,12 @@ class Recipe(Model):
         for build, options in self.builds.items():
             yield from _room_faults(self, build)
             yield from (fault._replace(loc=("builds", build, options.runtime, *fault.loc)) for fault in agreement.faults(options))
+            if only := options.only_searched():
+                yield Fault(
+                    ("builds", build, options.runtime, "quantization", options.quantization.weights, only),
+                    f"The runtime's tool has no {only}: only a search with `rank_layers` has.",
+                    "Leave it out, or have a search write the layers by their names.",
+                )
         for name in self.repositories:
             yield from _bundle_faults(self, name)
         for name, search in self.searches.items():

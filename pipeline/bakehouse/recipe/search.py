@@ -167,6 +167,10 @@ def expand(
     ]
     if search.rank_layers and (reason := next((one.build.unranked() for one in made.combinations if one.build.unranked()), "")):
         made.faults.append(Fault(("rank_layers",), reason, "Leave out the one or the other."))
+    if not search.rank_layers and (only := next((one.build.only_searched() for one in made.combinations if one.build.only_searched()), "")):
+        made.faults.append(
+            Fault(("over" if only in search.over else "base", only), f"The runtime's tool has no {only}.", "Add rank_layers: measured.")
+        )
     if not made.combinations:
         made.faults.extend(wrong.values())
     else:

@@ -27,6 +27,7 @@ LAST = "/lm_head/MatMul"
 COMMON = {"block_size": 64, "symmetric": False, "accuracy_level": 1, "algorithm": "k_quant", "nodes_to_exclude": [LAST]}
 FP32_IO = build("webgpu", **INT4).model_copy(update={"use_webgpu_fp32": True})
 
+DOWN, QKV, O_PROJ = (f"/model/layers.{at}/MatMul" for at in ("0/mlp/down_proj", "1/attn/qkv_proj", "0/attn/o_proj"))
 # Pairs of builds that differ in one option: class and field, then what one has and what the other has besides.
 WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
     "provider": (OnnxRuntimeGenAI, "execution_provider", build("cpu", **INT4), build("webgpu", **INT4)),
@@ -56,6 +57,15 @@ WALK: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
         "matmul_mixed_precision",
         build(**INT4, algorithm="k_quant"),
         build(**INT4, algorithm="k_quant", matmul_mixed_precision={"mixed_layers": "int8", "last_matmul": "int8"}),
+    ),
+    "by-name": (OrtInt4, "int8_nodes", build(**INT4), build(**INT4, int8_nodes=[DOWN, QKV])),
+    "by-name-k_quant": (OrtInt4, "int8_nodes", build(**INT4, algorithm="k_quant"), build(**INT4, algorithm="k_quant", int8_nodes=[QKV])),
+    "by-name-webgpu": (OrtInt4, "int8_nodes", build("webgpu", **INT4), build("webgpu", **INT4, int8_nodes=[DOWN])),
+    "by-name-beside": (
+        OrtInt4,
+        "int8_nodes",
+        build(**INT4, nodes_to_exclude=[O_PROJ], matmul_mixed_precision={"last_matmul": "int8"}),
+        build(**INT4, nodes_to_exclude=[O_PROJ], matmul_mixed_precision={"last_matmul": "int8"}, int8_nodes=[DOWN]),
     ),
     "qdq": (OrtInt4, "use_qdq", build(**INT4, accuracy_level=None), build(**INT4, use_qdq=True)),
     "qdq-asym": (OrtInt4, "symmetric", build(**INT4, use_qdq=True), build(**INT4, use_qdq=True, symmetric=False)),
@@ -158,7 +168,8 @@ def test_verify_would_find_the_one_in_place_of_the_other(name: str, walked: dict
     assert faults(*walked[f"{name}-b"], one)
 
 
-JUDGED = ("runtime", "bounds", "proven_on", "unknown_architecture", "min_agreement", "min_agreement_reason")  # which change no file
+# Which change no file; ratio is what a search begins with and no build has.
+JUDGED = ("runtime", "bounds", "proven_on", "unknown_architecture", "min_agreement", "min_agreement_reason", "ratio")
 
 
 def test_the_walk_has_every_field() -> None:

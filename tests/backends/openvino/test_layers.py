@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from bakehouse.backends.openvino import backend as openvino
-from bakehouse.backends.openvino import layers
 from bakehouse.backends.openvino.quantization import Scope
-from bakehouse.backends.openvino.seams import LAYERS, Layer
 from bakehouse.backends.openvino.verify import precision
 from bakehouse.formats import openvino_ir
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import layers
+from bakehouse.tasks.text_generation.layers import LAYERS, Layer
 from tests.support import fidelity_making
 from tests.support.openvino_making import build, make, sha256, steps
 
@@ -31,26 +31,11 @@ def step(**quantization: Any) -> Step | None:
     return openvino.sensitivity("model-build", build(**quantization), steps(**quantization), fidelity_making.REFERENCE)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "kept"),
-    [
-        (0.99, ("a",)),
-        (0.9, ("a",)),  # of the harm for each weight, not of the harm
-        (0.7, ("a", "d")),
-        (0.5, ("a", "b")),  # d fits in beside c where b does not
-        (0.3, ("a", "b", "d")),
-        (0.1, ("b", "c", "d")),
-    ],
-)
-def test_the_least_harmful_for_their_size_get_4_bits_as_far_as_the_ratio_goes(ratio: float, kept: tuple[str, ...]) -> None:
-    assert layers.out_of_four_bits(FOUR, ratio) == kept
-
-
 def test_a_ratio_becomes_names(tmp_path: Path) -> None:
     (tmp_path / LAYERS).write_text(json.dumps([layer.model_dump() for layer in FOUR]), encoding="utf-8")
-    named = layers.keeping(build(**INT4, ratio=0.7), tmp_path).quantization
+    named = openvino.keeping(build(**INT4, ratio=0.7), tmp_path).quantization
     assert (named.ratio, named.backup_scope) == (1.0, Scope(names=("a", "d"), patterns=(), types=()))
-    as_they_are = layers.keeping(build(**INT4, ratio=0.7, backup_precision="none"), tmp_path).quantization
+    as_they_are = openvino.keeping(build(**INT4, ratio=0.7, backup_precision="none"), tmp_path).quantization
     assert (as_they_are.backup_scope, as_they_are.ignored_scope) == (None, Scope(names=("a", "d"), patterns=(), types=()))
 
 
@@ -73,7 +58,7 @@ def test_each_layer_is_measured_and_what_is_chosen_is_made(tiny_checkpoint: Path
     inner = {weight.user: weight.count for weight in openvino_ir.read(export / "openvino_model.xml").weights if weight.role == "matmul"}
     assert {layer.node: layer.weights for layer in found} == inner
     assert len({layer.harm for layer in found}) > 1 and all(layer.harm >= 0 for layer in found)
-    options = layers.keeping(build(**INT4, ratio=0.5), made.files)
+    options = openvino.keeping(build(**INT4, ratio=0.5), made.files)
     model = make(
         openvino.steps("model-build", options, fidelity_making.CHECKPOINT, "model", None, False)["model"], tmp_path / "model", export=export
     )

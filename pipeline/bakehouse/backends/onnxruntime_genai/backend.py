@@ -18,19 +18,18 @@ from bakehouse.backends.base import (
     Device,
     DevicesRequest,
     has_pickles,
-    keeping,
     packages,
     runtime_is_installed,
-    sensitivity,
     tags,
     tags_here,
 )
-from bakehouse.backends.onnxruntime_genai import genai_config, source
+from bakehouse.backends.onnxruntime_genai import genai_config, layers, source
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
 from bakehouse.backends.onnxruntime_genai.deliver import profiles
 from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
+from bakehouse.backends.onnxruntime_genai.layers import keeping
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.preflight import estimate, model_types, preflight, room_for, toolchains
 from bakehouse.backends.onnxruntime_genai.proposals import proposals
@@ -56,6 +55,7 @@ from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
 from bakehouse.tasks.text_generation import fidelity as fidelities
+from bakehouse.tasks.text_generation import layers as ranking
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings
@@ -218,10 +218,18 @@ def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], referen
     return fidelities.step("onnxruntime-genai", label, generation.FidelitySpec(positions=positions), needs, tools)
 
 
+def sensitivity(label: str, build: BuildOptions, parts: Mapping[str, Step], reference: Step) -> Step | None:
+    """The step that measures the layers; every ratio of builds that are otherwise equal shares it."""
+    checkpoint, remote_code = parts["model"].need("checkpoint"), parts["model"].spec_as(BuildSpec).remote_code
+    return layers.sensitivity(build, reference, label, lambda plain: steps(label, plain, checkpoint, "", None, remote_code)["model"])
+
+
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes a model folder, compares logits, or measures fidelity."""
     if step.kind == fidelities.KIND:
         return worker("backends.onnxruntime_genai.workers.fidelity", request=_measuring(step, inputs, files))
+    if step.kind == "sensitivity":
+        return layers.command(step, inputs, files)
     spec, checkpoint = step.spec_as(BuildSpec), inputs["checkpoint"]
     if step.kind == numeric.KIND:
         compared = LogitsRequest(checkpoint=checkpoint, reference=inputs["logits"], files=files, spec=spec, model=inputs.get("model"))
@@ -248,6 +256,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
         return fidelities.verify(files)
     if step.kind == numeric.KIND:
         return numeric.verify(files, report)
+    if step.kind == "sensitivity":
+        return ranking.verify(files, report)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

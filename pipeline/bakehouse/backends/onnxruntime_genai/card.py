@@ -57,6 +57,7 @@ def _exceptions(done: OrtInt4) -> Rows:
     mixed = done.matmul_mixed_precision
     groups = ["the last layer"] if mixed and mixed.last_matmul else []
     groups += ["the most sensitive layers"] if mixed and mixed.mixed_layers else []
+    groups += [f"{len(done.int8_nodes)} layers that lose the most in 4"] if done.int8_nodes else []
     rows += (("In 8 bits", " and ".join(groups)),) if groups else ()
     rows += (("Written as", "DequantizeLinear and MatMul (QDQ)"),) if done.use_qdq else ()
     return (*rows, *_left(done))

@@ -50,6 +50,9 @@ def _parts(provider: Provider, requested: OrtQuantization, captures: bool) -> It
     if isinstance(requested, OrtInt4):
         mixed = requested.matmul_mixed_precision
         yield from (f"{name.replace('_', '-')}-int8" for name in ("last_matmul", "mixed_layers") if mixed and getattr(mixed, name))
+        if requested.int8_nodes:
+            named = hashlib.sha256(" ".join(sorted(requested.int8_nodes)).encode()).hexdigest()[:8]
+            yield f"{len(set(requested.int8_nodes))}-nodes-int8-{named}"
         if "Gather" in requested.op_types_to_quantize:
             yield "embedding"
         if requested.use_qdq:

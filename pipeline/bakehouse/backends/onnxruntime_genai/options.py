@@ -79,6 +79,7 @@ class OnnxRuntimeGenAI(RuntimeBuild):
         if isinstance(requested, OrtInt4):
             changes["op_types_to_quantize"] = tuple(sorted(set(requested.op_types_to_quantize), reverse=True))
             changes["shared_embeddings"] = requested.shared_embeddings if requested.shareable else False
+            changes["int8_nodes"] = tuple(sorted(set(requested.int8_nodes)))
         captures = self.execution_provider == "dml" if self.graph_capture is None else self.graph_capture
         return self.model_copy(
             update={
@@ -92,7 +93,23 @@ class OnnxRuntimeGenAI(RuntimeBuild):
         spelled = self.normal()
         return folders.folder(spelled.execution_provider, spelled.quantization, bool(spelled.graph_capture), spelled.use_webgpu_fp32)
 
+    def unranked(self) -> str:
+        """Another precision than int4, and options that choose layers themselves or leave them no 8 bits."""
+        options = self.quantization
+        if not isinstance(options, OrtInt4):
+            return "Only layers in int4 are measured."
+        if options.use_qdq:
+            return "With use_qdq no layer can have 8 bits."
+        mixed = options.matmul_mixed_precision
+        chosen = [name for name in ("int8_nodes", "nodes_to_exclude") if getattr(options, name)]
+        chosen += ["mixed_layers"] if mixed and mixed.mixed_layers else []
+        return f"{chosen[0]} chooses layers, too." if chosen else ""
+
+    def only_searched(self) -> str:
+        """A ratio is no option of the model builder."""
+        return "ratio" if isinstance(self.quantization, OrtInt4) and self.quantization.ratio < 1.0 else ""
+
     @classmethod
     def coarseness(cls, option: str, value: JsonValue) -> float | None:
-        """Larger blocks make a smaller model that is farther from its source: measured on SmolLM2-135M."""
-        return float(value) if option == "block_size" and isinstance(value, int) else None
+        """Larger blocks make a smaller model that is farther from its source, and so do more weights in 4 bits (SmolLM2-135M)."""
+        return float(value) if option in ("block_size", "ratio") and isinstance(value, int | float) else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
+from bakehouse.backends.onnxruntime_genai import layer_names
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
@@ -153,6 +154,8 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case fidelities.KIND:
             return fidelities.estimate(survey, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
+        case "sensitivity":
+            return Estimate(100_000, 4 * survey.parameters + _BASE_BYTES)
         case "validate":
             return Estimate(0, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
         case _:
@@ -187,6 +190,10 @@ def _bytes_per_weight(tensor: Tensor, requested: MatMulNBits, *, last: bool) -> 
     mixed = requested.matmul_mixed_precision if isinstance(requested, OrtInt4) else None
     if mixed and mixed.last_matmul and last:
         return 1.0
+    if isinstance(requested, OrtInt4) and not last:
+        in_8_bits = layer_names.share(tensor.name, requested.int8_nodes) if requested.int8_nodes else 1 - requested.ratio
+        if in_8_bits:
+            return 0.5 + 0.5 * in_8_bits
     width = 0.5 if isinstance(requested, OrtInt4) else 1.0
     return 0.75 if mixed and mixed.mixed_layers and _SENSITIVE.search(tensor.name) else width
 

@@ -40,7 +40,7 @@ LAST = "/lm_head/MatMul"
 CAPTURES = ("cuda", "dml", "webgpu")
 _FLOAT = "weights in floating point are not quantized"
 _QUANTIZED = ("symmetric", "block_size", "accuracy_level", "algorithm", "nodes_to_exclude")
-_FOUR = ("op_types_to_quantize", "matmul_mixed_precision", "use_qdq")
+_FOUR = ("op_types_to_quantize", "matmul_mixed_precision", "use_qdq", "int8_nodes", "ratio")
 
 
 class OrtFloat(Model):
@@ -85,6 +85,8 @@ class OrtInt8(MatMulNBits):
         "op_types_to_quantize": "embeddings cannot have 8 bits, so op_types_to_quantize would change nothing",  # quantizer ignores
         "matmul_mixed_precision": "with int8 every MatMul has 8 bits already; matmul_mixed_precision does not apply",
         "use_qdq": "8 bits exist as MatMulNBits only; use_qdq does not apply",  # builder refuses
+        "int8_nodes": "with int8 every MatMul has 8 bits already; int8_nodes does not apply",
+        "ratio": "with int8 every MatMul has 8 bits; ratio does not apply",
         "shared_embeddings": "8-bit weights cannot serve as the embedding too, so shared_embeddings would change nothing",  # base ignores
     }
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -123,6 +125,20 @@ class OrtInt4(MatMulNBits):
         description="Whether the embedding and the last MatMul share their weights; by default where the model ties them and it can be.",
     )
     use_qdq: bool = Field(False, description="Whether to write DequantizeLinear and MatMul in place of MatMulNBits.")
+    # Left out at their defaults, so that the keys of builds without them stay the same.
+    int8_nodes: tuple[Text, ...] = Field(
+        (),
+        description="Names of nodes that get 8 bits, such as /model/layers.0/mlp/down_proj/MatMul. A search can write it.",
+        exclude_if=lambda names: not names,
+    )
+    ratio: float = Field(
+        1.0,
+        gt=0.0,
+        le=1.0,
+        description="Share of the layers' weights that get 4 bits where a search with rank_layers chooses them; it writes the others into "
+        "int8_nodes.",
+        exclude_if=lambda ratio: ratio == 1.0,
+    )
 
     @property
     def shareable(self) -> bool:
@@ -182,6 +198,36 @@ class OrtInt4(MatMulNBits):
         ),
         # base ignores: make_algo_config makes MatMulNBits for rtn and k_quant in any case.
         Rule("use_qdq", lambda q: q.use_qdq and q.algorithm != "default", "only the default algorithm can be written with use_qdq"),
+        # base refuses.
+        Rule(
+            "int8_nodes",
+            lambda q: bool(q.use_qdq and q.int8_nodes),
+            "8 bits exist as MatMulNBits only, not with use_qdq",
+        ),
+        # base refuses, or takes what comes first.
+        Rule(
+            "int8_nodes",
+            lambda q: EMBEDDING in q.int8_nodes,
+            f"embeddings cannot have 8 bits, so {EMBEDDING} cannot be one of them",
+        ),
+        Rule(
+            "int8_nodes",
+            lambda q: LAST in q.int8_nodes,
+            f"{LAST} has a field of its own",
+            "Write matmul_mixed_precision: {last_matmul: int8}.",
+        ),
+        Rule(
+            "int8_nodes",
+            lambda q: bool(set(q.int8_nodes) & set(q.nodes_to_exclude)),
+            "a node of nodes_to_exclude has no 8 bits",
+            "Keep it in one of the two.",
+        ),
+        Rule(
+            "int8_nodes",
+            lambda q: bool(q.int8_nodes) and q.matmul_mixed_precision is not None and q.matmul_mixed_precision.mixed_layers is not None,
+            "mixed_layers chooses layers for 8 bits, too",
+            "Name all of them in int8_nodes, or keep one of the two.",
+        ),
         # quantizer ignores: DequantizeLinear has no such attribute.
         Rule("accuracy_level", lambda q: q.use_qdq and q.accuracy_level, "with use_qdq no operation has an accuracy_level"),
     )

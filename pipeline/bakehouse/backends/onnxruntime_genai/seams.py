@@ -144,6 +144,24 @@ class LogitsRequest(Request):
     model: Path | None
 
 
+class SensitivitySpec(Spec):
+    """In how many windows of text layers are measured, and in which precision the source computes."""
+
+    windows: int
+    float32_below: int
+    remote_code: bool
+
+
+class SensitivityRequest(Request):
+    """Measure what each layer of the folder `model` does to the model in `checkpoint`, compared with `reference`, into `files`."""
+
+    checkpoint: Path
+    model: Path
+    reference: Path
+    files: Path
+    options: SensitivitySpec
+
+
 class FixHeadRequest(Request):
     """Write `graph` to `target` with this head size in its shapes, and with `data` as the name of the file of its weights."""
 

@@ -28,7 +28,12 @@ def io_type(spec: BuildSpec) -> str:
 
 def name_of(matrix: Matrix) -> str:
     """The operation's name before it was quantized."""
-    return _SUFFIX.sub("", matrix.name).replace("/GatherBlockQuantized", "/Gather")
+    return without_suffix(matrix.name).replace("/GatherBlockQuantized", "/Gather")
+
+
+def without_suffix(node: str) -> str:
+    """The name of a MatMul without what the quantizers append to it."""
+    return _SUFFIX.sub("", node)
 
 
 def described(stored: Precision) -> str:
@@ -94,6 +99,8 @@ def _judge_exclusions(matrices: Iterable[Matrix], source: Source, spec: BuildSpe
             yield f"there is no {name} to leave in floating point"
         elif without[name].bits is None:
             yield f"{name} would not be quantized in any case, so leaving it in floating point changes nothing"
+    eight = spec.quantization.int8_nodes if isinstance(spec.quantization, OrtInt4) else ()
+    yield from (f"there is no {name} to put into 8 bits" for name in eight if name not in without)
 
 
 def shares(source: Source, spec: BuildSpec) -> bool:
@@ -145,6 +152,8 @@ def _bits(name: str, source: Source, requested: OrtInt8 | OrtInt4) -> int:
     if isinstance(requested, OrtInt8):
         return 8
     mixed = requested.matmul_mixed_precision
+    if name in requested.int8_nodes:
+        return 8
     if mixed is None:
         return 4
     found = _MIXED.fullmatch(name)

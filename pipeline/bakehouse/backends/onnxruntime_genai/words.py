@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 from pydantic import JsonValue
 
+from bakehouse.backends.onnxruntime_genai.quantization import OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 
@@ -17,7 +21,7 @@ def extra_options(spec: BuildSpec) -> tuple[str, ...]:
 
     The builder ignores names that it does not know (0.18.0, parse_extra_options), so only these are ever written.
     """
-    quantization: dict[str, JsonValue] = spec.quantization.model_dump(mode="json", exclude={"weights"})
+    quantization: dict[str, JsonValue] = spec.quantization.model_dump(mode="json", exclude={"weights", "int8_nodes", "ratio"})
     options = {name: value for name, value in quantization.items() if value not in (None, [])}
     if spec.graph_capture is not None:
         options[_CAPTURE[spec.execution_provider]] = spec.graph_capture
@@ -26,6 +30,22 @@ def extra_options(spec: BuildSpec) -> tuple[str, ...]:
     if spec.remote_code:
         options["hf_remote"] = True
     return tuple(f"{_RENAMED.get(name, name)}={_word(name, value)}" for name, value in sorted(options.items()))
+
+
+def target_options(spec: BuildSpec) -> dict[str, JsonValue]:
+    """What the builder is given as JSON besides: the nodes that get 8 bits by their names, for which it has no KEY=VALUE; {} for none.
+
+    Such a list takes the place of the one that the builder makes of KEY=VALUE words, so all exceptions are in it (0.18.0,
+    normalize_target_quant_config in builder_config.py); of entries for one node the first counts.
+    """
+    requested = spec.quantization
+    if not isinstance(requested, OrtInt4) or not requested.int8_nodes:
+        return {}
+    exceptions: list[JsonValue] = [{"match": {"name": name}, "exclude": True} for name in requested.nodes_to_exclude]
+    exceptions += [{"match": {"name": name}, "type": "int8"} for name in requested.int8_nodes]
+    mixed = requested.matmul_mixed_precision
+    exceptions += [{"match": {"preset": "last_matmul"}, "type": mixed.last_matmul}] if mixed and mixed.last_matmul else []
+    return {"quant_config": {"weights": {"overrides": exceptions}}}
 
 
 def _word(name: str, value: JsonValue) -> str:
@@ -46,4 +66,6 @@ def upstream(spec: BuildSpec, planned: ort_plan.Plan | None = None) -> str:
     words.append(f"-p {spec.quantization.weights} -e {spec.execution_provider}")
     extra = (*extra_options(spec), *(planned.words if planned else ()))
     more = planned.by_hand if planned else ()
+    as_json = target_options(spec)
+    words += ["--builder_config_version 2 --target_options", shlex.quote(json.dumps(as_json))] if as_json else []
     return " ".join([*words, *(("--extra_options", *extra) if extra else ()), *((f"# {', '.join(more)}",) if more else ())])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bakehouse.backends.openvino import forms, layers, parts
+from bakehouse.backends.openvino import forms, parts
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.preflight import DTYPES, named_dtype
@@ -28,8 +28,8 @@ from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities
+from bakehouse.tasks.text_generation import layers, tokenizer_findings
 from bakehouse.tasks.text_generation import numeric_check as numeric
-from bakehouse.tasks.text_generation import tokenizer_findings
 from bakehouse.tasks.text_generation.workers import end_tokens, positions
 
 MODEL = "openvino_model"

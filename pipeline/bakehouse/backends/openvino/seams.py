@@ -19,8 +19,6 @@ from bakehouse.tasks.text_generation.seams import TokenizerComparison, Tokenizer
 from bakehouse.tasks.text_to_image import seams as text_to_image
 from bakehouse.tasks.vision_language import seams as vision_language
 
-LAYERS = "layers.json"  # what the measuring of layers leaves
-
 
 def _is_none(value: object) -> bool:
     return value is None
@@ -257,23 +255,6 @@ class SensitivityRequest(Request):
     reference: Path
     files: Path
     options: SensitivitySpec
-
-
-class SensitivityResult(Result):
-    """How many layers were measured, at how many positions of text."""
-
-    layers: int
-    positions: int
-
-
-class Layer(BaseModel):
-    """A linear layer: the node of its MatMul, how many weights it has, and what it does alone in 4 bits to the model, in nats."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    node: str
-    weights: int
-    harm: float
 
 
 class FidelitySpec(text_generation.FidelitySpec):

@@ -76,7 +76,8 @@ def build(checkpoint: Path, files: Path, spec: BuildSpec, more_options: Sequence
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
         planned = ort_plan.plan(config, spec)
         extra = [*words.extra_options(spec), *more_options, *planned.words]
-        options = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, extra)
+        as_json = {"target_options": named} if (named := words.target_options(spec)) else {}
+        options = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, extra, **as_json)
         two_heads = bool(options["shared_embeddings"]) and has_two_heads(checkpoint, spec)
         if two_heads:
             options["shared_embeddings"] = False

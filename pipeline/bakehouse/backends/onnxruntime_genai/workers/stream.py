@@ -75,6 +75,9 @@ def _quantized(builder: Any, weights: Weights, to_nbits: ToNbits, between: Calla
         events.progress("quantizing weights", done, len(nodes))
         alone = copy.copy(builder)
         alone.model = _model_of(node, builder.model, weights)
+        exact = getattr(builder, "exact_quant_overrides", {})  # it looks for all of these in its graph
+        alone.exact_quant_overrides = {name: one for name, one in exact.items() if name == node.name}
+        alone.exact_quant_override_names = set(alone.exact_quant_overrides)
         given = set(alone.model.graph.initializers)
         result = to_nbits(alone)
         new = [value.const_value for name, value in result.graph.initializers.items() if name not in given]

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from bakehouse.backends.openvino.layer_names import layer_of
-from bakehouse.backends.openvino.seams import LAYERS, Layer, SensitivityRequest, SensitivityResult, SensitivitySpec
+from bakehouse.backends.openvino.seams import SensitivityRequest, SensitivitySpec
 from bakehouse.child import events, start
 from bakehouse.formats import openvino_ir
 from bakehouse.formats.openvino_ir import Weight
-from bakehouse.tasks.text_generation.workers import (
-    fidelity_figures,
-    fidelity_files,
-    fidelity_reference,
-    reference_model,
-    transformers_generate,
-)
-from bakehouse.tasks.text_generation.workers.fidelity_figures import Window
-from bakehouse.tasks.text_generation.workers.fidelity_files import Reference
+from bakehouse.tasks.text_generation.layers import SensitivityResult
+from bakehouse.tasks.text_generation.workers import layer_harm, transformers_generate
+from bakehouse.tasks.text_generation.workers.layer_harm import Rounding
 
 XML = "openvino_model.xml"
 
@@ -58,48 +49,21 @@ def rounded(weight: Any, options: SensitivitySpec) -> Any:
     return torch.from_numpy(made.data.reshape(weight.shape)).to(weight.dtype)
 
 
-def harms(model: Any, layers: dict[str, Any], reference: Reference, options: SensitivitySpec) -> Iterator[Layer]:
-    """Every layer with its harm, in nats: the mean divergence above that of the model as it is."""
-    forward = reference_model.alone(model, partial(fidelity_reference.logits, model))
-    floor = divergence(forward, reference)
-    for number, (node, layer) in enumerate(layers.items()):
-        events.progress("measuring the harm of 4 bits", number, len(layers), "layers")
-        before = layer.weight.data
-        layer.weight.data = rounded(before, options)
-        harm = max(divergence(forward, reference) - floor, 0.0)
-        layer.weight.data = before
-        yield Layer(node=node, weights=before.numel(), harm=harm)
-
-
-def spread(reference: Reference, windows: int) -> Reference:
-    """So many windows of the reference, evenly out of all."""
-    chosen = reference.windows[:: max(1, len(reference.windows) // windows)][:windows]
-    return fidelity_files.select(reference, lambda window: window in chosen)
-
-
-def divergence(forward: Callable[[Window], Any], reference: Reference) -> float:
-    """The mean divergence from the reference, in nats."""
-    import numpy as np
-
-    compared = fidelity_figures.measure(reference.windows, reference.kept, forward)
-    return float(np.concatenate([one.kl for one in compared]).mean())
+def rounding(node: str, module: Any, options: SensitivitySpec) -> Rounding:
+    """How a layer is rounded."""
+    weight = module.weight.data
+    return Rounding(node, weight.numel(), (module,), lambda: (rounded(weight, options),))
 
 
 def run(request: SensitivityRequest) -> SensitivityResult:
     """Write layers.json: the layers in the order of the graph."""
-    import torch
-
     with start.own_modules():
         events.progress("loading the checkpoint")
         options = request.options
         model = transformers_generate.load(request.checkpoint, remote_code=options.remote_code, float32_below=options.float32_below)
         weights = [weight for weight in openvino_ir.read(request.export / XML).weights if weight.role == "matmul"]
-        reference = spread(fidelity_files.read_reference(request.reference), options.windows)
-        with torch.inference_mode():
-            found = list(harms(model, modules(model, weights), reference, options))
-    text = json.dumps([layer.model_dump(mode="json") for layer in found], indent=2) + "\n"
-    (request.files / LAYERS).write_text(text, encoding="utf-8", newline="\n")
-    return SensitivityResult(layers=len(found), positions=sum(len(window.scored) for window in reference.windows))
+        layers = [rounding(node, module, options) for node, module in modules(model, weights).items()]
+        return layer_harm.measure(model, layers, request.reference, options.windows, request.checkpoint, request.files)
 
 
 if __name__ == "__main__":
