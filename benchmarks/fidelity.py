@@ -75,8 +75,10 @@ def texts() -> str:
     return "\n".join(line for page in pages for line in page.splitlines() if len(line) > 200 and not line.startswith("|"))
 
 
-def measure(model: Path, scratch: Path, builds: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of all steps, after every build was measured and asked the golden prompt."""
+def measure(
+    model: Path, scratch: Path, builds: Mapping[str, dict[str, Any]], kinds: tuple[str, ...] = ("-fidelity", "")
+) -> list[dict[str, Any]]:
+    """The records of all steps, after every build was measured and asked the golden prompt, or only one of it; see `kinds`."""
     recipes, artifacts = scratch / "recipes", scratch / "artifacts"
     if not recipes.exists():
         recipes.mkdir()
@@ -86,7 +88,7 @@ def measure(model: Path, scratch: Path, builds: Mapping[str, dict[str, Any]]) ->
     recipe = {"schema_version": 1, "name": "f", "description": "Measured.", "source": source, "golden": GOLDEN, "builds": builds}
     (recipes / "f.yaml").write_text(json.dumps(recipe), encoding="utf-8")
     env = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}
-    for kind in ("-fidelity", ""):
+    for kind in kinds:
         for name in builds:
             try:
                 took = run([DOIT, f"validate:f-{name}{kind}"], watch=[], env=env, log=scratch / f"{name}{kind}.log", cwd=ROOT)
