@@ -4,8 +4,8 @@
     PYTHONPATH=FOLDER python -m benchmarks.optuna_search
     PYTHONPATH=FOLDER python -m benchmarks.optuna_search --figures figures.json     measure once, and compare again from the file
 
-Measures every candidate of a search once: int4 in groups of 32, five ratios, with and without AWQ. Then both are given these figures, as often
-as they ask: our decisions once, for they draw no lots, Optuna's samplers with 20 seeds each. Counts how many different candidates are
+Measures every candidate of a search once: int4 in groups of 32, five ratios, with and without AWQ. Then both are given these figures, as
+often as they ask: our decisions once, for they draw no lots, Optuna's samplers with 20 seeds each. Counts how many different candidates are
 measured until the smallest within the bound has been; ours goes on until it is sure, so that count is given too. Prints a Markdown table.
 """
 
