@@ -77,7 +77,7 @@ def cut_tokenizer(path: Path, to: Path, rows: int) -> None:
 
 
 def write_phi3_mini(folder: Path, tokenizer: Path, layers: int = 32) -> None:
-    """A checkpoint of Phi-3-mini's shape (7.64 GB with 32 layers, bfloat16, normal weights of 0.02), with the tokenizer of `tokenizer`, cut."""
+    """A checkpoint of Phi-3-mini's shape (7.64 GB with 32 layers, bfloat16, normal weights of 0.02), with a cut tokenizer."""
     import torch
     from safetensors.torch import save_file
 
