@@ -26,7 +26,7 @@ conformance: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.conformance
 	$(BIN)/python -m tests.architectures
 
-# the light suite in four copies of this tree, each without one backend
+# the light suite in five copies of this tree, each without one backend
 without-backends: .venv/.bakehouse-test
 	$(BIN)/python -m tests.support.without_backend
 

@@ -8,7 +8,9 @@ import pytest
 
 from tests.support import without_backend
 
-pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")  # a copy is not copied again
+pytestmark = pytest.mark.needs_backend(
+    "npu_library", "onnxruntime", "onnxruntime_genai", "openvino", "openvino_npu"
+)  # a copy is not copied again
 
 
 @pytest.mark.whole
@@ -22,7 +24,7 @@ def test_the_rest_imports_lints_and_lists_without_a_backend(runtime: str, tmp_pa
 
 @pytest.mark.model
 def test_a_sample_of_the_light_suite_passes_without_a_backend(tmp_path: Path) -> None:
-    """One of the four, and the rooms that know most of backends; `make without-backends` runs the whole of it in all four."""
+    """One of the five, and the rooms that know most of backends; `make without-backends` runs the whole of it in all five."""
     without_backend.copied(tmp_path, "intel-npu-acceleration-library")
     done = without_backend.light_suite(
         tmp_path, ["tests/plan", "tests/recipe", "tests/stages", "tests/steps", "tests/package", "tests/test_house.py"]

@@ -18,7 +18,7 @@ from tests.support import vision
 from tests.support.hub import Hub
 
 __all__ = ["here"]  # a fixture
-pytestmark = pytest.mark.needs_backend("openvino")
+pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime")
 SHAPES = {"embeddings.word_embeddings.weight": (64, 32), "encoder.layer.0.output.dense.weight": (32, 32)}
 POOLING = {"pooling_mode_mean_tokens": True}
 MODULES = [
@@ -81,7 +81,7 @@ def test_a_model_that_compares_texts_gets_a_golden_input_of_its_task(make: Any, 
     assert main(["init", str(make(here / "models" / "mine")), "--yes"]) == 0
     recipe = loader.load(here / "recipes" / "mine.yaml")
     assert (recipe.task, [one.task for one in recipe.golden]) == (task, [task])
-    assert {options.runtime for options in recipe.builds.values()} == {"openvino"}
+    assert {options.runtime for options in recipe.builds.values()} == {"openvino", "onnxruntime"}
 
 
 def test_a_speech_model_gets_the_recording_that_is_named(here: Path) -> None:

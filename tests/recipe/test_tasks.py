@@ -17,7 +17,7 @@ SEARCH = {"query": "bread", "texts": ["dough", "train"], "closest": "dough"}
 OPENVINO = {"runtime": "openvino", "quantization": {"weights": "int8"}}
 ORT = {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4"}}
 
-pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime_genai")
+pytestmark = pytest.mark.needs_backend("openvino", "onnxruntime", "onnxruntime_genai")
 
 
 def embedding(**changes: Any) -> dict[str, Any]:

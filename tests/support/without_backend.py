@@ -22,6 +22,7 @@ from tests.support.bench import ROOT
 GOES = {
     "intel-npu-acceleration-library": ["npu_library"],
     "onnxruntime-genai": ["onnxruntime_genai"],
+    "onnxruntime": ["onnxruntime"],
     "openvino-npu": ["openvino_npu"],
     "openvino": ["openvino", "openvino_npu"],
 }

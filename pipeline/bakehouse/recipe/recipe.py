@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter
 from pydantic_core import ErrorDetails
 
 from bakehouse.backends.npu_library.options import NpuLibrary
+from bakehouse.backends.onnxruntime.options import OnnxRuntime
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino_npu.options import OpenVINONpu
@@ -286,7 +287,7 @@ def is_default_task(task: str) -> bool:
 
 
 # A class for each runtime, from its backend's folder.
-BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OpenVINONpu | NpuLibrary, Field(discriminator="runtime")]
+BuildOptions = Annotated[OpenVINO | OnnxRuntimeGenAI | OnnxRuntime | OpenVINONpu | NpuLibrary, Field(discriminator="runtime")]
 
 
 _Toolchain = Annotated[
@@ -422,6 +423,8 @@ def _search_faults(recipe: Recipe, name: str, search: Search) -> Iterator[Fault]
         yield Fault(("[key]",), f"A bundle is called {quoted(name)} already.", "Choose another name.")
     if search.runtime not in _runtimes():
         yield Fault(("runtime",), f"{quoted(search.runtime)} is not a runtime.", f"Write {' or '.join(_runtimes())}.")
+    elif DEFAULT_TASK not in _runtimes()[search.runtime].tasks:
+        yield Fault(("runtime",), f"{search.runtime} makes no models for {DEFAULT_TASK} here.", "Write another runtime.")
     else:
         yield from candidates(search).faults
 

@@ -34,11 +34,14 @@ class RunRequest(Request):
 
 
 class RunResult(Result):
-    """What a model was run on, as in a GenerateResult; `in_use` are the runtime's options of the second run, as users have it."""
+    """What a model was run on, as in a GenerateResult; `in_use` are the runtime's options of the second run, as users have it.
+
+    `in_use` is None for a runtime that computes in the model's own precision by itself: there is only one run.
+    """
 
     device: str
     device_name: str
     load_s: float
     runtime_options: dict[str, str]
-    in_use: dict[str, str]
+    in_use: dict[str, str] | None = None
     precision: str = ""

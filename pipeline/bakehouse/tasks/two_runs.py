@@ -27,7 +27,7 @@ def judged(
     """The validation with the verdicts on both runs, and what they come to; `facts` are the task's own fields of a Validation."""
     validation = Validation(
         verdicts=own,
-        in_use=InUse(runtime_options=result.in_use, precision=result.precision, verdicts=used),
+        in_use=None if result.in_use is None else InUse(runtime_options=result.in_use, precision=result.precision, verdicts=used),
         device=result.device,
         device_name=result.device_name,
         runtime_options=result.runtime_options,

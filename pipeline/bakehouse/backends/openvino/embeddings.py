@@ -9,15 +9,6 @@ from bakehouse.backends.openvino.seams import EmbeddingSpec, EmbedRequest
 from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings.golden import TASK
 
-# What sentence-transformers reads, and every program that has to know how vectors are made.
-POOLING = (
-    pooling.MODULES,
-    "1_Pooling/config.json",
-    "2_Normalize/config.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-)
-
 
 def _same_pooling(checkpoint: Path, files: Path) -> tuple[str, ...]:
     """Whether the export says of pooling what the checkpoint does: a sentence if not."""
@@ -38,7 +29,7 @@ FORM = Form(
     runs=("embed", EmbedRequest),
     components=("openvino_model",),
     beside=("config.json", pooling.MODULES),
-    others=POOLING[1:],
+    others=pooling.FILES[1:],
     decodes=False,
     faults=_same_pooling,
 )

@@ -14,6 +14,14 @@ from bakehouse.formats.fields import Fields
 from bakehouse.records import Pooling, PoolingMode
 
 MODULES = "modules.json"
+# What sentence-transformers reads, and every program that has to know how vectors are made.
+FILES = (
+    MODULES,
+    "1_Pooling/config.json",
+    "2_Normalize/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
 _MODES: dict[str, PoolingMode] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from bakehouse.backends.openvino.embeddings import POOLING
 from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.workers import export
 from bakehouse.child import events, start
+from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings.workers import transformers_embed
 
 
@@ -21,7 +21,7 @@ def run(request: ExportRequest) -> ExportResult:
         model = transformers_embed.load(request.checkpoint, remote_code=request.remote_code, dtype="auto")
         kind = {"task": "feature-extraction", "library_name": "transformers", "stateful": False}
         result = export.save(model, request.checkpoint, request.files, request.remote_code, **kind)
-    for name in POOLING:
+    for name in pooling.FILES:
         if (request.checkpoint / name).is_file():
             (request.files / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(request.checkpoint / name, request.files / name)

@@ -1,0 +1,1 @@
+"""ONNX graphs for ONNX Runtime itself: models that turn texts into vectors or scores."""
