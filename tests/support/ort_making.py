@@ -23,6 +23,7 @@ from bakehouse.executor.process import Children
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Spec
 from bakehouse.steps.step import Step
+from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.seams import GenerateResult
 from tests.support.bench import ROOT
 from tests.support.worker import to_generate
@@ -96,7 +97,7 @@ def sha256(path: Path) -> str:
 def upstream_words(build: OnnxRuntimeGenAI, checkpoint: Path, out: Path) -> list[str]:
     """The command line that manifest and card name, as arguments: no program, but its name first."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    words = ort_words.upstream(spec(build), ort_plan.plan(config, spec(build))).replace("-m ", "", 1)
+    words = ort_words.upstream(spec(build), ort_plan.plan(config, spec(build)), weight_names.ties(config)).replace("-m ", "", 1)
     words = words.replace("MODEL", str(checkpoint)).replace("OUT", str(out)).replace("CACHE", f"{out}.cache")
     return shlex.split(words, comments=True)[1:]
 

@@ -81,7 +81,9 @@ def test_every_ratio_of_builds_that_are_otherwise_equal_shares_one_measurement()
 
 def test_the_builder_is_given_names_as_json_with_all_other_exceptions() -> None:
     last = {"last_matmul": "int8"}
-    given = ort_words.target_options(spec(build(**INT4, int8_nodes=[DOWN], nodes_to_exclude=["x"], matmul_mixed_precision=last)))
+    given = ort_words.target_options(
+        spec(build(**INT4, int8_nodes=[DOWN], nodes_to_exclude=["x"], matmul_mixed_precision=last)), ties=False
+    )
     assert given["quant_config"] == {
         "weights": {
             "overrides": [
@@ -91,7 +93,9 @@ def test_the_builder_is_given_names_as_json_with_all_other_exceptions() -> None:
             ]
         }
     }
-    assert ort_words.target_options(spec(build(**INT4))) == {}
+    assert ort_words.target_options(spec(build(**INT4)), ties=True) == {}
+    tied = ort_words.target_options(spec(build(**INT4, int8_nodes=[DOWN])), ties=True)["quant_config"]
+    assert isinstance(tied, dict) and tied["weights"]["op_types"] == ["MatMul", "Gather"]
 
 
 @pytest.mark.model

@@ -81,6 +81,7 @@ TIED: dict[str, tuple[type, str, OnnxRuntimeGenAI, OnnxRuntimeGenAI]] = {
         build(**INT4, algorithm="rtn"),
         build(**INT4, algorithm="rtn", matmul_mixed_precision={"last_matmul": "int8"}),
     ),
+    "shared-by-name": (OrtInt4, "int8_nodes", build(**INT4), build(**INT4, int8_nodes=[DOWN])),
     "shared-int8": (OrtInt8, "algorithm", build(**INT8), build(**INT8, algorithm="rtn")),
     "shared-int8-last": (OrtInt8, "nodes_to_exclude", build(**INT8), build(**INT8, nodes_to_exclude=[LAST])),
     "not-shareable": (OrtInt4, "symmetric", build(**INT4), build(**INT4, symmetric=False)),

@@ -58,7 +58,7 @@ from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import layers as ranking
 from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as generation
-from bakehouse.tasks.text_generation import tokenizer_findings
+from bakehouse.tasks.text_generation import tokenizer_findings, weight_names
 
 __all__ = [
     "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
@@ -234,10 +234,11 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     if step.kind == numeric.KIND:
         compared = LogitsRequest(checkpoint=checkpoint, reference=inputs["logits"], files=files, spec=spec, model=inputs.get("model"))
         return worker("backends.onnxruntime_genai.workers.logits", request=compared)
-    config = checkpoint / "config.json"
-    planned = ort_plan.plan(json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}, spec)
+    path = checkpoint / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    by_hand = ort_words.upstream(spec, ort_plan.plan(config, spec), weight_names.ties(config))
     made = BuildRequest(checkpoint=checkpoint, files=files, spec=spec)
-    return worker("backends.onnxruntime_genai.workers.build", request=made, upstream=ort_words.upstream(spec, planned))
+    return worker("backends.onnxruntime_genai.workers.build", request=made, upstream=by_hand)
 
 
 def _measuring(step: Step, inputs: Mapping[str, Path], files: Path) -> FidelityRequest:

@@ -32,11 +32,12 @@ def extra_options(spec: BuildSpec) -> tuple[str, ...]:
     return tuple(f"{_RENAMED.get(name, name)}={_word(name, value)}" for name, value in sorted(options.items()))
 
 
-def target_options(spec: BuildSpec) -> dict[str, JsonValue]:
+def target_options(spec: BuildSpec, ties: bool) -> dict[str, JsonValue]:
     """What the builder is given as JSON besides: the nodes that get 8 bits by their names, for which it has no KEY=VALUE; {} for none.
 
     Such a list takes the place of the one that the builder makes of KEY=VALUE words, so all exceptions are in it (0.18.0,
-    normalize_target_quant_config in builder_config.py); of entries for one node the first counts.
+    normalize_target_quant_config in builder_config.py); of entries for one node the first counts. Nor does it see then that an embedding
+    which is the last MatMul's is quantized with it: `ties` is whether the model's is.
     """
     requested = spec.quantization
     if not isinstance(requested, OrtInt4) or not requested.int8_nodes:
@@ -45,7 +46,10 @@ def target_options(spec: BuildSpec) -> dict[str, JsonValue]:
     exceptions += [{"match": {"name": name}, "type": "int8"} for name in requested.int8_nodes]
     mixed = requested.matmul_mixed_precision
     exceptions += [{"match": {"preset": "last_matmul"}, "type": mixed.last_matmul}] if mixed and mixed.last_matmul else []
-    return {"quant_config": {"weights": {"overrides": exceptions}}}
+    weights: dict[str, JsonValue] = {"overrides": exceptions}
+    if ties if requested.shared_embeddings is None else requested.shared_embeddings:
+        weights["op_types"] = ["MatMul", "Gather"]
+    return {"quant_config": {"weights": weights}}
 
 
 def _word(name: str, value: JsonValue) -> str:
@@ -60,12 +64,12 @@ def _word(name: str, value: JsonValue) -> str:
             return str(value)
 
 
-def upstream(spec: BuildSpec, planned: ort_plan.Plan | None = None) -> str:
+def upstream(spec: BuildSpec, planned: ort_plan.Plan | None = None, ties: bool = False) -> str:
     """The builder's own command line that makes the same model.onnx and model.onnx.data; what it has no words for is in a comment."""
     words = ["python -m onnxruntime_genai.models.builder -i MODEL -o OUT -c CACHE"]
     words.append(f"-p {spec.quantization.weights} -e {spec.execution_provider}")
     extra = (*extra_options(spec), *(planned.words if planned else ()))
     more = planned.by_hand if planned else ()
-    as_json = target_options(spec)
+    as_json = target_options(spec, ties)
     words += ["--builder_config_version 2 --target_options", shlex.quote(json.dumps(as_json))] if as_json else []
     return " ".join([*words, *(("--extra_options", *extra) if extra else ()), *((f"# {', '.join(more)}",) if more else ())])

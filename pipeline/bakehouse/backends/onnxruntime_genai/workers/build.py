@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bakehouse.backends.onnxruntime_genai.workers import fixes
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.backends.onnxruntime_genai.workers import repair as ort_repair
 from bakehouse.child import events, mapped, start
+from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokenizers_loading
 
 LAYER = re.compile(r"Reading layer (\d+)")
@@ -76,7 +77,7 @@ def build(checkpoint: Path, files: Path, spec: BuildSpec, more_options: Sequence
         os.environ["HF_MODULES_CACHE"] = cache  # where transformers copies remote code to; else the user's own cache
         planned = ort_plan.plan(config, spec)
         extra = [*words.extra_options(spec), *more_options, *planned.words]
-        as_json = {"target_options": named} if (named := words.target_options(spec)) else {}
+        as_json = {"target_options": named} if (named := words.target_options(spec, weight_names.ties(config))) else {}
         options = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, extra, **as_json)
         two_heads = bool(options["shared_embeddings"]) and has_two_heads(checkpoint, spec)
         if two_heads:
@@ -131,6 +132,22 @@ def stream(checkpoint: Path) -> None:
 
     base.AutoTokenizer = _Tokenizers
     Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
+    base.ir.save = released(base.ir.save, checkpoint)
+
+
+def released(save: Callable[..., None], checkpoint: Path) -> Callable[..., None]:
+    """onnx_ir's `save`, which tells of each tensor before it is written: what was written of the checkpoint, which is mapped, is released."""
+    release_if_many = mapped.releasing(checkpoint)
+
+    def save_released(*given: Any, callback: Callable[[Any, Any], None] | None = None, **named: Any) -> None:
+        def told(tensor: Any, info: Any) -> None:
+            release_if_many()
+            if callback is not None:
+                callback(tensor, info)
+
+        save(*given, callback=told, **named)
+
+    return save_released
 
 
 def fix_config(files: Path, generation: source.Generation) -> Changes:
