@@ -136,7 +136,7 @@ def stream(checkpoint: Path) -> None:
 
 
 def released(save: Callable[..., None], checkpoint: Path) -> Callable[..., None]:
-    """onnx_ir's `save`, which tells of each tensor before it is written: what was written of the checkpoint, which is mapped, is released."""
+    """onnx_ir's `save`, which tells of each tensor before it writes it: what was written of the mapped checkpoint is released."""
     release_if_many = mapped.releasing(checkpoint)
 
     def save_released(*given: Any, callback: Callable[[Any, Any], None] | None = None, **named: Any) -> None:
