@@ -74,6 +74,11 @@ def releasing(*folders: Path, most_bytes: int = ONCE_BYTES) -> Callable[[], None
     return release_if_many
 
 
+def held_bytes(size: int, most_bytes: int = ONCE_BYTES) -> int:
+    """About how much of mapped files of this size stays resident where they are kept small."""
+    return min(size, most_bytes) if sys.platform == "linux" else size
+
+
 @contextmanager
 def kept_small(*folders: Path, most_bytes: int = ONCE_BYTES) -> Iterator[None]:
     """While this lasts, release the files below `folders` as soon as about `most_bytes` of files are resident; see release.
