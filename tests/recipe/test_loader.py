@@ -20,7 +20,7 @@ from bakehouse.recipe.loader import RecipeErrors, load, load_all
 from bakehouse.recipe.recipe import Recipe
 from bakehouse.text import sentence
 
-pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime_genai", "openvino", "openvino_npu")
+pytestmark = pytest.mark.needs_backend("npu_library", "onnxruntime", "onnxruntime_genai", "openvino", "openvino_npu")
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "recipe_errors.txt"

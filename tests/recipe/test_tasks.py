@@ -87,7 +87,7 @@ def test_a_runtime_without_the_task_is_answered_with_one_that_has_it(tmp_path: A
 recipes/tiny.yaml:16:14: onnxruntime-genai makes no models for embeddings here.
   16 |     runtime: onnxruntime-genai
      |              ^^^^^^^^^^^^^^^^^
-help: Write openvino.
+help: Write openvino or onnxruntime or openvino-npu.
 
 1 error in 1 recipe.\
 """)

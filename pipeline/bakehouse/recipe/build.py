@@ -62,6 +62,10 @@ class RuntimeBuild(Model):
         """The recipe's draft that proposes tokens to the model, if it names one."""
         return None
 
+    def without_effect(self, task: str) -> tuple[str, ...]:
+        """The options that are set and would change nothing for models of a task."""
+        return () if task == "text-generation" else self.only_text()
+
     def folder(self) -> str | None:
         """The folder of a package that holds only the model, so that packages can be bundled; None if the model is at the top."""
         return None

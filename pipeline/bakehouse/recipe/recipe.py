@@ -468,7 +468,7 @@ def _task_faults(recipe: Recipe) -> Iterator[Fault]:
                 f"{options.runtime} makes no models for {recipe.task} here.",
                 f"Write {' or '.join(able)}.",
             )
-        for field in options.only_text() if recipe.task != DEFAULT_TASK else ():
+        for field in options.without_effect(recipe.task):
             yield Fault(("builds", name, options.runtime, field), f"It would have no effect on {recipe.task}.", "Leave it out.")
     if recipe.task != DEFAULT_TASK and recipe.evaluation:
         yield Fault(("evaluation",), f"It would have no effect: nothing is measured on texts for {recipe.task}.", "Leave it out.")

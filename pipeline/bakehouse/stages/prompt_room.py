@@ -14,6 +14,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats.config_json import Config
 from bakehouse.plan.plan import Build
+from bakehouse.recipe.recipe import DEFAULT_TASK
 from bakehouse.steps.maker import worker
 from bakehouse.tasks.text_generation.golden import Golden, mine
 from bakehouse.tasks.text_generation.seams import CountRequest, CountResult
@@ -30,7 +31,7 @@ def beyond(build: Build, folder: Path, config: Config, children: Children) -> It
     count is seen when the model is run.
     """
     options = build.resolved.options
-    room = BACKENDS[options.runtime].room_for(options, config)
+    room = BACKENDS[options.runtime].room_for(options, config) if build.resolved.task == DEFAULT_TASK else None
     tokenizer = folder / _FILE
     if room is None or build.checkpoint.options.get("remote_code") or not tokenizer.is_file():
         return

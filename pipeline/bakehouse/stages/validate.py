@@ -13,7 +13,7 @@ from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import DRAFT_ROLES
 from bakehouse.plan.seams import ValidateSpec
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store
@@ -52,7 +52,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         validation, verification = task.judge(trial)
         files.write(staging.files / RESULT, validation.model_dump_json(indent=2) + "\n")
         files.remove(folder)
-        if validation.stand_in:  # what answers there is judged with the fidelity, when the package is made
+        if validation.stand_in and spec.task == DEFAULT_TASK:  # what answers there is judged with the fidelity, when the package is made
             verification = replace(verification, faults=())
         return Made(verification, (ran,), finished.report)
 

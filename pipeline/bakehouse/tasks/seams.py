@@ -36,7 +36,8 @@ class RunRequest(Request):
 class RunResult(Result):
     """What a model was run on, as in a GenerateResult; `in_use` are the runtime's options of the second run, as users have it.
 
-    `in_use` is None for a runtime that computes in the model's own precision by itself: there is only one run.
+    `in_use` is None for a runtime that computes in the model's own precision by itself: there is only one run. `stand_in`: whether the
+    device only stands in for the one that the model is made for.
     """
 
     device: str
@@ -45,3 +46,4 @@ class RunResult(Result):
     runtime_options: dict[str, str]
     in_use: dict[str, str] | None = None
     precision: str = ""
+    stand_in: bool = False

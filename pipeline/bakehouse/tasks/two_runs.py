@@ -30,6 +30,7 @@ def judged(
         in_use=None if result.in_use is None else InUse(runtime_options=result.in_use, precision=result.precision, verdicts=used),
         device=result.device,
         device_name=result.device_name,
+        stand_in=result.stand_in,
         runtime_options=result.runtime_options,
         load_s=result.load_s,
         peak_memory_bytes=trial.peak_memory_bytes,

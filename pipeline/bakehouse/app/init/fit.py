@@ -18,7 +18,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import DEFAULT_TASK, Recipe
+from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions, Recipe
 from bakehouse.recipe.yaml_tree import read
 from bakehouse.sources import local
 from bakehouse.stages import preflight
@@ -55,7 +55,11 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
 
 def proposed(proposals: Proposals, task: str) -> Proposals:
     """Those of the proposals that are for models of a task."""
-    return tuple(alternatives for alternatives in proposals if task in alternatives[0].build.tasks)
+    return tuple(alternatives for alternatives in proposals if _is_for(task, alternatives[0].build))
+
+
+def _is_for(task: str, build: BuildOptions) -> bool:
+    return task in build.tasks and not build.without_effect(task)
 
 
 def _toolchain(survey: Survey | None, runtimes: Collection[str]) -> Name:

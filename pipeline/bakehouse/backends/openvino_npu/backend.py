@@ -27,11 +27,13 @@ from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu
 from bakehouse.backends.openvino_npu.seams import (
     CompileResult,
     CompileSpec,
+    EmbedRequest,
     FidelityRequest,
     FidelitySpec,
     GenerateRequest,
     MeasuredBlob,
     RunRequest,
+    TranscribeRequest,
 )
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.errors import Failure
@@ -45,6 +47,9 @@ from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
+from bakehouse.tasks import seams as tasks
+from bakehouse.tasks.embeddings import seams as embeddings
+from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
@@ -68,7 +73,7 @@ def steps(
 ) -> dict[str, Step]:
     """The OpenVINO backend's parts, and a blob a platform, each compiled from the very model that is shipped."""
     own = _ours(build)
-    parts = openvino.steps(label, as_openvino(own), checkpoint, source_label, None, remote_code)
+    parts = openvino.steps(label, as_openvino(own), checkpoint, source_label, None, remote_code, task)
     return parts | {f"blob-{platform}": _compile(label, own, platform, parts["model"]) for platform in own.platforms}
 
 
@@ -136,12 +141,37 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
-    assert isinstance(request, text_generation.GenerateRequest)
     own = _ours(build)
+    if isinstance(request, tasks.RunRequest):
+        return _of_a_task(own, request)
+    assert isinstance(request, text_generation.GenerateRequest)
     wanted = GenerateRequest(
         model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms
     )
     return worker("backends.openvino_npu.workers.generate", request=wanted)
+
+
+def _of_a_task(own: OpenVINONpu, request: tasks.RunRequest) -> Command:
+    """The command that gives a model the inputs of a task's request, on the NPU if there is one, else in its graphs on the CPU.
+
+    Raises:
+        Failure: another device.
+    """
+    _refuse_gpu(request.device)
+    runtime_is_installed(openvino.RUNTIME)
+    match request:
+        case embeddings.EmbedRequest():
+            wanted = EmbedRequest(**dict(request), max_length=own.max_length)
+            return worker("backends.openvino_npu.workers.embed", request=wanted)
+        case speech.TranscribeRequest():
+            return worker("backends.openvino_npu.workers.transcribe", request=TranscribeRequest(**dict(request)))
+        case _:
+            raise ValueError(f"openvino-npu has no {type(request).__name__}")
+
+
+def _refuse_gpu(device: str | None) -> None:
+    if device == "GPU":
+        raise Failure("a model for the NPU is not run on a GPU", remedy="add --device NPU or --device CPU, or take a build for openvino")
 
 
 def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
@@ -151,8 +181,7 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
         Failure: another device.
     """
     own = _ours(build)
-    if device == "GPU":
-        raise Failure("a model for the NPU is not run on a GPU", remedy="add --device NPU or --device CPU, or take a build for openvino")
+    _refuse_gpu(device)
     runtime_is_installed(openvino.RUNTIME)
     wanted = RunRequest(model=package, device=device or "NPU", settings=settings(own), platforms=own.platforms)
     return worker("backends.openvino_npu.workers.run", request=wanted)
@@ -223,7 +252,9 @@ def toolchains(config: Config) -> tuple[Toolchain, ...]:
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     own = _ours(build)
-    reasons = list(openvino_preflight(as_openvino(own), survey, toolchain))
+    reasons = list(openvino_preflight(as_openvino(own), survey, toolchain, task))
+    if task != DEFAULT_TASK:
+        return tuple(reasons)
     needed, context = own.room(), config_fields.context(survey.config)
     if context is not None and needed > context:
         reasons.append(f"max_prompt_len and min_response_len make {needed} tokens together, and the model's context holds {context}")

@@ -124,11 +124,14 @@ def _length(value: int) -> int:
     return value
 
 
+_OF_TEXT = ("cache_mode", "generate_hint", "max_prompt_len", "min_agreement", "min_response_len", "platforms", "prefill_hint")
 Length = Annotated[int, AfterValidator(_length), Field(json_schema_extra={"minimum": STEP_OF_LENGTHS, "multipleOf": STEP_OF_LENGTHS})]
 
 
 class OpenVINONpu(RuntimeBuild):
     """OpenVINO IR for Intel NPUs, with blobs compiled ahead of time."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "embeddings", "speech-recognition")
 
     runtime: Literal["openvino-npu"] = Field(description="OpenVINO IR for Intel NPUs, with blobs compiled ahead of time.")
     quantization: NpuQuantization = Field(description="What is done to the weights.")
@@ -145,6 +148,14 @@ class OpenVINONpu(RuntimeBuild):
     generate_hint: Literal["FAST_COMPILE", "BEST_PERF"] = Field("FAST_COMPILE", description="What the graph for answers is compiled for.")
     cache_mode: Literal["OPTIMIZE_SPEED", "OPTIMIZE_SIZE"] = Field(
         "OPTIMIZE_SPEED", description="Whether a blob loads by itself, or takes weights from the model next to it (weightless)."
+    )
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        le=8192,
+        description="Of an embedding model, tokens of a text: the graph's shape is fixed, so shorter ones are padded and longer ones cut; "
+        "by default as many as the model takes, at most 512.",
+        exclude_if=lambda length: length is None,
     )
     min_agreement: agreement.Tokens = 0
     min_agreement_reason: agreement.Reason = None
@@ -175,6 +186,13 @@ class OpenVINONpu(RuntimeBuild):
     def normal(self) -> Self:
         """The same with sets in order, so that equals are equal."""
         return self.model_copy(update={"platforms": tuple(sorted(self.platforms))})
+
+    def without_effect(self, task: str) -> tuple[str, ...]:
+        """What belongs to the graphs of models that write text, or to the one of embedding models."""
+        fields = type(self).model_fields
+        changed = {name for name in (*_OF_TEXT, "max_length") if getattr(self, name) != fields[name].default}
+        used = {"text-generation": set(_OF_TEXT), "embeddings": {"max_length"}}.get(task, set())
+        return (*super().without_effect(task), *sorted(changed - used))
 
     def remark(self) -> str:
         """That such models have crashed NPUs: openvino 2026.0, Lunar Lake, at the first answer, and past any `except`."""

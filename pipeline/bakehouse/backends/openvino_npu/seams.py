@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bakehouse.backends.openvino.seams import Measured
 from bakehouse.steps.seam import Request, Result, Spec
+from bakehouse.tasks.embeddings import seams as embeddings
+from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import seams as text_generation
 
 Driver = Literal["native", "wine", "driver"]  # which compiler: OpenVINO's own library, the one for Windows under Wine, or the NPU driver's
@@ -125,6 +127,16 @@ class GenerateRequest(text_generation.GenerateRequest):
 
     settings: Mapping[str, str]
     platforms: tuple[int, ...]
+
+
+class EmbedRequest(embeddings.EmbedRequest):
+    """Embed texts one by one, each padded or cut to so many tokens; None for as many as the model takes, at most LONGEST_TEXT."""
+
+    max_length: int | None
+
+
+class TranscribeRequest(speech.TranscribeRequest):
+    """Write down recordings."""
 
 
 class FidelitySpec(text_generation.FidelitySpec):
