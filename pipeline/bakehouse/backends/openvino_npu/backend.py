@@ -22,18 +22,17 @@ from bakehouse.backends.openvino_npu import compiler as npu_compiler
 from bakehouse.backends.openvino_npu import drivers
 from bakehouse.backends.openvino_npu import fixed_shapes as npu_static
 from bakehouse.backends.openvino_npu import proposals as npu_proposals
+from bakehouse.backends.openvino_npu import tasks as npu_tasks
 from bakehouse.backends.openvino_npu import verify as npu_rules
 from bakehouse.backends.openvino_npu.options import LARGEST_GROUPED, OpenVINONpu, as_openvino, settings
 from bakehouse.backends.openvino_npu.seams import (
     CompileResult,
     CompileSpec,
-    EmbedRequest,
     FidelityRequest,
     FidelitySpec,
     GenerateRequest,
     MeasuredBlob,
     RunRequest,
-    TranscribeRequest,
 )
 from bakehouse.backends.openvino_npu.verify import BLOB, DESCRIPTION
 from bakehouse.errors import Failure
@@ -48,8 +47,6 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.tasks import seams as tasks
-from bakehouse.tasks.embeddings import seams as embeddings
-from bakehouse.tasks.speech import seams as speech
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import seams as text_generation
 from bakehouse.tasks.text_generation.workers import config_fields
@@ -143,35 +140,12 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -
     """The command that answers the prompts in the NPU pipeline: on the NPU if there is one, else its graphs on the CPU."""
     own = _ours(build)
     if isinstance(request, tasks.RunRequest):
-        return _of_a_task(own, request)
+        return npu_tasks.generate(own, request)
     assert isinstance(request, text_generation.GenerateRequest)
     wanted = GenerateRequest(
         model=request.model, prompts=request.prompts, answers=request.answers, settings=settings(own), platforms=own.platforms
     )
     return worker("backends.openvino_npu.workers.generate", request=wanted)
-
-
-def _of_a_task(own: OpenVINONpu, request: tasks.RunRequest) -> Command:
-    """The command that gives a model the inputs of a task's request, on the NPU if there is one, else in its graphs on the CPU.
-
-    Raises:
-        Failure: another device.
-    """
-    _refuse_gpu(request.device)
-    runtime_is_installed(openvino.RUNTIME)
-    match request:
-        case embeddings.EmbedRequest():
-            wanted = EmbedRequest(**dict(request), max_length=own.max_length)
-            return worker("backends.openvino_npu.workers.embed", request=wanted)
-        case speech.TranscribeRequest():
-            return worker("backends.openvino_npu.workers.transcribe", request=TranscribeRequest(**dict(request)))
-        case _:
-            raise ValueError(f"openvino-npu has no {type(request).__name__}")
-
-
-def _refuse_gpu(device: str | None) -> None:
-    if device == "GPU":
-        raise Failure("a model for the NPU is not run on a GPU", remedy="add --device NPU or --device CPU, or take a build for openvino")
 
 
 def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
@@ -181,7 +155,8 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
         Failure: another device.
     """
     own = _ours(build)
-    _refuse_gpu(device)
+    if device == "GPU":
+        raise npu_tasks.not_on_gpu()
     runtime_is_installed(openvino.RUNTIME)
     wanted = RunRequest(model=package, device=device or "NPU", settings=settings(own), platforms=own.platforms)
     return worker("backends.openvino_npu.workers.run", request=wanted)
