@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bakehouse.app import documents, screen
 from bakehouse.app.documents import Supported, SupportedModels
+from bakehouse.backends.base import Backend
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.formats import config_json, fields
@@ -43,8 +44,13 @@ def run(given: argparse.Namespace) -> int:
     return 0 if any(works for row in rows for works in row.toolchains.values()) else 1
 
 
+def _writing() -> Mapping[str, Backend]:
+    """The runtimes whose models write text; which toolchain a model of another task needs is not known by its type."""
+    return {runtime: backend for runtime, backend in BACKENDS.items() if backend.model_types()}
+
+
 def _all() -> tuple[Supported, ...]:
-    known = {runtime: backend.model_types() for runtime, backend in BACKENDS.items()}
+    known = {runtime: backend.model_types() for runtime, backend in _writing().items()}
     kinds = sorted({kind for types in known.values() for kind in types})
     return tuple(Supported(model_type=kind, toolchains={name: types.get(kind, ()) for name, types in known.items()}) for kind in kinds)
 
@@ -54,7 +60,7 @@ def _one(given: str) -> Supported:
     if (folder := Path(given).expanduser()).is_dir():
         config = _config(folder)
         kind = fields.text(config, "model_type")
-        return Supported(model_type=kind, toolchains={name: backend.toolchains(config) for name, backend in BACKENDS.items()})
+        return Supported(model_type=kind, toolchains={name: backend.toolchains(config) for name, backend in _writing().items()})
     known = {row.model_type: row for row in _all()}
     if given not in known:
         from difflib import get_close_matches
@@ -79,10 +85,10 @@ def _print(rows: Sequence[Supported]) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for title in ("model type", *BACKENDS):
+    for title in ("model type", *rows[0].toolchains):
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(row.model_type, *(_cell(row.toolchains[name]) for name in BACKENDS))
+        table.add_row(row.model_type, *(_cell(row.toolchains[name]) for name in row.toolchains))
     screen.for_tables().print(table)
     line = _line(rows[0].toolchains) if len(rows) == 1 else ""
     print(line or f"yes: as installed ({INSTALLED}); a toolchain: write `toolchain: NAME` into the recipe; {_NOT}: not taken")
