@@ -239,6 +239,7 @@ def test_the_page_on_downloads_is_right_about_a_package(tmp_path: Path) -> None:
     assert checked.endswith("nothing wrong\n")
 
 
+@pytest.mark.whole
 @posix
 def test_the_page_on_publishing_shows_what_would_change(tmp_path: Path, workshop: Workshop) -> None:
     published.package(published.bench(tmp_path))
@@ -255,6 +256,7 @@ def test_the_page_on_the_shared_store_plans_with_one(tmp_path: Path) -> None:
     assert "tiny-int4-openvino" in shown
 
 
+@pytest.mark.whole
 @posix
 def test_the_page_on_backends_names_commands_of_the_checkout(tmp_path: Path) -> None:
     (shown,) = run("backend", ROOT, PIPELINE_ARTIFACTS=str(tmp_path / "artifacts"))

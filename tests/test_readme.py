@@ -46,6 +46,7 @@ def _lint(folder: Path, recipe: str) -> str:
     return pages.sh("bakehouse lint 2>&1 || true", folder).replace(f"{folder}/", "")
 
 
+@pytest.mark.whole
 @posix
 @pytest.mark.parametrize("page", [README, RECIPES])
 def test_the_recipe_that_is_shown_is_well_formed(page: str, tmp_path: Path) -> None:

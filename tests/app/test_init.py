@@ -155,6 +155,7 @@ next: bakehouse build my-model-int4-openvino
 """)
 
 
+@pytest.mark.whole
 @pytest.mark.needs_backend("openvino")
 def test_a_repository_is_pinned_to_the_commit_that_main_is_now(here: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.serve(model(here.parent / "model", license="other", license_name="llama3", license_link="LICENSE"), "bakers/Tiny", COMMIT)

@@ -67,6 +67,7 @@ def test_what_cannot_be_read_is_not_taken_for_nothing(tmp_path: Path, store: Sto
     )
 
 
+@pytest.mark.whole
 def test_a_run_records_what_its_recipes_reach_once(tmp_path: Path) -> None:
     bench = published.bench(tmp_path)
     bench.doit()
@@ -100,6 +101,7 @@ def test_recipes_in_another_folder_take_no_package_away_until_they_are_set_to(sh
     assert not (shared.artifacts / "packages" / "tiny-int4").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of our own needs a pty")
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])
 def test_on_a_terminal_it_asks_before_packages_go(shared: Bench, answer: str, code: int) -> None:

@@ -35,6 +35,7 @@ def bakehouse(*words: str, piped: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", _PROGRAM, *words], input=piped, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.whole
 def test_an_answer_goes_to_stdout_and_its_numbers_to_stderr() -> None:
     done = bakehouse("run", NAME, "one two three", "--system", "Be brief.")
     assert (done.returncode, done.stdout) == (0, "one two three \n")
@@ -67,6 +68,7 @@ def test_an_answer_that_is_cut_says_where_the_limit_is() -> None:
     assert f"context of {CONTEXT} tokens is full" in bakehouse("run", NAME, "forever").stderr
 
 
+@pytest.mark.whole
 def test_what_cannot_be_run_is_refused_in_a_sentence(package: Path, tmp_path: Path) -> None:
     done = bakehouse("run", NAME, "--device", "gpu", "hi")
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, "ERROR: OpenVINO finds no GPU on this machine, only CPU.")
@@ -79,11 +81,13 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(package: Path, tmp_path: Pa
     assert bakehouse("run", NAME, "hi", "--max-tokens", "0").returncode == 2
 
 
+@pytest.mark.whole
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert bakehouse("run", NAME, "hi").returncode == 0
     assert not list(tmp_path.glob("bakehouse-*"))
 
 
+@pytest.mark.whole
 def test_a_chat_through_a_pipe_remembers_resets_and_ends() -> None:
     done = bakehouse("chat", NAME, piped="red\n\ngreen\n/reset\n/nope\nblue\n/quit\nnever\n")
     assert (done.returncode, done.stdout.splitlines()) == (0, ["<user> red ", "red <user> green ", "<user> blue "])

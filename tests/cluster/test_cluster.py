@@ -70,6 +70,7 @@ def test_with_a_worker_killed_all_is_made_and_has_the_bytes_of_one_machine(clust
     assert any(line.startswith("writing it into the store [") for line in heard)
 
 
+@pytest.mark.whole
 def test_what_a_step_prints_comes_while_it_is_made(cluster: Machines, tmp_path: Path) -> None:
     go = tmp_path / "go"
     program = (
@@ -150,6 +151,7 @@ def test_a_worker_with_another_shared_store_refuses(cluster: Machines) -> None:
     assert failed.value.what == f"This worker's shared store is {cluster.shared_store}, and who asks has s3://elsewhere/store."
 
 
+@pytest.mark.whole
 def test_what_is_missing_in_the_shared_store_is_named(cluster: Machines) -> None:
     above = made_up("above", [("model", made_up("never-made"))])
     asker = Cluster(cluster.address)

@@ -239,6 +239,7 @@ def test_a_child_that_starts_after_the_stop_is_ended_too(tmp_path: Path) -> None
         _run("import time; time.sleep(600)", tmp_path, children=children)
 
 
+@pytest.mark.whole
 def test_a_worker_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
     worker = "from bakehouse.child import leash; leash.hold(); import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     parent = (

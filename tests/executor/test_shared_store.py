@@ -115,6 +115,7 @@ def test_what_is_brought_hides_what_only_it_needs(environ: dict[str, str], tmp_p
     assert second.store.has(above) and not second.store.has(below)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("environ", "harm"),
     [
@@ -177,6 +178,7 @@ def test_a_step_whose_record_never_came_is_not_there(environ: dict[str, str], tm
     assert (second.said, second.store.has(one)) == ([], False)
 
 
+@pytest.mark.whole
 @WITH_S3_IN_THE_WHOLE_SUITE
 def test_two_writers_of_one_key_leave_one_of_the_two_complete(environ: dict[str, str], tmp_path: Path) -> None:
     one = step(bits=4)
@@ -279,6 +281,7 @@ def test_a_remote_that_refuses_is_an_error_before_work_and_one_warning_after_it(
     )
 
 
+@pytest.mark.whole
 def test_a_remote_that_refuses_a_fork_that_only_reads_is_a_warning_and_work_goes_on(tmp_path: Path) -> None:
     with s3.refusing() as port:
         machine = Machine(tmp_path / "a", {**s3.Server(port).env(), "PIPELINE_REMOTE_MODE": "read"})
@@ -305,6 +308,7 @@ def _explained(error: str) -> worker.Said:
     return worker.run(Command((sys.executable, "-c", program)))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("error", ["TypeError('ours')", "KeyError('ours')", "AssertionError()"])
 def test_a_bug_is_not_called_a_remote_out_of_reach(error: str) -> None:
     said = _explained(error)
@@ -457,6 +461,7 @@ def shared(stocked: Path, tmp_path: Path) -> Bench:
     return bench
 
 
+@pytest.mark.whole
 @pytest.mark.needs_backend("openvino")
 @pytest.mark.parametrize(
     ("selected", "brought", "runs"),

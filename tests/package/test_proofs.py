@@ -268,6 +268,7 @@ def test_the_tools_of_another_environment_made_the_model_and_the_references_are_
     ParseDict(_read(tmp_path / "provenance.json")["predicate"], provenance_pb2.Provenance())
 
 
+@pytest.mark.whole
 @pytest.mark.needs_backend("npu_library")
 def test_the_bill_of_materials_distinguishes_them_too(tmp_path: Path) -> None:
     _prove(tmp_path, _of_the_acceleration_library())

@@ -132,6 +132,7 @@ def test_the_upstream_tool_by_itself_accepts_the_signature(package: Step, sessio
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.whole
 def test_another_key_a_changed_file_and_a_missing_signature_do_not_pass(package: Step, session: Session, tmp_path: Path) -> None:
     private, public = key_pair(tmp_path, "mine")
     _, other = key_pair(tmp_path, "other")

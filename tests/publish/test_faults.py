@@ -342,6 +342,7 @@ def leaks(folder: Path, *secrets: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and any(secret.encode() in path.read_bytes() for secret in secrets)]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "kind", ["echo", "500", *(pytest.param(kind, marks=pytest.mark.whole) for kind in ("well", "cut", "wrong", "401"))]
 )

@@ -138,6 +138,7 @@ def test_a_second_time_nothing_is_sent(workshop: Workshop, bench: Bench) -> None
     assert publication.text(second).splitlines()[0] == f"tiny-int4: nothing to do, {first.receipt.url} has exactly this package"
 
 
+@pytest.mark.whole
 def test_only_what_differs_is_sent_and_what_is_gone_is_removed(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     workshop.put.clear()
@@ -197,6 +198,7 @@ def test_a_branch_is_made_from_main_and_main_stays_as_it_was(workshop: Workshop,
     assert asked(workshop) == []
 
 
+@pytest.mark.whole
 def test_a_pull_request_is_opened_once_and_main_stays_as_it_was(workshop: Workshop, tmp_path: Path) -> None:
     main = workshop.make(REPO, files={"README.md": b"soon"}).branches["main"]
     bench = publishing(tmp_path, pull_request=True)
@@ -314,6 +316,7 @@ Nothing was uploaded: this was a dry run."""
     assert receipts.of(Store(bench.artifacts), "tiny-int4") == ()
 
 
+@pytest.mark.whole
 def test_a_dry_run_says_what_is_new_changed_gone_and_the_same_and_how_the_card_changes(workshop: Workshop, bench: Bench) -> None:
     run(bench)
     published.package(bench, SMALLER)

@@ -474,6 +474,7 @@ def test_a_connection_that_breaks_off_once_is_taken_up_where_it_was(served: Hub,
     assert (tmp_path / "files" / SHARD).read_bytes() == (repository / SHARD).read_bytes()
 
 
+@pytest.mark.whole
 def test_a_second_run_fetches_only_the_rest(served: Hub, repository: Path, tmp_path: Path) -> None:
     served.misbehave(Fault("break", SHARD, after=150_000))
     size = (repository / SHARD).stat().st_size

@@ -145,6 +145,7 @@ def test_a_step_with_an_unreadable_record_is_made_again_and_the_damaged_one_is_k
     assert (session.store.failed(one) / "manifest.json").read_text() == "{"
 
 
+@pytest.mark.whole
 def test_a_killed_build_leaves_nothing_behind_that_counts_and_a_download_goes_on(session: Session) -> None:
     for kind, expected in (("compress", "fresh"), ("download", "went on")):
         one = step(kind)
