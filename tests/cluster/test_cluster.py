@@ -188,6 +188,7 @@ def test_a_scheduler_that_goes_ends_in_a_sentence_and_a_second_run_goes_on(tmp_p
         for one in others:
             with pytest.raises(Failure, match="is gone"):
                 asker.wait(one)
+        assert asker.given_up
         asker.close()
         assert str(gone.value).replace(running.address, "ADDRESS") == snapshot("""\
 The scheduler at ADDRESS is gone.

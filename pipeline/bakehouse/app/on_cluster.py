@@ -107,6 +107,11 @@ class OnCluster:
         return len(self._cluster.workers()) if self._cluster else 0
 
     @property
+    def given_up(self) -> bool:
+        """Whether nothing can come of it any more."""
+        return self._cluster is not None and self._cluster.given_up
+
+    @property
     def number(self) -> int:
         """How many steps the cluster is to make."""
         return len(self._asked)

@@ -40,7 +40,8 @@ class _Task:
 def here(harness: Harness, aim: Aim) -> Means:
     """On this machine."""
     have = partial(_have, harness)
-    return Means(have, partial(loop.size_here, store=harness.session.store), partial(_speed, harness, aim))
+    size, speed = partial(loop.size_here, store=harness.session.store), partial(_speed, harness, aim)
+    return Means(have, size, speed, lambda: harness.session.children.stopping)
 
 
 def there(harness: Harness, address: str, aim: Aim) -> Means:
@@ -73,7 +74,7 @@ def there(harness: Harness, address: str, aim: Aim) -> Means:
             sizes[step.key] = loop.size_here(step, harness.session.store) or harness.remote.size(step)
         return sizes[step.key]
 
-    return Means(have, size, _no_speed, max(1, cluster.workers))
+    return Means(have, size, _no_speed, lambda: cluster.given_up or bool(harness.remote.silent), max(1, cluster.workers))
 
 
 def bring_source(build: Build, harness: Harness) -> None:

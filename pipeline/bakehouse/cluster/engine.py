@@ -67,6 +67,7 @@ class Cluster:
         self._ends: dict[str, Future[None]] = {}
         self._steps: dict[str, Step] = {}  # by the key of their task
         self._closed = False
+        self.given_up = False  # nothing is waited for any more: the scheduler is gone, or this was closed
         self._giving_up = threading.Lock()
 
     def workers(self) -> tuple[Worker, ...]:
@@ -138,6 +139,7 @@ class Cluster:
     def _give_up(self, failure: Failure) -> None:
         """End all waiting."""
         with self._giving_up:
+            self.given_up = True
             for end in self._ends.values():
                 if not end.done():
                     end.set_exception(failure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bakehouse.cluster import capacity
@@ -64,20 +64,23 @@ class Watch:
                 return path.read_text(encoding="utf-8", errors="replace")[-most:]
         return ""
 
-    def pass_log_on(self) -> None:
-        """Send what has come into the log of the step since the last time; it is elsewhere once the step is made or has failed."""
-        if self._store is None or self._step is None:
-            return
-        places = (self._store.staging(self._step).log, self._store.log(self._step), self._store.failed(self._step) / "log.txt")
-        path = next((path for path in places if path.is_file()), None)
-        if path is None:
-            return
-        with path.open("rb") as log:
-            log.seek(self._passed_on)
-            new = log.read(_AT_ONCE_BYTES)
+    def pass_log_on(self) -> bool:
+        """Send what has come into the log of the step since the last time, a piece of it; whether there was any."""
+        new = self._new_in_log()
         if new:
             self._passed_on += len(new)
             self._dask.log_event(LOGS, {"key": self._key, "by": self.worker, "text": new.decode("utf-8", errors="replace")})
+        return bool(new)
+
+    def _new_in_log(self) -> bytes:
+        """The log moves when the step is made or has failed, at any moment: what is then not found comes the next time."""
+        if self._store is None or self._step is None:
+            return b""
+        for path in (self._store.staging(self._step).log, self._store.log(self._step), self._store.failed(self._step) / "log.txt"):
+            with suppress(OSError), path.open("rb") as log:
+                log.seek(self._passed_on)
+                return log.read(_AT_ONCE_BYTES)
+        return b""
 
     def _pass_on(self, progress: Progress) -> None:
         message: dict[str, str | float | None] = {"key": self._key, "by": self.worker, "doing": progress.doing}
@@ -104,4 +107,5 @@ def watching() -> Iterator[Watch]:
     finally:
         ended.set()
         thread.join()
-        watch.pass_log_on()
+        while watch.pass_log_on():
+            pass

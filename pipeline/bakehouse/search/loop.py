@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from bakehouse.errors import Failure
-from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
 from bakehouse.records import Fidelity
 from bakehouse.search.decide import Done, Next, decide
@@ -32,12 +31,14 @@ class Means:
         have: has a step of a build made, with all that it needs, so that its record and files are in the store here.
         size: how many bytes a step's files have that was made; None if that is not known.
         speed: builds a candidate's package, and measures it.
+        stopped: whether nothing can be made any more, so that a failure is none of a candidate's.
         width: how many candidates are measured at the same time.
     """
 
     have: Callable[[Step, Build], None]
     size: Callable[[Step], int | None]
     speed: Callable[[Trial], float]
+    stopped: Callable[[], bool]
     width: int = 1
 
 
@@ -74,7 +75,7 @@ class _Learned:
         found = {name: replace(result, speed=self.speeds.get(name)) for name, result in found.items()}
         return found | {name: Result(failed=reason) for name, reason in self.failed.items()}
 
-    def measure(self, wanted: Next, prepared: Prepared, means: Means, stopping: Callable[[], bool]) -> None:
+    def measure(self, wanted: Next, prepared: Prepared, means: Means) -> None:
         """Carry out one measurement; a candidate that cannot be made is out, and the search goes on.
 
         Raises:
@@ -92,7 +93,7 @@ class _Learned:
                 case _:
                     assert_never(wanted.action)
         except StepFailure as failure:
-            if failure.step.kind not in _OWN or stopping():
+            if failure.step.kind not in _OWN or means.stopped():
                 raise
             self.failed[name] = failure.what
 
@@ -105,7 +106,7 @@ class StepFailure(Failure):
         self.step = step
 
 
-def run(prepared: Prepared, session: Session, means: Means) -> Iterator[tuple[Next | Done, dict[str, Result]]]:
+def run(prepared: Prepared, store: Store, means: Means) -> Iterator[tuple[Next | Done, dict[str, Result]]]:
     """Measure what `decide` wants until it is done; what it wants next, and what is known by then.
 
     Raises:
@@ -116,18 +117,17 @@ def run(prepared: Prepared, session: Session, means: Means) -> Iterator[tuple[Ne
     pool = ThreadPoolExecutor(means.width) if means.width > 1 else None  # one after the other they are measured in this thread
     try:
         while True:
-            results = learned.results(prepared, session.store, means)
+            results = learned.results(prepared, store, means)
             wanted = decide(prepared.goal, prepared.candidates, results, time.monotonic() - begun, running.values())
             if wanted is not None:
                 yield wanted, results
             if isinstance(wanted, Done):
                 return
             if wanted is not None and pool is None:
-                learned.measure(wanted, prepared, means, lambda: session.children.stopping)
-                continue
-            if wanted is not None and pool is not None:
-                running[pool.submit(learned.measure, wanted, prepared, means, lambda: False)] = wanted.candidate.name
-            if wanted is None or len(running) == means.width:
+                learned.measure(wanted, prepared, means)
+            elif wanted is not None and pool is not None:
+                running[pool.submit(learned.measure, wanted, prepared, means)] = wanted.candidate.name
+            if running and (wanted is None or len(running) == means.width):
                 for ended in wait(running, return_when=FIRST_COMPLETED).done:
                     del running[ended]
                     ended.result()

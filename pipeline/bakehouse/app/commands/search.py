@@ -103,7 +103,7 @@ def _named(args: list[str], workspace: Workspace) -> tuple[Loaded, str]:
 
 def _carry_out(prepared: Prepared, harness: Harness, place: Means) -> tuple[Done, dict[str, Result]]:
     """Every measurement until the search is done."""
-    for wanted, results in loop.run(prepared, harness.session, place):
+    for wanted, results in loop.run(prepared, harness.session.store, place):
         if isinstance(wanted, Done):
             return wanted, results
     raise AssertionError("a search ends with a result")
