@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization, normal
 from bakehouse.recipe import spdx, types
+from bakehouse.recipe.brief import brief
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination
 from bakehouse.recipe.recipe import Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
@@ -451,6 +452,13 @@ def test_on_windows_a_path_is_taken_as_windows_writes_it(written: str, taken: st
     assert types.local_path(written, windows=True) == taken
     pattern = TypeAdapter(types.LocalPath).json_schema()["pattern"]
     assert re.search(pattern, written), "an editor takes it, too"
+
+
+@pytest.mark.needs_backend("onnxruntime_genai")
+def test_an_option_that_means_nothing_at_its_default_is_not_among_the_few_words() -> None:
+    build = {"runtime": "onnxruntime-genai", "execution_provider": "cpu", "quantization": {"weights": "int4"}}
+    made = recipe(builds={"one": build}).builds["one"]
+    assert brief(made.normal()) == "onnxruntime-genai int4 sym b32 cpu"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ _SHORT = {"group_size": "g", "ratio": "r", "block_size": "b", "max_prompt_len": 
 
 def brief(options: BuildOptions) -> str:
     """What is made, in a few words: "openvino int4 sym g128 r0.6"."""
-    values = {**dict(options), **dict(options.quantization)}
+    written = options.quantization.model_dump().keys()  # without options that have no meaning at their defaults
+    values = {**dict(options), **{name: value for name, value in options.quantization if name in written}}
     fields = type(options).model_fields
     changed = [name for name in _CHANGED if name in fields and values[name] != fields[name].default]
     words = (_word(name, values[name]) for name in (*_DISTINGUISHING, *changed) if name in values)
