@@ -32,7 +32,7 @@ from tests.support.bench import ROOT, recipe
 from tests.support.hub_write import Workshop
 from tests.support.packed import pack
 
-pytestmark = pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime_genai", "npu_library")
+pytestmark = pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime", "onnxruntime_genai", "npu_library")
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "pipeline" / "bakehouse"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -13,7 +13,7 @@ from tests.support import pages
 from tests.support.bench import ROOT
 from tests.test_docs import COMMIT, posix
 
-pytestmark = pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime_genai", "npu_library")
+pytestmark = pytest.mark.needs_backend("openvino", "openvino_npu", "onnxruntime", "onnxruntime_genai", "npu_library")
 README = "README.md"
 RECIPES = "docs/guides/recipes.md"
 RECIPE = "# yaml-language-server"

@@ -114,7 +114,12 @@ def test_a_vision_language_model_gets_the_picture_that_is_named(words: tuple[str
         (seeing, ("--picture", "absent.png"), "The picture cannot be used"),
         (speech, ("--picture", "a.png"), "--picture is for vision-language models, and this is one of speech-recognition."),
         (embedding, ("--prompt", "a", "--contains", "b"), "--prompt is for models that write text, and this is one of embeddings."),
-        (embedding, ("--runtime", "onnxruntime-genai"), "onnxruntime-genai makes no models for embeddings here."),
+        pytest.param(
+            embedding,
+            ("--runtime", "onnxruntime-genai"),
+            "onnxruntime-genai makes no models for embeddings here.",
+            marks=pytest.mark.needs_backend("onnxruntime_genai"),
+        ),
     ],
 )
 def test_words_for_another_task_are_refused(make: Any, words: tuple[str, ...], what: str, here: Path, capsys: Any) -> None:

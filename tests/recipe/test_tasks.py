@@ -82,6 +82,7 @@ def test_what_would_have_no_effect_is_refused(changes: dict[str, Any], said: str
     assert said in errors(tmp_path, embedding(**changes))
 
 
+@pytest.mark.needs_backend("openvino_npu")
 def test_a_runtime_without_the_task_is_answered_with_one_that_has_it(tmp_path: Any) -> None:
     assert errors(tmp_path, embedding(builds={"a": ORT})) == snapshot("""\
 recipes/tiny.yaml:16:14: onnxruntime-genai makes no models for embeddings here.

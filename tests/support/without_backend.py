@@ -88,7 +88,7 @@ def _recipes(folder: Path, gone: set[str]) -> int:
             rest = {key: value for key, value in recipe.items() if key not in ("builds", "repositories", "searches")}
             kept_parts = rest | {"builds": builds} | repositories | ({"searches": searches} if searches else {})
             head = path.read_text(encoding="utf-8").splitlines(keepends=True)[0]
-            (folder / path.name).write_text(head + yaml.safe_dump(kept_parts), encoding="utf-8")
+            (folder / path.name).write_text(head + yaml.safe_dump(kept_parts, sort_keys=False), encoding="utf-8")
     return kept
 
 
