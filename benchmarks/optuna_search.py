@@ -133,7 +133,7 @@ def rows(known: Mapping[str, Any]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shapes.add_options(parser)
-    parser.add_argument("--figures", type=Path, help="read what was measured from here if it is there, else write it")
+    parser.add_argument("--figures", type=Path, help="read the measured figures from this file; if it does not exist, write it")
     options = parser.parse_args()
     options.model = options.model or standin.smollm2_checkpoint()
     if options.figures and options.figures.exists():
