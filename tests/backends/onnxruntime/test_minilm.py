@@ -17,16 +17,11 @@ from tests.support import delivering, minilm
 from tests.support.hub_write import Workshop
 from tests.support.task_packages import PUBLISH, built, publish, recipe, run_card
 
-pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime")]
+pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime", "openvino")]
 
-TEXTS = [
-    "Mix flour, water and yeast, and bake the dough.",
-    "The train to Paris leaves at noon.",
-    "A compiler turns source code into machine code.",
-    "Bread needs flour, water and time. " * 60,  # more tokens than the model takes
-]
+TEXTS = [*minilm.TEXTS]
 # 7 bits are further away than builds in 8 bits may be without a bound of their own.
-GOLDEN: dict[str, Any] = {"query": "How do I bake bread?", "texts": TEXTS, "closest": TEXTS[0], "min_cosine": 0.98}
+GOLDEN: dict[str, Any] = {"query": minilm.QUERY, "texts": TEXTS, "closest": TEXTS[0], "min_cosine": 0.98}
 BUILDS: dict[str, Any] = {
     **{weights: {"runtime": "onnxruntime", "quantization": {"weights": weights}} for weights in ("fp32", "fp16", "int8")},
     "seven": {"runtime": "onnxruntime", "quantization": {"weights": "int8", "reduce_range": True}},

@@ -18,14 +18,8 @@ from tests.support.task_packages import FP16, INT8, PUBLISH, built, publish, rec
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
-TEXTS = [
-    "Mix flour, water and yeast, and bake the dough.",
-    "The train to Paris leaves at noon.",
-    "A compiler turns source code into machine code.",
-]
-LONG = "Bread needs flour, water and time. " * 60  # more tokens than the model takes
-TEXTS = [*TEXTS, LONG]
-GOLDEN: dict[str, Any] = {"query": "How do I bake bread?", "texts": TEXTS, "closest": TEXTS[0]}
+TEXTS = [*minilm.TEXTS]
+GOLDEN: dict[str, Any] = {"query": minilm.QUERY, "texts": TEXTS, "closest": TEXTS[0]}
 BUILDS = {
     "fp16": FP16,
     "int8": INT8,

@@ -112,9 +112,9 @@ def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
     """The layout of the hub's repositories of such models."""
     checkpoint = parts["checkpoint"]
     named = ("config.json", *pooling.FILES)
-    beside = {name: checkpoint / name for name in named if (checkpoint / name).is_file()}
+    configs = {name: checkpoint / name for name in named if (checkpoint / name).is_file()}
     folders = (parts["tokenizer"], parts["model"])
-    return beside | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
+    return configs | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
 
 
 def targets(build: BuildOptions) -> tuple[str, ...]:

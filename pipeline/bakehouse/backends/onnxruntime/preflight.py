@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bakehouse.backends.onnxruntime.options import OnnxRuntime, Weights
-from bakehouse.backends.onnxruntime.seams import ConvertSpec, Task
+from bakehouse.backends.onnxruntime.seams import ConvertSpec
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
@@ -20,7 +20,7 @@ _ENCODERS = frozenset(
     {"albert", "bert", "camembert", "distilbert", "electra", "ernie", "mpnet", "rembert", "roberta", "roformer", "xlm-roberta"}
     | {"xlm-roberta-xl"}
 )
-EXPORTABLE: Mapping[Task, frozenset[str]] = {"embeddings": _ENCODERS | {"qwen3"}, "reranker": _ENCODERS}
+EXPORTABLE: Mapping[str, frozenset[str]] = {"embeddings": _ENCODERS | {"qwen3"}, "reranker": _ENCODERS}
 _WIDTHS: Mapping[Weights, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 _BASE_BYTES = 800_000_000  # interpreter, torch and a tiny model
 
@@ -29,7 +29,7 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     assert isinstance(build, OnnxRuntime)
     kind, tried = fields.text(survey.config, "model_type"), build.unknown_architecture == "try"
-    known = next((types for name, types in EXPORTABLE.items() if name == task), frozenset())
+    known = EXPORTABLE.get(task, frozenset())
     reasons = []
     if kind not in known and not tried:
         reasons.append(

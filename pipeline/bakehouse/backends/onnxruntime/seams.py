@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from bakehouse.tasks.reranker import seams as reranker
 
 Task = Literal["embeddings", "reranker"]
 GRAPH = "model.onnx"  # in the folder of an export
+OUTPUTS: Mapping[Task, str] = {"embeddings": "last_hidden_state", "reranker": "logits"}  # as optimum and Transformers.js call them
 
 
 class CheckpointSpec(Spec):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bakehouse.backends.onnxruntime.options import FOLDER, GRAPHS, Weights
 from bakehouse.backends.onnxruntime.seams import (
     GRAPH,
+    OUTPUTS,
     CheckpointSpec,
     ConvertResult,
     ConvertSpec,
@@ -21,12 +22,12 @@ from bakehouse.backends.onnxruntime.seams import (
     MeasuredTokenizer,
     TokenizerResult,
 )
+from bakehouse.child import names
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
 
 _MOST_NAMED = 3
-_OUTPUTS = {"embeddings": "last_hidden_state", "reranker": "logits"}
 _FLOATS: Mapping[Weights, str] = {"fp32": "float", "fp16": "float16", "int8": "float"}
 _NAMES = {"float": "fp32", "float16": "fp16", "int8": "int8", "uint8": "int8"}
 
@@ -59,10 +60,10 @@ def _faults_of_export(spec: CheckpointSpec, files: Path, result: ExportResult) -
     # Vectors are made of the states before it.
     lost = [name for name in result.left_out if not (spec.task == "embeddings" and name.startswith("pooler."))]
     if lost:
-        yield f"the graph does not have the checkpoint's weights {_shown(tuple(lost))}"
+        yield f"the graph does not have the checkpoint's weights {_shown(lost)}"
     if other := sorted({one.type for one in result.graph.matrices} - {"float"}):
         yield f"the graph has weights in {', '.join(other)}, should be float"
-    output = _OUTPUTS[spec.task]
+    output = OUTPUTS[spec.task]
     yield from _interface(result.graph, dict.fromkeys(result.inputs, "int64"), {output: "float"})
 
 
@@ -73,8 +74,8 @@ def _interface(graph: Graph, inputs: Mapping[str, str], outputs: Mapping[str, st
             yield f"the graph {what} {_typed(found)}, should be {_typed(wanted)}"
 
 
-def _typed(names: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({kind})" for name, kind in sorted(names.items()))
+def _typed(interface: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in sorted(interface.items()))
 
 
 def _graph(spec: ConvertSpec, files: Path, report: Report) -> Verification:
@@ -104,7 +105,7 @@ def judge(export: Graph, made: Graph, weights: Weights) -> Iterator[str]:
         elif (wrong := _described(found[one.name])) != (right := _described(_expected(one, weights))):
             yield f"the weight {one.name} is {wrong}, should be {right}"
     if more := [name for name in found if name not in {one.name for one in export.matrices}]:
-        yield f"the graph has weights that the export lacks: {_shown(tuple(more))}"
+        yield f"the graph has weights that the export lacks: {_shown(more)}"
 
 
 def _expected(source: Matrix, weights: Weights) -> Matrix:
@@ -146,6 +147,5 @@ def _count(matrices: tuple[Matrix, ...]) -> int:
     return sum(math.prod(one.shape) for one in matrices)
 
 
-def _shown(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+def _shown(found: Sequence[str]) -> str:
+    return names.some(found, _MOST_NAMED)

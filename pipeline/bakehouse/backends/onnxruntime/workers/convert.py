@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime.seams import GRAPH, ConvertRequest, ConvertResult
+from bakehouse.backends.onnxruntime.seams import GRAPH, ConvertRequest, ConvertResult, Graph
 from bakehouse.backends.onnxruntime.workers import graphs
 from bakehouse.child import events, start
 
@@ -34,15 +34,15 @@ def run(request: ConvertRequest) -> ConvertResult:
             events.progress("quantizing the weights")
             _quantize(source, path, bool(request.spec.reduce_range))
     events.progress("comparing the weights")
-    made = graphs.read(path)
-    return ConvertResult(export=graphs.read(source), graph=made, far=tuple(_far(source, path)))
+    export = graphs.read(source)
+    return ConvertResult(export=export, graph=graphs.read(path), far=tuple(_far(export, source, path)))
 
 
 def _copy(source: Path, path: Path) -> None:
     """The export under another name, and so in a file of weights of another name."""
     import onnx
 
-    if (source.parent / f"{source.name}_data").exists():
+    if graphs.data_file(source).exists():
         graphs.save(onnx.load(source), path)
     else:
         shutil.copyfile(source, path)
@@ -68,23 +68,23 @@ def _quantize(source: Path, path: Path, reduce_range: bool) -> None:
         made = Path(folder) / path.name
         quantize_dynamic(
             source, made, op_types_to_quantize=_OPERATORS, per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8,
-            use_external_data_format=(source.parent / f"{source.name}_data").exists(),
+            use_external_data_format=graphs.data_file(source).exists(),
         )  # fmt: skip
         graphs.save(onnx.load(made), path)
 
 
-def _far(source: Path, path: Path) -> Iterator[str]:
+def _far(export: Graph, source: Path, path: Path) -> Iterator[str]:
     """The weights that are further from the export's than rounding takes them, or are not there."""
     import numpy as np
 
-    before, after, steps = graphs.values(source), graphs.values(path), graphs.step_of(path)
-    turned = {one.name for one in graphs.read(source).matrices if one.op == "Gemm"}
-    for name, value in before.items():
+    after = graphs.with_steps(path)
+    turned = {one.name for one in export.matrices if one.op == "Gemm"}
+    for name, value in graphs.values(source).items():
         if not np.issubdtype(value.dtype, np.floating):
             continue
-        made = after.get(name)
+        made, step = after.get(name, (None, None))
         # The quantizer makes a Gemm, which has its weight the other way round, a MatMul.
-        if made is None or not any(_near(one, made, steps.get(name)) for one in (value, *((value.T,) if name in turned else ()))):
+        if made is None or not any(_near(one, made, step) for one in (value, *((value.T,) if name in turned else ()))):
             yield name
 
 

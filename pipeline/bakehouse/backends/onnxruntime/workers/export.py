@@ -13,14 +13,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime.seams import GRAPH, ExportRequest, ExportResult, Task
+from bakehouse.backends.onnxruntime.seams import GRAPH, OUTPUTS, ExportRequest, ExportResult, Task
 from bakehouse.backends.onnxruntime.workers import graphs
+from bakehouse.backends.onnxruntime.workers.tokenizer import refuse_without_padding
 from bakehouse.child import events, start
 from bakehouse.tasks.embeddings.workers import transformers_embed
 from bakehouse.tasks.reranker.workers import transformers_rerank
 
 _OPSET = 17  # the first with LayerNormalization
-OUTPUTS: Mapping[Task, str] = {"embeddings": "last_hidden_state", "reranker": "logits"}  # as optimum and Transformers.js call them
 _EXAMPLES = ("A text to trace the model with.", "Another one, which is so much longer that the first one needs padding.")
 
 
@@ -64,9 +64,7 @@ def _with_traceable_masks(model: Any) -> None:
 def _inputs(model: Any, tokenizer: Any, task: Task) -> dict[str, Any]:
     """What the tokenizer makes of two texts, or of a query with each, as far as the model takes it."""
     pairs = () if task == "embeddings" else ([_EXAMPLES[0]] * len(_EXAMPLES),)
-    if tokenizer.pad_token is None:
-        what = "The tokenizer has no token for padding, so texts of different lengths cannot be computed together."
-        events.refuse(what, "Name another model.")
+    refuse_without_padding(tokenizer)
     made = tokenizer(*pairs, list(_EXAMPLES), return_tensors="pt", padding=True)
     taken = inspect.signature(model.forward).parameters
     return {name: value for name, value in made.items() if name in taken}

@@ -13,6 +13,11 @@ LARGEST = 1_900_000_000
 _QUANTIZED = "_quantized"  # what onnxruntime's quantizer appends to the name of a weight; `_scale` of its scales
 
 
+def data_file(path: Path) -> Path:
+    """Where the weights of a large graph are."""
+    return path.with_name(f"{path.name}_data")
+
+
 def save(model: Any, path: Path, largest: int = LARGEST) -> None:
     """Write a graph; one that is larger than `largest` bytes with all its weights in a file next to it, `model.onnx_data`."""
     import onnx
@@ -21,7 +26,7 @@ def save(model: Any, path: Path, largest: int = LARGEST) -> None:
         onnx.save_model(model, path)
         return
     onnx.save_model(
-        model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=f"{path.name}_data", size_threshold=1024
+        model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=data_file(path).name, size_threshold=1024
     )
 
 
@@ -70,27 +75,23 @@ def _matrices(model: Any) -> Iterator[Matrix]:
 
 def values(path: Path) -> Mapping[str, Any]:
     """The weights of a file as arrays, by name; a quantized one as the numbers that it stands for, and in float32."""
+    return {name: value for name, (value, _) in with_steps(path).items()}
+
+
+def with_steps(path: Path) -> Mapping[str, tuple[Any, Any]]:
+    """The same, each with how far apart the numbers are that a quantized weight can be; None for one that is not."""
     import numpy as np
     import onnx
     from onnx import numpy_helper
 
     model = onnx.load(path)
     known = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[Any, Any]] = {}
     for name, value in known.items():
         plain = name.removesuffix(_QUANTIZED)
         if plain != name:
             point, scale = known[f"{plain}_zero_point"], known[f"{plain}_scale"]
-            found[plain] = (value.astype(np.float32) - point.astype(np.float32)) * scale
+            found[plain] = (value.astype(np.float32) - point.astype(np.float32)) * scale, scale
         elif value.ndim >= 2:
-            found[name] = value
+            found[name] = value, None
     return found
-
-
-def step_of(path: Path) -> Mapping[str, Any]:
-    """The scales of a file's quantized weights, by the names of the weights: how far apart the numbers are that a weight can be."""
-    import onnx
-    from onnx import numpy_helper
-
-    scales = {one.name: one for one in onnx.load(path).graph.initializer if one.name.endswith("_scale")}
-    return {name.removesuffix("_scale"): numpy_helper.to_array(one) for name, one in scales.items()}

@@ -26,11 +26,16 @@ def run(request: TokenizerRequest) -> TokenizerResult:
         if not (request.files / "tokenizer.json").is_file():
             kind = type(tokenizer).__name__
             events.refuse(f"The tokenizer ({kind}) is not one that a tokenizer.json can hold.", "Name a model with a tokenizer.json.")
-        if tokenizer.pad_token_id is None:
-            what = "The tokenizer has no token for padding, so texts of different lengths cannot be computed together."
-            events.refuse(what, "Name another model.")
+        refuse_without_padding(tokenizer)
         _complete(tokenizer, request)
         return _compared(tokenizer, request)
+
+
+def refuse_without_padding(tokenizer: Any) -> None:
+    """End here if texts of different lengths cannot be computed together."""
+    if tokenizer.pad_token_id is None:
+        what = "The tokenizer has no token for padding, so texts of different lengths cannot be computed together."
+        events.refuse(what, "Name another model.")
 
 
 def _complete(tokenizer: Any, request: TokenizerRequest) -> None:
