@@ -20,7 +20,7 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.inference import evaluations
 from bakehouse.inference.evaluations import Evaluated, Evaluation
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.tasks.text_generation.seams import EvaluateRequest, EvaluateResult, Score, TaskResult
 from tests.support import evaluating as made_up
 from tests.support import openvino_making, ort_making, standin, worker

@@ -22,7 +22,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.recipe import loader
-from bakehouse.recipe.recipe import HuggingFace, Local
+from bakehouse.recipe.source import HuggingFace, Local
 from bakehouse.recipe.types import local_path
 from tests.formats.test_gguf_header import PLAIN, write
 from tests.support.hub import Hub

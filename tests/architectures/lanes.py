@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from bakehouse.backends.table import BACKENDS
 from bakehouse.formats import checkpoint as surveys
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.steps.maker import Command
 from bakehouse.steps.seam import Report, Spec
 from bakehouse.steps.step import Step

@@ -19,7 +19,7 @@ from bakehouse.executor.making import Made, make
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.loader import RecipeErrors
-from bakehouse.recipe.recipe import as_recipe
+from bakehouse.recipe.resolved import as_recipe
 from bakehouse.steps.maker import Verification
 from bakehouse.store.store import Staging
 from tests.support import delivering

@@ -18,7 +18,8 @@ from bakehouse.package import card, markdown
 from bakehouse.package.manifest import PackageManifest, SourceRecord, StepRun
 from bakehouse.recipe.loader import load
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import Local, resolve
+from bakehouse.recipe.resolved import resolve
+from bakehouse.recipe.source import Local
 from bakehouse.records import Agreement, Distribution, FileRecord, InUse, NumericCheck, Ran, Validation, Verdict
 from bakehouse.tasks.text_generation.golden import Golden
 

@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 
 from bakehouse.app import selection
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import Local
+from bakehouse.recipe.source import Local
 from bakehouse.sources import local
 from tests.support.bench import INT4, recipe
 from tests.support.fakes import HUB, planned

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bakehouse.recipe.recipe import HuggingFace, Local
+from bakehouse.recipe.source import HuggingFace, Local
 from bakehouse.sources import dequantize, table
 from tests.support.fakes import HUB
 

@@ -108,7 +108,7 @@ def _update(case: Case, now: str) -> None:
 
 def test_every_reason_of_every_rule_has_an_input_that_provokes_it() -> None:
     text = CASES.read_text(encoding="utf-8")
-    models = dict.fromkeys(model for _, model, _, _ in field_paths.walk())
+    models = dict.fromkeys(model for _, model, _, _ in field_paths.walk(Recipe))
     reasons = [reason for model in models for reason in (*(rule.reason for rule in model.rules), *model.elsewhere.values())]
     assert [reason for reason in reasons if sentence(reason) not in text] == []
     assert len(reasons) > 40
@@ -127,6 +127,8 @@ OTHERWISE |= {"A control character is not allowed here.", "This is nested more t
         "backends/onnxruntime_genai/options",
         "recipe/publish",
         "recipe/recipe",
+        "recipe/fits",
+        "recipe/source",
         "recipe/search",
         "recipe/yaml_tree",
         "recipe/yaml_errors",

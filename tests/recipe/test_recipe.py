@@ -15,9 +15,11 @@ from pydantic_core import PydanticCustomError
 from bakehouse.backends.openvino.quantization import FourBit, Int4, Quantization, normal
 from bakehouse.recipe import spdx, types
 from bakehouse.recipe.brief import brief
+from bakehouse.recipe.fits import full_name
 from bakehouse.recipe.loader import load, load_all
 from bakehouse.recipe.publish import CardWords, Destination, destination
-from bakehouse.recipe.recipe import Recipe, ResolvedBuild, as_recipe, full_name, home, resolve
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import ResolvedBuild, as_recipe, home, resolve
 from bakehouse.stages.package import recipe_text
 from bakehouse.tasks.text_generation.golden import Golden
 from tests.support.systems import not_on_windows

@@ -11,6 +11,7 @@ import pytest
 
 from bakehouse.recipe import field_paths, schema
 from bakehouse.recipe.loader import load_all
+from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.yaml_tree import read
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -124,21 +125,21 @@ def test_the_schema_refuses_what_the_model_refuses(change: dict[str, Any]) -> No
 
 
 def test_every_field_has_one_sentence() -> None:
-    described = [(model.__name__, name, info.description or "") for _, model, name, info in field_paths.walk()]
+    described = [(model.__name__, name, info.description or "") for _, model, name, info in field_paths.walk(Recipe)]
     assert [row for row in described if not re.fullmatch(r"[A-Z`][^\n]*[.]", row[2])] == []
     assert len(described) > 50
 
 
 def test_the_schema_describes_every_field() -> None:
     definitions = json.loads(schema.text())["$defs"]
-    for model in dict.fromkeys(model for _, model, _, _ in field_paths.walk() if model.__name__ in definitions):
+    for model in dict.fromkeys(model for _, model, _, _ in field_paths.walk(Recipe) if model.__name__ in definitions):
         for name, info in model.model_fields.items():
             assert definitions[model.__name__]["properties"][name]["description"] == info.description
 
 
 def test_the_table_has_a_row_for_every_field() -> None:
     rows = [line for line in schema.field_table().splitlines() if line.startswith("| `")]
-    for _, _, name, info in field_paths.walk():
+    for _, _, name, info in field_paths.walk(Recipe):
         assert any(row.startswith(f"| `{name}` |") and row.endswith(f"| {info.description} |") for row in rows)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.recipe.recipe import candidates
+from bakehouse.recipe.candidates import candidates
 from bakehouse.recipe.search import Search, size_bytes
 
 pytestmark = pytest.mark.needs_backend("onnxruntime_genai", "openvino")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.recipe.recipe import HuggingFace
+from bakehouse.recipe.source import HuggingFace
 from bakehouse.sources import adapters, huggingface, local, table
 from bakehouse.sources.seams import MergeRequest, MergeResult
 from bakehouse.steps.maker import worker

@@ -17,7 +17,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import HuggingFace
+from bakehouse.recipe.source import HuggingFace
 from bakehouse.sources import huggingface
 from bakehouse.sources.seams import DownloadResult
 from bakehouse.steps.step import Step

@@ -13,7 +13,7 @@ from inline_snapshot import snapshot
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint as survey
 from bakehouse.recipe.loader import RecipeErrors
-from bakehouse.recipe.recipe import Local
+from bakehouse.recipe.source import Local
 from bakehouse.sources import local
 from bakehouse.sources import table as sources
 from bakehouse.sources.workers import model_type

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from bakehouse.recipe.recipe import PyPI, WheelPart
+from bakehouse.recipe.source import PyPI, WheelPart
 from bakehouse.sources import pypi
 from bakehouse.steps.seam import Report
 from tests.formats.test_gguf_header import PLAIN

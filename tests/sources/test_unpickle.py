@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bakehouse.recipe.recipe import HuggingFace
+from bakehouse.recipe.source import HuggingFace
 from bakehouse.sources import huggingface, table, unpickle
 from bakehouse.sources.seams import UnpickleRequest, UnpickleResult
 from bakehouse.steps.maker import worker

@@ -8,10 +8,10 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.backends.base import Room
+from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Session
-from bakehouse.recipe.recipe import OpenVINO
 from bakehouse.stages import preflight, prompt_room
 from bakehouse.store.store import Store
 from bakehouse.tasks.text_generation.golden import Golden

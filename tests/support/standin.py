@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from bakehouse.recipe.recipe import PyPI
+from bakehouse.recipe.source import PyPI
 from bakehouse.sources import gguf, pypi
 from bakehouse.steps.step import Step
 from tests.support import worker

@@ -48,12 +48,12 @@ def delete(source: Path, backend: str) -> None:
     imported = re.findall(rf"from bakehouse\.backends\.{backend} import \w+ as (\w+)\n", table.read_text(encoding="utf-8"))
     assert len(imported) == 2
     without_lines(table, rf"bakehouse\.backends\.{backend} ", rf": ({'|'.join(imported)}),$")
-    recipe = source / "recipe" / "recipe.py"
-    (member,) = re.findall(rf"from bakehouse\.backends\.{backend}\.options import (\w+)\n", recipe.read_text(encoding="utf-8"))
-    without_lines(recipe, rf"bakehouse\.backends\.{backend}\.")
-    text = recipe.read_text(encoding="utf-8")
+    kinds = source / "recipe" / "kinds.py"
+    (member,) = re.findall(rf"from bakehouse\.backends\.{backend}\.options import (\w+)\n", kinds.read_text(encoding="utf-8"))
+    without_lines(kinds, rf"bakehouse\.backends\.{backend}\.")
+    text = kinds.read_text(encoding="utf-8")
     assert f" | {member}" in text or f"{member} | " in text
-    recipe.write_text(re.sub(rf"\b{member} \| | \| {member}\b", "", text), encoding="utf-8")
+    kinds.write_text(re.sub(rf"\b{member} \| | \| {member}\b", "", text), encoding="utf-8")
 
 
 def copied(to: Path, runtime: str) -> int:

@@ -11,7 +11,7 @@ from rich.text import Text
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.plan.plan import Build
-from bakehouse.recipe.recipe import DEFAULT_TASK
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.store import files, package_files
 from bakehouse.store.store import Store
 from bakehouse.text import clock_text, figure_text, size_text

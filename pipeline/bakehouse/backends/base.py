@@ -12,7 +12,7 @@ from bakehouse.backends.delivery import Profile
 from bakehouse.errors import NotInstalled
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Maker

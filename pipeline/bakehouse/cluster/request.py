@@ -12,7 +12,8 @@ from bakehouse.errors import Failure
 from bakehouse.executor import version
 from bakehouse.plan import measuring, plan
 from bakehouse.plan.plan import Build
-from bakehouse.recipe.recipe import Recipe, as_recipe
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import as_recipe
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
 

@@ -13,7 +13,7 @@ from bakehouse.backends.base import Device
 from bakehouse.errors import Failure
 from bakehouse.package.file_names import DELIVERY
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.recipe import DEFAULT_TASK
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.records import FileRecord
 from bakehouse.store import package_files
 from bakehouse.store.package_files import MANIFEST, Listed

@@ -13,7 +13,8 @@ from bakehouse.backends.table import CARDS
 from bakehouse.package import card_fidelity, card_use, card_words, markdown
 from bakehouse.package.card_tasks import CARDS_OF_TASKS
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
+from bakehouse.recipe.source import HuggingFace, Local, PyPI
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.tasks.text_generation.golden import mine
 from bakehouse.text import size_text

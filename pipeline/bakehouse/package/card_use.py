@@ -8,7 +8,8 @@ from typing import Any
 
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe import agreement
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, ResolvedBuild, Source
+from bakehouse.recipe.resolved import ResolvedBuild
+from bakehouse.recipe.source import HuggingFace, Local, PyPI, Source
 from bakehouse.records import Validation, Verdict
 from bakehouse.tasks.text_generation.golden import Golden
 

@@ -10,7 +10,7 @@ from bakehouse.backends import card_words
 from bakehouse.package.card_use import Shown, gguf, reference
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.markdown import code, text
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
 from bakehouse.records import Drafted, NumericCheck, Validation, Verdict
 from bakehouse.text import count_text, sentence
 

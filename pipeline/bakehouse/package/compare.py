@@ -13,7 +13,7 @@ from bakehouse.package import card_fidelity, card_words, compare_fidelity
 from bakehouse.package.card_use import cut
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.brief import brief
-from bakehouse.recipe.recipe import Source
+from bakehouse.recipe.source import Source
 from bakehouse.recipe.texts import Texts
 from bakehouse.records import Drafted, Fidelity, Verdict
 from bakehouse.text import figure_text, size_text

@@ -19,7 +19,8 @@ from bakehouse.package.manifest import PackageManifest
 from bakehouse.package.provenance import Statement
 from bakehouse.recipe import loader
 from bakehouse.recipe.loader import RecipeErrors
-from bakehouse.recipe.recipe import Recipe, resolve
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import resolve
 from bakehouse.recipe.types import printable
 from bakehouse.records import FileRecord
 from bakehouse.store import files, package_files

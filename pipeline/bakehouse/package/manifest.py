@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.recipe.types import Name
 from bakehouse.records import Builder, Distribution, Fidelity, FileRecord, NumericCheck, Ran, Validation, Verdict, Wheel, Written
 from bakehouse.store.package_files import file_in

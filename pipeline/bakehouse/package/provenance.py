@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bakehouse.package.manifest import PackageManifest, StepRun
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, Recipe, Source, as_recipe
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import as_recipe
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, PyPI, Source
 from bakehouse.records import Builder, FileRecord
 from bakehouse.sources import adapters
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakehouse.package import card_use, provenance
 from bakehouse.package.manifest import PackageManifest, SourceRecord
-from bakehouse.recipe.recipe import HuggingFace, Local, PyPI, Source
+from bakehouse.recipe.source import HuggingFace, Local, PyPI, Source
 from bakehouse.recipe.types import OTHER_LICENCE
 from bakehouse.records import FileRecord
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from bakehouse.backends.delivery import Profile
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
+from bakehouse.recipe.fits import full_name
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.recipe.loader import Loaded
 from bakehouse.recipe.locations import Diagnostic
-from bakehouse.recipe.recipe import BuildOptions, Recipe, full_name
+from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.types import quoted
 
 _HUB = "huggingface"  # not a place of this kind, but a word that people try

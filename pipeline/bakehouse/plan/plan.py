@@ -14,22 +14,14 @@ from bakehouse.errors import Failure
 from bakehouse.plan import places, portable
 from bakehouse.plan.seams import BundleSpec, PackageSpec, ValidateSpec
 from bakehouse.recipe import publish as publishing
+from bakehouse.recipe.fits import full_name
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.recipe.loader import Loaded, RecipeErrors
 from bakehouse.recipe.locations import Diagnostic
 from bakehouse.recipe.publish import CardWords, Destination
-from bakehouse.recipe.recipe import (
-    BuildOptions,
-    HuggingFace,
-    Local,
-    LocalAdapter,
-    Recipe,
-    ResolvedBuild,
-    draft_alone,
-    full_name,
-    home,
-    published_names,
-    resolve,
-)
+from bakehouse.recipe.recipe import Recipe, draft_alone, published_names
+from bakehouse.recipe.resolved import ResolvedBuild, home, resolve
+from bakehouse.recipe.source import HuggingFace, Local, LocalAdapter
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
 from bakehouse.sources import calibration, local

@@ -6,7 +6,7 @@ import json
 
 from pydantic import JsonValue
 
-from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.recipe.types import is_local_path, portable
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bakehouse.recipe.kinds import DEFAULT_TASK, AnyGolden, BuildOptions, TaskName, is_default_task
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import DEFAULT_TASK, AnyGolden, BuildOptions, ResolvedBuild, TaskName, is_default_task
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.steps.seam import Spec
 
 

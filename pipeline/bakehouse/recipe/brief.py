@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 # The options by which people distinguish builds of a model, in the usual order; the rest is in `recipe.yaml` and the plan.
 _DISTINGUISHING = (

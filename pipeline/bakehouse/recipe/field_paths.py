@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.recipe import Recipe
 
 Location = tuple[str | int, ...]
 
@@ -67,10 +66,10 @@ def tags(model: type[Model]) -> tuple[str, ...]:
     return next((get_args(info.annotation) for info in literals), ())
 
 
-def place(loc: Location) -> Place:
-    """The place that a validation error of a Recipe is about; `loc` as pydantic gives it, with the tags of unions in it."""
-    annotation: Any = Recipe
-    owner: type[Model] = Recipe
+def place(loc: Location, top: Any) -> Place:
+    """The place that a validation error is about; `loc` as pydantic gives it, with the tags of unions in it, `top` what was validated."""
+    annotation: Any = top
+    owner: type[Model] = models(top)[0]
     field = ""
     path: list[str | int] = []
     for item in loc:
@@ -101,8 +100,8 @@ def _inside(annotation: Any) -> Any:
     return None
 
 
-def walk() -> Iterator[tuple[str, type[Model], str, FieldInfo]]:
-    """Every field once: the path to its model, the model, the field's name, the field. Outer ones first, as they are declared."""
+def walk(top: type[Model]) -> Iterator[tuple[str, type[Model], str, FieldInfo]]:
+    """Every field below a model once: the path to its own model, that model, the field's name, the field; outer ones first."""
 
     seen: set[tuple[str, type[Model]]] = set()
 
@@ -119,4 +118,4 @@ def walk() -> Iterator[tuple[str, type[Model], str, FieldInfo]]:
             for name, info in model.model_fields.items():
                 yield from below(f"{path}.{name}".removeprefix("."), info.annotation)
 
-    yield from below("", Recipe)
+    yield from below("", top)

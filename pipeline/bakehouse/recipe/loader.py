@@ -10,9 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bakehouse.errors import Failure
+from bakehouse.recipe.fits import full_name
 from bakehouse.recipe.locations import Diagnostic, Errors, Span
 from bakehouse.recipe.messages import explain
-from bakehouse.recipe.recipe import Recipe, full_name
+from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.recipe.yaml_errors import LINE_ENDS
 from bakehouse.recipe.yaml_tree import Node, read

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from bakehouse.recipe.field_paths import Place, members, place, tags
 from bakehouse.recipe.locations import Span
+from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.types import quoted
 from bakehouse.recipe.yaml_tree import Entry, Node
 
@@ -50,7 +51,7 @@ class Target(NamedTuple):
 
 def explain(details: ErrorDetails, root: Node) -> tuple[Span, str, str] | None:
     """Where, what and help for an error of a Recipe whose tree is `root`; None if the tree's own errors already report it."""
-    at = place(details["loc"])
+    at = place(details["loc"], Recipe)
     kind, context = details["type"], details.get("ctx", {})
     if kind in ("missing", "union_tag_not_found"):
         return _missing(at if kind == "missing" else _discriminator(at, context), root)

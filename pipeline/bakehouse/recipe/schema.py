@@ -68,7 +68,7 @@ def field_table() -> str:
     The parts of a draft are those of a recipe, and have no tables of their own.
     """
     parts: dict[str, list[tuple[type[Model], str, FieldInfo]]] = {}
-    for path, model, name, info in walk():
+    for path, model, name, info in walk(Recipe):
         parts.setdefault(path, []).append((model, name, info))
     return "\n".join(_table(path, rows) for path, rows in parts.items() if not path.startswith("drafts.NAME."))
 

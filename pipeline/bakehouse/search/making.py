@@ -13,8 +13,8 @@ from bakehouse.executor.session import Session
 from bakehouse.plan import measuring, plan
 from bakehouse.plan.plan import Build
 from bakehouse.recipe.build import RuntimeBuild
+from bakehouse.recipe.candidates import candidates
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import candidates
 from bakehouse.recipe.search import Expanded, Search
 from bakehouse.search.candidates import Candidate, candidate
 from bakehouse.search.decide import Goal

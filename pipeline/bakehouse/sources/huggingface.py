@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace
+from bakehouse.recipe.source import HubAdapter, HuggingFace
 from bakehouse.sources.seams import DownloadRequest, DownloadResult, HubSpec, SurveyRequest
 from bakehouse.sources.workers.checkpoint_files import ADAPTER, ADAPTER_CONFIG
 from bakehouse.steps.maker import Command, Verification, worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from bakehouse.recipe.recipe import PyPI
+from bakehouse.recipe.source import PyPI
 from bakehouse.sources.seams import Piece, PyPISpec, WheelRequest, WheelResult
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report

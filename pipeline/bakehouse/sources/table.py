@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import assert_never
 
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
 from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, unpickle
 from bakehouse.sources.golden_file import GoldenFile
 from bakehouse.sources.local import Content

@@ -21,7 +21,8 @@ from bakehouse.plan.plan import DRAFT_ROLES, model_parts
 from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
-from bakehouse.recipe.recipe import HubAdapter, HuggingFace, Local, PyPI, ResolvedBuild, Source, as_recipe
+from bakehouse.recipe.resolved import ResolvedBuild, as_recipe
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, PyPI, Source
 from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
 from bakehouse.sources import adapters
 from bakehouse.stages import stand_in

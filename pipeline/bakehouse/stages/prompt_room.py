@@ -14,7 +14,7 @@ from bakehouse.executor import process
 from bakehouse.executor.process import Children
 from bakehouse.formats.config_json import Config
 from bakehouse.plan.plan import Build
-from bakehouse.recipe.recipe import DEFAULT_TASK
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.steps.maker import worker
 from bakehouse.tasks.text_generation.golden import Golden, mine
 from bakehouse.tasks.text_generation.seams import CountRequest, CountResult

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.bounds import Bounds
-from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.records import Fidelity, Validation, Verdict
 from bakehouse.steps.maker import Verification
 

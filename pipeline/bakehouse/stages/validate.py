@@ -13,7 +13,7 @@ from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
 from bakehouse.plan.plan import DRAFT_ROLES
 from bakehouse.plan.seams import ValidateSpec
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.step import Step
 from bakehouse.store import files
 from bakehouse.store.store import Staging, Store

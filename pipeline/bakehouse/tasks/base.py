@@ -11,8 +11,9 @@ from pydantic import JsonValue
 
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.gguf_header import Metadata
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.recipe import BuildOptions, ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.records import Validation
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.maker import Maker, Verification

@@ -10,7 +10,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import Recipe, resolve
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import resolve
 from bakehouse.tasks.speech import task
 from tests.support.bench import recipe
 

@@ -11,7 +11,8 @@ from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import Recipe, resolve
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import resolve
 from bakehouse.tasks.text_generation import suitability
 from bakehouse.tasks.text_to_image import task
 from tests.support.bench import recipe

@@ -10,7 +10,8 @@ from inline_snapshot import snapshot
 
 from bakehouse.errors import Failure
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import Recipe, resolve
+from bakehouse.recipe.recipe import Recipe
+from bakehouse.recipe.resolved import resolve
 from bakehouse.tasks.vision_language import task
 from tests.support import vision
 from tests.support.bench import recipe

@@ -12,7 +12,7 @@ from bakehouse.errors import Failure
 from bakehouse.inference import direct
 from bakehouse.inference.found import Found
 from bakehouse.inference.runner import Runner
-from bakehouse.recipe.recipe import DEFAULT_TASK
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.tasks.text_generation.workers.jobs import Answered, Job
 
 

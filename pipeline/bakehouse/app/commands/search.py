@@ -19,8 +19,8 @@ from bakehouse.app.workspace import Workspace, open_workspace
 from bakehouse.errors import Failure
 from bakehouse.plan.plan import Build, Plan
 from bakehouse.recipe import edit
+from bakehouse.recipe.fits import full_name
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import full_name
 from bakehouse.recipe.search import Expanded
 from bakehouse.search import loop, making
 from bakehouse.search.decide import Done

@@ -18,7 +18,7 @@ from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
-from bakehouse.recipe.recipe import DEFAULT_TASK
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.store import files
 from bakehouse.store.store import Store

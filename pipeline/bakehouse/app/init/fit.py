@@ -17,8 +17,9 @@ from bakehouse.executor.session import Session
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.recipe.loader import Loaded
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions, Recipe
+from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.yaml_tree import read
 from bakehouse.sources import local
 from bakehouse.stages import preflight

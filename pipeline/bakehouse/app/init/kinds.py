@@ -13,8 +13,8 @@ from bakehouse.app.init import paths
 from bakehouse.errors import Failure
 from bakehouse.formats import config_json, picture, wav
 from bakehouse.formats.config_json import Config
+from bakehouse.recipe.kinds import DEFAULT_TASK, TaskName
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.recipe import DEFAULT_TASK, TaskName
 from bakehouse.tasks.embeddings.golden import Search
 from bakehouse.tasks.embeddings.pooling import MODULES
 from bakehouse.tasks.reranker.golden import Ranked

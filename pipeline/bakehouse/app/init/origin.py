@@ -19,7 +19,8 @@ from bakehouse.formats import checkpoint, config_json, gguf_header
 from bakehouse.formats.config_json import Config
 from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe import spdx
-from bakehouse.recipe.recipe import DEFAULT_TASK, HuggingFace, Local, Source, TaskName
+from bakehouse.recipe.kinds import DEFAULT_TASK, TaskName
+from bakehouse.recipe.source import HuggingFace, Local, Source
 from bakehouse.recipe.types import is_repository, quoted
 from bakehouse.sources import look
 from bakehouse.sources.look import LookResult

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from bakehouse.app.init.origin import UNKNOWN, Origin
 from bakehouse.backends.base import Proposal
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.recipe import DEFAULT_TASK, Local, Source
+from bakehouse.recipe.source import Local, Source
 from bakehouse.toolchains.table import INSTALLED, Name
 
 _WIDTH = 120

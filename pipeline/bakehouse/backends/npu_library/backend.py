@@ -37,7 +37,7 @@ from bakehouse.errors import Failure
 from bakehouse.formats import npu_library_pickle, safetensors_files
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker

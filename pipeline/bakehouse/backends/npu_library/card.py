@@ -8,7 +8,7 @@ from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.npu_library.options import NpuLibrary
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 TOOLS: tuple[str, ...] = ("openvino", "transformers", "torch", "intel-npu-acceleration-library", "neural-compressor")
 

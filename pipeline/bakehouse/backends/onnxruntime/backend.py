@@ -27,7 +27,7 @@ from bakehouse.backends.onnxruntime.seams import (
 from bakehouse.backends.onnxruntime.verify import verify
 from bakehouse.errors import Failure, NotInstalled
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed, not_installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request

@@ -9,7 +9,7 @@ from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.onnxruntime.options import OnnxRuntime
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 TOOLS: tuple[str, ...] = ("onnxruntime", "onnxruntime-directml", "onnxruntime-gpu", "onnx", "tokenizers", "transformers", "torch")
 

@@ -8,7 +8,7 @@ from bakehouse.backends.onnxruntime.options import OnnxRuntime, Weights
 from bakehouse.backends.onnxruntime.seams import ConvertSpec
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.toolchains.table import INSTALLED

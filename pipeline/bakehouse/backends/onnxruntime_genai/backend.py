@@ -48,7 +48,7 @@ from bakehouse.backends.onnxruntime_genai.seams import (
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request

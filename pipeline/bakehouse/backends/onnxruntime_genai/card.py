@@ -9,7 +9,7 @@ from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, MatMulNBits, OrtInt4
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 TOOLS: tuple[str, ...] = (
     *("onnxruntime-genai", "onnxruntime-genai-winml", "onnxruntime-genai-directml", "onnxruntime-genai-cuda"),

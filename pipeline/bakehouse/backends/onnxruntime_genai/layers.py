@@ -8,7 +8,7 @@ from pathlib import Path
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import SensitivityRequest, SensitivitySpec
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step

@@ -14,7 +14,7 @@ from bakehouse.backends.onnxruntime_genai.genai_config import GenaiConfig
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 _FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")
 _AGAIN = "download or build the package again"

@@ -17,7 +17,7 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import fidelity as fidelities

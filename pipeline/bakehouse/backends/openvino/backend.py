@@ -39,7 +39,7 @@ from bakehouse.backends.openvino.seams import (
     compression,
 )
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed, not_installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.seam import Request

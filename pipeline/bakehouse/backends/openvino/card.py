@@ -11,7 +11,7 @@ from bakehouse.backends.card_words import Rows
 from bakehouse.backends.openvino import options
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.quantization import Float, FourBit, Grouped, Int4, Int8, Mxfp4, Nf4
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 TOOLS: tuple[str, ...] = (
     "openvino",

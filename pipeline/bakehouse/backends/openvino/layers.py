@@ -8,7 +8,7 @@ from pathlib import Path
 from bakehouse.backends.openvino.options import OpenVINO
 from bakehouse.backends.openvino.quantization import Int4, Scope
 from bakehouse.backends.openvino.seams import SensitivityRequest, SensitivitySpec
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.steps.cost import installed
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step

@@ -40,7 +40,7 @@ from bakehouse.formats import npu_blob
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.config_json import Config
 from bakehouse.formats.npu_blob import NotABlob
-from bakehouse.recipe.recipe import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.records import Distribution
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker

@@ -10,7 +10,7 @@ from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.openvino.card import TOOLS
 from bakehouse.backends.openvino_npu.options import CODENAMES, INT8_CRASH, NpuFloat, NpuInt4, NpuInt8, OpenVINONpu
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 __all__ = ["TOOLS", "facts", "format_of", "hub_words", "quantization", "title"]
 

@@ -11,7 +11,7 @@ from bakehouse.formats import picture
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe.model import Model
-from bakehouse.recipe.recipe import ResolvedBuild
+from bakehouse.recipe.resolved import ResolvedBuild
 from bakehouse.records import Validation
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step

@@ -11,7 +11,7 @@ import json
 
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.onnxruntime_genai import model_folders
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 _NAME = "foundry-local"
 _SDK = "foundry-local-sdk==2.2.1"

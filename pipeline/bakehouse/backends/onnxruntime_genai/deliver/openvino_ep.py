@@ -11,7 +11,7 @@ import json
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.onnxruntime_genai import genai_config, model_folders
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 _NAME = "openvino-ep"
 _WHEELS = "onnxruntime-genai==0.18.0 onnxruntime-ep-openvino==1.8.1"

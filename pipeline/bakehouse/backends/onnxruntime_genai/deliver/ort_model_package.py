@@ -18,7 +18,7 @@ from bakehouse.backends.onnxruntime_genai import genai_config, model_folders
 from bakehouse.backends.onnxruntime_genai.model_folders import Model
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 _NAME = "ort-model-package"
 _COMPONENT = "model"

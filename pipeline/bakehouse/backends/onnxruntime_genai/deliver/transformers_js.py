@@ -17,7 +17,7 @@ from bakehouse.backends.onnxruntime_genai import model_folders
 from bakehouse.backends.onnxruntime_genai.model_folders import Model
 from bakehouse.backends.onnxruntime_genai.seams import FixHeadRequest
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.recipe.types import printable
 from bakehouse.steps.maker import Command, worker
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from bakehouse.backends.delivery import Code, Layout, Packed, Profile, Text, as_json
 from bakehouse.backends.openvino.options import DRAFT, OpenVINO, given, of_the_plugin
 from bakehouse.errors import Failure
-from bakehouse.recipe.recipe import BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 
 _NAME = "ovms"
 _PORT = 8000
