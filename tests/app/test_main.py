@@ -41,6 +41,18 @@ def test_the_checkouts_doit_has_the_same_commands() -> None:
     assert project["tool"]["doit"]["plugins"]["command"] == dict(OF_DOIT)
 
 
+def test_a_plugin_for_doit_in_the_same_environment_replaces_no_command(tmp_path: Path) -> None:
+    plugin = tmp_path / "foreign-1.0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n", encoding="utf-8")
+    (plugin / "entry_points.txt").write_text("[doit.COMMAND]\nlint = nothing:Command\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "pipeline"), str(tmp_path))), "PIPELINE_RECIPES": str(ROOT / "recipes")}
+    done = subprocess.run(
+        [sys.executable, "-m", "bakehouse.app.main", "lint"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "well formed" in done.stdout) == (0, True), done.stderr
+
+
 def test_every_verb_is_in_the_help_and_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

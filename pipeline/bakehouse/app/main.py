@@ -167,6 +167,7 @@ def _of_doit(words: list[str]) -> int:
 
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
+    from doit.plugin import PluginDict
 
     from bakehouse.app.verbs import OF_DOIT, OF_TASKS
 
@@ -184,6 +185,8 @@ def _of_doit(words: list[str]) -> int:
     class Main(DoitMain):  # type: ignore[misc]
         BIN_NAME = "bakehouse"
 
+    # A plugin for doit in the same environment could replace a command of ours, and looking for one takes as long as planning.
+    PluginDict._from_entry_points = lambda self, category: {}
     return int(Main(Tasks({}), config_filenames=(), extra_config={"COMMAND": {**OF_DOIT, **OF_TASKS}}).run(words) or 0)
 
 
