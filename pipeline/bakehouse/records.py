@@ -89,6 +89,26 @@ class Similarity(Written):
     least_to_source: float
 
 
+Timestamps = Literal["segments", "words"]
+
+
+class Timed(Written):
+    """A segment or a word of what is heard, and when it is said, in seconds; `end_s` is None for one that the recording cuts off."""
+
+    text: str
+    start_s: float
+    end_s: float | None
+
+
+class Times(Written):
+    """When it is said, and how far starts and ends are from the source's, in the mean and at most; None where none can be compared."""
+
+    kind: Timestamps
+    timed: tuple[Timed, ...]
+    mean_difference_s: float | None
+    largest_difference_s: float | None
+
+
 class Transcript(Written):
     """What the source heard in a recording, and what share of the words differs: from that, and from what was said if the recipe has it.
 
@@ -99,6 +119,7 @@ class Transcript(Written):
     word_error: float
     said_error: float | None = None
     source_error: float | None = None
+    times: Times | None = Field(None, exclude_if=lambda times: times is None)
 
 
 class Ranking(Written):

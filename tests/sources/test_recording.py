@@ -34,7 +34,7 @@ def test_a_recording_is_copied_under_a_name_of_ours(tmp_path: Path) -> None:
     assert (tmp_path / "files" / "recording.wav").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("form", [{"rate": 8_000}, {"frames": 16_000 * 31}])
+@pytest.mark.parametrize("form", [{"rate": 8_000}, {"frames": 16_000 * 3601}])
 def test_a_recording_that_cannot_be_compared_is_refused(form: dict[str, int], tmp_path: Path) -> None:
     found = made(brought(written(tmp_path / "hello.wav", **form), tmp_path / "cache.json"), tmp_path / "files")
     assert (
@@ -45,7 +45,7 @@ def test_a_recording_that_cannot_be_compared_is_refused(form: dict[str, int], tm
                     "The recording hello.wav cannot be used: it has 1 channel(s) of 16 bits at 8,000 Hz, "
                     "should have 1 of 16 bits at 16,000 Hz.",
                 ),
-                496_000: ("The recording hello.wav is 31.0 seconds long; at most 30 can be compared.",),
+                57_616_000: ("The recording hello.wav is 3601.0 seconds long; at most 3600 can be compared.",),
             }
         )[next(iter(form.values()))]
     )

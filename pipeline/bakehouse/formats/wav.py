@@ -6,7 +6,8 @@ import wave
 from pathlib import Path
 
 RATE = 16_000
-LONGEST_S = 30  # what Whisper hears at once
+WINDOW_S = 30  # what Whisper hears at once
+LONGEST_S = 3600  # the source hears it in float32, which takes about as long on a processor
 HOW_TO = "`ffmpeg -i FILE -ar 16000 -ac 1 -c:a pcm_s16le OUT.wav` makes such a file"
 
 

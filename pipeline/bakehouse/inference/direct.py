@@ -12,11 +12,15 @@ from bakehouse.executor import process
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
 from bakehouse.inference.found import Found
+from bakehouse.records import Timestamps
+from bakehouse.tasks.speech import task as speech
 from bakehouse.tasks.table import DIRECT
 
 
-def give(found: Found, words: Sequence[str], device: Device | None, on_progress: Callable[[Progress], None]) -> tuple[str, ...]:
-    """The lines to print of what the model makes of the words of a command line, as its users have it.
+def give(
+    found: Found, words: Sequence[str], device: Device | None, on_progress: Callable[[Progress], None], timestamps: Timestamps | None = None
+) -> tuple[str, ...]:
+    """The lines to print of what the model makes of the words of a command line, as its users have it; of speech, with times.
 
     Raises:
         Failure: it takes no such words, or does not run here. NotInstalled: the runtime is missing.
@@ -27,6 +31,8 @@ def give(found: Found, words: Sequence[str], device: Device | None, on_progress:
         files = Path(place) / "files"
         files.mkdir()
         request = task.request_of(words, found.folder, files).model_copy(update={"device": device})
+        if timestamps:
+            request = speech.with_times(request, timestamps)
         command = backend.generate(build.options, {}, request)
         children, log = Children(), Path(place) / "run.log"
         try:

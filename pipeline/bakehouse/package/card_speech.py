@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bakehouse.package import card_use
 from bakehouse.package.manifest import PackageManifest
-from bakehouse.records import Verdict
+from bakehouse.records import Timestamps, Verdict
 from bakehouse.tasks.speech.golden import mine
 
 
@@ -18,6 +18,8 @@ def words(manifest: PackageManifest) -> dict[str, object]:
     precise = "In the model's own precision, all tokens are the source's."
     return {
         "language": mine(build.golden)[0].language,
+        "timestamps": _kind(shown),
+        "times": list(_times(shown)),
         "recordings": list(_rows(shown)),
         "said": any(one.text for one in mine(build.golden)),
         "compared": precise if same else f"In the model's own precision, {_share(validation.verdicts)} tokens are the source's.",
@@ -36,3 +38,17 @@ def _rows(verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str, str]]:
         assert found is not None
         said = "-" if found.said_error is None else f"{found.said_error:.1%} (the source: {found.source_error:.1%})"
         yield one.prompt, one.answer.strip(), f"{found.word_error:.1%}", said
+
+
+def _kind(verdicts: tuple[Verdict, ...]) -> Timestamps | None:
+    """Which times the card's program prints: those of words, if they were tried."""
+    kinds = {one.transcript.times.kind for one in verdicts if one.transcript is not None and one.transcript.times is not None}
+    return "words" if "words" in kinds else next(iter(kinds), None)
+
+
+def _times(verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, int, str]]:
+    """Of which recordings the times were compared, how many, and how far they are from the source's."""
+    for one in verdicts:
+        if one.transcript is not None and (found := one.transcript.times) is not None:
+            mean, largest = found.mean_difference_s, found.largest_difference_s
+            yield one.prompt, found.kind, len(found.timed), "-" if mean is None else f"{mean:.2f} s, at most {largest:.2f} s"

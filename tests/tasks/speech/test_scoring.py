@@ -8,8 +8,9 @@ import pytest
 from inline_snapshot import snapshot
 
 from bakehouse.tasks.speech.golden import Recording
-from bakehouse.tasks.speech.scoring import judge, word_error, words
+from bakehouse.tasks.speech.scoring import judge
 from bakehouse.tasks.speech.seams import Transcription
+from bakehouse.tasks.speech.words import word_error, words
 
 GOLDEN = Recording(audio="a.wav", text="one two three four")
 SOURCE = Transcription(tokens=(1, 2, 3, 4), text=" One, two three four.")

@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     running.add_answer_options(made)
     made.add_argument("--raw", action="store_true", help="continue the prompt as it is, without the chat template")
+    made.add_argument("--timestamps", choices=("segments", "words"), help="of a speech model: say when each segment or word is said")
     return made
 
 
@@ -45,6 +46,8 @@ def run(given: argparse.Namespace) -> int:
     package = running.package(given.package, given.device, any_task=True)
     if package.manifest.build.task != DEFAULT_TASK:
         return _direct(package, given)
+    if given.timestamps:
+        raise Failure("--timestamps is for models of speech recognition", where=package.name, remedy="leave it out")
     if given.raw and given.system is not None:
         raise Failure("--system is a message of a chat, and --raw leaves the chat template out", remedy="give one of them")
     if len(given.prompt) > 1:
@@ -69,7 +72,7 @@ def _direct(package: Found, given: argparse.Namespace) -> int:
             flag = f"--{name.replace('_', '-')}"
             raise Failure(f"{flag} would have no effect on a model of {task}", where=package.name, remedy="leave it out")
     with running.shown_loading(package.name):
-        lines = direct.give(package, given.prompt, given.device, lambda _: None)
+        lines = direct.give(package, given.prompt, given.device, lambda _: None, given.timestamps)
     for line in lines:
         print(line)
     return 0

@@ -15,9 +15,8 @@ from bakehouse.tasks.speech.seams import HEARD, Heard, ReferenceRequest, Referen
 
 def _request(step: Step, inputs: Mapping[str, Path], files: Path) -> ReferenceRequest:
     spec = step.spec_as(ReferenceSpec)
-    return ReferenceRequest(
-        checkpoint=inputs["checkpoint"], recordings=recorded(spec.languages, inputs), heard=files / HEARD, remote_code=spec.remote_code
-    )
+    recordings = recorded(spec.languages, spec.timestamps, inputs)
+    return ReferenceRequest(checkpoint=inputs["checkpoint"], recordings=recordings, heard=files / HEARD, remote_code=spec.remote_code)
 
 
 def _verify(step: Step, files: Path, report: Report) -> Verification:

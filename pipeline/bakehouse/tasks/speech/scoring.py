@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from bakehouse.records import Agreement, Transcript, Verdict
+from bakehouse.tasks.speech import times
 from bakehouse.tasks.speech.golden import EXACT, Recording, most
 from bakehouse.tasks.speech.seams import Transcription
-
-
-def words(text: str) -> str:
-    """A text as words are compared: small letters, without punctuation."""
-    return " ".join(re.sub(r"[^\w\s']|_", " ", text.lower()).split())
-
-
-def word_error(text: str, expected: str) -> float:
-    """The share of the words of `expected` that were replaced, left out or added; 1 for words where none are expected."""
-    if not words(expected):
-        return 1.0 if words(text) else 0.0
-    import jiwer  # one of the build tools
-
-    return float(jiwer.wer(words(expected), words(text)))
+from bakehouse.tasks.speech.words import word_error
 
 
 def judge(golden: Recording, found: Transcription, source: Transcription, weights: str, *, in_use: bool = False) -> Verdict:
@@ -38,9 +25,12 @@ def judge(golden: Recording, found: Transcription, source: Transcription, weight
         word_error=word_error(found.text, source.text),
         said_error=None if golden.text is None else word_error(found.text, golden.text),
         source_error=None if golden.text is None else word_error(source.text, golden.text),
+        times=None if golden.timestamps is None else times.compared(golden.timestamps, found.timed, source.timed),
     )
     exact = weights in EXACT and not in_use
     reasons = tuple(_reasons(transcript, most(golden, weights), exact, found, source, common))
+    if transcript.times is not None:
+        reasons += tuple(times.reasons(golden, transcript.times, source.timed, weights, exact=exact))
     return Verdict(
         prompt=golden.audio,
         answer=found.text,

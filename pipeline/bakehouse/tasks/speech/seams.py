@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bakehouse.records import Written
+from pydantic import Field
+
+from bakehouse.records import Timed, Timestamps, Written
 from bakehouse.tasks.seams import RunRequest, SourceRequest, SourceSpec
 
 HEARD = "heard.json"
 
 
 class ReferenceSpec(SourceSpec):
-    """The language of each recording, as the source gets it; the recordings are what the step needs."""
+    """The language of each recording, as the source gets it, and which times it gives, if any are asked for.
+
+    The recordings are what the step needs.
+    """
 
     languages: tuple[str | None, ...]
+    timestamps: tuple[Timestamps | None, ...] = Field((), exclude_if=lambda timestamps: not timestamps)
 
 
 class Recorded(Written):
-    """A recording, and its language if the model gets it."""
+    """A recording, its language if the model gets it, and which times are wanted."""
 
     path: Path
     language: str | None = None
+    timestamps: Timestamps | None = None
 
 
 class ReferenceRequest(SourceRequest):
@@ -38,10 +45,14 @@ class TranscribeRequest(RunRequest):
 
 
 class Transcription(Written):
-    """What a model wrote down of a recording: its tokens without those that begin and end every text, and the text."""
+    """What a model wrote down of a recording, and when that is said, if it was asked.
+
+    `tokens` are without those that begin and end every text, and without those of times.
+    """
 
     tokens: tuple[int, ...]
     text: str
+    timed: tuple[Timed, ...] = Field((), exclude_if=lambda timed: not timed)
 
 
 class Heard(Written):

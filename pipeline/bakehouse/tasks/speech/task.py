@@ -12,8 +12,9 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.resolved import ResolvedBuild
-from bakehouse.records import Validation
+from bakehouse.records import Timed, Timestamps, Validation
 from bakehouse.steps.maker import Verification
+from bakehouse.steps.seam import Request
 from bakehouse.steps.step import Step
 from bakehouse.tasks import base, two_runs
 from bakehouse.tasks.base import References, Trial
@@ -29,13 +30,16 @@ _FEATURES = ("preprocessor_config.json", "processor_config.json")  # one of whic
 
 def references(label: str, checkpoint: Step, golden: base.Golden, texts: Step | None, remote_code: bool) -> References:
     """What the source hears; there is neither a numeric check nor a measure of fidelity beyond that."""
-    spec = ReferenceSpec(languages=tuple(one.language for one in mine(golden.inputs)), remote_code=remote_code)
+    inputs = mine(golden.inputs)
+    timestamps = tuple(one.timestamps for one in inputs) if any(one.timestamps for one in inputs) else ()
+    spec = ReferenceSpec(languages=tuple(one.language for one in inputs), timestamps=timestamps, remote_code=remote_code)
     return References(answers=reference.RUN.step(label, checkpoint, spec, golden.files.items()))
 
 
 def request(golden: Sequence[Model], model: Path, files: Path, brought: Mapping[str, Path]) -> TranscribeRequest:
     """Write down every recording into heard.json."""
-    recordings = recorded([one.language for one in mine(golden)], brought)
+    inputs = mine(golden)
+    recordings = recorded([one.language for one in inputs], [one.timestamps for one in inputs], brought)
     return TranscribeRequest(model=model, recordings=recordings, heard=files / HEARD)
 
 
@@ -68,7 +72,8 @@ def misfits_of_files(build: ResolvedBuild, folder: Path, survey: Survey, own_cod
         config = json_text.loads(path.read_bytes())
     except ValueError as error:
         return (*features, f"its generation_config.json is not JSON: {error}")
-    return (*features, *_of_languages(build, config if isinstance(config, Mapping) else {}))
+    known = config if isinstance(config, Mapping) else {}
+    return (*features, *_of_languages(build, known), *_of_words(build, known))
 
 
 def _of_languages(build: ResolvedBuild, config: Mapping[str, object]) -> Iterator[str]:
@@ -80,6 +85,11 @@ def _of_languages(build: ResolvedBuild, config: Mapping[str, object]) -> Iterato
             yield f"golden input {number} names a language, and this model has only one: leave `language` out"
         elif isinstance(known, dict) and f"<|{one.language}|>" not in known:
             yield f"golden input {number} names the language {one.language}, which the model does not know"
+
+
+def _of_words(build: ResolvedBuild, config: Mapping[str, object]) -> Iterator[str]:
+    if not config.get("alignment_heads") and any(one.timestamps == "words" for one in mine(build.golden)):
+        yield "its generation_config.json has no alignment_heads, by which the times of words are found: write `timestamps: segments`"
 
 
 def misfits_of_gguf(build: ResolvedBuild, metadata: Metadata) -> tuple[str, ...]:
@@ -100,5 +110,21 @@ def request_of(words: Sequence[str], model: Path, files: Path) -> TranscribeRequ
 
 
 def lines_of(words: Sequence[str], files: Path) -> tuple[str, ...]:
-    """What was heard."""
-    return tuple(one.text.strip() for one in reference.read(files).in_use)
+    """What was heard; with times, if they were asked for, a line for each segment or word."""
+    return tuple(line for one in reference.read(files).in_use for line in (map(_line, one.timed) if one.timed else (one.text.strip(),)))
+
+
+def _line(one: Timed) -> str:
+    end = " " * 9 if one.end_s is None else f"{one.end_s:9.2f}"
+    return f"{one.start_s:9.2f} {end}  {one.text.strip()}"
+
+
+def with_times(request: Request, kind: Timestamps) -> TranscribeRequest:
+    """The same, with the times of segments or words.
+
+    Raises:
+        Failure: it is a request of another task.
+    """
+    if not isinstance(request, TranscribeRequest):
+        raise Failure("--timestamps is for models of speech recognition", remedy="leave it out")
+    return request.model_copy(update={"recordings": tuple(one.model_copy(update={"timestamps": kind}) for one in request.recordings)})

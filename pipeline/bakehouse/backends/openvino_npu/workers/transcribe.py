@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from bakehouse.backends.openvino.workers.transcribe import heard
+from bakehouse.backends.openvino.workers.transcribe import listened, loaded
 from bakehouse.backends.openvino_npu.seams import TranscribeRequest
 from bakehouse.backends.openvino_npu.workers import devices
 from bakehouse.child import events, start
@@ -14,15 +14,12 @@ from bakehouse.tasks.speech.seams import Heard
 
 def run(request: TranscribeRequest) -> RunResult:
     """Write what is heard in each recording."""
-    import openvino_genai
-
     choice = devices.chosen(request)
     events.progress("loading the model")
     started = time.monotonic()
-    pipe = openvino_genai.WhisperPipeline(request.model, "NPU", **choice.settings)
+    pipes = loaded(request.model, "NPU", request.recordings, choice.settings)
     load_s = time.monotonic() - started
-    events.progress("listening", 0, len(request.recordings), "recordings")
-    found = tuple(heard(pipe, one) for one in request.recordings)
+    found = listened(pipes, request.recordings)
     request.heard.write_text(Heard(heard=found, in_use=found).model_dump_json() + "\n", encoding="utf-8", newline="\n")
     return devices.result(choice, load_s, {})
 
