@@ -123,12 +123,16 @@ class Transcript(Written):
 
 
 class Ranking(Written):
-    """The score of each text for a query by the model and by its source, and the largest difference between the two."""
+    """The score of each text for a query by the model and by its source, and the largest difference between the two.
+
+    `around` is what a model that writes text gets before and after a text.
+    """
 
     texts: tuple[str, ...]
     scores: tuple[float, ...]
     of_source: tuple[float, ...]
     largest_difference: float
+    around: tuple[str, str] | None = Field(None, exclude_if=lambda around: around is None)
 
 
 class Drawing(Written):

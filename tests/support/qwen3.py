@@ -23,6 +23,21 @@ def embedding() -> Path:
     return made_once("qwen3-embedding-1", _write_embedding)
 
 
+def reranker() -> Path:
+    """The model with its head: it writes yes or no behind a query and a text."""
+    return made_once("qwen3-reranker-1", _write_reranker)
+
+
+def _write_reranker(folder: Path) -> None:
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    tokenizer = _tokenizer()
+    torch.manual_seed(0)
+    Qwen3ForCausalLM(_config(tokenizer)).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def _config(tokenizer: Any) -> Any:
     from transformers import Qwen3Config
 

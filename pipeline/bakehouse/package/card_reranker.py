@@ -15,6 +15,7 @@ def words(manifest: PackageManifest) -> dict[str, object]:
     shown, used = mine(manifest.build.golden)[0], card_use.other_run(manifest.validation)
     return {
         "query": shown.query,
+        "around": next((one.ranking.around for one in manifest.validation.verdicts if one.ranking), None),
         "texts": shown.texts,
         "searches": [_search(one) for one in used or manifest.validation.verdicts],
         "difference": _difference(manifest.validation.verdicts),

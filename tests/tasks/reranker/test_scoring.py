@@ -8,6 +8,9 @@ import pytest
 from inline_snapshot import snapshot
 from pydantic import ValidationError
 
+from bakehouse.formats.checkpoint import Survey
+from bakehouse.records import Ranking
+from bakehouse.tasks.reranker import task, writers
 from bakehouse.tasks.reranker.golden import Ranked
 from bakehouse.tasks.reranker.scoring import judge
 
@@ -65,3 +68,21 @@ def test_an_input_that_cannot_be_judged_is_refused(changed: dict[str, Any], what
     with pytest.raises(ValidationError) as refused:
         Ranked.model_validate({name: value for name, value in given.items() if value is not None})
     assert what in str(refused.value)
+
+
+def test_a_model_that_writes_text_has_in_its_ranking_what_it_gets_around_a_text() -> None:
+    golden = Ranked(query="a", texts=("b", "c"), best="b", instruction="Find b")
+    assert judge(golden, (0.9, 0.1), (0.9, 0.1), "fp16").ranking == Ranking(
+        texts=("b", "c"), scores=(0.9, 0.1), of_source=(0.9, 0.1), largest_difference=0.0
+    )
+    ranking = judge(golden, (0.9, 0.1), (0.9, 0.1), "fp16", writes=True).ranking
+    assert ranking is not None and ranking.around is not None
+    assert ranking.around[0].endswith("<Instruct>: Find b\n<Query>: a\n<Document>: ") and ranking.around[1].endswith("</think>\n\n")
+
+
+def test_only_a_qwen3_that_writes_is_one() -> None:
+    assert writers.writes({"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]})
+    headed = {"model_type": "qwen3", "architectures": ["Qwen3ForSequenceClassification"], "id2label": {"0": "a"}}
+    assert not writers.writes(headed) and not writers.writes({"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
+    (reason,) = task.unfit(Survey(download_bytes=0, config=headed, tensors=()))
+    assert reason.startswith("it is a Qwen3 with a head for scores, which is not made")

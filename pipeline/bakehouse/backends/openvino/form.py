@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakehouse.backends.openvino.options import RuntimeOptions
@@ -33,6 +33,7 @@ class Form:
         few: one in so many of the hard texts may have other tokens; the card names them.
         four_bits: whether its models are made in 4 bits, too.
         tools: those that the export needs besides the usual.
+        alone: whether the model of a checkpoint takes one text although `inputs` says two; the runtime then needs its vocabulary.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Form:
     few: int = 10
     four_bits: bool = True
     tools: tuple[str, ...] = ()
+    alone: Callable[[Path], bool] = field(default=lambda checkpoint: False)
 
     def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
         """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""
@@ -66,12 +68,13 @@ class Form:
         if step.kind == "export":
             name, request = self.export, ExportRequest(checkpoint=checkpoint, files=files, remote_code=remote_code)
             return worker(f"backends.openvino.workers.{name}", request=request)
+        alone = self.alone(checkpoint)
         wanted = PlainTokenizerRequest(
             checkpoint=checkpoint / self.tokenizer_folder,
             files=files / self.tokenizer_folder,
             remote_code=remote_code,
-            decodes=self.decodes,
-            inputs=self.inputs,
+            decodes=self.decodes or alone,
+            inputs=1 if alone else self.inputs,
         )
         return worker("backends.openvino.workers.plain_tokenizer", request=wanted)
 

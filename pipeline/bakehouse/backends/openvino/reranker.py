@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.seams import RerankerSpec, RerankRequest
+from bakehouse.formats import config_json
+from bakehouse.tasks.reranker import writers
 from bakehouse.tasks.reranker.golden import TASK
 
 
@@ -14,11 +16,15 @@ def _nothing(checkpoint: Path, files: Path) -> tuple[str, ...]:
     return ()
 
 
+def _writes(checkpoint: Path) -> bool:
+    return writers.writes(config_json.read(checkpoint))
+
+
 FORM = Form(
     task=TASK,
     spec=RerankerSpec,
     exportable=frozenset(  # measured with tiny models
-        {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+        {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "qwen3", "roberta", "xlm-roberta"}
     ),
     export="reranker_export",
     runs=("rerank", RerankRequest),
@@ -28,4 +34,5 @@ FORM = Form(
     decodes=False,
     faults=_nothing,
     inputs=2,
+    alone=_writes,
 )

@@ -20,7 +20,7 @@ class Ranked(Model):
     """A query, texts to choose from, and which of them must get the highest score, or the order of all of them."""
 
     task: ClassVar[str] = TASK
-    own: ClassVar[frozenset[str]] = frozenset({"best", "order", "max_score_difference"})
+    own: ClassVar[frozenset[str]] = frozenset({"best", "order", "max_score_difference", "instruction"})
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["best"]}, {"required": ["order"]}]})
 
@@ -29,6 +29,11 @@ class Ranked(Model):
     best: Text | None = Field(default=None, description="The text that must get the highest score.", exclude_if=lambda text: text is None)
     order: tuple[Text, ...] | None = Field(
         default=None, description="All of the texts, the one that must get the highest score first.", exclude_if=lambda texts: texts is None
+    )
+    instruction: Text | None = Field(
+        default=None,
+        description="What a model that takes an instruction (Qwen3-Reranker) judges texts by; by default that of its card.",
+        exclude_if=lambda text: text is None,
     )
     max_score_difference: float | None = Field(
         default=None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from bakehouse.records import Written
 from bakehouse.tasks.seams import RunRequest, SourceRequest, SourceSpec
 
@@ -11,10 +13,11 @@ SCORES = "scores.json"
 
 
 class Question(Written):
-    """A query, and the texts that get a score for it."""
+    """A query, the texts that get a score for it, and what a model that takes an instruction is to judge them by."""
 
     query: str
     texts: tuple[str, ...]
+    instruction: str | None = Field(None, exclude_if=lambda text: text is None)
 
 
 class ReferenceSpec(SourceSpec):
@@ -38,7 +41,11 @@ class RerankRequest(RunRequest):
 
 
 class Scores(Written):
-    """The score of each text of each question, in their order, between 0 and 1; `in_use` those that users get."""
+    """The score of each text of each question, in their order, between 0 and 1; `in_use` those that users get.
+
+    `writes`: of a source, whether it is a model that writes text.
+    """
 
     scores: tuple[tuple[float, ...], ...]
     in_use: tuple[tuple[float, ...], ...] = ()
+    writes: bool = Field(False, exclude_if=lambda writes: not writes)

@@ -1,8 +1,9 @@
-"""The task of models that read a query and a text together and say how well they fit: cross-encoders."""
+"""The task of models that read a query and a text together and say how well they fit: cross-encoders, and Qwen3-Reranker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bakehouse.errors import Failure
@@ -15,7 +16,7 @@ from bakehouse.steps.maker import Verification
 from bakehouse.steps.step import Step
 from bakehouse.tasks import base, two_runs
 from bakehouse.tasks.base import References, Trial
-from bakehouse.tasks.reranker import reference
+from bakehouse.tasks.reranker import reference, writers
 from bakehouse.tasks.reranker.golden import Ranked, mine
 from bakehouse.tasks.reranker.scoring import judge as judge_one
 from bakehouse.tasks.reranker.seams import SCORES, Question, ReferenceSpec, RerankRequest
@@ -25,7 +26,7 @@ _DEFAULT_LABELS = 2  # of a config.json that names none (transformers' PreTraine
 
 
 def _questions(golden: Sequence[Ranked]) -> tuple[Question, ...]:
-    return tuple(Question(query=one.query, texts=one.texts) for one in golden)
+    return tuple(Question(query=one.query, texts=one.texts, instruction=one.instruction) for one in golden)
 
 
 def references(label: str, checkpoint: Step, golden: base.Golden, texts: Step | None, remote_code: bool) -> References:
@@ -42,17 +43,20 @@ def request(golden: Sequence[Model], model: Path, files: Path, brought: Mapping[
 def judge(trial: Trial) -> tuple[Validation, Verification]:
     """Every query with its verdict, in the model's own precision and as users have it."""
     found, source, weights = reference.read(trial.files), reference.read(trial.reference).scores, trial.options.quantization.weights
-    golden = mine(trial.golden)
-    own, used = (two_runs.verdicts(judge_one, golden, source, scores, weights) for scores in (found.scores, found.in_use))
+    golden, written = mine(trial.golden), reference.read(trial.reference).writes
+    judged = partial(judge_one, writes=written)
+    own, used = (two_runs.verdicts(judged, golden, source, scores, weights) for scores in (found.scores, found.in_use))
     return two_runs.judged(trial, trial.report.read(RunResult), own, used)
 
 
 def unfit(survey: Survey) -> tuple[str, ...]:
     """A checkpoint whose weights are quantized already, or that gives several numbers or none."""
-    return (*two_runs.unfit(survey), *_labels(survey))
+    return (*two_runs.unfit(survey), *(() if writers.writes(survey.config) else _labels(survey)))
 
 
 def _labels(survey: Survey) -> tuple[str, ...]:
+    if writers.headed(survey.config):
+        return ("it is a Qwen3 with a head for scores, which is not made: take Qwen3-Reranker itself, which writes yes or no",)
     named = survey.config.get("id2label")
     labels = len(named) if isinstance(named, Mapping) else _DEFAULT_LABELS
     if labels == 1:
@@ -61,8 +65,10 @@ def _labels(survey: Survey) -> tuple[str, ...]:
 
 
 def misfits(build: ResolvedBuild, survey: Survey) -> tuple[str, ...]:
-    """Nothing more is known from the headers."""
-    return ()
+    """An instruction for a model that takes none."""
+    if writers.writes(survey.config) or not any(one.instruction for one in mine(build.golden)):
+        return ()
+    return ("a golden input has an instruction, and the model takes a query and a text alone: leave `instruction` out",)
 
 
 def misfits_of_files(build: ResolvedBuild, folder: Path, survey: Survey, own_code: bool) -> tuple[str, ...]:
