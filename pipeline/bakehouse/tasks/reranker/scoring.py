@@ -25,7 +25,6 @@ def judge(golden: Ranked, scores: Sequence[float], source: Sequence[float], weig
     found = ordered(golden.texts, scores)
     difference = max(abs(one - other) for one, other in zip(scores, source, strict=True))
     reasons = tuple(_reasons(golden, found, scores, source, difference, most(golden, weights)))
-    around = _around(golden) if writes else None
     ranking = Ranking(
         texts=golden.texts,
         scores=tuple(scores),

@@ -17,7 +17,7 @@ class Question(Written):
 
     query: str
     texts: tuple[str, ...]
-    instruction: str | None = Field(None, exclude_if=lambda text: text is None)
+    instruction: str | None = Field(default=None, exclude_if=lambda text: text is None)
 
 
 class ReferenceSpec(SourceSpec):
@@ -48,4 +48,4 @@ class Scores(Written):
 
     scores: tuple[tuple[float, ...], ...]
     in_use: tuple[tuple[float, ...], ...] = ()
-    writes: bool = Field(False, exclude_if=lambda writes: not writes)
+    writes: bool = Field(default=False, exclude_if=lambda writes: not writes)
