@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bakehouse.backends.openvino.form import Form
 from bakehouse.backends.openvino.seams import RerankerSpec, RerankRequest
-from bakehouse.formats import config_json
 from bakehouse.tasks.reranker import writers
 from bakehouse.tasks.reranker.golden import TASK
 
@@ -14,10 +13,6 @@ from bakehouse.tasks.reranker.golden import TASK
 def _nothing(checkpoint: Path, files: Path) -> tuple[str, ...]:
     """All that such an export says besides its weights is in config.json, which the runtime does not read."""
     return ()
-
-
-def _writes(checkpoint: Path) -> bool:
-    return writers.writes(config_json.read(checkpoint))
 
 
 FORM = Form(
@@ -34,5 +29,5 @@ FORM = Form(
     decodes=False,
     faults=_nothing,
     inputs=2,
-    alone=_writes,
+    alone=writers.in_folder,
 )

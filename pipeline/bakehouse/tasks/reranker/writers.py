@@ -6,7 +6,9 @@ Source: the card of Qwen/Qwen3-Reranker-0.6B. openvino_genai 2026.4 computes the
 
 from __future__ import annotations
 
-from bakehouse.formats import fields
+from pathlib import Path
+
+from bakehouse.formats import config_json, fields
 from bakehouse.formats.config_json import Config
 from bakehouse.tasks.reranker.seams import Question
 
@@ -25,6 +27,11 @@ def writes(config: Config) -> bool:
     named = config.get("architectures")
     causal = isinstance(named, list | tuple) and any(str(one).endswith("ForCausalLM") for one in named)
     return fields.text(config, "model_type") == _KIND and causal
+
+
+def in_folder(folder: Path) -> bool:
+    """Whether the model of a checkpoint or a package is such a one."""
+    return writes(config_json.read(folder))
 
 
 def headed(config: Config) -> bool:

@@ -9,7 +9,6 @@ from bakehouse.backends.openvino.seams import RerankRequest
 from bakehouse.backends.openvino.workers import twice
 from bakehouse.backends.openvino.workers.generate import Options
 from bakehouse.child import events, start
-from bakehouse.formats import config_json
 from bakehouse.tasks.reranker import writers
 from bakehouse.tasks.reranker.seams import Question, Scores
 from bakehouse.tasks.seams import RunResult
@@ -26,7 +25,7 @@ def run(request: RerankRequest) -> RunResult:
     """Write the score of each text, those of a query in one call as users have it."""
     import openvino_genai
 
-    writes = writers.writes(config_json.read(request.model))
+    writes = writers.in_folder(request.model)
 
     def load(options: Options) -> Any:
         config = openvino_genai.TextRerankPipeline.Config()

@@ -6,7 +6,6 @@ from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.speech import GENERATION
 from bakehouse.backends.openvino.workers import export
 from bakehouse.child import events, start
-from bakehouse.formats import config_json
 from bakehouse.tasks.reranker import writers
 from bakehouse.tasks.reranker.workers import transformers_rerank
 
@@ -18,7 +17,7 @@ def run(request: ExportRequest) -> ExportResult:
         import optimum.exporters.openvino.convert  # noqa: F401  as in `export`
 
         events.progress("loading the checkpoint")
-        if writers.writes(config_json.read(request.checkpoint)):
+        if writers.in_folder(request.checkpoint):
             return _writer(request)
         model = transformers_rerank.load(request.checkpoint, remote_code=request.remote_code, dtype="auto")
         kind = {"task": "text-classification", "library_name": "transformers", "stateful": False}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.child import events, start
-from bakehouse.formats import config_json
 from bakehouse.steps.seam import Result
 from bakehouse.tasks.reranker import writers
 from bakehouse.tasks.reranker.seams import Question, ReferenceRequest, Scores
+from bakehouse.tasks.text_generation.workers import loading
 from bakehouse.tasks.workers import completeness
 
 # A buffer that older releases saved and that is computed.
@@ -31,13 +31,7 @@ def load(checkpoint: Path, *, remote_code: bool, dtype: Any) -> Any:
 
 def load_writer(checkpoint: Path, *, remote_code: bool, dtype: Any) -> Any:
     """A model that writes text, exactly as the checkpoint has it."""
-    from transformers import AutoModelForCausalLM
-
-    model, report = AutoModelForCausalLM.from_pretrained(
-        str(checkpoint), output_loading_info=True, local_files_only=True, trust_remote_code=remote_code, dtype=dtype
-    )
-    completeness.judge(report, model)
-    return model.eval()
+    return loading.causal_lm(checkpoint, trust_remote_code=remote_code, dtype=dtype).eval()
 
 
 def _scorer(request: ReferenceRequest, tokenizer: Any, writes: bool) -> Callable[[Question, str], float]:
@@ -68,7 +62,7 @@ def run(request: ReferenceRequest) -> Result:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(request.checkpoint, local_files_only=True, trust_remote_code=request.remote_code)
-        writes = writers.writes(config_json.read(request.checkpoint))
+        writes = writers.in_folder(request.checkpoint)
         score = _scorer(request, tokenizer, writes)
         found = []
         with torch.inference_mode():
