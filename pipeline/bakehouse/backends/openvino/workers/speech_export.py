@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.speech import GENERATION
@@ -20,12 +23,30 @@ def run(request: ExportRequest) -> ExportResult:
 
         events.progress("loading the checkpoint")
         model = transformers_transcribe.load(request.checkpoint, remote_code=request.remote_code, dtype="auto")
-        result = export.save(
-            model, request.checkpoint, request.files, request.remote_code, task="automatic-speech-recognition-with-past", stateful=True
-        )
+        kind = {"task": "automatic-speech-recognition-with-past", "stateful": True}
+        with states_in_order():
+            result = export.save(model, request.checkpoint, request.files, request.remote_code, **kind)
         AutoFeatureExtractor.from_pretrained(request.checkpoint, local_files_only=True).save_pretrained(request.files)
     _complete(request)
     return result
+
+
+@contextmanager
+def states_in_order() -> Iterator[None]:
+    """Have the exporter give the decoder its states in the order of its nodes: it takes them from a set, whose order no run repeats."""
+    from optimum.exporters.openvino import stateful
+
+    original = stateful.insert_state_for_nodes
+
+    def insert(model: Any, nodes: Iterable[Any]) -> None:
+        place = {node.get_name(): number for number, node in enumerate(model.get_ordered_ops())}
+        original(model, sorted(nodes, key=lambda node: place[node.get_name()]))
+
+    stateful.insert_state_for_nodes = insert
+    try:
+        yield
+    finally:
+        stateful.insert_state_for_nodes = original
 
 
 def _complete(request: ExportRequest) -> None:
