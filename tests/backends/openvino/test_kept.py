@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.model
 ROWS = 1 << 11  # a matrix of these rows has 8 MiB in 16 bits
 
 
-def model(weights: list[Any]) -> Any:
+def model(weights: list[Any], *, named: bool = True) -> Any:
     """A model that multiplies by each matrix in turn; of each the constant's output is named, as the frontend names it."""
     import numpy as np
     import openvino as ov
@@ -27,7 +28,7 @@ def model(weights: list[Any]) -> Any:
     value.output(0).set_names({"logits"})
     made = ov.Model([value], [given], "model")
     for number, node in enumerate(made.get_ordered_ops()):
-        if node.get_type_name() != "Constant":
+        if named and node.get_type_name() != "Constant":
             node.set_friendly_name(f"node {number}")
     return made
 
@@ -49,6 +50,28 @@ def test_the_model_is_the_same_and_equal_weights_are_written_once(tmp_path: Path
     for end in ("xml", "bin"):
         assert (tmp_path / f"kept.{end}").read_bytes() == (tmp_path / f"plain.{end}").read_bytes()
     assert (tmp_path / "kept.bin").stat().st_size < 3.5 * weights[0].nbytes
+
+
+def test_a_model_that_is_saved_after_another_has_the_names_of_always(tmp_path: Path) -> None:
+    """Nodes without a name are named by their number, and postponed constants take numbers."""
+    import numpy as np
+    from optimum.exporters.openvino import convert
+
+    from bakehouse.backends.openvino.workers import kept
+
+    weights = [np.full((ROWS, ROWS), number, np.float16) for number in range(3)]
+
+    def numbers(folder: Path) -> list[int]:
+        found: list[int] = []
+        folder.mkdir()
+        for name in ("one", "two", "three"):
+            convert.save_model(model(weights, named=False), folder / f"{name}.xml", False)
+            found += [int(number) for number in re.findall(r'name="\w+_(\d+)" type', (folder / f"{name}.xml").read_text(encoding="utf-8"))]
+        return [number - found[0] for number in found]
+
+    plain = numbers(tmp_path / "plain")
+    with kept.small_while_saved(tmp_path):
+        assert numbers(tmp_path / "kept") == plain
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux: other systems keep no list of pages")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from bakehouse.backends.openvino.seams import ExportRequest, ExportResult
 from bakehouse.backends.openvino.text_to_image import FORM, PARTS
 from bakehouse.backends.openvino.workers import exact as openvino_exact
 from bakehouse.backends.openvino.workers import export, kept
-from bakehouse.child import events, start
+from bakehouse.child import events, mapped, start
 from bakehouse.formats import safetensors_files
 from bakehouse.tasks.text_to_image.workers import diffusers_draw
 
@@ -52,7 +54,7 @@ def _save(pipeline: Any, request: ExportRequest, *, is_16bit: bool) -> None:
     from optimum.exporters.openvino.convert import export_from_model
 
     events.progress("tracing and saving the models")
-    with kept.temporaries():
+    with kept.temporaries(), kept.small_while_saved(request.checkpoint), _one_at_a_time():
         export_from_model(
             pipeline,
             request.files,
@@ -69,14 +71,35 @@ def _save(pipeline: Any, request: ExportRequest, *, is_16bit: bool) -> None:
         )
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Let go of the weights of each model once it is exported: those of convolutions were copied into float32 for it."""
+    from optimum.exporters.openvino import convert
+
+    original = convert.export
+
+    def export_one(*, model: Any, **named: Any) -> Any:
+        made = original(model=model, **named)
+        for weight in model.parameters():
+            weight.data = weight.data.new_zeros(()).expand(weight.shape)
+        return made
+
+    convert.export = export_one
+    try:
+        yield
+    finally:
+        convert.export = original
+
+
 def _exact(request: ExportRequest, precision: str, models: list[Any]) -> tuple[str, ...]:
     events.progress("looking at the weights that are wider than the checkpoint's")
     buffers = [buffer for model in models for _, buffer in model.named_buffers()]
-    return tuple(
-        f"{export.name_of(path, request.files)}:{one}"
-        for path in export.models(request.files)
-        for one in openvino_exact.wide(path, precision, request.checkpoint, buffers)
-    )
+    with mapped.kept_small(request.checkpoint, request.files):
+        return tuple(
+            f"{export.name_of(path, request.files)}:{one}"
+            for path in export.models(request.files)
+            for one in openvino_exact.wide(path, precision, request.checkpoint, buffers)
+        )
 
 
 def _tidy(files: Path) -> None:
