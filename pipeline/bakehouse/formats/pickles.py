@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickletools
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -61,6 +60,8 @@ def _zip_has_pickle(path: Path) -> bool:
 
 def _has_pickle(path: Path) -> bool:
     """The same of a tar archive."""
+    import tarfile  # here, since a command that reads no such file need not wait for bz2 and lzma
+
     try:
         with tarfile.open(path) as archive:
             return any(name.endswith((".pkl", ".pickle")) for name in archive.getnames())
