@@ -446,6 +446,17 @@ publishing tiny-int4: The licence LicenseRef-Llama-3 is not on the SPDX list, an
     assert workshop.holds(REPO)["LICENSE"] == MODEL["LICENSE"]
 
 
+def test_a_model_whose_licence_nobody_stated_is_not_published(workshop: Workshop, tmp_path: Path) -> None:
+    """`init` writes LicenseRef-unknown where a source states none."""
+    bench = published.bench(tmp_path / "bench", source={**published.SOURCE, "license": "LicenseRef-unknown"})
+    published.package(bench)
+    assert refusal(bench) == snapshot("""\
+publishing tiny-int4: The recipe does not say what licence the model has: LicenseRef-unknown stands for one that nobody stated.
+  what to do: Find out the model's licence, and write it as source.license in the recipe.\
+""")
+    assert workshop.requests == []
+
+
 @pytest.mark.parametrize(("is_", "says"), [("public", "private"), pytest.param("private", "public", marks=pytest.mark.whole)])
 def test_a_repository_that_others_see_against_the_recipes_word_is_refused(workshop: Workshop, tmp_path: Path, is_: str, says: str) -> None:
     workshop.make(REPO, private=is_ == "private")

@@ -10,6 +10,7 @@ from bakehouse.formats import pickles
 from bakehouse.package import manifest as manifests
 from bakehouse.package.manifest import PackageManifest
 from bakehouse.recipe.publish import Destination
+from bakehouse.recipe.spdx import UNSTATED
 from bakehouse.records import FileRecord, Verdict
 from bakehouse.steps.step import Step
 from bakehouse.store import files
@@ -70,8 +71,8 @@ def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destinati
     """Refuse a package that may not leave, however good it is; `destination` is where the recipe publishes it, or None.
 
     Raises:
-        Failure: it has pickles and the recipe does not allow them; it must be signed and is not; or the text of a licence that is not
-            on the SPDX list is missing.
+        Failure: it has pickles and the recipe does not allow them; it must be signed and is not; nobody said what licence
+            the model has, or the text of one that is not on the SPDX list is missing.
     """
     if destination and destination.sign and not signed:
         raise Failure(
@@ -81,6 +82,11 @@ def refuse_unfit(folder: Path, manifest: PackageManifest, destination: Destinati
     if not (destination and destination.allow_pickle) and (found := pickles.found(folder)):
         raise Failure(f"The package has {PICKLES}.", details=found, remedy=ALLOW_PICKLES)
     licence = manifest.build.license
+    if licence == UNSTATED:
+        raise Failure(
+            f"The recipe does not say what licence the model has: {UNSTATED} stands for one that nobody stated.",
+            remedy="Find out the model's licence, and write it as source.license in the recipe.",
+        )
     if licence.lower().startswith("licenseref-") and manifest.licence_file is None:
         raise Failure(
             f"The licence {licence} is not on the SPDX list, and its text is not in the package.",

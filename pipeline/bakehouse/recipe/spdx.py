@@ -9,6 +9,7 @@ from functools import cache
 from importlib import util
 from pathlib import Path
 
+UNSTATED = "LicenseRef-unknown"  # what `bakehouse init` writes where a source states no licence
 _LIST = "schema/_res/spdx.SNAPSHOT.schema.json"  # cyclonedx-python-lib 11.12; licences and exceptions in one list
 _OWN = re.compile(r"LicenseRef-[A-Za-z0-9.-]+", re.IGNORECASE)
 _EXPRESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")

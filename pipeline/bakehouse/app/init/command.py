@@ -11,7 +11,7 @@ from rich.prompt import Prompt
 
 from bakehouse.app.init import bounds, fit, kinds, origin, text
 from bakehouse.app.init.kinds import PROMPT, WORD
-from bakehouse.app.init.origin import UNKNOWN, Origin
+from bakehouse.app.init.origin import Origin
 from bakehouse.app.init.text import Draft
 from bakehouse.app.workspace import artifacts_folder, recipes_folder
 from bakehouse.backends.table import BACKENDS
@@ -19,6 +19,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.recipe.kinds import DEFAULT_TASK
+from bakehouse.recipe.spdx import UNSTATED
 from bakehouse.recipe.types import may_be_named, quoted
 from bakehouse.store import files
 from bakehouse.store.store import Store
@@ -69,7 +70,7 @@ def _proposing(task: str = DEFAULT_TASK) -> tuple[str, ...]:
 def _source(found: Origin) -> str:
     source = found.source
     where = f"{source.repo} at {source.revision[:12]}" if source.type == "huggingface" else getattr(source, "path", "")
-    return f"{where}, licence {'not stated' if source.license == UNKNOWN else source.license_name or source.license}"
+    return f"{where}, licence {'not stated' if source.license == UNSTATED else source.license_name or source.license}"
 
 
 def _answers(given: argparse.Namespace, found: Origin, recipes: Path) -> tuple[str, Sequence[str]]:

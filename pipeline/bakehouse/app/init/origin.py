@@ -21,12 +21,12 @@ from bakehouse.formats.gguf_header import Metadata
 from bakehouse.recipe import spdx
 from bakehouse.recipe.kinds import DEFAULT_TASK, TaskName
 from bakehouse.recipe.source import HuggingFace, Local, Source
+from bakehouse.recipe.spdx import UNSTATED
 from bakehouse.recipe.types import is_repository, quoted
 from bakehouse.sources import look
 from bakehouse.sources.look import LookResult
 from bakehouse.store import files
 
-UNKNOWN = "LicenseRef-unknown"
 _GIVE = "Give a repository (owner/name, or its address), a folder with a checkpoint, or a .gguf file."
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 
@@ -138,13 +138,13 @@ def _hub_licence(found: LookResult) -> dict[str, str]:
 
 
 def _licence(named: str, name: str = "", link: str = "") -> dict[str, str]:
-    """The fields of a source for a licence as the hub's cards name one; UNKNOWN where they name none."""
+    """The fields of a source for a licence as the hub's cards name one; UNSTATED where they name none."""
     if named and named != "other" and spdx.is_expression(named) and not spdx.unknown(named):
         return {"license": named}
     if named == "other" and name and link:
         return {"license": "other", "license_name": name, "license_link": link}
     own = re.sub(r"[^A-Za-z0-9.-]+", "-", name or named).strip("-")
-    return {"license": f"LicenseRef-{own}" if own and own not in ("other", "unknown") else UNKNOWN}
+    return {"license": f"LicenseRef-{own}" if own and own not in ("other", "unknown") else UNSTATED}
 
 
 def _here(path: Path, recipes: Path) -> Origin:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import yaml
 from pydantic import BaseModel
 
-from bakehouse.app.init.origin import UNKNOWN, Origin
+from bakehouse.app.init.origin import Origin
 from bakehouse.backends.base import Proposal
 from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.recipe.model import Model
 from bakehouse.recipe.source import Local, Source
+from bakehouse.recipe.spdx import UNSTATED
 from bakehouse.toolchains.table import INSTALLED, Name
 
 _WIDTH = 120
@@ -62,7 +63,7 @@ def recipe(draft: Draft) -> str:
 
 def _source(source: Source) -> Iterator[str]:
     for line in _lines(source, 2):
-        if line.strip() == f"license: {UNKNOWN}":
+        if line.strip() == f"license: {UNSTATED}":
             yield "  # The source does not say what licence the model has: write it here before you publish anything."
         yield line
 
