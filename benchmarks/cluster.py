@@ -111,7 +111,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         else:
             tasks = [Task(step, request_of(step, notes, given.seconds), {}) for step in steps]
             from benchmarks.cluster import sleeps as does  # by its name, since a worker imports it
-        begun, before = time.monotonic(), processor_s(machines)
+        begun, before, empty = time.monotonic(), processor_s(machines), machines.processes["scheduler"].memory_info().rss
         asker.submit(tasks, lambda step, progress: None, does)
         submitted = time.monotonic() - begun
         killer = threading.Thread(target=kill_some, args=(machines, given.kills, least / max(1, given.kills), done, killed))
@@ -119,7 +119,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         for step in steps:
             asker.wait(step)
         took = time.monotonic() - begun
-        spent = processor_s(machines) - before
+        spent, kb = processor_s(machines) - before, (machines.processes["scheduler"].memory_info().rss - empty) / 1000 / len(steps)
         done.set()
         killer.join()
         asker.close()
@@ -132,7 +132,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
     twice = [name for name in shared if ".twice-" in name]
     missing = [step for step in steps if step.key not in shared]
     print(f"workers killed: {len(killed)}; steps missing: {len(missing)}; made twice: {'not noted' if given.real else len(twice)}")
-    print(f"submitted in {submitted:.1f} s; scheduler: {1000 * spent / len(steps):.1f} ms of processor time a step")
+    print(f"submitted in {submitted:.1f} s; scheduler: {1000 * spent / len(steps):.1f} ms of processor time and {kb:.1f} kB a step")
     print(f"makespan {took:.1f} s" + ("" if given.real else f", {took / least:.2f} of the ideal"))
 
 

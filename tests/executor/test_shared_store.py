@@ -19,6 +19,7 @@ from bakehouse.errors import Failure
 from bakehouse.executor.process import Children
 from bakehouse.executor.session import Session
 from bakehouse.executor.shared_store import Remote
+from bakehouse.executor.workers import remote_store
 from bakehouse.stages import convert
 from bakehouse.steps.maker import Command
 from bakehouse.steps.step import Step
@@ -408,6 +409,27 @@ def test_a_line_that_is_cut_in_the_middle_of_a_file_is_a_warning_and_leaves_noth
         third = Machine(tmp_path / "b", server.env(line.port))
         third.supply(one)
         assert third.store.has(one)
+
+
+def test_many_steps_of_a_kind_are_looked_up_by_one_list(server: s3.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 lists a thousand names in an answer; a question for each of a zoo's steps would take hours."""
+    for name, value in server.env().items():
+        monkeypatch.setenv(name, value)
+    steps = [f"validate/{number:064x}" for number in range(8)]
+    for name in (*steps[:3], "package/" + "0" * 64):
+        server.request("PUT", f"/many/steps/{name}.json", b"{}")
+    remote = remote_store.opened("s3://shared/many", 20)
+    asked = [*steps, "package/" + "0" * 64, "export/" + "0" * 64]
+    there = {*steps[:3], "package/" + "0" * 64}
+    assert set(remote_store.present(remote, asked)) == there
+
+    single: list[str] = []
+    known = remote_store.Remote.size
+    monkeypatch.setattr(remote_store.Remote, "size", lambda self, path: (single.append(path), known(self, path))[1])
+    monkeypatch.setattr(remote_store, "_MANY", 4)
+    assert set(remote_store.present(remote, asked)) == there
+    assert [path.split("/")[-2] for path in single] == ["package", "export"]
+    assert remote_store.present(remote, [f"tokenizer/{number:064x}" for number in range(8)]) == ()
 
 
 def test_contents_that_are_there_are_not_sent_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from tests.support import serving
 
@@ -68,11 +69,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serve(port: int | None = None) -> Iterator[Server]:
-    """The server, with an empty bucket, at this port or at any."""
+def serve(port: int | None = None, log: Path | None = None) -> Iterator[Server]:
+    """The server, with an empty bucket, at this port or at any; `log` gets a line a request."""
     server = Server(port or _free_port())
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(server.port)]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with log.open("wb") if log else contextlib.nullcontext(subprocess.DEVNULL) as noted:
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=noted)
     try:
         until = time.monotonic() + 120
         while True:

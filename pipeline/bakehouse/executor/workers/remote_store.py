@@ -11,7 +11,8 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -25,6 +26,7 @@ from bakehouse.records import FileRecord
 
 _BLOCK_BYTES = 4 << 20
 _TRIES = 2
+_MANY = 500  # steps of one kind, from which on listing is cheaper than a question for each: S3 lists a thousand names in an answer
 _SHOWN = 120  # characters of a name that is wrong
 _RENAMES = {"file", "local", "sftp", "ssh", "smb"}  # where a file under its name may be half a file; object stores show complete ones only
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -73,6 +75,7 @@ class Remote:
             timeouts = {"connect_timeout": patience_s, "read_timeout": patience_s, "retries": {"total_max_attempts": _TRIES}}
             options = {"config_kwargs": timeouts, "use_listings_cache": False}
         self.patience_s = patience_s
+        self.lists_pages = s3  # its driver has a time limit for each page, so that a long list is not taken for silence
         self.fs, root = fsspec.core.url_to_fs(url, **options)
         if s3:
             self.fs.retries = _TRIES  # by default 5, each of which botocore tries again itself (s3fs 2026.9, `_error_wrapper`)
@@ -108,14 +111,33 @@ class Remote:
 
 def present(remote: Remote, names: Iterable[str]) -> tuple[str, ...]:
     """Which of these steps the remote has."""
-    found = []
     with remote_errors.of_the_address(), remote_errors.answering(remote.patience_s):
         remote.fs.exists(remote.root)  # which fails if the remote is out of reach, so that it is not taken for an empty one
+    by_kind: dict[str, list[str]] = {}
+    for name in names:
+        by_kind.setdefault(name.partition("/")[0], []).append(name)
+    return tuple(chain.from_iterable(_present(remote, kind, of_kind) for kind, of_kind in by_kind.items()))
+
+
+def _present(remote: Remote, kind: str, names: Iterable[str]) -> Iterator[str]:
+    """Of these steps, which are all of one kind, those that the remote has."""
+    names = tuple(names)
+    if remote.lists_pages and len(names) > _MANY:
+        listed = _listed(remote, kind)
+        yield from (name for name in names if f"{name}.json".partition("/")[2] in listed)
+        return
     for name in names:
         with remote_errors.answering(remote.patience_s):
             if remote.size(remote.step(name)) is not None:
-                found.append(name)
-    return tuple(found)
+                yield name
+
+
+def _listed(remote: Remote, kind: str) -> frozenset[str]:
+    """The names of all records of a kind."""
+    try:
+        return frozenset(path.rpartition("/")[2] for path in remote.fs.ls(f"{remote.root}/steps/{kind}", detail=False))
+    except FileNotFoundError:
+        return frozenset()
 
 
 def size(remote: Remote, name: str) -> int | None:
