@@ -21,7 +21,7 @@ from bakehouse.executor import crash, memory
 from bakehouse.executor.making import portable
 from bakehouse.executor.process import Children, Finished, as_typed, run
 from bakehouse.recipe.locations import Diagnostic, Span
-from bakehouse.stages import line_ends
+from bakehouse.stages import same_bytes
 from bakehouse.steps.maker import Command
 from bakehouse.store import files
 from tests.support.fakes import LEAVES
@@ -118,25 +118,33 @@ def _folder(folder: Path, contents: dict[str, bytes]) -> Path:
 )
 def test_what_a_tool_wrote_as_text_gets_the_bytes_of_linux(tmp_path: Path, written: bytes, should_be: bytes) -> None:
     made = _folder(tmp_path, {"deep/config.json": written})
-    assert line_ends.restore(made, (), "win32") == (("deep/config.json",) if written != should_be else ())
+    assert same_bytes.restore(made, (), "win32") == (("deep/config.json",) if written != should_be else ())
     assert (made / "deep" / "config.json").read_bytes() == should_be
 
 
 def test_a_file_that_was_copied_from_a_source_keeps_its_line_ends(tmp_path: Path) -> None:
     source = _folder(tmp_path / "source", {"LICENSE.txt": WRITTEN, "config.json": b'{"a": 1}'})
     made = _folder(tmp_path / "made", {"LICENSE.txt": WRITTEN, "config.json": WRITTEN})
-    assert line_ends.restore(made, [source], "win32") == ("config.json",)
+    assert same_bytes.restore(made, [source], "win32") == ("config.json",)
     assert (made / "LICENSE.txt").read_bytes() == WRITTEN
+
+
+def test_the_edges_of_a_model_get_the_order_of_linux(tmp_path: Path) -> None:
+    one, other = (f'\t\t<edge from-layer="0" from-port="0" to-layer="{layer}" to-port="0" />' for layer in (1, 2))
+    written, should_be = (f"<net>\n\t<edges>\n{first}\n{second}\n\t</edges>\n</net>\n" for first, second in ((other, one), (one, other)))
+    made = _folder(tmp_path, {"openvino_model.xml": written.replace("\n", "\r\n").encode(), "same.xml": should_be.encode()})
+    assert same_bytes.restore(made, (), "win32") == ("openvino_model.xml",)
+    assert (made / "openvino_model.xml").read_bytes() == should_be.encode()
 
 
 def test_weights_and_other_files_are_left_alone(tmp_path: Path) -> None:
     made = _folder(tmp_path, dict.fromkeys(("model.bin", "model.onnx", "model.safetensors", "loader.py"), WRITTEN))
-    assert line_ends.restore(made, (), "win32") == ()
+    assert same_bytes.restore(made, (), "win32") == ()
 
 
 def test_on_other_systems_a_carriage_return_is_content(tmp_path: Path) -> None:
     made = _folder(tmp_path, {"chat_template.jinja": WRITTEN})
-    assert line_ends.restore(made, (), "linux") == ()
+    assert same_bytes.restore(made, (), "linux") == ()
     assert (made / "chat_template.jinja").read_bytes() == WRITTEN
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
-from bakehouse.stages import line_ends
+from bakehouse.stages import same_bytes
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.store.store import Staging
@@ -26,7 +26,7 @@ def run(step: Step, maker: Maker, session: Session) -> None:
         command = maker.command(step, inputs, staging.files)
         finished, ran = run_child(toolchains.within(toolchain, command) if toolchain else command, step, session, staging)
         if step.kind not in _AS_THEY_CAME:
-            line_ends.restore(staging.files, inputs.values())
+            same_bytes.restore(staging.files, inputs.values())
         return Made(maker.verify(step, inputs, staging.files, finished.report), (ran,), finished.report)
 
     make(step, session, fill)
