@@ -47,7 +47,7 @@ from bakehouse.app import main
 sys.exit(main.main(sys.argv[1:]))
 """
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.timeout(3600), pytest.mark.model]
 
 
 @pytest.fixture(scope="module")
