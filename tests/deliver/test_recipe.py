@@ -194,7 +194,7 @@ def test_a_folder_that_somebody_changed_is_not_replaced(built: Path, capsys: pyt
     deliver(capsys, "out")
     (built / "out" / "foundry-local" / "mine.txt").write_text("mine")
     assert main(["deliver", NAME, "out"]) == 1
-    assert "out/foundry-local: What was delivered here is no longer as it was" in capsys.readouterr().err
+    assert f"{Path('out', 'foundry-local')}: What was delivered here is no longer as it was" in capsys.readouterr().err
     assert (built / "out" / "foundry-local" / "mine.txt").is_file()
 
 

@@ -15,7 +15,7 @@ def test_a_rebuild_says_which_files_to_put_where(tmp_path: Path) -> None:
         rebuild._provided(tmp_path, "tiny")
     assert str(failure.value) == (
         f"{tmp_path}: tiny does not exist.\n"
-        f"  what to do: A package does not hold what it was made of: put the same files at {tmp_path}/tiny."
+        f"  what to do: A package does not hold what it was made of: put the same files at {tmp_path / 'tiny'}."
     )
 
 

@@ -24,6 +24,7 @@ from bakehouse.store.store import Store
 from tests.package.test_card import manifest, verdict
 from tests.support.bench import ROOT
 from tests.support.packed import pack
+from tests.support.systems import not_on_windows
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -46,6 +47,7 @@ def test_the_same_package_gives_the_same_release_whatever_its_times_and_modes(pa
     assert _sums(tmp_path / "one") == _sums(tmp_path / "two")
 
 
+@not_on_windows("the line is for a POSIX shell")
 @pytest.mark.parametrize(("part_bytes", "parts"), [(12_000, 4), (10_000_000, 1)])
 def test_parts_are_never_larger_than_requested_and_the_documented_line_joins_them(
     package: Path, tmp_path: Path, part_bytes: int, parts: int
@@ -85,6 +87,7 @@ def test_a_release_lists_every_file_of_it_and_carries_the_proofs(package: Path, 
     assert checksums.read(tmp_path / "out" / "SHA256SUMS").keys() == names - {"SHA256SUMS"}
 
 
+@not_on_windows("it has no sha256sum")
 def test_a_damaged_part_is_caught(package: Path, tmp_path: Path) -> None:
     release.make([package], tmp_path / "out", None, part_bytes=10_000)
     part = tmp_path / "out" / "phi3-int4-openvino.tar.002"
@@ -159,10 +162,9 @@ def test_a_release_goes_neither_into_a_file_nor_where_nothing_can_be_written(pac
     file = tmp_path / "file"
     file.touch()
     assert _refused(package, target=file) == f"{file}: The target is a file.\n  what to do: Name a folder, which need not exist."
-    assert _refused(package, target=file / "v1") == (
-        f"{file / 'v1'}: The release cannot be written: [Errno 20] Not a directory: '{file / '.v1.bakehouse-release'}'.\n"
-        "  what to do: Name a folder that you may write to, on a disk with enough space."
-    )
+    said = _refused(package, target=file / "v1")  # in between stands what the system calls it
+    assert said.startswith(f"{file / 'v1'}: The release cannot be written: [")
+    assert said.endswith("'.\n  what to do: Name a folder that you may write to, on a disk with enough space.")
 
 
 def test_a_release_that_fails_leaves_the_earlier_one_as_it_was(package: Path, tmp_path: Path) -> None:
@@ -170,9 +172,8 @@ def test_a_release_that_fails_leaves_the_earlier_one_as_it_was(package: Path, tm
     release.make([package], target, None)
     before = _sums(target)
     (package / "bom.json").unlink()
-    assert f"The release cannot be written: [Errno 2] No such file or directory: '{package / 'bom.json'}'" in _refused(
-        package, target=target
-    )
+    said = _refused(package, target=target)
+    assert said.startswith(f"{target}: The release cannot be written: [") and f"{str(package / 'bom.json')!r}.\n" in said
     assert _sums(target) == before
     assert list(target.parent.iterdir()) == [target]
 
@@ -233,7 +234,7 @@ def test_packages_of_the_same_bytes_are_the_same_and_their_records_are_separate(
 def test_what_differs_is_named_with_where(package: Path, tmp_path: Path) -> None:
     again = pack(tmp_path / "again", manifest(measured={}), weights=b"weiGhTs")
     (again / "LICENSE").unlink()
-    (again / "below" / "config.json").write_text("{} \n")
+    (again / "below" / "config.json").write_bytes(b"{} \n")
     (again / "extra.txt").write_text("x")
     assert rebuild.compare(package, again).differs == snapshot(
         (

@@ -13,6 +13,7 @@ from bakehouse.sources import calibration, local
 from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Hub
+from tests.support.systems import not_under_wine
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = "The first sample.\nThe second sample.\n"
@@ -87,6 +88,7 @@ def test_texts_that_cannot_be_used_are_a_fault(base: Path, tmp_path: Path, conte
     assert calibration.verify(step, {}, tmp_path / "files", said.report).faults == (fault,)
 
 
+@not_under_wine("its links are seen as what they lead to")
 def test_a_file_outside_the_folder_of_an_untrusted_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text(TEXTS, encoding="utf-8")
     (base / "link.txt").symlink_to(tmp_path / "secret.txt")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.bench import Bench, ran, recipe, wait_for
 from tests.support.hub import Fault, Hub
+from tests.support.systems import needs_converters
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -105,6 +106,7 @@ def test_a_refusal_is_reported_in_a_sentence_and_the_next_run_goes_on(
     assert ran(bench.build("download:tiny")) == ["download:tiny"]
 
 
+@needs_converters
 def test_a_build_of_what_the_hub_does_not_have_is_refused_before_any_work(bench: Bench, hub: Hub) -> None:
     hub.misbehave(Fault("404", "api"))
     assert failed(bench, "build:tiny-int4") == (

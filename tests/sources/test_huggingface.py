@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
 import socket
 import struct
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from bakehouse.steps.step import Step
 from tests.support import worker
 from tests.support.hub import Fault, Hub
 from tests.support.standin import safetensors
+from tests.support.systems import needs_converters, not_on_windows
 
 REPO, COMMIT = "bakers/tiny", "0123456789abcdef0123456789abcdef01234567"
 SHARD = "model-00001-of-00002.safetensors"
@@ -329,6 +328,7 @@ def test_listed_code_that_is_not_there_is_refused(served: Hub, tmp_path: Path) -
     )
 
 
+@needs_converters
 def test_a_type_that_transformers_does_not_know_is_refused(hub: Hub, repository: Path, tmp_path: Path) -> None:
     (repository / "config.json").write_text('{"model_type": "novel"}', encoding="utf-8")
     hub.serve(repository, REPO, COMMIT)
@@ -453,6 +453,7 @@ def test_wrong_bytes_of_a_small_file_are_found_by_git(served: Hub, tmp_path: Pat
     )
 
 
+@not_on_windows("it has no name spaces")
 def test_a_full_disk_ends_a_download(served: Hub, tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
@@ -510,7 +511,7 @@ def test_a_killed_download_goes_on(served: Hub, repository: Path, tmp_path: Path
     for line in process.stdout:
         if SHARD in line and '"done": 0' not in line and '"done": null' not in line:
             break
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     process.stdout.close()
     partial = (files / f"{SHARD}.partial").stat().st_size
