@@ -14,6 +14,7 @@ from bakehouse.inference.busy import Others, Watch
 from bakehouse.store.files import records
 from bakehouse.tasks.text_generation.workers.jobs import Loaded
 from tests.support.running import CONTEXT, NAME, use
+from tests.support.systems import needs_converters
 
 pytestmark = pytest.mark.needs_backend("openvino")
 
@@ -23,6 +24,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return use(tmp_path, monkeypatch)
 
 
+@needs_converters
 def test_a_measurement_is_shown_and_kept_outside_the_package(package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = records(package)
     assert main(["bench", NAME, "--runs", "2", "--prompt-tokens", "8,500", "--new-tokens", "4"]) == 0
@@ -35,6 +37,7 @@ def test_a_measurement_is_shown_and_kept_outside_the_package(package: Path, tmp_
     assert records(package) == before
 
 
+@needs_converters
 def test_json_is_all_that_a_script_reads(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", NAME, "--runs", "1", "--prompt-tokens", "8", "--new-tokens", "1", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)

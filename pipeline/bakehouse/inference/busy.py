@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -67,10 +68,10 @@ def _busy(times: object) -> float:
 def _processes() -> dict[tuple[int, float], tuple[str, float]]:
     """(id, start) -> name and seconds of processor time, of every process that may be looked at."""
     found = {}
-    for process in psutil.process_iter(["pid", "create_time", "name", "cpu_times"]):
-        times = process.info["cpu_times"]
-        if times is not None:
-            found[process.info["pid"], process.info["create_time"]] = (process.info["name"], times.user + times.system)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError), process.oneshot():  # Wine answers with an OSError about its own services
+            times = process.cpu_times()
+            found[process.pid, process.create_time()] = (process.name(), times.user + times.system)
     return found
 
 
