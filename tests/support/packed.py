@@ -15,7 +15,7 @@ def pack(folder: Path, record: PackageManifest | None = None, weights: bytes = b
     record = record or manifest()
     (folder / "below").mkdir(parents=True)
     (folder / "openvino_model.bin").write_bytes(weights)
-    (folder / "below" / "config.json").write_text("{}\n")
+    (folder / "below" / "config.json").write_bytes(b"{}\n")
     (folder / "LICENSE").write_text("Do as you like.\n")
     files.write(folder / "recipe.yaml", package.recipe_text(record.build))
     package.describe(folder, record)

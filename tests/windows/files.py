@@ -1,21 +1,29 @@
 """Which files of the light suite run in Windows Python. Those left out take too long there, or hold what is the same on every system;
 tests/executor/test_shared_store.py needs an S3 server whose packages are not among the pinned ones."""
 
-# With what `pip install .` brings, and the tests' own packages: 11 minutes on two cores that were busy with as much again and more.
+# With what `pip install .` brings, and the tests' own packages.
 LIGHT = (
     # the longest first
     "tests/app/test_main.py",
     "tests/store/test_store.py",
     "tests/app/test_commands.py",
+    "tests/sources/test_huggingface.py",
+    "tests/publish/test_publish.py",
+    "tests/publish/test_faults.py",
+    "tests/publish/test_doit.py",
+    "tests/sources/test_hub_faults.py",
     "tests/test_windows.py",
     "tests/child/test_names.py",
     "tests/child/test_redact.py",
     "tests/child/test_start.py",
+    "tests/deliver/test_make.py",
+    "tests/deliver/test_recipe.py",
     "tests/executor/test_crash.py",
     "tests/executor/test_making.py",
     "tests/executor/test_process.py",
     "tests/formats/test_fields.py",
     "tests/formats/test_gguf_header.py",
+    "tests/formats/test_ir_edges.py",
     "tests/formats/test_npulib_pickle.py",
     "tests/formats/test_pickles.py",
     "tests/formats/test_wav.py",
@@ -39,11 +47,22 @@ LIGHT = (
     "tests/recipe/test_schema.py",
     "tests/recipe/test_search.py",
     "tests/recipe/test_tasks.py",
+    "tests/release/test_rebuild_sources.py",
+    "tests/release/test_release.py",
+    "tests/sources/test_calibration.py",
+    "tests/sources/test_local.py",
+    "tests/sources/test_picture.py",
+    "tests/sources/test_pipeline_files.py",
+    "tests/sources/test_recording.py",
+    "tests/stages/test_package.py",
     "tests/steps/test_step.py",
     "tests/store/test_clone.py",
     "tests/store/test_files.py",
+    "tests/app/test_bench.py",
     "tests/app/test_cli.py",
+    "tests/app/test_complete.py",
     "tests/app/test_doctor.py",
+    "tests/app/test_going_on.py",
     "tests/app/test_hostile_recipes.py",
     "tests/app/test_init.py",
     "tests/app/test_init_bounds.py",
@@ -53,6 +72,7 @@ LIGHT = (
     "tests/app/test_matrix.py",
     "tests/app/test_overview.py",
     "tests/app/test_progress.py",
+    "tests/app/test_reach.py",
     "tests/app/test_start.py",
     "tests/app/test_verify_package.py",
 )
@@ -63,4 +83,5 @@ FULL = (
     "tests/app/test_selection.py",
     "tests/package/test_release_policy.py",
     "tests/package/test_signing.py",
+    "tests/stages/test_preflight.py",
 )
