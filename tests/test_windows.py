@@ -16,7 +16,7 @@ from inline_snapshot import snapshot
 from packaging.utils import canonicalize_name
 
 from bakehouse.app import screen
-from bakehouse.child import kernel32
+from bakehouse.child import kernel32, temporary
 from bakehouse.executor import crash, memory
 from bakehouse.executor.making import portable
 from bakehouse.executor.process import Children, Finished, as_typed, run
@@ -90,6 +90,14 @@ def test_structures_have_the_size_that_windows_gives_them() -> None:
 def test_a_call_of_windows_elsewhere_says_so() -> None:
     with pytest.raises(OSError, match="kernel32 is there on Windows only"):
         kernel32.new_job()
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a file that is open can be removed")
+def test_a_folder_for_a_moment_ends_without_an_error_while_a_file_in_it_is_open() -> None:
+    with temporary.folder() as folder:
+        file = (Path(folder) / "model.bin").open("wb")
+    assert Path(folder).is_dir()
+    file.close()
 
 
 # --- text ---------------------------------------------------------------------------------------------------------------------

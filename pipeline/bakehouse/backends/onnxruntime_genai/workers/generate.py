@@ -5,7 +5,6 @@ On the provider that the folder is made for where this machine has it, else on t
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from bakehouse.backends.onnxruntime_genai.seams import GenerateRequest
 from bakehouse.backends.onnxruntime_genai.workers import plugins
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
 from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
-from bakehouse.child import events, start
+from bakehouse.child import events, start, temporary
 from bakehouse.tasks.text_generation.seams import GenerateResult
 from bakehouse.tasks.text_generation.workers import answers, chats
 
@@ -34,7 +33,7 @@ def lacks(name: str, folder: Path) -> str | None:
     if name == "cpu":
         return None
     plugins.register(name)
-    with tempfile.TemporaryDirectory() as stub:
+    with temporary.folder() as stub:
         ort_stub.write(folder, Path(stub))
         config = og.Config(stub)
         config.append_provider(name)

@@ -7,7 +7,6 @@ whole is run itself; for every other one the builder makes the same graph in flo
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai.seams import LogitsRequest
-from bakehouse.child import events, start
+from bakehouse.child import events, start, temporary
 from bakehouse.tasks.text_generation.seams import Failed, Figures, NumericResult, Precision
 from bakehouse.tasks.text_generation.workers import logits_compare
 from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
@@ -109,7 +108,7 @@ def built(group: Group, request: LogitsRequest) -> Iterator[Path]:
 
     with (
         transformers_logits.first_layers(request.checkpoint, group.layers, group.of) as checkpoint,
-        tempfile.TemporaryDirectory() as folder,
+        temporary.folder() as folder,
     ):
         ort_build.build(checkpoint, Path(folder), request.spec, ["prune_lm_head=true"] if group.pruned else [])
         ort_build.fix_config(Path(folder), source.generation(checkpoint))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import JsonValue
 
 from bakehouse.backends.onnxruntime_genai.seams import Changes, RuntimeTokenizer
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
-from bakehouse.child import events
+from bakehouse.child import events, temporary
 from bakehouse.formats import fields
 from bakehouse.formats.fields import Fields
 from bakehouse.tasks.text_generation.workers import chats
@@ -161,7 +160,7 @@ def _runtime(files: Path) -> Any:
     """og.Tokenizer of a model folder."""
     import onnxruntime_genai as og
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary.folder() as folder:
         ort_stub.write(files, Path(folder))
         return og.Tokenizer(og.Model(folder))
 

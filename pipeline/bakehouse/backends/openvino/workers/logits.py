@@ -6,14 +6,13 @@ In the model's own precision (ACCURACY). Where only the first layers are compare
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.seams import LogitsRequest
 from bakehouse.backends.openvino.workers import cut as openvino_cut
-from bakehouse.child import events, start
+from bakehouse.child import events, start, temporary
 from bakehouse.tasks.text_generation.seams import Failed, Figures, NumericResult
 from bakehouse.tasks.text_generation.workers import logits_compare
 from bakehouse.tasks.text_generation.workers.logits_compare import Compared, Group
@@ -143,7 +142,7 @@ def _exported(group: Group, export: Path, checkpoint: Path, remote_code: bool) -
     from bakehouse.backends.openvino.workers import export as openvino_export
     from bakehouse.tasks.text_generation.workers import transformers_logits
 
-    with transformers_logits.first_layers(checkpoint, group.layers, group.of) as cut, tempfile.TemporaryDirectory() as folder:
+    with transformers_logits.first_layers(checkpoint, group.layers, group.of) as cut, temporary.folder() as folder:
         openvino_export.export(cut, Path(folder), remote_code)
         yield Path(folder)
 

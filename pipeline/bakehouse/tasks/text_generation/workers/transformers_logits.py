@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bakehouse.child import events, hermetic, start
+from bakehouse.child import events, hermetic, start, temporary
 from bakehouse.formats import fields, safetensors_files
 from bakehouse.formats.config_json import Config
 from bakehouse.tasks.text_generation.seams import Checked, CheckedGroup, LogitsRequest, LogitsResult
@@ -79,7 +78,7 @@ def first_layers(checkpoint: Path, layers: int, of: int, linked: bool = False) -
     if layers == of:
         yield checkpoint
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary.folder() as folder:
         events.progress(f"taking out the first {layers} of {of} layers")
         if not (linked and layer_prefix.link(checkpoint, Path(folder), layers, of)):
             layer_prefix.write(checkpoint, Path(folder), layers, of)
@@ -169,7 +168,7 @@ def plan(checkpoint: Path, remote_code: bool) -> tuple[Check, Config]:
     shapes = {tensor.name: tensor.shape for tensor in safetensors_files.tensors(checkpoint)}
     wanted = positions_to_check.check(config, shapes)
     if wanted.layers < wanted.of:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary.folder() as folder:
             layer_prefix.write_config(checkpoint, Path(folder), wanted.layers, wanted.of)
             for code in checkpoint.glob("*.py"):
                 layer_prefix.place(code, Path(folder) / code.name)
