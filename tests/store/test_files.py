@@ -189,6 +189,24 @@ def test_without_hard_links_a_copy_is_on_the_disk_and_looks_the_same(tmp_path: P
     assert other.st_ino in synced
 
 
+@not_on_windows("there they are synced when they are sealed")
+def test_new_files_are_written_to_the_disk_while_they_are_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, synced = _folder(tmp_path / "a"), list[int]()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    assert files.records_of_new(folder) == files.records(folder)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in files.walk(folder))
+
+
+@not_on_windows("there they are synced when they are sealed")
+def test_a_disk_that_is_full_is_noticed_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        files.records_of_new(_folder(tmp_path / "a"))
+
+
 @not_on_windows("there are no pipes among files there")
 def test_a_link_and_a_device_are_named_in_place_of_a_file_and_next_to_the_files(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a")

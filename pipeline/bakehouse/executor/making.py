@@ -144,7 +144,7 @@ def _record(step: Step, staging: Staging, made: Made) -> StepRecord:
         needs={role: f"{needed.kind}/{needed.key}" for role, needed in step.needs},
         tools=step.tools,
         format=step.format,
-        files=files.records(staging.files),
+        files=files.records_of_new(staging.files),
         ran=made.ran,
         facts=dict(made.report.values),
         measured=dict(made.verification.measured),

@@ -76,6 +76,22 @@ def records(folder: Path) -> tuple[FileRecord, ...]:
     return records_of(folder, walk(folder))
 
 
+def records_of_new(folder: Path) -> tuple[FileRecord, ...]:
+    """The same of files that were just written and will be sealed: the disk is kept writing while they are hashed.
+
+    Raises:
+        OSError: one of them could not be written to the disk. A later sync might not say so again.
+    """
+    if sys.platform == "win32":  # where a file that a tool left read-only cannot be synced; `seal` sees to that
+        return records(folder)
+    paths = list(walk(folder))
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.map(sync, paths)
+        found = records_of(folder, paths)
+        list(written)
+    return found
+
+
 def records_of(folder: Path, paths: Iterable[Path]) -> tuple[FileRecord, ...]:
     """Path, size and sha256 of some files below `folder`; two files at a time (hashing releases the GIL)."""
     paths = list(paths)
