@@ -58,8 +58,12 @@ def publish(folder: Path, name: str, workshop: Workshop) -> Path:
     return fetched
 
 
+def programs(package: Path) -> list[str]:
+    """The programs of a package's card."""
+    return re.findall(r"```python\n(.*?)```", (package / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
 def run_card(package: Path, folder: Path) -> str:
-    """What the only program of a package's card prints, started in `folder`."""
-    (program,) = re.findall(r"```python\n(.*?)```", (package / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    """What the first program of a package's card prints, started in `folder`: the one that is for the runtime itself."""
+    done = subprocess.run([sys.executable, "-c", programs(package)[0]], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout

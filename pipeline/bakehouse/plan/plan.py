@@ -29,6 +29,7 @@ from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
 from bakehouse.steps.step import Step
 from bakehouse.tasks.base import Golden, References, role_of
+from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.table import TASKS
 from bakehouse.toolchains import setup as toolchains
 from bakehouse.toolchains.table import TOOLCHAINS
@@ -42,6 +43,7 @@ VALIDATE_FORMAT = 5
 # 5: cards of NPU builds say up to which length their graphs were compared; 6: cards for the people who read them;
 # 7: with the model's fidelity; 8: cards of NPU builds in int8 warn, cards of embeddings in the frame that all such tasks have
 PACKAGE_FORMAT = 8
+PACKAGE_FORMATS = {EMBEDDINGS: 9}  # 9: cards of embeddings have a program for sentence-transformers
 
 # The roles of what a package needs besides the parts of its model.
 _NO_PARTS = ("checkpoint", "validate", "fidelity", "draft_checkpoint")
@@ -322,7 +324,14 @@ def _assemble(
         format=VALIDATE_FORMAT,
     )
     needs = (*pieces, ("validate", validate), *((("fidelity", proofs.fidelity),) if proofs.fidelity else ()))
-    package = Step(kind="package", maker=runtime, label=resolved.name, spec=PackageSpec(build=resolved), needs=needs, format=PACKAGE_FORMAT)
+    package = Step(
+        kind="package",
+        maker=runtime,
+        label=resolved.name,
+        spec=PackageSpec(build=resolved),
+        needs=needs,
+        format=PACKAGE_FORMATS.get(resolved.task, PACKAGE_FORMAT),
+    )
     return Build(
         resolved.name,
         resolved,

@@ -45,6 +45,7 @@ __all__ = [
     "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
+FORMATS = {"tokenizer": 2}  # raised when this code comes to make other bytes from the same options; 2: with a class that transformers 4 has
 _ENGINES = ("onnxruntime-directml", "onnxruntime-gpu", "onnxruntime")  # one of these brings the runtime and its quantizer
 _EXPORT_TOOLS = ("onnx", "torch", "transformers")
 _TOKENIZER_TOOLS = ("tokenizers", "transformers")
@@ -64,7 +65,8 @@ def steps(
     needs = (("checkpoint", checkpoint),)
 
     def of_checkpoint(kind: Kind, tools: tuple[str, ...]) -> Step:
-        return Step(kind=kind, maker="onnxruntime", label=source_label, spec=spec, needs=needs, tools=installed(*tools))
+        found = installed(*tools)
+        return Step(kind=kind, maker="onnxruntime", label=source_label, spec=spec, needs=needs, tools=found, format=FORMATS.get(kind, 1))
 
     export = of_checkpoint("export", _EXPORT_TOOLS)
     model = Step(

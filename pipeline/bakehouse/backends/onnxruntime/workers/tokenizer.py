@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.onnxruntime.seams import TokenizerRequest, TokenizerResult
@@ -27,6 +29,7 @@ def run(request: TokenizerRequest) -> TokenizerResult:
             kind = type(tokenizer).__name__
             events.refuse(f"The tokenizer ({kind}) is not one that a tokenizer.json can hold.", "Name a model with a tokenizer.json.")
         refuse_without_padding(tokenizer)
+        _name_for_all(request.files / "tokenizer_config.json")
         _complete(tokenizer, request)
         return _compared(tokenizer, request)
 
@@ -36,6 +39,14 @@ def refuse_without_padding(tokenizer: Any) -> None:
     if tokenizer.pad_token_id is None:
         what = "The tokenizer has no token for padding, so texts of different lengths cannot be computed together."
         events.refuse(what, "Name another model.")
+
+
+def _name_for_all(path: Path) -> None:
+    """Call a tokenizer without a class of its own as transformers 4 does, too: optimum-onnx 0.1.0, the newest, needs that release."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
 
 
 def _complete(tokenizer: Any, request: TokenizerRequest) -> None:
