@@ -189,6 +189,16 @@ class Drafted(Written):
     seconds_without: float
 
 
+class Adapted(Written):
+    """A model with separate adapters: in how many layers they act, and the golden prompts answered without them.
+
+    In the model's own precision, compared with the source's answers without them; what the recipe expects is not judged there.
+    """
+
+    layers: int
+    without: tuple[Verdict, ...]
+
+
 class Validation(Written):
     """`files/validation.json` of a validate step: every verdict, and where the model ran.
 
@@ -207,6 +217,7 @@ class Validation(Written):
     load_s: float
     peak_memory_bytes: int
     drafted: Drafted | None = Field(default=None, exclude_if=lambda drafted: drafted is None)  # of a model with a draft
+    adapted: Adapted | None = Field(default=None, exclude_if=lambda adapted: adapted is None)  # of a model with separate adapters
     # Of embeddings: how long a vector is, and how it is made.
     vector_size: int | None = Field(default=None, exclude_if=lambda size: size is None)
     pooling: Pooling | None = Field(default=None, exclude_if=lambda pooling: pooling is None)

@@ -21,6 +21,7 @@ _NAMES: dict[Kind, tuple[str, str]] = {
     "export": ("export", ""),
     "tokenizer": ("export", "-tokenizer"),
     "compress": ("convert", ""),
+    "adapter": ("convert", "-adapter"),
     "compile": ("convert", ""),
     "reference": ("validate", "-reference"),
     "reference_logits": ("validate", "-logits"),

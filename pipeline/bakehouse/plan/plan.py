@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as with_default
 from functools import cached_property, partial
@@ -24,6 +24,7 @@ from bakehouse.recipe.resolved import ResolvedBuild, home, resolve
 from bakehouse.recipe.source import HuggingFace, Local, LocalAdapter
 from bakehouse.recipe.texts import Texts, TextsFile
 from bakehouse.recipe.types import portable as in_package
+from bakehouse.sources import adapters as merging
 from bakehouse.sources import calibration, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.local import Content
@@ -31,6 +32,8 @@ from bakehouse.steps.step import Step
 from bakehouse.tasks.base import Golden, References, role_of
 from bakehouse.tasks.embeddings.golden import TASK as EMBEDDINGS
 from bakehouse.tasks.table import TASKS
+from bakehouse.tasks.text_generation import reference
+from bakehouse.tasks.text_generation.seams import ReferenceSpec
 from bakehouse.toolchains import setup as toolchains
 from bakehouse.toolchains.table import TOOLCHAINS
 
@@ -47,6 +50,7 @@ PACKAGE_FORMATS = {EMBEDDINGS: 9}  # 9: cards of embeddings have a program for s
 
 # The roles of what a package needs besides the parts of its model.
 _NO_PARTS = ("checkpoint", "validate", "fidelity", "draft_checkpoint")
+WITHOUT_ADAPTERS = "reference_without_adapters"  # the role of the source's own answers, next to those with separate adapters
 DRAFT_ROLES = "draft_"  # how the roles begin of the steps whose files the draft in a package consists of
 
 Field = tuple[str | int, ...]  # names of fields and places in lists, from the top of a recipe
@@ -218,13 +222,15 @@ def _texts(build: str) -> Field:
 
 def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
     of_adapters = [contents.get(_adapter(number)) for number, _ in enumerate(recipe.source.adapters)]
-    checkpoint = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE), of_adapters)
     survey = sources.survey(recipe.source, recipe.name)
     runs_code = isinstance(recipe.source, HuggingFace) and bool(recipe.source.remote_code)
     homes = {name: home(recipe, name) for name in published_names(recipe)}
     evaluation = _samples(recipe.evaluation, f"{recipe.name}-evaluation", contents.get(_EVALUATION))
     golden = Golden(tuple(one.normal() for one in recipe.golden), _brought(recipe, contents))
-    known = TASKS[recipe.task].references(recipe.name, checkpoint, golden, evaluation, runs_code)
+    merged = sources.checkpoint(recipe.source, recipe.name, contents.get(_SOURCE), of_adapters)
+    model, adapters = sources.unmerged(merged), sources.adapters_in(merged)
+    checkpoints = (merged, model) if adapters else (merged,)
+    known = {one: TASKS[recipe.task].references(recipe.name, one, golden, evaluation, runs_code) for one in checkpoints}
     on_toolchain = partial(toolchains.with_toolchain, toolchain=TOOLCHAINS[recipe.toolchain], known={})
     made: dict[str, Build] = {}
     drafts = {name: _draft(recipe, name, contents) for name in recipe.drafts}
@@ -232,11 +238,15 @@ def _builds(recipe: Recipe, contents: Contents) -> Iterator[Build]:
         resolved = portable.without_paths(resolve(recipe, short))
         backend = BACKENDS[resolved.options.runtime]
         samples = _samples(recipe.builds[short].texts(), resolved.name, contents.get(_texts(short)))
+        separate = adapters if resolved.options.adapters_are_separate() else ()
+        checkpoint = model if separate else merged
         parts = backend.steps(resolved.name, resolved.options, checkpoint, recipe.name, samples, runs_code, recipe.task)
-        proofs = _proofs(resolved, parts, checkpoint, known)
+        proofs = _proofs(resolved, parts, checkpoint, known[checkpoint])
+        if separate:
+            parts |= backend.adapters(recipe.name, resolved.options, parts, separate)
+            proofs = _with_adapters(proofs, separate)
         parts = {role: on_toolchain(part) for role, part in parts.items()}
-        numeric, fidelity = (one and on_toolchain(one) for one in (proofs.numeric, proofs.fidelity))
-        proofs = Proofs(on_toolchain(proofs.reference), numeric, fidelity, golden.files)
+        proofs = replace(proofs.each(on_toolchain), files=golden.files)
         draft = drafts.get(resolved.options.drafted_by() or "")
         build = _assemble(resolved, checkpoint, survey, parts | (_parts_of_draft(draft) if draft else {}), proofs, draft)
         made[short] = replace(build, destination=homes[short], places=recipe.deliver.get(short, ()), contents=contents)
@@ -278,13 +288,20 @@ def _samples(texts: Texts | None, name: str, content: Content | None) -> Step | 
 class Proofs:
     """The steps that a build is proven with: the source's answers, the numeric check, and its fidelity; None where a backend has none.
 
-    `files` are those that bring the files which golden inputs name.
+    `files` are those that bring the files which golden inputs name; of a build with separate adapters `reference` has the answers with
+    them, and `without_adapters` the others.
     """
 
     reference: Step
     numeric: Step | None
     fidelity: Step | None
     files: Mapping[str, Step] = with_default(default_factory=dict)
+    without_adapters: Step | None = None
+
+    def each(self, change: Callable[[Step], Step]) -> Proofs:
+        """The same with every step but those of files changed."""
+        numeric, fidelity, without = (one and change(one) for one in (self.numeric, self.fidelity, self.without_adapters))
+        return Proofs(change(self.reference), numeric, fidelity, self.files, without)
 
 
 def _proofs(resolved: ResolvedBuild, parts: dict[str, Step], checkpoint: Step, known: References) -> Proofs:
@@ -295,6 +312,14 @@ def _proofs(resolved: ResolvedBuild, parts: dict[str, Step], checkpoint: Step, k
         numeric=backend.numeric_check(name, options, parts, checkpoint, known.logits, resolved.recipe) if known.logits else None,
         fidelity=backend.fidelity(name, options, parts, known.distributions) if known.distributions else None,
     )
+
+
+def _with_adapters(proofs: Proofs, separate: Sequence[tuple[Step, float]]) -> Proofs:
+    """The same for a model with separate adapters, whose answers are compared with those of the source with these and without."""
+    plain = proofs.reference
+    spec = plain.spec_as(ReferenceSpec)
+    adapted = reference.step(f"{plain.label}-with-adapters", plain.need("checkpoint"), spec.prompts, spec.remote_code, separate)
+    return replace(proofs, reference=adapted, without_adapters=plain)
 
 
 def _as_validated(options: BuildOptions) -> BuildOptions:
@@ -318,6 +343,7 @@ def _assemble(
             *pieces,
             *proofs.files.items(),
             ("reference", proofs.reference),
+            *(((WITHOUT_ADAPTERS, proofs.without_adapters),) if proofs.without_adapters else ()),
             *((("numeric", proofs.numeric),) if proofs.numeric else ()),
         ),
         tools=backend.generate_tools(resolved.options),
@@ -341,6 +367,7 @@ def _assemble(
         validate,
         package,
         sources.missing(checkpoint)
+        or (merging.missing() if proofs.without_adapters else None)
         or backend.missing(resolved.options)
         or toolchains.missing(TOOLCHAINS[resolved.toolchain])
         or (draft.cannot if draft else None),

@@ -62,6 +62,10 @@ class RuntimeBuild(Model):
         """The recipe's draft that proposes tokens to the model, if it names one."""
         return None
 
+    def adapters_are_separate(self) -> bool:
+        """Whether the source's adapters stay files of their own in the package, and are not merged into the weights."""
+        return False
+
     def without_effect(self, task: str) -> tuple[str, ...]:
         """The options that are set and would change nothing for models of a task."""
         return () if task == "text-generation" else self.only_text()

@@ -135,6 +135,19 @@ def _of_search(recipe: str, name: str, search: Search, bundles: Collection[str])
         yield from candidates(search).faults
 
 
+def adapter_faults(adapters: Collection[object], builds: Mapping[str, RuntimeBuild], searches: Mapping[str, Search]) -> Iterator[Fault]:
+    """Builds that keep adapters separate of a source that has none, and searches that would."""
+    for name, options in builds.items():
+        if options.adapters_are_separate() and not adapters:
+            at = ("builds", name, options.runtime_name(), "adapters")
+            yield Fault(at, "The source has no adapters, so this would have no effect.", "Leave it out, or name adapters in the source.")
+    for name, search in searches.items():
+        if "adapters" in {*search.base, *search.over}:
+            yield Fault(
+                ("searches", name), "Separate adapters change no figure of a search.", "Name them in the build that the search has found."
+            )
+
+
 def draft_faults(
     recipe: str, drafts: Mapping[str, RuntimeBuild], builds: Mapping[str, RuntimeBuild], searches: Mapping[str, Search]
 ) -> Iterator[Fault]:

@@ -89,6 +89,7 @@ class Recipe(Model):
             for fault in publishing.misfits(self.publish, self.name, published_names(self), self.source.license):
                 yield fault._replace(loc=("publish", *fault.loc))
         yield from fits.draft_faults(self.name, {name: draft.build for name, draft in self.drafts.items()}, self.builds, self.searches)
+        yield from fits.adapter_faults(self.source.adapters, self.builds, self.searches)
         for fault in delivering.misfits(self.deliver, published_names(self), writes_text=self.task == DEFAULT_TASK):
             yield fault._replace(loc=("deliver", *fault.loc))
 

@@ -1,4 +1,4 @@
-"""Where a model comes from, as a recipe says it: the source, pinned, and the adapters that are merged into it."""
+"""Where a model comes from, as a recipe says it: the source, pinned, and its adapters."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _Adapter(Model):
 
 
 class HubAdapter(_Adapter):
-    """A LoRA adapter in a repository on the Hugging Face hub at one commit, merged into the model before it is converted."""
+    """A LoRA adapter in a repository on the Hugging Face hub at one commit."""
 
     type: Literal["huggingface"] = Field(description="A repository on the Hugging Face hub at one commit.")
     repo: Repo = Field(description="Repository on the hub, owner/name.")
@@ -87,17 +87,26 @@ class HubAdapter(_Adapter):
 
 
 class LocalAdapter(_Adapter):
-    """A LoRA adapter on this machine, merged into the model before it is converted."""
+    """A LoRA adapter on this machine."""
 
     type: Literal["local"] = Field(description="A folder on this machine.")
     path: LocalPath = Field(description="Folder with adapter_config.json and adapter_model.safetensors.")
+
+
+ADAPTER_ROLES = "adapter-"  # how the names begin of what adapters are among the needs of a step, and in a package
+
+
+def adapter_role(number: int) -> str:
+    """What an adapter is called among the needs of a step, among a source's files, and in a package; the first is number 1."""
+    return f"{ADAPTER_ROLES}{number}"
 
 
 Adapter = Annotated[HubAdapter | LocalAdapter, Field(discriminator="type")]
 _Adapters = Annotated[
     tuple[Adapter, ...],
     Field(
-        description="LoRA adapters that are merged into the model, one after the other, before it is converted.",
+        description="LoRA adapters that are merged into the model, one after the other, before it is converted; a build for a runtime that "
+        "applies them itself can have them as `separate` files.",
         exclude_if=lambda adapters: not adapters,
     ),
 ]

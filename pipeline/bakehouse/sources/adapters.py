@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bakehouse.formats import safetensors_files
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe.source import adapter_role
 from bakehouse.sources.seams import MergeRequest, MergeResult, MergeSpec
 from bakehouse.steps.cost import Estimate, installed, not_installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -18,14 +19,9 @@ TOOLS = ("peft", "safetensors", "torch", "transformers")
 _BASE_BYTES = 800_000_000  # interpreter, torch, transformers
 
 
-def role(number: int) -> str:
-    """What an adapter is called among the needs of a merge and among the source's files of a package; the first is number 1."""
-    return f"adapter-{number}"
-
-
 def checkpoint(base: Step, adapters: Sequence[tuple[Step, float]], label: str) -> Step:
     """The step that merges adapters, each with its scale, into the checkpoint of the step `base`."""
-    needs = (("base", base), *((role(number), step) for number, (step, _) in enumerate(adapters, 1)))
+    needs = (("base", base), *((adapter_role(number), step) for number, (step, _) in enumerate(adapters, 1)))
     spec = MergeSpec(scales=tuple(scale for _, scale in adapters))
     return Step(kind="checkpoint", maker=MAKER, label=label, spec=spec, needs=needs, tools=installed(*TOOLS))
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import assert_never
 
-from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source
+from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, LocalAdapter, PyPI, Source, adapter_role
 from bakehouse.sources import adapters, calibration, dequantize, gguf, huggingface, local, pypi, unpickle
 from bakehouse.sources.golden_file import GoldenFile
 from bakehouse.sources.local import Content
 from bakehouse.sources.picture import PICTURE
 from bakehouse.sources.recording import RECORDING
-from bakehouse.sources.seams import HubSpec, LocalSpec
+from bakehouse.sources.seams import HubSpec, LocalSpec, MergeSpec
 from bakehouse.steps.maker import Maker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.speech.golden import AUDIO
@@ -46,10 +46,23 @@ def checkpoint(source: Source, label: str, content: Content | None = None, of_ad
     if not source.adapters:
         return model
     fetched = [
-        _adapter(one, f"{label}-adapter-{number}", found)
+        _adapter(one, f"{label}-{adapter_role(number)}", found)
         for number, (one, found) in enumerate(zip(source.adapters, of_adapters, strict=True), 1)
     ]
     return adapters.checkpoint(model, [(step, one.scale) for step, one in zip(fetched, source.adapters, strict=True)], label)
+
+
+def unmerged(checkpoint: Step) -> Step:
+    """The step of a checkpoint as it is before adapters are merged into it."""
+    return checkpoint.need("base") if checkpoint.maker == adapters.MAKER else checkpoint
+
+
+def adapters_in(checkpoint: Step) -> tuple[tuple[Step, float], ...]:
+    """The steps that bring the adapters which are merged into a checkpoint, each with its scale."""
+    if checkpoint.maker != adapters.MAKER:
+        return ()
+    brought = [step for role, step in checkpoint.needs if role != "base"]
+    return tuple(zip(brought, checkpoint.spec_as(MergeSpec).scales, strict=True))
 
 
 def _adapter(adapter: HubAdapter | LocalAdapter, label: str, content: Content | None) -> Step:

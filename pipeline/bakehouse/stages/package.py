@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, assert_never
@@ -22,9 +22,8 @@ from bakehouse.plan.seams import PackageSpec
 from bakehouse.recipe import bounds as bounds_of
 from bakehouse.recipe.publish import CardWords
 from bakehouse.recipe.resolved import ResolvedBuild, as_recipe
-from bakehouse.recipe.source import HubAdapter, HuggingFace, Local, PyPI, Source
+from bakehouse.recipe.source import ADAPTER_ROLES, HubAdapter, HuggingFace, Local, PyPI, Source, adapter_role
 from bakehouse.records import Distribution, Fidelity, NumericCheck, StepRecord, Validation
-from bakehouse.sources import adapters
 from bakehouse.stages import stand_in
 from bakehouse.stages.validate import RESULT, link_model
 from bakehouse.steps.maker import Verification
@@ -52,14 +51,25 @@ def run(step: Step, backend: Backend, session: Session) -> None:
         if refused := beyond_bounds(build, fidelity) or stand_in.not_proven(build, own, validation, fidelity):
             return Made(refused)
         link_model(step, build.options, backend, store, staging.files)
-        for role, folder in (("checkpoint", staging.files), (f"{DRAFT_ROLES}checkpoint", staging.files / _DRAFT)):
-            for path in _licences(store.files(dict(step.needs)[role])) if role in dict(step.needs) else ():
+        for part, folder in _licensed(step, staging.files):
+            for path in _licences(store.files(part)):
                 files.link(path, folder / path.name)
         files.write(staging.files / RECIPE, recipe_text(build))
         describe(staging.files, _manifest(step, build, backend, store, fidelity))
         return Made(Verification())
 
     make(step, session, fill)
+
+
+def _licensed(step: Step, folder: Path) -> Iterator[tuple[Step, Path]]:
+    """The steps whose files may have a licence, each with the folder of the package that the licence belongs in."""
+    for role, needed in step.needs:
+        if role == "checkpoint":
+            yield needed, folder
+        elif role == f"{DRAFT_ROLES}checkpoint":
+            yield needed, folder / _DRAFT
+        elif role.startswith(ADAPTER_ROLES):
+            yield needed.need("adapter"), folder / role
 
 
 def fidelity_of(step: Step, store: Store) -> Fidelity | None:
@@ -109,15 +119,15 @@ def recipe_text(*builds: ResolvedBuild, bundle: str = "", words: CardWords | Non
 def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, fidelity: Fidelity | None) -> PackageManifest:
     """All that is known of the package but its own files, out of the records of the steps that it was made by."""
     records = [_record(needed, store) for needed in step.closure() if needed is not step]
-    checkpoint = step.need("checkpoint")
+    checkpoint, drafted = step.need("checkpoint"), dict(step.needs).get(f"{DRAFT_ROLES}checkpoint")
     tools = _tools(record for record in records if record.kind not in _REFERENCES)
     reference_tools = _tools(record for record in records if record.kind in _REFERENCES)
     return PackageManifest(
         name=build.name,
         key=step.key,
         build=build,
-        source=_source(build.source, checkpoint, store),
-        draft_source=_source(build.draft.source, step.need(f"{DRAFT_ROLES}checkpoint"), store) if build.draft else None,
+        source=_source(build.source, checkpoint, store, _adapters(build, step)),
+        draft_source=_source(build.draft.source, drafted, store, _merged(build.draft.source, drafted)) if build.draft and drafted else None,
         tools=tools,
         packages=_packages(step, backend, store),
         reference_tools=reference_tools,
@@ -135,13 +145,24 @@ def _manifest(step: Step, build: ResolvedBuild, backend: Backend, store: Store, 
     )
 
 
-def _source(source: Source, checkpoint: Step, store: Store) -> SourceRecord:
+def _adapters(build: ResolvedBuild, step: Step) -> dict[str, Step]:
+    """The steps that brought the adapters of a package's model, by role."""
+    if not build.options.adapters_are_separate():
+        return _merged(build.source, step.need("checkpoint"))
+    return {role: needed.need("adapter") for role, needed in step.needs if role.startswith(ADAPTER_ROLES)}
+
+
+def _merged(source: Source, checkpoint: Step) -> dict[str, Step]:
+    return {role: checkpoint.need(role) for role in (adapter_role(number) for number, _ in enumerate(source.adapters, 1))}
+
+
+def _source(source: Source, checkpoint: Step, store: Store, adapters: Mapping[str, Step]) -> SourceRecord:
     """A source and every file that came from there, those of its adapters in folders of their own."""
-    merged = [adapters.role(number) for number, _ in enumerate(source.adapters, 1)]
     of_adapters = [
-        file.model_copy(update={"path": f"{role}/{file.path}"}) for role in merged for file in _record(checkpoint.need(role), store).files
+        file.model_copy(update={"path": f"{role}/{file.path}"}) for role, one in adapters.items() for file in _record(one, store).files
     ]
-    return SourceRecord(described=_described(source), files=(*_record(next(checkpoint.closure()), store).files, *of_adapters))
+    described = _described(source, separate=not any(role in dict(checkpoint.needs) for role in adapters))
+    return SourceRecord(described=described, files=(*_record(next(checkpoint.closure()), store).files, *of_adapters))
 
 
 def _measured(step: Step, store: Store) -> dict[str, Any]:
@@ -178,23 +199,24 @@ def _record(step: Step, store: Store) -> StepRecord:
     return record
 
 
-def _described(source: Source) -> str:
-    """Where the model comes from, in words."""
+def _described(source: Source, *, separate: bool) -> str:
+    """Where the model comes from, in words; `separate`: its adapters are not in its weights."""
     match source:
         case HuggingFace(repo=repo, revision=revision, gguf=gguf):
-            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_changed(source)}"
+            return f"{gguf} of {repo} at {revision}" if gguf else f"{repo} at {revision}{_changed(source, separate)}"
         case PyPI(parts=parts, file=file) if parts:
             wheels = dict.fromkeys(f"{part.package} {part.version}" for part in parts)
             return f"{file}, joined from files in {', '.join(wheels)} on PyPI"
         case PyPI(package=package, version=version, file=file):
             return f"{file} in {package} {version} on PyPI"
         case Local(path=path):
-            return f"the local files {path}{_changed(source)}"
+            return f"the local files {path}{_changed(source, separate)}"
         case _:
             assert_never(source)
 
 
-def _changed(source: HuggingFace | Local) -> str:
+def _changed(source: HuggingFace | Local, separate: bool) -> str:
     dequantized = ", whose quantized weights were dequantized first" if source.dequantize else ""
     named = [f"{one.repo} at {one.revision}" if isinstance(one, HubAdapter) else one.path for one in source.adapters]
-    return dequantized + (f", with the LoRA adapter{'s' if len(named) > 1 else ''} {', '.join(named)} merged into it" if named else "")
+    how = "next to it" if separate else "merged into it"
+    return dequantized + (f", with the LoRA adapter{'s' if len(named) > 1 else ''} {', '.join(named)} {how}" if named else "")

@@ -17,7 +17,8 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.package import release_policy as gate
 from bakehouse.package import signing
 from bakehouse.plan.plan import Build, model_parts
-from bakehouse.sources import adapters, dequantize, local
+from bakehouse.recipe.source import ADAPTER_ROLES
+from bakehouse.sources import dequantize, local
 from bakehouse.sources import table as sources
 from bakehouse.sources.seams import LocalSpec
 from bakehouse.stages import convert, estimates, prompt_room
@@ -87,7 +88,7 @@ def survey_of(build: Build, session: Session, *, ask: bool) -> Survey | None:
 
 def _unmerged(build: Build) -> Step:
     """The step of a build's checkpoint before adapters are merged into it."""
-    return build.checkpoint.need("base") if build.checkpoint.maker == adapters.MAKER else build.checkpoint
+    return sources.unmerged(build.checkpoint)
 
 
 def _survey_of_source(build: Build, session: Session, *, ask: bool) -> Survey | None:
@@ -129,7 +130,10 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
     known: dict[str, Survey | None] = {}
     for model in (one for build in concerned for one in (build, build.draft) if one and steps):
-        known |= dict.fromkeys((one.key for one in model.checkpoint.closure()), survey_of(model, session, ask=ask))
+        found = survey_of(model, session, ask=ask)
+        known |= dict.fromkeys((one.key for one in model.checkpoint.closure()), found)
+        # Adapters that stay separate are small next to their model, and how small is known only when they are here.
+        known |= dict.fromkeys(_separate_adapters(model), found and found.model_copy(update={"download_bytes": 0}))
     for step in steps:
         survey = next((known[needed.key] for needed in step.closure() if needed.key in known), None)
         if step.kind == "setup":  # it reads no checkpoint, and takes the same for all of them
@@ -148,6 +152,13 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     to_copy = () if not builds or session.store.shares_blocks() else builds
     copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
     return Forecast(download, disk + copies, memory, copies, near)
+
+
+def _separate_adapters(build: Build) -> Iterator[str]:
+    """The keys of the steps that bring adapters which are not merged into the checkpoint."""
+    for role, step in build.parts.items():
+        if role.startswith(ADAPTER_ROLES):
+            yield step.need("adapter").key
 
 
 def _package_bytes(step: Step, store: Store, known: Mapping[str, Survey]) -> int:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from bakehouse.backends.base import Backend
 from bakehouse.executor.making import Made, make, run_child
 from bakehouse.executor.session import Session
-from bakehouse.plan.plan import DRAFT_ROLES
+from bakehouse.plan.plan import DRAFT_ROLES, WITHOUT_ADAPTERS
 from bakehouse.plan.seams import ValidateSpec
 from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.step import Step
@@ -48,6 +48,7 @@ def run(step: Step, backend: Backend, session: Session) -> None:
             reference=store.files(step.need("reference")),
             of_reference=_measured(step.need("reference"), store),
             measured=[_measured(needed, store) for role, needed in step.needs if not role.startswith(DRAFT_ROLES)],
+            without_adapters=parts.get(WITHOUT_ADAPTERS),
         )
         validation, verification = task.judge(trial)
         files.write(staging.files / RESULT, validation.model_dump_json(indent=2) + "\n")

@@ -27,6 +27,7 @@ Kind = Literal[
     "export",
     "tokenizer",
     "compress",
+    "adapter",
     "compile",
     "reference",
     "reference_logits",

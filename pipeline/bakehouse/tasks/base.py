@@ -45,6 +45,7 @@ class Trial:
         files: the folder that the runtime's worker wrote into, and `report` is what it reported.
         reference: the files of the step that has the source's own answers; `of_reference` is what was measured of it.
         measured: what was measured of each step that the model consists of.
+        without_adapters: the files of the step that has the source's answers without the adapters that the model has next to it, if any.
     """
 
     golden: Sequence[Model]
@@ -55,6 +56,7 @@ class Trial:
     reference: Path
     of_reference: Mapping[str, JsonValue]
     measured: Sequence[Mapping[str, JsonValue]]
+    without_adapters: Path | None = None
 
 
 def role_of(number: int, field: str) -> str:

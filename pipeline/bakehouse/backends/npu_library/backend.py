@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bakehouse.backends.base import Device, Proposals, Room
+from bakehouse.backends.base import adapters as adapters
 from bakehouse.backends.base import keeping as keeping
 from bakehouse.backends.base import sensitivity as sensitivity
 from bakehouse.backends.delivery import Profile

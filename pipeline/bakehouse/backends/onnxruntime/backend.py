@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from bakehouse.backends.base import Device, has_pickles, keeping, packages, profiles, room_for, sensitivity, tags, tags_here
+from bakehouse.backends.base import Device, adapters, has_pickles, keeping, packages, profiles, room_for, sensitivity, tags, tags_here
 from bakehouse.backends.onnxruntime.options import FOLDER, GRAPHS, OnnxInt8, OnnxRuntime
 from bakehouse.backends.onnxruntime.preflight import estimate, preflight
 from bakehouse.backends.onnxruntime.proposals import proposals
@@ -40,9 +40,9 @@ from bakehouse.tasks.text_generation.seams import EvaluateRequest
 from bakehouse.toolchains.table import Name as Toolchain
 
 __all__ = [
-    "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
-    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for", "runner",
-    "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
+    "abilities", "adapters", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
+    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for",
+    "runner", "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"tokenizer": 2}  # raised when this code comes to make other bytes from the same options; 2: with a class that transformers 4 has

@@ -17,6 +17,7 @@ from typing import Literal
 from bakehouse.backends.base import (
     Device,
     DevicesRequest,
+    adapters,
     has_pickles,
     packages,
     runtime_is_installed,
@@ -61,9 +62,9 @@ from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation import tokenizer_findings, weight_names
 
 __all__ = [
-    "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles", "keeping",
-    "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for", "runner",
-    "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
+    "abilities", "adapters", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
+    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for",
+    "runner", "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FILES = (genai_config.NAME, "model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from bakehouse.backends.openvino import adapters as lora
 from bakehouse.backends.openvino import forms, parts
 from bakehouse.backends.openvino import verify as openvino_rules
 from bakehouse.backends.openvino.form import Form
@@ -45,6 +46,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
             return _verify_plain_tokenizer(form, files, report)
         case "tokenizer":
             return _verify_tokenizer(inputs["checkpoint"], files, report)
+        case lora.KIND:
+            return lora.verify(files, report)
         case "export" | "compress":
             return _verify_model(step, inputs, files, report)
         case numeric.KIND:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from bakehouse.backends.base import Device, DevicesRequest, has_pickles, packages, room_for, runtime_is_installed, tags, tags_here
+from bakehouse.backends.openvino import adapters as lora
 from bakehouse.backends.openvino import forms, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.deliver import profiles
@@ -20,6 +21,7 @@ from bakehouse.backends.openvino.preflight import estimate, preflight, toolchain
 from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
 from bakehouse.backends.openvino.seams import (
+    AdaptedRequest,
     CalibrationUse,
     CheckpointSpec,
     Compression,
@@ -52,9 +54,9 @@ from bakehouse.tasks.text_generation import numeric_check as numeric
 from bakehouse.tasks.text_generation import seams as text_generation
 
 __all__ = [
-    "TOKENIZER_FILES", "abilities", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools", "has_pickles",
-    "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals", "room_for",
-    "runner", "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
+    "TOKENIZER_FILES", "abilities", "adapters", "command", "devices", "estimate", "evaluate", "fidelity", "generate", "generate_tools",
+    "has_pickles", "keeping", "layout", "missing", "model_types", "numeric_check", "packages", "preflight", "profiles", "proposals",
+    "room_for", "runner", "sensitivity", "steps", "tags", "tags_here", "targets", "toolchains", "verify",
 ]  # fmt: skip
 
 FORMATS = {"export": 2, "tokenizer": 3}  # raised when this code comes to make other bytes from the same options
@@ -109,6 +111,11 @@ def steps(
     return {"model": compress, "tokenizer": tokenizer, "config": export}
 
 
+def adapters(label: str, build: BuildOptions, parts: Mapping[str, Step], fetched: Sequence[tuple[Step, float]]) -> dict[str, Step]:
+    """What OpenVINO GenAI takes."""
+    return lora.steps(label, parts, fetched)
+
+
 def spelled_out(build: BuildOptions) -> Compression:
     """Every quantization option, also those that a format does not let one choose; of a calibration only how it is used."""
     assert isinstance(build, OpenVINO)
@@ -149,10 +156,14 @@ def devices(beginning: str = "") -> Command | None:
 
 
 def layout(build: BuildOptions, parts: Mapping[str, Path]) -> dict[str, Path]:
-    """The flat folder that the OpenVINO organisation publishes; a draft lies in a folder of it, as Model Server's export script has it."""
+    """The flat folder that the OpenVINO organisation publishes; a draft lies in a folder of it, as Model Server's export script has it.
+
+    So does each adapter that is kept separate.
+    """
     named = forms.layout(parts["config"]) or {name: parts["config"] / name for name in CONFIGS}
     folders = (parts["tokenizer"], parts["model"])
     own = named | {path.relative_to(folder).as_posix(): path for folder in folders for path in file_tools.walk(folder)}
+    own |= lora.layout(parts)
     draft = {role.removeprefix(f"{DRAFT}_"): path for role, path in parts.items() if role.startswith(f"{DRAFT}_")}
     return own | ({f"{DRAFT}/{place}": path for place, path in layout(build, draft).items()} if draft else {})
 
@@ -169,6 +180,7 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -
         runtime_is_installed(RUNTIME)
         return forms.run(request, build.runtime_options)
     assert isinstance(request, text_generation.GenerateRequest)
+    separate = lora.folders_of(request.model, parts)
     wanted = GenerateRequest(
         model=request.model,
         prompts=request.prompts,
@@ -176,16 +188,23 @@ def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -
         in_use=answer_file.in_use(request.answers),
         runtime_options=build.runtime_options,
         draft=DraftedRequest(model=request.model / DRAFT, answers=answer_file.drafted(request.answers)) if build.draft else None,
+        adapted=AdaptedRequest(adapters=separate, answers=answer_file.without_adapters(request.answers)) if separate else None,
     )
     return worker("backends.openvino.workers.generate", request=wanted)
 
 
 def runner(build: BuildOptions, package: Path, device: Device | None) -> Command:
-    """The command that answers jobs in openvino_genai, by default on the CPU, with the recipe's runtime_options and draft."""
+    """The command that answers jobs in openvino_genai, by default on the CPU, with the recipe's options, draft and adapters."""
     assert isinstance(build, OpenVINO)
     runtime_is_installed(RUNTIME)
     draft = package / DRAFT if build.draft else None
-    wanted = RunRequest(model=package, device=device or "CPU", runtime_options=given(build.runtime_options), draft=draft)
+    wanted = RunRequest(
+        model=package,
+        device=device or "CPU",
+        runtime_options=given(build.runtime_options),
+        draft=draft,
+        adapters=lora.folders(package) if build.adapters_are_separate() else (),
+    )
     return worker("backends.openvino.workers.run", request=wanted)
 
 
@@ -193,9 +212,12 @@ def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: 
     """The command that carries out tasks of lm-eval in OpenVINO, with the recipe's runtime_options.
 
     Raises:
-        Failure: on the NPU, whose graphs give the logits of the last position alone.
+        Failure: on the NPU, whose graphs give the logits of the last position alone; or with adapters, which OpenVINO alone does not apply.
     """
     assert isinstance(build, OpenVINO)
+    if build.adapters_are_separate():
+        what = "tasks of lm-eval are carried out without OpenVINO GenAI, which applies this package's adapters"
+        raise Failure(what, remedy="evaluate a build with `adapters: merged`")
     if device == "NPU":
         raise Failure("tasks of lm-eval need the logits of all positions, which the NPU does not give", remedy="leave out --device")
     runtime_is_installed(RUNTIME)
@@ -224,6 +246,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
     """The command that makes an export, a tokenizer or a compressed model, or compares an export's logits."""
     if step.kind == "sensitivity":
         return layers.command(step, inputs, files)
+    if step.kind == lora.KIND:
+        return lora.command(step, inputs, files)
     if form := forms.of(step.spec):
         return form.command(step, inputs["checkpoint"], files, step.spec_as(CheckpointSpec).remote_code)
     return worker(f"backends.openvino.workers.{_WORKERS[step.kind]}", request=_request(step, inputs, files), upstream=upstream(step))

@@ -29,6 +29,7 @@ TOOLS: tuple[str, ...] = (
 class Facts(CardFacts):
     """`runtime_options`: what the card's program gives the runtime; `draft`: the folder of the draft, "" without one.
 
+    `separate_adapters`: whether the program has adapters, which are next to the model.
     `plugin_options` are those of them that a compiled model takes; `prefix_caching` is None where the runtime decides.
     """
 
@@ -36,6 +37,7 @@ class Facts(CardFacts):
     draft: str
     plugin_options: Mapping[str, str | int]
     prefix_caching: str | int | None
+    separate_adapters: bool
 
 
 def hub_words(builds: Sequence[BuildOptions]) -> HubWords:
@@ -54,7 +56,8 @@ def facts(build: BuildOptions) -> Facts:
     """The runtime options of the recipe."""
     assert isinstance(build, OpenVINO)
     given = options.given(build.runtime_options)
-    return Facts(given, options.DRAFT if build.draft else "", options.of_the_plugin(given), given.get("enable_prefix_caching"))
+    draft, plugin = options.DRAFT if build.draft else "", options.of_the_plugin(given)
+    return Facts(given, draft, plugin, given.get("enable_prefix_caching"), build.adapters_are_separate())
 
 
 def quantization(build: BuildOptions) -> Rows:

@@ -101,7 +101,20 @@ class OpenVINO(RuntimeBuild):
         exclude_if=_is_unset,
     )
 
+    adapters: Literal["merged", "separate"] = Field(
+        "merged",
+        description="What becomes of the source's LoRA adapters: `merged` into the weights, or `separate` files in the package, which "
+        "OpenVINO GenAI applies when the model is loaded and a program can leave out.",
+        exclude_if=lambda chosen: chosen == "merged",
+    )
+
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "adapters",
+            lambda b: b.draft and b.adapters == "separate",
+            "a draft next to separate adapters was not tried",
+            "Leave out one of the two, or have the adapters merged.",
+        ),
         # LLMPipeline (src/llm/pipeline.cpp) computes attention paged wherever it is given a draft, on CPU and GPU.
         Rule(
             "draft",
@@ -120,7 +133,13 @@ class OpenVINO(RuntimeBuild):
         chosen = [name for name in ("min_agreement", "draft") if getattr(self, name)]
         if self.runtime_options and self.runtime_options.enable_prefix_caching is not None:
             chosen.append("runtime_options")
+        if self.adapters_are_separate():
+            chosen.append("adapters")
         return (*super().only_text(), *chosen, *(("quantization",) if self.texts() else ()))
+
+    def adapters_are_separate(self) -> bool:
+        """Whether OpenVINO GenAI applies them."""
+        return self.adapters == "separate"
 
     def drafted_by(self) -> str | None:
         """The recipe's draft that it names."""

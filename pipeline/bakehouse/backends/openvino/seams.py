@@ -67,6 +67,12 @@ class RerankerSpec(CheckpointSpec):
     task: Literal["reranker"] = "reranker"
 
 
+class AdapterSpec(Spec):
+    """Of a LoRA adapter: how many times as strong it is as it was trained to."""
+
+    scale: float
+
+
 class FloatSpec(Spec):
     """Of a model whose weights stay in floating point."""
 
@@ -167,6 +173,29 @@ class CompressResult(Result):
     skipped: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
 
 
+class AdapterRequest(Request):
+    """Make the files that OpenVINO GenAI takes, in `files`, of the LoRA adapter in the folder `adapter`, `scale` times as strong.
+
+    `layers` are the names of the model's matrix products.
+    """
+
+    adapter: Path
+    scale: float
+    layers: tuple[str, ...]
+    files: Path
+
+
+class AdapterResult(Result):
+    """The layers that an adapter changes, each with its rank; `silent` are those of which one of the two matrices is zero.
+
+    `widened` is how many matrices are in float32 because the precision that they had cannot hold the scaled numbers.
+    """
+
+    ranks: dict[str, int]
+    silent: tuple[str, ...] = ()
+    widened: int = 0
+
+
 class LogitsRequest(Request):
     """Compare the logits of the model in `export` with those that were computed of its checkpoint (`reference`)."""
 
@@ -184,13 +213,24 @@ class DraftedRequest(Request):
     answers: Path
 
 
+class AdaptedRequest(Request):
+    """Answer once more without the adapters in the folders `adapters`, into `answers`."""
+
+    adapters: tuple[Path, ...]
+    answers: Path
+
+
 class GenerateRequest(text_generation.GenerateRequest):
-    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`; then with a draft."""
+    """Answer in the model's own precision into `answers`, and with the recipe's `runtime_options` into `in_use`; then with a draft.
+
+    Of a model with separate adapters both are with them.
+    """
 
     in_use: Path
     runtime_options: RuntimeOptions | None
     device: str = "CPU"
     draft: DraftedRequest | None = None
+    adapted: AdaptedRequest | None = None
 
 
 class OfUsers(Request):
@@ -279,12 +319,16 @@ class EvaluateRequest(text_generation.EvaluateRequest):
 
 
 class RunRequest(Request):
-    """Load the model in the folder `model` with these options, and the draft in the folder `draft`, and answer jobs; see jobs.serve."""
+    """Load the model in the folder `model` with these options, and answer jobs; see jobs.serve.
+
+    `draft` is the folder of a draft, `adapters` are those of adapters.
+    """
 
     model: Path
     device: str
     runtime_options: dict[str, str | int]
     draft: Path | None = None
+    adapters: tuple[Path, ...] = ()
 
 
 # --- measured -------------------------------------------------------------------------------------------------------
@@ -315,6 +359,14 @@ class MeasuredParts(Measured):
     weights: dict[str, int] | None = Field(default=None, exclude_if=_is_none)
     exported_weights: int | None = Field(default=None, exclude_if=_is_none)
     parts: dict[str, dict[str, JsonValue]]
+
+
+class MeasuredAdapter(Measured):
+    """Of an adapter: in how many layers it changes something, with which ranks, and the weights of its matrices."""
+
+    adapted_layers: int
+    ranks: tuple[int, ...]
+    silent_layers: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
 
 
 class MeasuredTokenizer(Measured):

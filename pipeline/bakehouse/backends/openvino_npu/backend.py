@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bakehouse.backends.base import Device, Room, runtime_is_installed
+from bakehouse.backends.base import adapters as adapters
 from bakehouse.backends.base import keeping as keeping
 from bakehouse.backends.base import sensitivity as sensitivity
 from bakehouse.backends.delivery import Profile

@@ -51,22 +51,16 @@ def refuse_other_kinds(folder: Path) -> None:
 def merged(request: MergeRequest) -> tuple[Any, float]:
     """The model in float32 with all adapters in it, and how far its logits are from those with the adapters at run time."""
     import torch
-    from peft import PeftModel
 
     from bakehouse.sources.workers import lora
-    from bakehouse.tasks.text_generation.workers import loading
+    from bakehouse.tasks.text_generation.workers import adapters, loading
 
     model = loading.causal_lm(request.checkpoint, trust_remote_code=False, dtype=torch.float32).eval()
     largest = 0.0
     for number, (folder, scale) in enumerate(zip(request.adapters, request.scales, strict=True), 1):
         events.progress("merging adapters", number - 1, len(request.adapters))
         before = lora.answers(model, STARTS, TOKENS)
-        try:
-            adapted = PeftModel.from_pretrained(model, folder).eval()
-        except (ValueError, RuntimeError, KeyError) as error:
-            events.refuse(
-                f"Adapter {number} does not fit the model.", "Take an adapter that was trained on this model.", str(error).splitlines()[:4]
-            )
+        adapted = adapters.fitting(model, folder, str(number))
         lora.scale(adapted, scale)
         at_run_time = lora.answers(adapted, STARTS, TOKENS)
         if torch.equal(before.logits, at_run_time.logits):

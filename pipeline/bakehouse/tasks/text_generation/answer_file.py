@@ -27,6 +27,11 @@ def drafted(answers: Path) -> Path:
     return answers.with_name("answers-drafted.jsonl")
 
 
+def without_adapters(answers: Path) -> Path:
+    """Where a worker writes the answers of a model without its separate adapters."""
+    return answers.with_name("answers-without-adapters.jsonl")
+
+
 def in_use(answers: Path) -> Path:
     """Where a worker writes the answers that users get, next to those in the model's own precision."""
     return answers.with_name("answers-in-use.jsonl")

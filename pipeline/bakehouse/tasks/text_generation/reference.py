@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.recipe.source import adapter_role
 from bakehouse.records import Written
 from bakehouse.steps.cost import Estimate, installed
 from bakehouse.steps.maker import Command, Verification, worker
@@ -29,15 +30,18 @@ class ReferenceMeasured(Written):
     reference_precision: str | None = None
 
 
-def step(label: str, checkpoint: Step, prompts: Sequence[Prompt], remote_code: bool = False) -> Step:
-    """The step whose `files/answers.jsonl` has an answer for each of `prompts`."""
+def step(
+    label: str, checkpoint: Step, prompts: Sequence[Prompt], remote_code: bool = False, adapters: Sequence[tuple[Step, float]] = ()
+) -> Step:
+    """The step whose `files/answers.jsonl` has an answer for each of `prompts`, with `adapters` applied, each with its scale."""
+    scales = tuple(scale for _, scale in adapters)
     return Step(
         kind="reference",
         maker="reference",
         label=label,
-        spec=ReferenceSpec(prompts=tuple(prompts), float32_below=FLOAT32_BELOW, remote_code=remote_code),
-        needs=(("checkpoint", checkpoint),),
-        tools=installed(*_TOOLS),
+        spec=ReferenceSpec(prompts=tuple(prompts), float32_below=FLOAT32_BELOW, remote_code=remote_code, scales=scales),
+        needs=(("checkpoint", checkpoint), *((adapter_role(number), one) for number, (one, _) in enumerate(adapters, 1))),
+        tools=installed(*_TOOLS, *(("peft",) if adapters else ())),
         # 2: with the second best of each token, of a model whose weights are exactly the checkpoint's, by the tokenizer of
         # tokenizer.json, chats on a day that stands still
         format=2,
@@ -67,6 +71,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         answers=files / ANSWERS,
         float32_below=spec.float32_below,
         remote_code=spec.remote_code,
+        adapters=tuple(inputs[adapter_role(number)] for number, _ in enumerate(spec.scales, 1)),
+        scales=spec.scales,
     )
     return worker("tasks.text_generation.workers.transformers_generate", request=request)
 

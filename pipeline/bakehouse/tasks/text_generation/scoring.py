@@ -37,6 +37,7 @@ def judge(
     tie: float = 0.0,
     turn_end: int | None = None,
     kept_beyond: int | None = None,
+    expected: bool = True,
 ) -> Verdict:
     """Compare an answer with its golden prompt and with the unquantized model's answer to the same.
 
@@ -46,6 +47,7 @@ def judge(
     Args:
         turn_end: the token that ends an answer in a chat, where it is not among the model's end tokens.
         kept_beyond: the length beyond which transformers and the runtime go on with other keys, if the model has one.
+        expected: whether the answer is the one that the recipe is about; of another only what it shares with the source's counts.
     """
     agreement = Agreement(
         common_tokens=_common(answer.tokens, source.tokens),
@@ -54,13 +56,8 @@ def judge(
         near_tie=_near_tie(answer, source, tie),
         compared_tokens=compared(kept_beyond, len(source.prompt_ids), len(source.tokens)),
     )
-    reasons = (
-        *_prompt(answer, source),
-        *_always(golden, answer),
-        *_turn(golden, answer, turn_end),
-        *_expected(golden, answer.text),
-        *_agrees(agreement, min_agreement),
-    )
+    of_recipe = (*_always(golden, answer), *_turn(golden, answer, turn_end), *_expected(golden, answer.text)) if expected else ()
+    reasons = (*_prompt(answer, source), *of_recipe, *_agrees(agreement, min_agreement))
     return Verdict(
         prompt=question(golden),
         answer=answer.text,

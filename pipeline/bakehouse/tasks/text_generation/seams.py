@@ -27,6 +27,8 @@ class ReferenceSpec(Spec):
     prompts: tuple[Prompt, ...]
     float32_below: int
     remote_code: bool
+    # Of adapters that are applied while it runs. Left out if there are none, so that the keys of the others stay the same.
+    scales: tuple[float, ...] = Field((), exclude_if=lambda scales: not scales)
 
     @field_serializer("prompts")
     def _as_in_the_key(self, prompts: tuple[Prompt, ...]) -> list[dict[str, object]]:
@@ -70,6 +72,16 @@ class DraftedAnswers(Result):
     seconds_without: float
 
 
+class AdaptedAnswers(Result):
+    """The prompts answered once more without the adapters that a model has next to it, and how many layers these have a part for.
+
+    `without_effect` are the parts that changed nothing when they were applied alone.
+    """
+
+    layers: int
+    without_effect: tuple[str, ...] = ()
+
+
 class GraphsCompared(Result):
     """How near graphs of fixed shape come to the model that they were made of: lengths of the prompts in tokens, divergence in nats."""
 
@@ -89,6 +101,7 @@ class GenerateResult(Result):
         not_run: parts that are made for other devices.
         in_use: of a runtime that computes in another precision by default.
         drafted: of a model with a draft.
+        adapted: of a model with separate adapters.
     """
 
     device: str
@@ -101,17 +114,20 @@ class GenerateResult(Result):
     not_run: tuple[str, ...] = ()
     in_use: UsedAnswers | None = None
     drafted: DraftedAnswers | None = None
+    adapted: AdaptedAnswers | None = None
     graphs: GraphsCompared | None = None
 
 
 class ReferenceRequest(Request):
-    """The prompts for an unquantized checkpoint, and the file for its answers."""
+    """The prompts for an unquantized checkpoint, and the file for its answers; with adapters, each with its scale."""
 
     checkpoint: Path
     prompts: tuple[Prompt, ...]
     answers: Path
     float32_below: int
     remote_code: bool
+    adapters: tuple[Path, ...] = ()
+    scales: tuple[float, ...] = ()
 
 
 class ReferenceResult(Result):

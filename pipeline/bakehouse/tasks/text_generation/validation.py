@@ -11,15 +11,16 @@ from pydantic import JsonValue
 
 from bakehouse.errors import Failure
 from bakehouse.recipe import agreement
-from bakehouse.records import Drafted, InUse, Validation, Verdict
+from bakehouse.records import Adapted, Drafted, InUse, Validation, Verdict
 from bakehouse.steps.maker import Verification
 from bakehouse.tasks.base import Trial
 from bakehouse.tasks.text_generation import answer_file
 from bakehouse.tasks.text_generation.answer_file import NAME as ANSWERS
 from bakehouse.tasks.text_generation.golden import Golden, mine
 from bakehouse.tasks.text_generation.scoring import Answer, judge, question
-from bakehouse.tasks.text_generation.seams import DraftedAnswers, GenerateResult, UsedAnswers
+from bakehouse.tasks.text_generation.seams import AdaptedAnswers, DraftedAnswers, GenerateResult, UsedAnswers
 
+ADAPTER_REMEDY = "have the adapters merged into the weights: `adapters: merged`"
 DRAFT_REMEDY = (
     "give the build `runtime_options: {EXECUTION_MODE_HINT: ACCURACY}`, with which several tokens at once are computed like one after the "
     "other; or leave the draft out"
@@ -39,10 +40,27 @@ def of_trial(trial: Trial) -> tuple[Validation, Verification]:
     remedy = result.in_use.remedy if result.in_use else ""
     validation = _validation(verdicts, used, result, trial.peak_memory_bytes)
     verified = verification(verdicts, used, remedy)
-    if result.drafted is None or verified.faults:
+    if verified.faults:
+        return validation, verified
+    if result.adapted is not None:
+        return _with_adapted(trial, validation, verified, result.adapted, partial(judge_of, min_agreement=least, tie=tie, expected=False))
+    if result.drafted is None:
         return validation, verified
     validation = validation.model_copy(update={"drafted": _drafted(options.drafted_by() or "", result.drafted, answers)})
     return validation, replace(verified, faults=tuple(_differing(golden, answers)), remedy=DRAFT_REMEDY)
+
+
+def _with_adapted(
+    trial: Trial, validation: Validation, verified: Verification, found: AdaptedAnswers, judge_of: Callable[..., Verdict]
+) -> tuple[Validation, Verification]:
+    """What a model answers without its separate adapters, and in which layers these do nothing."""
+    assert trial.without_adapters is not None
+    given, source = (read_answers(path) for path in (answer_file.without_adapters(trial.files / ANSWERS), trial.without_adapters / ANSWERS))
+    verdicts = _verdicts(mine(trial.golden), given, source, judge_of)
+    faults = [f"the part of {name} has no effect in the runtime" for name in found.without_effect]
+    faults += _faults(verdicts, " without the adapters")
+    adapted = Adapted(layers=found.layers, without=verdicts)
+    return validation.model_copy(update={"adapted": adapted}), replace(verified, faults=tuple(faults), remedy=ADAPTER_REMEDY)
 
 
 def _drafted(name: str, found: DraftedAnswers, answers: Path) -> Drafted:

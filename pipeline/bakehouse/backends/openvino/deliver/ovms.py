@@ -57,6 +57,9 @@ DRAFT      enable_prefix_caching: CACHING
 def _fits(name: str, builds: tuple[BuildOptions, ...]) -> None:
     (build,) = builds  # models for OpenVINO are in no bundle
     assert isinstance(build, OpenVINO)
+    if build.adapters_are_separate():
+        what = f"{name} has adapters next to it, and no field of the server's graph names such files"
+        raise Failure(what, remedy="deliver a build with `adapters: merged`")
     if given(build.runtime_options).get(_ATTENTION, "PA") != "PA":
         raise Failure(
             f"the server computes attention paged, and {name} is made to be run with {_ATTENTION}=SDPA",

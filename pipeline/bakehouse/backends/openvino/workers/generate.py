@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.backends.openvino.options import given
-from bakehouse.backends.openvino.seams import DraftedRequest, GenerateRequest
-from bakehouse.backends.openvino.workers import pipelines
+from bakehouse.backends.openvino.seams import AdaptedRequest, DraftedRequest, GenerateRequest
+from bakehouse.backends.openvino.workers import adapters_seen, pipelines
 from bakehouse.child import events, start
-from bakehouse.tasks.text_generation.seams import DraftedAnswers, GenerateResult, UsedAnswers
+from bakehouse.tasks.text_generation.seams import AdaptedAnswers, DraftedAnswers, GenerateResult, UsedAnswers
 from bakehouse.tasks.text_generation.workers import answers, chats
 
 Options = Mapping[str, str | int]  # of the runtime, in its own names
@@ -40,13 +40,20 @@ def encode(tokenizer: Any, prompt: answers.Prompt) -> Any:
     return tokenizer.encode(prompt.raw, add_special_tokens=True)
 
 
-def answer(pipe: Any, index: int, prompt: answers.Prompt, seen: Callable[[Any], None] | None = None) -> answers.AnswerRow:
-    """One greedy answer; ends at the end tokens of the folder's generation_config.json. `seen` gets what the runtime made."""
+def answer(
+    pipe: Any, index: int, prompt: answers.Prompt, seen: Callable[[Any], None] | None = None, *, plain: bool = False
+) -> answers.AnswerRow:
+    """One greedy answer; ends at the end tokens of the folder's generation_config.json. `seen` gets what the runtime made.
+
+    `plain`: without the adapters that the pipeline has.
+    """
     import openvino_genai
 
     config = pipe.get_generation_config()
     config.do_sample = False
     config.max_new_tokens = prompt.max_new_tokens
+    if plain:
+        config.adapters = openvino_genai.AdapterConfig()
     tokenizer = pipe.get_tokenizer()
     inputs = encode(tokenizer, prompt)
     made = pipe.generate(inputs, config)
@@ -97,18 +104,27 @@ def timed(
     return rows, time.monotonic() - started
 
 
-def answer_all(folder: Path, device: str, options: Options, prompts: Sequence[answers.Prompt], path: Path) -> Loaded:
-    """Load the model with these options, and answer all prompts into the file `path`.
+def answer_all(
+    folder: Path, device: str, options: Options, prompts: Sequence[answers.Prompt], path: Path, adapters: Sequence[Path] = (),
+    *, plain: bool = False,
+) -> Loaded:  # fmt: skip
+    """Load the model with these options and adapters, and answer all prompts into the file `path`; `plain` without the adapters.
 
     The pipeline is gone from memory when this returns.
     """
     events.progress("loading the model")
     started = time.monotonic()
-    pipe = pipelines.load(folder, device, options)
+    pipe = pipelines.load(folder, device, options, adapters=adapters)
     load_s = time.monotonic() - started
-    answers.write(path, prompts, partial(answer, pipe))
+    answers.write(path, prompts, partial(answer, pipe, plain=plain))
     config = pipe.get_generation_config()
     return Loaded(load_s, tuple(sorted({*config.stop_token_ids, config.eos_token_id})))
+
+
+def without_adapters(request: GenerateRequest, adapted: AdaptedRequest) -> AdaptedAnswers:
+    """Answer all prompts without the adapters, with a pipeline that has them; and see in which layers each of them acts."""
+    answer_all(request.model, request.device, ACCURATE, request.prompts, adapted.answers, adapted.adapters, plain=True)
+    return adapters_seen.acting(request.model, request.device, ACCURATE, adapted.adapters)
 
 
 def precision(core: Any, device: str, options: Options) -> str:
@@ -124,11 +140,12 @@ def run(request: GenerateRequest) -> GenerateResult:
     import openvino as ov
 
     core, options = ov.Core(), given(request.runtime_options)
-    loaded = answer_all(request.model, request.device, ACCURATE, request.prompts, request.answers)
+    adapters = request.adapted.adapters if request.adapted else ()
+    loaded = answer_all(request.model, request.device, ACCURATE, request.prompts, request.answers, adapters)
     if options == ACCURATE:  # the same run again would give the same answers
         shutil.copyfile(request.answers, request.in_use)
     else:
-        answer_all(request.model, request.device, options, request.prompts, request.in_use)
+        answer_all(request.model, request.device, options, request.prompts, request.in_use, adapters)
     return GenerateResult(
         device=request.device,
         device_name=str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),
@@ -136,6 +153,7 @@ def run(request: GenerateRequest) -> GenerateResult:
         end_tokens=loaded.end_tokens,
         runtime_options=ACCURATE,
         drafted=with_draft(request, request.draft, options) if request.draft else None,
+        adapted=without_adapters(request, request.adapted) if request.adapted else None,
         in_use=UsedAnswers(
             runtime_options={name: str(value) for name, value in options.items()},
             precision=precision(core, request.device, options),

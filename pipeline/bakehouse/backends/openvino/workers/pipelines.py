@@ -1,11 +1,12 @@
-"""Loads a model in openvino_genai, with a draft where there is one, and counts what the draft is good for."""
+"""Loads a model in openvino_genai, with a draft or adapters where there are some, and counts what the draft is good for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakehouse.backends.openvino.adapters import WEIGHTS
 from bakehouse.child import events
 from bakehouse.tasks.workers.hard_texts import TEXTS
 
@@ -13,11 +14,16 @@ WHOLE_PROMPTS = 1 << 32  # tokens, more than a prompt has
 _REMEDY = "Take a draft with the model's own tokenizer, such as a smaller model of the same family, or leave it out."
 
 
-def load(model: Path, device: str, options: Mapping[str, str | int], draft: Path | None = None) -> Any:
-    """The model, loaded with these options; a draft gets the same ones, as OpenVINO GenAI has it for one without its own."""
+def load(model: Path, device: str, options: Mapping[str, str | int], draft: Path | None = None, adapters: Sequence[Path] = ()) -> Any:
+    """The model, loaded with these options; a draft gets the same ones, as OpenVINO GenAI has it for one without its own.
+
+    Adapters act in every answer, but those for which the configuration of the answer names others.
+    """
     import openvino_genai
 
     arguments: dict[str, Any] = dict(options)
+    if adapters:
+        arguments["adapters"] = openvino_genai.AdapterConfig([openvino_genai.Adapter(folder / WEIGHTS) for folder in adapters])
     caching = arguments.pop("enable_prefix_caching", None)
     if caching is not None:
         arguments["scheduler_config"] = scheduler(enable_prefix_caching=bool(caching))

@@ -80,7 +80,7 @@ def run(request: RunRequest) -> None:
     core = ov.Core()
     refuse_absent(core, request.device)
     started = time.monotonic()
-    pipe = pipelines.load(request.model, request.device, request.runtime_options, request.draft)
+    pipe = pipelines.load(request.model, request.device, request.runtime_options, request.draft, request.adapters)
     loaded = jobs.Loaded(
         device=request.device,
         device_name=str(core.get_property(request.device, "FULL_DEVICE_NAME")).strip(),

@@ -1,4 +1,7 @@
-"""Answers prompts greedily with the unquantized checkpoint in transformers: the reference that every build is compared with."""
+"""Answers prompts greedily with the unquantized checkpoint in transformers: the reference that every build is compared with.
+
+Of builds whose adapters stay separate with these, which peft applies.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 from bakehouse.child import events, mapped, start
 from bakehouse.tasks.text_generation.seams import ReferenceRequest, ReferenceResult
-from bakehouse.tasks.text_generation.workers import answers, greedy, loading, reference_model, tokenizers_loading
+from bakehouse.tasks.text_generation.workers import adapters, answers, greedy, loading, reference_model, tokenizers_loading
 
 
 def load(checkpoint: Path, *, remote_code: bool, float32_below: float) -> Any:
@@ -33,6 +36,8 @@ def run(request: ReferenceRequest) -> ReferenceResult:
 
         started = time.monotonic()
         model = load(request.checkpoint, remote_code=request.remote_code, float32_below=request.float32_below)
+        if request.adapters:
+            adapters.apply(model, request.adapters, request.scales)
         loaded = tokenizers_loading.read(request.checkpoint, request.remote_code)
         model.generation_config.eos_token_id = tokenizers_loading.end_tokens_of(request.checkpoint, request.remote_code)
         load_s = time.monotonic() - started
