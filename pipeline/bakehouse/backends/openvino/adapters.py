@@ -21,6 +21,7 @@ from bakehouse.store import files as file_tools
 
 KIND = "adapter"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # in the adapter's folder of a package, as peft has them
+PREFIX = "base_model.model."  # of the names of tensors that LLMPipeline looks at
 _TOOLS = ("safetensors", "torch")
 
 

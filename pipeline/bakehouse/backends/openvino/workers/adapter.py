@@ -8,17 +8,50 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from bakehouse.backends.openvino.adapters import CONFIG, WEIGHTS
+from pydantic import BaseModel, ConfigDict
+
+from bakehouse.backends.openvino.adapters import CONFIG, PREFIX, WEIGHTS
 from bakehouse.backends.openvino.seams import AdapterRequest, AdapterResult
 from bakehouse.child import events, start
 
-PREFIX = "base_model.model."  # of the names that LLMPipeline looks at
 _NAME = re.compile(re.escape(PREFIX) + r"(?P<layer>.+)\.lora_(?P<part>[AB])\.weight")
 _MERGE = "Have it merged (`adapters: merged`), or leave it out."
 _MOST_NAMED = 3
+
+Pair = tuple[Any, Any]  # matrices A and B of a layer
+
+
+class Lora(BaseModel):
+    """The fields of adapter_config.json that decide what an adapter adds, and those with which that is more than two matrices."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    peft_type: str
+    r: int
+    lora_alpha: float
+    use_rslora: bool | None = False
+    rank_pattern: dict[str, int] | None = None
+    alpha_pattern: dict[str, float] | None = None
+    use_dora: bool | None = False
+    lora_bias: bool | None = False
+    fan_in_fan_out: bool | None = False
+    layer_replication: list[tuple[int, int]] | None = None
+    alora_invocation_tokens: list[int] | None = None
+
+    def scaling(self, layer: str) -> float:
+        """What peft multiplies the two matrices of a layer with: `update_layer` in tuners/lora/layer.py, and `get_pattern_key`."""
+        rank, alpha = _of_pattern(self.rank_pattern, layer, self.r), _of_pattern(self.alpha_pattern, layer, self.lora_alpha)
+        return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
+
+
+_MORE = ("use_dora", "lora_bias", "fan_in_fan_out", "layer_replication", "alora_invocation_tokens")
+
+
+def _of_pattern(patterns: Mapping[str, float] | None, layer: str, default: float) -> float:
+    return next((value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", layer)), default)
 
 
 def run(request: AdapterRequest) -> AdapterResult:
@@ -27,15 +60,15 @@ def run(request: AdapterRequest) -> AdapterResult:
     from safetensors.torch import load_file, save_file
 
     config = json.loads((request.adapter / CONFIG).read_text(encoding="utf-8"))
-    _refuse_other_kinds(config)
+    _refuse_other_kinds(config.get("peft_type"))
+    lora = Lora.model_validate(config)
+    _refuse_more(lora)
     events.progress("reading the adapter")
-    tensors = load_file(request.adapter / WEIGHTS)
-    pairs = paired(tensors)
+    pairs = paired(load_file(request.adapter / WEIGHTS))
     _refuse_unmatched(pairs, request.layers)
     made, widened = dict[str, Any](), 0
     for layer, (first, second) in pairs.items():
-        factor = scaling(config, layer) * request.scale
-        scaled = second.float() * factor
+        scaled = second.float() * (lora.scaling(layer) * request.scale)
         exact = torch.equal(scaled.to(second.dtype).float(), scaled)
         widened += not exact
         made[f"{PREFIX}{layer}.lora_A.weight"] = first.contiguous()
@@ -44,21 +77,26 @@ def run(request: AdapterRequest) -> AdapterResult:
         made = {name: tensor.float() for name, tensor in made.items()}
     request.files.mkdir(exist_ok=True)
     save_file(made, request.files / WEIGHTS, {"format": "pt"})
-    (request.files / CONFIG).write_text(json.dumps(unscaled(config), indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+    # Of the same adapter when nothing is left to scale: alpha is the rank, everywhere.
+    config |= {"lora_alpha": lora.r, "alpha_pattern": lora.rank_pattern or {}, "use_rslora": False}
+    (request.files / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     silent = tuple(layer for layer, pair in pairs.items() if not all(bool(one.any()) for one in pair))
     return AdapterResult(ranks={layer: int(first.shape[0]) for layer, (first, _) in pairs.items()}, silent=silent, widened=widened)
 
 
-def _refuse_other_kinds(config: Mapping[str, Any]) -> None:
-    """Refuse what peft would compute otherwise than as two matrices."""
-    if (kind := config.get("peft_type")) != "LORA":
+def _refuse_other_kinds(kind: object) -> None:
+    if kind != "LORA":
         events.refuse(f"The adapter is of the kind {kind}, and OpenVINO GenAI applies only LORA.", "Leave it out, or merge it yourself.")
-    for field in ("use_dora", "lora_bias", "fan_in_fan_out", "layer_replication", "alora_invocation_tokens"):
-        if config.get(field):
+
+
+def _refuse_more(lora: Lora) -> None:
+    """Refuse what peft would compute otherwise than as two matrices."""
+    for field in _MORE:
+        if getattr(lora, field):
             events.refuse(f"The adapter has `{field}`, which OpenVINO GenAI does not apply.", _MERGE)
 
 
-def paired(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def paired(tensors: Mapping[str, Any]) -> dict[str, Pair]:
     """The two matrices of each layer; anything else in the file ends here, because the runtime would pass over it."""
     found: dict[str, dict[str, Any]] = {}
     strange = []
@@ -73,9 +111,9 @@ def paired(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {layer: (parts["A"], parts["B"]) for layer, parts in found.items()}
 
 
-def _refuse_unmatched(pairs: Mapping[str, tuple[Any, Any]], layers: Sequence[str]) -> None:
+def _refuse_unmatched(wanted: Collection[str], layers: Sequence[str]) -> None:
     """Refuse an adapter of which the runtime would apply a part to no layer, or to several."""
-    places = {layer: places_of(layer, layers) for layer in pairs}
+    places = {layer: places_of(layer, layers) for layer in wanted}
     if lost := [layer for layer, found in places.items() if not found]:
         events.refuse(
             f"The model for OpenVINO has no layer that the adapter names {_some(lost)}, so its part would have no effect.", _MERGE
@@ -92,24 +130,6 @@ def places_of(layer: str, layers: Sequence[str]) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more
-
-
-def scaling(config: Mapping[str, Any], layer: str) -> float:
-    """What peft multiplies the two matrices of a layer with: `update_layer` in tuners/lora/layer.py, and `get_pattern_key`."""
-    rank = _of_pattern(config, "rank_pattern", layer, config["r"])
-    alpha = _of_pattern(config, "alpha_pattern", layer, config["lora_alpha"])
-    return float(alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank)
-
-
-def _of_pattern(config: Mapping[str, Any], field: str, layer: str, default: float) -> float:
-    patterns: Mapping[str, float] = config.get(field) or {}
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", layer)), default)
-
-
-def unscaled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the same adapter when nothing is left to scale: alpha is the rank, everywhere."""
-    ranks: Mapping[str, float] = config.get("rank_pattern") or {}
-    return {**config, "lora_alpha": config["r"], "alpha_pattern": dict(ranks), "use_rslora": False}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.openvino.adapters import WEIGHTS
+from bakehouse.backends.openvino.adapters import PREFIX, WEIGHTS
 from bakehouse.backends.openvino.workers import pipelines
 from bakehouse.child import events
 from bakehouse.tasks.text_generation.seams import AdaptedAnswers
@@ -57,7 +57,7 @@ def _parts(adapters: Sequence[Path]) -> Iterator[tuple[str, Any]]:
             pair = {one: tensors[one] for one in (name, f"{layer}.lora_B.weight")} if end else {}
             if pair and all(bool(one.any()) for one in pair.values()):
                 content = np.frombuffer(save(pair), dtype=np.uint8)
-                yield f"{folder.name}: {layer}", openvino_genai.Adapter(ov.Tensor(content.copy()))
+                yield f"{folder.name}: {layer.removeprefix(PREFIX)}", openvino_genai.Adapter(ov.Tensor(content.copy()))
 
 
 def _acts(pipe: Any, part: Any, strength: float, plain: Written) -> bool:
