@@ -16,8 +16,8 @@ from bakehouse.tasks.text_generation.seams import AdaptedAnswers
 
 Written = tuple[list[int], float]
 
-_TEXT = "The quick brown fox jumps over the lazy dog."
-_TOKENS = 2  # that are written each time
+_TEXT = "The quick brown fox jumps over"
+_TOKENS = 1  # that are written each time: every layer has a part in the first
 _STRENGTHS = (32.0, 4096.0)  # of a part: also a weak one has to be seen in a sum of 32-bit numbers
 
 
