@@ -33,14 +33,21 @@ def full() -> Path:
     return _made("windows-full", ("setup.sh", "full.txt"), ("packages",))
 
 
+def amx() -> Path | None:
+    """The library that asks for AMX before Wine starts; None on a processor without it."""
+    if "amx_tile" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        return None
+    return _made("windows-amx", ("amx.sh", "amx.c", "tools.txt"), ()) / "amx.so"
+
+
 def _made(name: str, made_of: tuple[str, ...], words: tuple[str, ...]) -> Path:
-    """What setup.sh makes, once a machine: whole or absent, as it makes it next to its place and renames it."""
+    """What the first file makes, once a machine: whole or absent, as it makes it next to its place and renames it."""
     digest = hashlib.sha256(b"\0".join((HERE / one).read_bytes() for one in made_of)).hexdigest()
     folder = _CACHE / f"{name}-{digest[:16]}"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            subprocess.run(["bash", HERE / "setup.sh", *words, folder, sys.executable], check=True, stdin=subprocess.DEVNULL)
+            subprocess.run(["bash", HERE / made_of[0], *words, folder, sys.executable], check=True, stdin=subprocess.DEVNULL)
     return folder
 
 

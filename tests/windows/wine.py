@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from tests.windows.place import ROOT, full, light, settings
+from tests.windows.place import ROOT, amx, full, light, settings
 
 _MARK = "BAKEHOUSE_WINDOWS_RUN"  # every process of one run carries its name: under Wine a child's parent is not the one that started it
 
@@ -32,6 +32,7 @@ class Windows:
     prefix: Path
     packages: tuple[Path, ...]
     scratch: Path
+    preloaded: Path | None = None  # a library of Linux that each program loads before Wine
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a program is given: nothing of this system's Python, and no display."""
@@ -39,7 +40,8 @@ class Windows:
         path = ";".join(as_windows(folder) for folder in (ROOT / "pipeline", *self.packages))
         temporary = dict.fromkeys(("TEMP", "TMP"), as_windows(self.scratch))
         ours = {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": as_windows(self.prefix.parent / "pycache"), "PYTHONUTF8": "1"}
-        return {**kept, **settings(), "WINEPREFIX": str(self.prefix), **temporary, **ours, **more}
+        preloaded = {"LD_PRELOAD": str(self.preloaded)} if self.preloaded else {}
+        return {**kept, **settings(), "WINEPREFIX": str(self.prefix), **temporary, **ours, **preloaded, **more}
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ def as_windows(path: Path) -> str:
 @contextmanager
 def started(*, whole: bool) -> Iterator[Windows]:
     """Wine's services on a prefix of our own, until the end of the block; `whole` has the converters and runtimes too."""
-    made, packages = light(), (full(),) if whole else ()
+    made, packages, preloaded = light(), (full(),) if whole else (), amx() if whole else None
     with FileLock(made.parent / f"{made.name}.used"):  # the end of one run ends all of Wine on this prefix
-        yield from _served(made, packages)
+        yield from _served(made, packages, preloaded)
 
 
-def _served(made: Path, packages: tuple[Path, ...]) -> Iterator[Windows]:
+def _served(made: Path, packages: tuple[Path, ...], preloaded: Path | None) -> Iterator[Windows]:
     scratch = Path(tempfile.mkdtemp(prefix="bakehouse-windows-"))
     _install_bakehouse(scratch / "installed")
-    windows = Windows(made / "python" / "python.exe", made / "prefix", (scratch / "installed", *packages), scratch)
+    windows = Windows(made / "python" / "python.exe", made / "prefix", (scratch / "installed", *packages), scratch, preloaded)
     environment = windows.environment()
     # Whoever starts them first has its pipes held open by them, so they are started with none.
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
