@@ -8,10 +8,11 @@ each node goes through that same `to_nbits` in a graph of its own, and the resul
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
@@ -22,6 +23,9 @@ from bakehouse.child import events
 
 ToNbits = Callable[[Any], ir.Model]
 Weights = dict[str, ir.TensorProtocol]
+
+TOGETHER = 1 << 26  # weights of a matrix that are quantized at once; each takes about 24 bytes meanwhile
+_EVEN = 16  # columns: zero points of 4 bits share bytes
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,54 @@ def _quantized(builder: Any, weights: Weights, to_nbits: ToNbits, between: Calla
     nodes = [node for node in nodes if any(value.name in weights for value in node.inputs if value is not None)]
     for done, node in enumerate(nodes):
         events.progress("quantizing weights", done, len(nodes))
-        alone = copy.copy(builder)
-        alone.model = _model_of(node, builder.model, weights)
-        exact = getattr(builder, "exact_quant_overrides", {})  # it looks for all of these in its graph
-        alone.exact_quant_overrides = {name: one for name, one in exact.items() if name == node.name}
-        alone.exact_quant_override_names = set(alone.exact_quant_overrides)
-        given = set(alone.model.graph.initializers)
-        result = to_nbits(alone)
-        new = [value.const_value for name, value in result.graph.initializers.items() if name not in given]
-        tensors = tuple(_copied(tensor) for tensor in new if tensor is not None)
-        if tensors:
+        given = {value.name: weights[value.name] for value in node.inputs if value is not None and value.name in weights}
+        made = _in_parts(builder, node, given, to_nbits) if _is_large(builder, node, given) else _alone(builder, node, given, to_nbits)
+        if made.tensors:
             for name in given:
                 del weights[name]
-            yield node.name, Quantized(tuple(ir.to_proto(after) for after in result.graph), tensors)
+            yield node.name, made
         between()
+
+
+def _alone(builder: Any, node: ir.Node, weights: Weights, to_nbits: ToNbits) -> Quantized:
+    """What `to_nbits` makes of this node in a graph of its own."""
+    alone = copy.copy(builder)
+    alone.model = _model_of(node, builder.model, weights)
+    exact = getattr(builder, "exact_quant_overrides", {})  # it looks for all of these in its graph
+    alone.exact_quant_overrides = {name: one for name, one in exact.items() if name == node.name}
+    alone.exact_quant_override_names = set(alone.exact_quant_overrides)
+    result = to_nbits(alone)
+    new = [value.const_value for name, value in result.graph.initializers.items() if name not in weights]
+    return Quantized(tuple(ir.to_proto(after) for after in result.graph), tuple(_copied(tensor) for tensor in new if tensor is not None))
+
+
+def _is_large(builder: Any, node: ir.Node, weights: Weights) -> bool:
+    """Whether a node's weight is to be quantized in parts: a large matrix whose columns the quantizer writes one after another.
+
+    With `use_qdq` it does not, and what is laid out for CUDA is mixed after that.
+    """
+    apart = node.op_type == "MatMul" and not builder.quant_attrs["use_qdq"] and not builder.matmul_attrs.get("weights_prepacked", 0)
+    return apart and all(len(tensor.shape) == 2 and tensor.size > TOGETHER for tensor in weights.values())
+
+
+def _in_parts(builder: Any, node: ir.Node, weights: Weights, to_nbits: ToNbits) -> Quantized:
+    """The same of a matrix, some of its columns at a time."""
+    ((name, tensor),) = weights.items()
+    whole = tensor.numpy()
+    columns, parts = whole.shape[1], list[Quantized]()
+    step = max(1, TOGETHER // whole.shape[0] // _EVEN) * _EVEN
+    for at in range(0, columns, step):
+        part = ir.Tensor(whole[:, at : at + step], dtype=tensor.dtype, name=name)
+        parts.append(_alone(builder, node, {name: part}, to_nbits))
+    nodes = parts[0].nodes
+    for attribute in (one for made in nodes for one in made.attribute if one.name == "N"):
+        attribute.i = columns
+    return Quantized(nodes, tuple(map(_joined, zip(*(one.tensors for one in parts), strict=True))))
+
+
+def _joined(parts: Sequence[ir.TensorProtocol]) -> ir.TensorProtocol:
+    """The tensors of a matrix' columns, one below the other."""
+    return ir.Tensor(np.concatenate([part.numpy() for part in parts]), dtype=parts[0].dtype, name=parts[0].name)
 
 
 def _model_of(node: ir.Node, model: ir.Model, weights: Weights) -> ir.Model:
