@@ -39,7 +39,7 @@ class Model(BaseModel):
         elsewhere: fields that belong to a sibling, with the reason why they do not apply here.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
     rules: ClassVar[tuple[Rule, ...]] = ()
     elsewhere: ClassVar[Mapping[str, str]] = {}
 
