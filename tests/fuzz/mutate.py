@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -102,7 +103,7 @@ def changed(random: Random, document: Any) -> Any:
         path.append((here, key))
         here = here[key]
     if not path:
-        return random.choice(ODD)
+        return _odd(random)
     holder, key = path[-1]
     match random.randrange(6):
         case 0:
@@ -114,5 +115,10 @@ def changed(random: Random, document: Any) -> Any:
         case 3 if isinstance(here, int) and not isinstance(here, bool):
             holder[key] = random.choice((here + 1, here - 1, -here, here * 2**40, float(here), str(here)))
         case _:
-            holder[key] = random.choice(ODD)
+            holder[key] = _odd(random)
     return document
+
+
+def _odd(random: Random) -> Any:
+    """One of the odd values, as a copy: the next change may reach into it."""
+    return deepcopy(random.choice(ODD))
