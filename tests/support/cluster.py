@@ -109,7 +109,7 @@ class Machines:
 
     def worker_processes(self, name: str) -> list[psutil.Process]:
         """Those that work, below the nanny that starts them again."""
-        return [child for child in self.processes[name].children() if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in self.processes[name].children() if _works(child)]
 
     def end(self) -> None:
         """End all of it."""
@@ -123,6 +123,13 @@ class Machines:
             except psutil.TimeoutExpired:
                 for one in (*process.children(recursive=True), process):
                     one.kill()
+
+
+def _works(child: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return False
 
 
 @contextmanager
