@@ -2,6 +2,7 @@
 
 Seen with onnxruntime-ep-openvino 1.8.1 and onnxruntime-openvino 1.24.1: every node runs in OpenVINO but GroupQueryAttention, one a layer,
 which stays with ONNX Runtime. `enable_causallm` wants the whole graph as one piece and is therefore refused; it is not written.
+The provider that is registered offers itself for Intel's devices only (microsoft/onnxruntime#31981), the build that has it for any CPU.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from bakehouse.errors import Failure
 from bakehouse.recipe.kinds import BuildOptions
 
 _NAME = "openvino-ep"
-_WHEELS = "onnxruntime-genai==0.18.0 onnxruntime-ep-openvino==1.8.1"
+_GENAI = "onnxruntime-genai==0.18.0"
+_PLUGIN = "onnxruntime-ep-openvino==1.8.1"
+_WITH_PROVIDER = "onnxruntime-openvino==1.24.1"
 _PROGRAM = """\
 import json
+from importlib.util import find_spec
 
-import onnxruntime_ep_openvino
 import onnxruntime_genai as og
 
-og.register_execution_provider_library("OpenVINOExecutionProvider", onnxruntime_ep_openvino.get_library_path())
+if find_spec("onnxruntime_ep_openvino"):  # else onnxruntime-openvino is installed, which has the provider in it
+    import onnxruntime_ep_openvino
+
+    og.register_execution_provider_library("OpenVINOExecutionProvider", onnxruntime_ep_openvino.get_library_path())
 model = og.Model(".")
 tokenizer = og.Tokenizer(model)
 stream = tokenizer.create_stream()
@@ -62,11 +68,15 @@ def _layout(packed: Packed) -> Layout:
 def _readme(packed: Packed) -> tuple[str | Code, ...]:
     chat = json.dumps([{"role": role, "content": content} for role, content in packed.chat], ensure_ascii=False)
     return (
-        "The program registers OpenVINO's provider and asks the model one question. Start it in this folder:",
-        Code(f"pip install {_WHEELS}", "sh"),
+        "The program asks the model one question. On an Intel processor it registers OpenVINO's provider:",
+        Code(f"pip install {_GENAI} {_PLUGIN}", "sh"),
+        "That provider offers itself to no other maker's processor, where ONNX Runtime GenAI then says `OpenVINO execution provider is not "
+        "supported in this build`. A build of ONNX Runtime that has the provider in it runs there; it takes the place of `onnxruntime`:",
+        Code(f"pip install {_GENAI}\npip install --force-reinstall --no-deps {_WITH_PROVIDER}", "sh"),
+        "Start the program in this folder:",
         Code(_PROGRAM.format(chat=chat, tokens=packed.max_new_tokens), "python"),
         f"It runs on the CPU. For Intel's GPU, write `GPU` for `CPU` at `device_type` in `{genai_config.NAME}`; that was not tried.",
     )
 
 
-PROFILE = Profile(_NAME, 1, "OpenVINO's execution provider", "a package of one model for ONNX Runtime GenAI on CPU", _fits, _layout)
+PROFILE = Profile(_NAME, 2, "OpenVINO's execution provider", "a package of one model for ONNX Runtime GenAI on CPU", _fits, _layout)
