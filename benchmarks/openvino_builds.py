@@ -2,6 +2,7 @@
 
     python -m benchmarks.openvino_builds --shape full --scratch /somewhere/with/60/GB
     python -m benchmarks.openvino_builds --shape stand-in --runs 3
+    python -m benchmarks.openvino_builds --shape 8b --jobs 1 --only int8
 
 The source is downloaded beforehand on both sides (upstream is given a folder), and nothing is validated: weights of the
 full shape are random. Prints a Markdown table; removes what it made.
@@ -14,6 +15,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import shapes
@@ -65,13 +67,13 @@ def upstream(model: Path, scratch: Path) -> tuple[dict[str, Measured], dict[str,
     return took, digests
 
 
-def ours(model: Path, scratch: Path, jobs: int) -> tuple[Measured, dict[str, str], int]:
-    """All variants in one doit run; what it took, the sha256 of the weights, and the peak memory of the hungriest child."""
+def ours(model: Path, scratch: Path, jobs: int, variants: Sequence[str] = tuple(VARIANTS)) -> tuple[Measured, dict[str, str], int]:
+    """These variants in one doit run; what it took, the sha256 of the weights, and the peak memory of the hungriest child."""
     recipes, artifacts = scratch / "recipes", scratch / "artifacts"
     shutil.rmtree(recipes, ignore_errors=True)
     recipes.mkdir()
     shutil.copytree(model, recipes / "model", copy_function=shapes.link)
-    builds = {name: {"runtime": "openvino", "quantization": options} for name, (options, _) in VARIANTS.items()}
+    builds = {name: {"runtime": "openvino", "quantization": options} for name, (options, _) in VARIANTS.items() if name in variants}
     golden = [{"prompt": "Hello", "contains": ["a"]}]
     recipe = {
         "schema_version": 1,
@@ -85,7 +87,7 @@ def ours(model: Path, scratch: Path, jobs: int) -> tuple[Measured, dict[str, str
     env = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}
     doit = str(BIN / "doit")
     run([doit, "download"], watch=[], env=env, log=scratch / "download.log", cwd=ROOT)
-    tasks = ["export:bench-tokenizer", *(f"convert:bench-{name}" for name in VARIANTS)]
+    tasks = ["export:bench-tokenizer", *(f"convert:bench-{name}" for name in variants)]
     took = run(
         [doit, *(["-n", str(jobs)] if jobs > 1 else []), *tasks],
         watch=[artifacts / "store" / kind for kind in ("export", "compress", "tokenizer")] + [artifacts / ".staging"],
@@ -118,11 +120,14 @@ def main() -> None:
     shapes.add_options(parser)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=None, help="measure only us, with so many steps at a time; no table")
+    parser.add_argument("--only", choices=tuple(VARIANTS), action="append", help="with --jobs: these variants alone")
     options = parser.parse_args()
+    if options.only and not options.jobs:
+        parser.error("--only goes with --jobs")
     with shapes.made(options) as (model, scratch):
         if options.jobs:
             for _ in range(options.runs):
-                print(f"{ours(model, scratch, options.jobs)[0].seconds:.1f} s in all", flush=True)
+                print(f"{ours(model, scratch, options.jobs, options.only or tuple(VARIANTS))[0].seconds:.1f} s in all", flush=True)
             return
         theirs = [upstream(model, scratch) for _ in range(options.runs)]
         one = [ours(model, scratch, 1) for _ in range(options.runs)]
