@@ -12,15 +12,25 @@ from bakehouse.executor import process
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.process import Children
 from bakehouse.inference.found import Found
-from bakehouse.records import Timestamps
-from bakehouse.tasks.speech import task as speech
+from bakehouse.steps.seam import Request
 from bakehouse.tasks.table import DIRECT
 
 
 def give(
-    found: Found, words: Sequence[str], device: Device | None, on_progress: Callable[[Progress], None], timestamps: Timestamps | None = None
+    found: Found,
+    words: Sequence[str],
+    device: Device | None,
+    on_progress: Callable[[Progress], None],
+    change: Callable[[Request], Request] = lambda request: request,
 ) -> tuple[str, ...]:
-    """The lines to print of what the model makes of the words of a command line, as its users have it; of speech, with times.
+    """The lines to print of what the model makes of the words of a command line, as its users have it.
+
+    Args:
+        found: the package.
+        words: those of the command line.
+        device: where it runs; None for the build's own.
+        on_progress: called with what the worker tells.
+        change: makes of the task's request what options of the command line ask for besides.
 
     Raises:
         Failure: it takes no such words, or does not run here. NotInstalled: the runtime is missing.
@@ -31,9 +41,7 @@ def give(
         files = Path(place) / "files"
         files.mkdir()
         request = task.request_of(words, found.folder, files).model_copy(update={"device": device})
-        if timestamps:
-            request = speech.with_times(request, timestamps)
-        command = backend.generate(build.options, {}, request)
+        command = backend.generate(build.options, {}, change(request))
         children, log = Children(), Path(place) / "run.log"
         try:
             process.run(command, children=children, log=log, scratch=Path(place) / "work", on_progress=on_progress)

@@ -13,6 +13,8 @@ from bakehouse.inference import direct
 from bakehouse.inference.found import Found
 from bakehouse.inference.runner import Runner
 from bakehouse.recipe.kinds import DEFAULT_TASK
+from bakehouse.steps.seam import Request
+from bakehouse.tasks.speech.task import with_times
 from bakehouse.tasks.text_generation.workers.jobs import Answered, Job
 
 
@@ -71,8 +73,12 @@ def _direct(package: Found, given: argparse.Namespace) -> int:
         if getattr(given, name) != made.get_default(name):
             flag = f"--{name.replace('_', '-')}"
             raise Failure(f"{flag} would have no effect on a model of {task}", where=package.name, remedy="leave it out")
+
+    def asked(request: Request) -> Request:
+        return with_times(request, given.timestamps) if given.timestamps else request
+
     with running.shown_loading(package.name):
-        lines = direct.give(package, given.prompt, given.device, lambda _: None, given.timestamps)
+        lines = direct.give(package, given.prompt, given.device, lambda _: None, asked)
     for line in lines:
         print(line)
     return 0
