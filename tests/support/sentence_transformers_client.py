@@ -34,6 +34,15 @@ vectors = model.encode(texts, batch_size=len(texts), show_progress_bar=False)
 print(json.dumps({"loaded": type(model[0].auto_model).__name__, "max_tokens": model.max_seq_length, "vectors": vectors.tolist()}))
 """
 
+_RANKS = """
+import json, sys
+from sentence_transformers import CrossEncoder
+
+folder, backend, options, query, texts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4], json.loads(sys.argv[5])
+model = CrossEncoder(folder, backend=backend, model_kwargs=options)
+print(json.dumps(model.predict([(query, text) for text in texts], show_progress_bar=False).tolist()))
+"""
+
 
 def client(backend: str) -> Path:
     """The folder with the distributions that one of its backends needs besides those that are installed here."""
@@ -45,6 +54,14 @@ def embed(folder: Path, backend: str, options: dict[str, Any], texts: Sequence[s
     words = (str(folder), backend, json.dumps(options), json.dumps(list(texts)))
     printed = delivering.run_python(_PROGRAM, folder.parent, client(backend), home, *words)
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return found
+
+
+def rank(folder: Path, backend: str, options: dict[str, Any], query: str, texts: Sequence[str], home: Path) -> list[float]:
+    """The score of each text, as the client has it of a package's folder."""
+    words = (str(folder), backend, json.dumps(options), query, json.dumps(list(texts)))
+    printed = delivering.run_python(_RANKS, folder.parent, client(backend), home, *words)
+    found: list[float] = json.loads(printed.splitlines()[-1])
     return found
 
 
