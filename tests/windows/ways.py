@@ -32,7 +32,7 @@ PUBLISH = f"publish:\n  repo: {OWNER}/tiny-{{build}}\n  visibility: public\n"
 _MAIN = ("-m", "bakehouse.app.main")
 OF_THE_RUN = ("README.md", "bakehouse.json", "bom.json", "provenance.json")
 LANES = [lane for lane in lanes.LANES if lane.runtime in ("openvino", "onnxruntime-genai")]
-_PATIENCE_S = 1500.0
+_PATIENCE_S = 3000.0
 # A console sends Ctrl-C as an event from which Python makes SIGINT; Wine without a screen has no console, so the signal is raised inside.
 _INTERRUPTED = """
 import signal, sys, threading, time
