@@ -1,6 +1,6 @@
 """A local server that speaks as much of the hub's read protocol as its real client needs, and can be configured to misbehave.
 
-In tests it is the `hub` fixture. By hand, `python -m tests.support.hub DIR REPO COMMIT` serves a directory and prints HF_ENDPOINT.
+In tests it is the `hub` fixture. By hand, `python -m tests.support.hub DIR REPO COMMIT [ADDRESS]` serves a directory and prints HF_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Hub:
     """The server's state: what it serves, how it misbehaves, and what was requested."""
 
     port: int = 0
+    host: str = "127.0.0.1"
+    cdn: str = "localhost"  # another name of it: the hub sends who wants a large file to another host
     repos: dict[tuple[str, str, str], dict[str, File]] = field(default_factory=dict)  # (type, id, commit) -> files
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (method, path)
@@ -79,7 +81,7 @@ class Hub:
     @property
     def endpoint(self) -> str:
         """What HF_ENDPOINT must be."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def serve(self, folder: Path, repo: str, commit: str, type: str = "model") -> None:
         """Offer `folder` as `repo` at `commit`."""
@@ -231,7 +233,7 @@ class _Answer(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{file.etag}"'}
         if file.large:  # from another host, as the hub does
             headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
-            headers["Location"] = f"http://localhost:{self.hub.port}/cdn/{type}s/{repo}/{commit}/{quote(name)}"
+            headers["Location"] = f"http://{self.hub.cdn}:{self.hub.port}/cdn/{type}s/{repo}/{commit}/{quote(name)}"
             return self._send(302, headers, b"")
         return self._bytes(name, file, headers, fault)
 
@@ -306,10 +308,10 @@ def _config(files: dict[str, File]) -> dict[str, Any]:
     return {"config": {name: found[name] for name in ("architectures", "model_type") if name in found}} if isinstance(found, dict) else {}
 
 
-def start() -> tuple[Hub, ThreadingHTTPServer]:
+def start(host: str = "127.0.0.1", cdn: str = "localhost") -> tuple[Hub, ThreadingHTTPServer]:
     """A running hub without repositories, on a free port of this machine; `shutdown()` and `server_close()` end it."""
-    hub = Hub()
-    server = _Server(("127.0.0.1", 0), type("Answer", (_Answer,), {"hub": hub}))
+    hub = Hub(host=host, cdn=cdn)
+    server = _Server((host, 0), type("Answer", (_Answer,), {"hub": hub}))
     hub.port = server.server_address[1]
     serving.in_thread(server)
     return hub, server
@@ -317,8 +319,8 @@ def start() -> tuple[Hub, ThreadingHTTPServer]:
 
 def main() -> None:
     """Serve a directory until interrupted."""
-    folder, repo, commit = sys.argv[1:4]
-    hub, server = start()
+    folder, repo, commit, *host = sys.argv[1:5]
+    hub, server = start(host[0], host[0]) if host else start()
     hub.serve(Path(folder), repo, commit)
     print(f"export HF_ENDPOINT={hub.endpoint}", flush=True)
     try:

@@ -1,4 +1,7 @@
-"""An S3 server in a process of its own on loopback (moto's), and a line to it that can be cut."""
+"""An S3 server in a process of its own (moto's), on loopback if nothing else is said, and a line to it that can be cut.
+
+By hand, `python -m tests.support.s3 ADDRESS PORT` serves an empty bucket.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +37,12 @@ class Server:
     """Where it listens, and what a client must have in its environment."""
 
     port: int
+    host: str = "127.0.0.1"
 
     def env(self, port: int | None = None) -> dict[str, str]:
         return {
             "PIPELINE_REMOTE": f"s3://{BUCKET}/store",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port or self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.host}:{port or self.port}",
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "very-secret",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -51,7 +55,7 @@ class Server:
             "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0",
             "Content-Type": "application/octet-stream",
         }
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/{BUCKET}{path}", data=body, method=method, headers=headers)
+        asked = urllib.request.Request(f"http://{self.host}:{self.port}/{BUCKET}{path}", data=body, method=method, headers=headers)
         with urllib.request.urlopen(asked, timeout=20) as answer:
             read: bytes = answer.read()
             return read
@@ -69,10 +73,10 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serve(port: int | None = None, log: Path | None = None) -> Iterator[Server]:
+def serve(port: int | None = None, log: Path | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """The server, with an empty bucket, at this port or at any; `log` gets a line a request."""
-    server = Server(port or _free_port())
-    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(server.port)]
+    server = Server(port or _free_port(), host)
+    argv = [sys.executable, "-m", "moto.server", "-H", host, "-p", str(server.port)]
     with log.open("wb") if log else contextlib.nullcontext(subprocess.DEVNULL) as noted:
         process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=noted)
     try:
@@ -156,3 +160,14 @@ def _pump(source: socket.socket, target: socket.socket, counted: Line | None) ->
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
         end.close()
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    with serve(int(sys.argv[2]), host=sys.argv[1]):
+        print("serving", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

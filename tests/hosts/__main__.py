@@ -1,0 +1,137 @@
+"""Builds recipes/phi3.yaml with a stand-in model on one host, on a cluster of several, and on one that is disturbed; compares all bytes.
+
+    python -m tests.hosts                     as root, on Linux; README.md says what it makes
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from tests.hosts import disturb, recipes, runs
+from tests.hosts.runs import Done
+from tests.hosts.site import HOSTS, LARGE, MIDDLE, SMALL, WORKERS, Site, site
+from tests.support import npulib_making, standin
+from tests.support.bench import CHILDREN
+
+
+def main() -> int:
+    """Run all of it; 1 if something is not as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--tiny", action="store_true", help="a model of half a million weights in place of 0.2 billion")
+    parser.add_argument("--only", nargs="*", choices=("refusals", "cluster", "disturbed"), help="of what follows the build on one host")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that hosts and folders are removed
+    os.environ["PYTHONPATH"] = CHILDREN  # as conftest.py has it: the environment below is made by a real command
+    model, furnished = npulib_making.tiny_phi3() if given.tiny else standin.phi3_checkpoint(), npulib_making.furnished()
+    began, wrong = time.monotonic(), list[str]()
+    with tempfile.TemporaryDirectory(prefix="hosts-") as name:
+        folder = Path(name).resolve()
+        left_out = recipes.write(folder / "recipes", tiny=given.tiny)
+        say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores; left out: {', '.join(left_out) or 'nothing'}")
+        parts = given.only if given.only is not None else ["refusals", "cluster", "disturbed"]
+        alone = _alone(folder, model, furnished)
+        for part in parts:
+            with _fresh(folder / part, folder / "recipes", model, furnished) as hosts:
+                wrong += {"refusals": _refusals, "cluster": _cluster, "disturbed": _disturbed}[part](hosts, alone)
+    for line in wrong:
+        say(f"WRONG: {line}")
+    say(f"{time.monotonic() - began:.0f} s in all; {'all as it should be' if not wrong else f'{len(wrong)} wrong'}")
+    return 1 if wrong else 0
+
+
+def say(text: str) -> None:
+    """A line, at once."""
+    print(text, flush=True)
+
+
+@contextmanager
+def _fresh(folder: Path, written: Path, model: Path, furnished: Path) -> Iterator[Site]:
+    """Hosts on which nothing was made yet."""
+    with site(folder, model, written, furnished) as hosts:
+        yield hosts
+
+
+def _alone(folder: Path, model: Path, furnished: Path) -> Path:
+    """All packages, made by one host without a cluster; where."""
+    with _fresh(folder / "alone", folder / "recipes", model, furnished) as hosts:
+        place = folder / "alone" / "made"
+        hosts.furnish(type(SMALL)("made", ""))
+        done = runs.build(hosts, "made", cluster=False)
+        _report("on one host", done)
+        if done.code != 0:
+            raise SystemExit(f"the build on one host failed:\n{done.said[-3000:]}")
+        return place
+
+
+def _refusals(hosts: Site, alone: Path) -> list[str]:
+    """What no worker can take is refused before anything starts."""
+    wrong = []
+    hosts.start_servers()
+    hosts.start_workers(SMALL)
+    for name, build, lacks in (
+        ("refused-1", "phi3-int4-npu", ("no network", "no wine")),
+        ("refused-2", "phi3-fp16-npulib", ("no npulib", "of memory where")),
+    ):
+        done = runs.build(hosts, name, build)
+        _report(f"{build} where there is only {SMALL.name}", done)
+        say("  " + "\n  ".join(done.said.strip().splitlines()[-12:]))
+        begun = hosts.events()
+        if done.code == 0 or begun or not all(text in done.said for text in lacks):
+            wrong.append(f"{name}: exit code {done.code}, {len(begun)} events, {[text for text in lacks if text not in done.said]} not said")
+    return wrong
+
+
+def _cluster(hosts: Site, alone: Path) -> list[str]:
+    """All packages, made by the cluster."""
+    hosts.start_servers()
+    hosts.start_workers(*WORKERS)
+    done = runs.build(hosts, "asked")
+    return _judge(hosts, "on the cluster", done, alone, once=True)
+
+
+def _disturbed(hosts: Site, alone: Path) -> list[str]:
+    """The same, disturbed."""
+    hosts.start_servers()
+    hosts.start_workers(*WORKERS)
+    done = runs.build(hosts, "asked", meanwhile=partial(disturb.all_of_it, hosts, say))
+    return _judge(hosts, "on the cluster, disturbed", done, alone, once=False)
+
+
+def _judge(hosts: Site, what: str, done: Done, alone: Path, *, once: bool) -> list[str]:
+    """Print where each step was made and whether all is as on one host; what is wrong."""
+    _report(what, done)
+    if done.code != 0:
+        return [f"{what}: exit code {done.code}\n{done.said[-3000:]}"]
+    made = runs.steps(hosts, hosts.events())
+    for step in made:
+        say(f"  {step.seconds:6.1f} s  {' -> '.join(step.by):8}  {step.name}")
+    again = [step for step in made if len(step.by) > 1]
+    say(f"  {len(made)} steps; begun again: {', '.join(step.name for step in again) or 'none'}")
+    wrong = [f"{what}: {step.name} was begun by {', '.join(step.by)}" for step in again if once]
+    allowed = {"wine": MIDDLE.name, "npulib": LARGE.name}
+    compared = runs.compare(alone, hosts.folder / "asked", *(hosts.folder / one.name for one in WORKERS))
+    say(f"  {compared.same} files of packages and the files of {compared.steps} steps have the bytes of one host")
+    for line in compared.exempt:
+        say(f"  {line}")
+    return wrong + [f"{what}: {line}" for line in compared.differs]
+
+
+def _report(what: str, done: Done) -> None:
+    say(f"{what}: {done.seconds:.0f} s, exit code {done.code}")
+    for host in HOSTS:
+        moved = done.moved[host.name]
+        say(f"  {host.name:9} sent {moved.sent / 1e6:9.1f} MB, received {moved.received / 1e6:9.1f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""What happens to the hosts while a build runs: a link is cut, a worker is killed, the store stops answering."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from tests.hosts.network import Host
+from tests.hosts.site import LARGE, MIDDLE, STORE, Site
+
+_CUT_S, _PAUSE_S = 20.0, 60.0
+_LONGEST_S = 900.0
+
+
+def all_of_it(site: Site, say: Callable[[str], None]) -> None:
+    """One after the other, each in the middle of a step."""
+    begun = time.monotonic()
+
+    def note(text: str) -> None:
+        say(f"  after {time.monotonic() - begun:.0f} s: {text}")
+
+    doing = _wait_for_work(MIDDLE)
+    note(f"the link of {MIDDLE.name} is cut for {_CUT_S:.0f} s while it runs {doing}")
+    with MIDDLE.unplugged():
+        time.sleep(_CUT_S)
+    doing = _wait_for_work(LARGE)
+    note(f"the worker of {LARGE.name} is killed while it runs {doing}")
+    _worker(site.processes[LARGE.name]).kill()
+    time.sleep(10)
+    doing = _wait_for_work(MIDDLE)
+    note(f"the store stops for {_PAUSE_S:.0f} s while {MIDDLE.name} runs {doing}")
+    with _stopped(STORE):
+        time.sleep(_PAUSE_S)
+
+
+def _wait_for_work(host: Host) -> str:
+    """Wait until a host makes something, and does not only talk to the store; which program it is."""
+    until = time.monotonic() + _LONGEST_S
+    while time.monotonic() < until:
+        for pid in host.pids():
+            with suppress(psutil.Error):
+                words = psutil.Process(pid).cmdline()
+                found = next((word for word in words if ".workers." in word and not word.startswith("bakehouse.executor.")), None)
+                if found:
+                    return found
+        time.sleep(0.1)
+    raise RuntimeError(f"{host.name} made nothing that could be disturbed")
+
+
+def _worker(nanny: psutil.Process) -> psutil.Process:
+    """The process that works, below the nanny that starts it again; `nanny` or what it was started with may stand above it."""
+    for child in nanny.children(recursive=True):
+        with suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                return child
+    raise RuntimeError("there is no worker to kill")
+
+
+class _stopped:
+    """All processes of a host are stopped, until the block ends."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __enter__(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def __exit__(self, *_: object) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._host.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)

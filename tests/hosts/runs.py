@@ -1,0 +1,142 @@
+"""Builds on the hosts: each a command of a person, and what it came to."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bakehouse.release import rebuild
+from bakehouse.store.store import read_record
+from tests.hosts import network
+from tests.hosts.network import Host, Traffic
+from tests.hosts.recipes import NAME
+from tests.hosts.site import ADDRESS, ASKER, WORKERS, Site
+from tests.support.lanes import bytes_of
+
+Event = tuple[float, str, str, str]
+_LONGEST_S = 3600.0
+_BRINGS, _WAITS, _WRITES = "bringing what it needs", "waiting for the shared store", "writing it into the store"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A build: how it ended, what it printed, how long it took, and what each host sent and received meanwhile."""
+
+    code: int
+    said: str
+    seconds: float
+    moved: Mapping[str, Traffic]
+
+
+def build(
+    site: Site, name: str, *words: str, cluster: bool = True, meanwhile: Callable[[], None] = lambda: None, host: Host = ASKER
+) -> Done:
+    """Build the recipe on a host, into the folder `name`; `meanwhile` runs beside it.
+
+    Raises:
+        RuntimeError: it takes more than an hour, or what runs beside it failed.
+    """
+    before, begun = network.traffic(), time.monotonic()
+    home = site.folder / name
+    env = site.env(host, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
+    where = ("--cluster", ADDRESS) if cluster else ()
+    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
+    beside = _Beside(meanwhile)
+    beside.start()
+    code = process.wait(_LONGEST_S)
+    seconds = time.monotonic() - begun
+    beside.join()
+    if beside.error:
+        raise RuntimeError(f"beside the build: {beside.error!r}") from beside.error
+    moved = {one: now.since(before[one]) for one, now in network.traffic().items()}
+    return Done(code, (home / "out.txt").read_text(encoding="utf-8", errors="replace"), seconds, moved)
+
+
+class _Beside(threading.Thread):
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._act, self.error = act, None  # type: tuple[Callable[[], None], Exception | None]
+
+    def run(self) -> None:
+        try:
+            self._act()
+        except Exception as error:
+            self.error = error
+
+
+@dataclass
+class Made:
+    """A step that the cluster made: who began it, in order, and from when until when it was made."""
+
+    name: str
+    by: list[str] = field(default_factory=list)
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+def steps(site: Site, events: list[Event]) -> list[Made]:
+    """The steps that the workers made, in the order in which they were complete."""
+    names = {record.key: f"{record.kind} of {record.label}" for record in _records(*(site.folder / one.name for one in WORKERS))}
+    made: dict[str, Made] = {}
+    last: dict[tuple[str, str], str] = {}
+    for when, task, by, doing in sorted(events):
+        key = task.rpartition("-")[2]
+        step = made.setdefault(key, Made(names.get(key, task)))
+        host = by.partition("-")[0]
+        if doing.startswith(_BRINGS) and not last.get((key, by), "").startswith(_WAITS):
+            step.by.append(host)
+            step.began = when
+        last[key, by] = doing
+        step.ended = when
+    return sorted(made.values(), key=lambda step: step.ended)
+
+
+def _records(*homes: Path):  # type: ignore[no-untyped-def]
+    found = (read_record(path) for home in homes for path in sorted((home / "artifacts" / "store").glob("*/*")))
+    return [record for record in found if record]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two runs: files of packages that are the same, those that may differ, and what must not be; steps with the same bytes."""
+
+    same: int
+    exempt: tuple[str, ...]
+    differs: tuple[str, ...]
+    steps: int
+
+
+def compare(alone: Path, asker: Path, *workers: Path) -> Compared:
+    """Compare the packages of a run with those of one machine, and every step in a worker's store with that machine's own."""
+    same, exempt, differs = 0, list[str](), list[str]()
+    mine, theirs = ({path.name: path for path in (home / "artifacts" / "packages").iterdir()} for home in (alone, asker))
+    differs += [f"{name}: not made by both" for name in sorted(mine.keys() ^ theirs.keys())]
+    for name in sorted(mine.keys() & theirs.keys()):
+        found = rebuild.compare(mine[name], theirs[name])
+        same += len(found.same)
+        exempt += [f"{name}/{line}" for line in found.exempt if "written again" not in line]
+        differs += [f"{name}/{line}" for line in found.differs]
+    own = {record.key: record for record in _records(alone)}
+    equal = set[str]()
+    for record in _records(*workers):
+        if record.kind == "setup":
+            continue
+        one, other = (_same_always(bytes_of(found.files)) if found else None for found in (own.get(record.key), record))
+        if one == other:
+            equal.add(record.key)
+        else:
+            differs.append(f"{record.kind} of {record.label}: {sorted(set((one or {}).items()) ^ set((other or {}).items()))}")
+    return Compared(same, tuple(exempt), tuple(differs), len(equal))
+
+
+def _same_always(files: Mapping[str, str]) -> dict[str, str]:
+    """Without blobs, which the compiler writes anew each time, and what has a blob's digest in it."""
+    return {path: sha256 for path, sha256 in files.items() if "npu/" not in path and not path.endswith(".blob")}
