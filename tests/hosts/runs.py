@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bakehouse.records import StepRecord
 from bakehouse.release import rebuild
 from bakehouse.store.store import read_record
 from tests.hosts import network
@@ -44,7 +45,7 @@ def build(
     home = site.folder / name
     env = site.env(host, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
     where = ("--cluster", ADDRESS) if cluster else ()
-    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
+    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", "-c", *(words or (NAME,)), *where), home, env)
     beside = _Beside(meanwhile)
     beside.start()
     code = process.wait(_LONGEST_S)
@@ -70,9 +71,13 @@ class _Beside(threading.Thread):
 
 @dataclass
 class Made:
-    """A step that the cluster made: who began it, in order, and from when until when it was made."""
+    """A step that the cluster made: who began it, in order, when that last was, and when it was complete.
+
+    `needs` are the programs or the network that not every host has, by which of them the step can be made there.
+    """
 
     name: str
+    needs: str = ""
     by: list[str] = field(default_factory=list)
     began: float = 0.0
     ended: float = 0.0
@@ -84,12 +89,12 @@ class Made:
 
 def steps(site: Site, events: list[Event]) -> list[Made]:
     """The steps that the workers made, in the order in which they were complete."""
-    names = {record.key: f"{record.kind} of {record.label}" for record in _records(*(site.folder / one.name for one in WORKERS))}
+    known = {record.key: record for record in _records(*(site.folder / one.name for one in WORKERS))}
     made: dict[str, Made] = {}
     last: dict[tuple[str, str], str] = {}
     for when, task, by, doing in sorted(events):
         key = task.rpartition("-")[2]
-        step = made.setdefault(key, Made(names.get(key, task)))
+        step = made.setdefault(key, _named(known[key]) if key in known else Made(task))
         host = by.partition("-")[0]
         if doing.startswith(_BRINGS) and not last.get((key, by), "").startswith(_WAITS):
             step.by.append(host)
@@ -99,7 +104,12 @@ def steps(site: Site, events: list[Event]) -> list[Made]:
     return sorted(made.values(), key=lambda step: step.ended)
 
 
-def _records(*homes: Path):  # type: ignore[no-untyped-def]
+def _named(record: StepRecord) -> Made:
+    sets_up = any(needed.startswith("setup/") for needed in record.needs.values())
+    return Made(f"{record.kind} of {record.label}", record.maker if sets_up else "network" if record.kind == "download" else "")
+
+
+def _records(*homes: Path) -> list[StepRecord]:
     found = (read_record(path) for home in homes for path in sorted((home / "artifacts" / "store").glob("*/*")))
     return [record for record in found if record]
 

@@ -24,9 +24,9 @@ _NO_COMPILERS = ("wine", "wineserver", "c++", "g++")
 _PORTS = {"scheduler": 8786, "store": 9000}
 
 SCHEDULER, STORE, HUB = Host("scheduler", "10.77.0.2"), Host("store", "10.77.0.3"), Host("hub", "10.77.0.4")
-SMALL = Host("small", "10.77.0.11", memory_bytes=3_000_000_000, lacks=_NO_COMPILERS)  # and the hub does not answer it
-MIDDLE = Host("middle", "10.77.0.12", memory_bytes=5_000_000_000, lacks=("c++", "g++"))
-LARGE = Host("large", "10.77.0.13", memory_bytes=9_000_000_000, lacks=("wine", "wineserver"))
+SMALL = Host("small", "10.77.0.11", memory_bytes=1_500_000_000, lacks=_NO_COMPILERS)  # and the hub does not answer it
+MIDDLE = Host("middle", "10.77.0.12", memory_bytes=3_000_000_000, lacks=("c++", "g++"))
+LARGE = Host("large", "10.77.0.13", memory_bytes=6_000_000_000, lacks=("wine", "wineserver"))
 ASKER = Host("asker", "10.77.0.20")
 WORKERS = (SMALL, MIDDLE, LARGE)
 HOSTS = (SCHEDULER, STORE, HUB, *WORKERS, ASKER)
