@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -61,19 +61,17 @@ def _worker(nanny: psutil.Process) -> psutil.Process:
     raise RuntimeError("there is no worker to kill")
 
 
-class _stopped:
-    """All processes of a host are stopped, until the block ends."""
+@contextmanager
+def _stopped(host: Host) -> Iterator[None]:
+    """All processes of a host are stopped, until the block ends: who connects is not refused, and gets no answer."""
+    _signal(host, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(host, signal.SIGCONT)
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
 
-    def __enter__(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def __exit__(self, *_: object) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for pid in self._host.pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+def _signal(host: Host, number: signal.Signals) -> None:
+    for pid in host.pids():
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
