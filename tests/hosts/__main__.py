@@ -31,7 +31,9 @@ _CAN = {"network": (MIDDLE.name, LARGE.name), "openvino-npu": (MIDDLE.name,), np
 def main() -> int:
     """Run all of it; 1 if something is not as it should be."""
     parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("builds", nargs="*", metavar="BUILD", help="some builds of the recipe (default: all)")
+    parser.add_argument(
+        "builds", nargs="*", metavar="BUILD", default=recipes.BUILDS, help="builds of the recipe (default: one or two of each runtime)"
+    )
     parser.add_argument("--only", nargs="*", choices=("refusals", "cluster", "disturbed"), help="of what follows the build on one host")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that hosts and folders are removed
@@ -40,8 +42,8 @@ def main() -> int:
     began, wrong = time.monotonic(), list[str]()
     with tempfile.TemporaryDirectory(prefix="hosts-") as name:
         folder = Path(name).resolve()
-        left_out = recipes.write(folder / "recipes", given.builds)
-        say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores; left out: {', '.join(left_out) or 'nothing'}")
+        recipes.write(folder / "recipes", given.builds)
+        say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores: {', '.join(given.builds)}")
         parts = given.only if given.only is not None else ["refusals", "cluster", "disturbed"]
         alone = _alone(folder, model, furnished)
         for part in parts:
@@ -83,7 +85,7 @@ def _refusals(hosts: Site, alone: Path) -> list[str]:
     hosts.start_servers()
     hosts.start_workers(SMALL)
     for name, build, lacks in (
-        ("refused-1", "phi3-int4-npu", ("no network", "no wine")),
+        ("refused-1", "phi3-int4cw-npu", ("no network", "no wine")),
         ("refused-2", "phi3-int4-openvino", ("no network", "of memory where")),
     ):
         done = runs.build(hosts, name, build)

@@ -17,6 +17,7 @@ from bakehouse.executor.session import Session
 from bakehouse.plan.plan import Build
 from bakehouse.stages import estimates, preflight
 from bakehouse.stages.preflight import Forecast
+from bakehouse.steps.step import Step
 from bakehouse.store import clone
 from bakehouse.store.store import Store
 from tests.formats.test_gguf_header import PLAIN, write
@@ -178,6 +179,26 @@ def test_a_step_that_is_there_hides_what_only_it_needs(tmp_path: Path, session: 
     kinds = [step.kind for step in preflight.missing([build], session.store)]
     checks = ["fidelity", "fidelity_reference", "numeric_check", "package", "reference", "reference_logits", "tokenizer", "validate"]
     assert sorted(kinds) == ["download", "export", *checks]
+
+
+def test_what_is_there_is_looked_at_once_however_many_steps_read_it(tmp_path: Path) -> None:
+    looked_at: list[str] = []
+
+    class Looking(Store):
+        def has(self, step: Step) -> bool:
+            looked_at.append(step.key)
+            return super().has(step)
+
+    store = Looking(tmp_path / "artifacts")
+    builds = planned(
+        tmp_path / "recipes",
+        recipe(source=HUB, builds={name: {"runtime": "openvino", "quantization": {"weights": name}} for name in ("int8", "fp16")}),
+    ).builds
+    put(builds[0].checkpoint, store)
+    looked_at.clear()
+    missing = preflight.missing(builds, store)
+    assert {step.kind for step in missing} >= {"export", "tokenizer", "reference"}
+    assert sorted(looked_at) == sorted({*(step.key for step in missing), builds[0].checkpoint.key})
 
 
 @pytest.mark.parametrize(
