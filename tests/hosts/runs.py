@@ -45,7 +45,7 @@ def build(
     home = site.folder / name
     env = site.env(host, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
     where = ("--cluster", ADDRESS) if cluster else ()
-    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", "-c", *(words or (NAME,)), *where), home, env)
+    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
     beside = _Beside(meanwhile)
     beside.start()
     code = process.wait(_LONGEST_S)
