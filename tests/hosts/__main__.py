@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.hosts import disturb, recipes, runs
 from tests.hosts.runs import Done
-from tests.hosts.site import HOSTS, LARGE, MIDDLE, SMALL, WORKERS, Site, site
+from tests.hosts.site import HOSTS, LARGE, MIDDLE, SMALL, STORE, WORKERS, Site, site
 from tests.support import npulib_making, standin
 from tests.support.bench import CHILDREN
 
@@ -124,7 +124,9 @@ def _judge(hosts: Site, what: str, done: Done, alone: Path, *, once: bool) -> li
     for step in made:
         say(f"  {step.seconds:6.1f} s  {' -> '.join(step.by):8}  {step.name}")
     again = [step for step in made if len(step.by) > 1]
-    say(f"  {len(made)} steps; begun again: {', '.join(step.name for step in again) or 'none'}")
+    carried, packages = done.moved[STORE.name], len(list((hosts.folder / "asked" / "artifacts" / "packages").iterdir()))
+    say(f"  {len(made)} steps of {packages} packages; begun again: {', '.join(step.name for step in again) or 'none'}")
+    say(f"  the store received {carried.received / 1e6 / packages:.0f} MB a package and sent {carried.sent / 1e6 / packages:.0f} MB")
     wrong = [f"{what}: {step.name} was begun by {', '.join(step.by)}" for step in again if once]
     wrong += [f"{what}: {step.name} was made by {step.by[-1]}" for step in made if step.by[-1] not in _CAN.get(step.needs, _ALL)]
     compared = runs.compare(alone, hosts.folder / "asked", *(hosts.folder / one.name for one in WORKERS))

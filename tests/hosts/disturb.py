@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,42 +15,43 @@ from tests.hosts.network import Host
 from tests.hosts.site import LARGE, MIDDLE, STORE, Site
 
 _CUT_S, _PAUSE_S = 20.0, 60.0
-_LONGEST_S = 900.0
 
 
-def all_of_it(site: Site, say: Callable[[str], None]) -> None:
-    """One after the other, each in the middle of a step."""
+def all_of_it(site: Site, say: Callable[[str], None], over: threading.Event) -> None:
+    """One after the other, each in the middle of a step; `over` is set when the build has ended.
+
+    Raises:
+        RuntimeError: it ended before all had happened.
+    """
     begun = time.monotonic()
 
     def note(text: str) -> None:
         say(f"  after {time.monotonic() - begun:.0f} s: {text}")
 
-    doing = _wait_for_work(MIDDLE)
+    doing = _wait_for_work(MIDDLE, over)
     note(f"the link of {MIDDLE.name} is cut for {_CUT_S:.0f} s while it runs {doing}")
     with MIDDLE.unplugged():
         time.sleep(_CUT_S)
-    doing = _wait_for_work(LARGE)
+    doing = _wait_for_work(LARGE, over)
     note(f"the worker of {LARGE.name} is killed while it runs {doing}")
     _worker(site.processes[LARGE.name]).kill()
     time.sleep(10)
-    doing = _wait_for_work(MIDDLE)
+    doing = _wait_for_work(MIDDLE, over)
     note(f"the store stops for {_PAUSE_S:.0f} s while {MIDDLE.name} runs {doing}")
     with _stopped(STORE):
         time.sleep(_PAUSE_S)
 
 
-def _wait_for_work(host: Host) -> str:
+def _wait_for_work(host: Host, over: threading.Event) -> str:
     """Wait until a host makes something, and does not only talk to the store; which program it is."""
-    until = time.monotonic() + _LONGEST_S
-    while time.monotonic() < until:
+    while not over.wait(0.1):
         for pid in host.pids():
             with suppress(psutil.Error):
                 words = psutil.Process(pid).cmdline()
                 found = next((word for word in words if ".workers." in word and not word.startswith("bakehouse.executor.")), None)
                 if found:
                     return found
-        time.sleep(0.1)
-    raise RuntimeError(f"{host.name} made nothing that could be disturbed")
+    raise RuntimeError(f"the build ended before {host.name} made something that could be disturbed")
 
 
 def _worker(nanny: psutil.Process) -> psutil.Process:

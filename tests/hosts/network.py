@@ -113,7 +113,7 @@ def network(hosts: Iterable[Host]) -> Iterator[None]:
         raise RuntimeError("network namespaces need Linux, root, iproute2 and util-linux")
     lock = FileLock(_LOCK)
     try:
-        lock.acquire(timeout=900)
+        lock.acquire(timeout=0)
     except Timeout:
         raise RuntimeError("another run of this has the hosts") from None
     try:

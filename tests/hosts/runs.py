@@ -9,18 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from bakehouse.records import StepRecord
 from bakehouse.release import rebuild
 from bakehouse.store.store import read_record
 from tests.hosts import network
-from tests.hosts.network import Host, Traffic
+from tests.hosts.network import Traffic
 from tests.hosts.recipes import NAME
 from tests.hosts.site import ADDRESS, ASKER, WORKERS, Site
 from tests.support.lanes import bytes_of
 
 Event = tuple[float, str, str, str]
+Act = Callable[[threading.Event], None]
 _LONGEST_S = 3600.0
-_BRINGS, _WAITS, _WRITES = "bringing what it needs", "waiting for the shared store", "writing it into the store"
+_BRINGS, _WAITS = "bringing what it needs", "waiting for the shared store"
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,29 @@ class Done:
     moved: Mapping[str, Traffic]
 
 
-def build(
-    site: Site, name: str, *words: str, cluster: bool = True, meanwhile: Callable[[], None] = lambda: None, host: Host = ASKER
-) -> Done:
-    """Build the recipe on a host, into the folder `name`; `meanwhile` runs beside it.
+def build(site: Site, name: str, *words: str, cluster: bool = True, meanwhile: Act = lambda over: None) -> Done:
+    """Have the asker build the recipe, or what `words` name, into the folder `name`.
+
+    `meanwhile` runs beside it, and gets an event that its end sets.
 
     Raises:
         RuntimeError: it takes more than an hour, or what runs beside it failed.
     """
     before, begun = network.traffic(), time.monotonic()
     home = site.folder / name
-    env = site.env(host, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
+    env = site.env(ASKER, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
     where = ("--cluster", ADDRESS) if cluster else ()
-    process = host.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
+    process = ASKER.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
     beside = _Beside(meanwhile)
     beside.start()
-    code = process.wait(_LONGEST_S)
-    seconds = time.monotonic() - begun
-    beside.join()
+    try:
+        code = process.wait(_LONGEST_S)
+        seconds = time.monotonic() - begun
+    except psutil.TimeoutExpired:
+        raise RuntimeError(f"the build takes more than {_LONGEST_S:.0f} s") from None
+    finally:
+        beside.over.set()
+        beside.join()
     if beside.error:
         raise RuntimeError(f"beside the build: {beside.error!r}") from beside.error
     moved = {one: now.since(before[one]) for one, now in network.traffic().items()}
@@ -58,13 +66,14 @@ def build(
 
 
 class _Beside(threading.Thread):
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, act: Act) -> None:
         super().__init__(daemon=True)
-        self._act, self.error = act, None  # type: tuple[Callable[[], None], Exception | None]
+        self._act, self.over = act, threading.Event()
+        self.error: Exception | None = None
 
     def run(self) -> None:
         try:
-            self._act()
+            self._act(self.over)
         except Exception as error:
             self.error = error
 
