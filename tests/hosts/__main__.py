@@ -34,15 +34,16 @@ def main() -> int:
     parser.add_argument(
         "builds", nargs="*", metavar="BUILD", default=recipes.BUILDS, help="builds of the recipe (default: one or two of each runtime)"
     )
+    parser.add_argument("--large", action="store_true", help="a model of 0.2 billion weights, not of 0.4 million: an hour and more")
     parser.add_argument("--only", nargs="*", choices=("refusals", "cluster", "disturbed"), help="of what follows the build on one host")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that hosts and folders are removed
     os.environ["PYTHONPATH"] = CHILDREN  # as conftest.py has it: the environment below is made by a real command
-    model, furnished = standin.phi3_checkpoint(), npulib_making.furnished()
+    model, furnished = standin.phi3_checkpoint() if given.large else npulib_making.tiny_phi3(), npulib_making.furnished()
     began, wrong = time.monotonic(), list[str]()
     with tempfile.TemporaryDirectory(prefix="hosts-") as name:
         folder = Path(name).resolve()
-        recipes.write(folder / "recipes", given.builds)
+        recipes.write(folder / "recipes", given.builds, tiny=not given.large)
         say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores: {', '.join(given.builds)}")
         parts = given.only if given.only is not None else ["refusals", "cluster", "disturbed"]
         alone = _alone(folder, model, furnished)

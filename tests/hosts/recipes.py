@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.support import npu_making
 from tests.support.bench import ROOT
 
 NAME = "phi3"
@@ -14,11 +15,14 @@ NAME = "phi3"
 BUILDS = ("int4-openvino", "int8-openvino", "int4-ort-cpu", "int4-ort-directml", "int4cw-npu", "fp16-npulib")
 
 
-def write(folder: Path, builds: Sequence[str] = BUILDS) -> None:
-    """Write the recipe with these of its builds."""
+def write(folder: Path, builds: Sequence[str] = BUILDS, *, tiny: bool = True) -> None:
+    """Write the recipe with these of its builds; for the tiny model the NPU's prompts are short, since its context is 512 tokens."""
     recipe = yaml.safe_load((ROOT / "recipes" / f"{NAME}.yaml").read_text(encoding="utf-8"))
     recipe.pop("searches")
     recipe["builds"] = {name: recipe["builds"][name] for name in builds}
+    for build in recipe["builds"].values():
+        if tiny and build["runtime"] == "openvino-npu":
+            build |= npu_making.SHORT
     if not set(recipe["repositories"]["onnx"]) <= set(builds):
         recipe.pop("repositories")
     folder.mkdir()
