@@ -11,8 +11,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,7 +46,7 @@ def main() -> int:
         parts = given.only if given.only is not None else ["refusals", "cluster", "disturbed"]
         alone = _alone(folder, model, furnished)
         for part in parts:
-            with _fresh(folder / part, folder / "recipes", model, furnished) as hosts:
+            with site(folder / part, model, folder / "recipes", furnished) as hosts:
                 wrong += {"refusals": _refusals, "cluster": _cluster, "disturbed": _disturbed}[part](hosts, alone)
     for line in wrong:
         say(f"WRONG: {line}")
@@ -61,18 +59,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-@contextmanager
-def _fresh(folder: Path, written: Path, model: Path, furnished: Path) -> Iterator[Site]:
-    """Hosts on which nothing was made yet."""
-    with site(folder, model, written, furnished) as hosts:
-        yield hosts
-
-
 def _alone(folder: Path, model: Path, furnished: Path) -> Path:
     """All packages, made by one host without a cluster; where."""
-    with _fresh(folder / "alone", folder / "recipes", model, furnished) as hosts:
+    with site(folder / "alone", model, folder / "recipes", furnished) as hosts:
         place = folder / "alone" / "made"
-        hosts.furnish(type(SMALL)("made", ""))
+        hosts.furnish("made")
         done = runs.build(hosts, "made", cluster=False)
         _report("on one host", done)
         if done.code != 0:
@@ -126,10 +117,11 @@ def _judge(hosts: Site, what: str, done: Done, alone: Path, *, once: bool) -> li
         say(f"  {step.seconds:6.1f} s  {' -> '.join(step.by):8}  {step.name}")
     again = [step for step in made if len(step.by) > 1]
     carried, packages = done.moved[STORE.name], len(list((hosts.folder / "asked" / "artifacts" / "packages").iterdir()))
-    say(f"  {len(made)} steps of {packages} packages; begun again: {', '.join(step.name for step in again) or 'none'}")
+    say(f"  {len(made)} steps of {packages} packages; {sum(step.brought for step in made)} times one was only brought")
+    say(f"  begun again: {', '.join(step.name for step in again) or 'none'}")
     say(f"  the store received {carried.received / 1e6 / packages:.0f} MB a package and sent {carried.sent / 1e6 / packages:.0f} MB")
     wrong = [f"{what}: {step.name} was begun by {', '.join(step.by)}" for step in again if once]
-    wrong += [f"{what}: {step.name} was made by {step.by[-1]}" for step in made if step.by[-1] not in _CAN.get(step.needs, _ALL)]
+    wrong += [f"{what}: {step.name} was made by {step.by}" for step in made if not set(step.by) & set(_CAN.get(step.needs, _ALL))]
     compared = runs.compare(alone, hosts.folder / "asked", *(hosts.folder / one.name for one in WORKERS))
     say(f"  {compared.same} files of packages and the files of {compared.steps} steps have the bytes of one host")
     for line in compared.exempt:

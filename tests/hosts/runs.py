@@ -80,14 +80,19 @@ class _Beside(threading.Thread):
 
 @dataclass
 class Made:
-    """A step that the cluster made: who began it, in order, when that last was, and when it was complete.
+    """A step that was asked of the cluster.
 
-    `needs` are the programs or the network that not every host has, by which of them the step can be made there.
+    Attributes:
+        needs: the program or the network without which it cannot be made; "" if any host will do.
+        by: who made it, or began to, in order.
+        brought: how often a worker only brought it from the store, for others or since a worker that had it was lost.
+        began, ended: when it was last begun, and complete.
     """
 
     name: str
     needs: str = ""
     by: list[str] = field(default_factory=list)
+    brought: int = 0
     began: float = 0.0
     ended: float = 0.0
 
@@ -97,19 +102,29 @@ class Made:
 
 
 def steps(site: Site, events: list[Event]) -> list[Made]:
-    """The steps that the workers made, in the order in which they were complete."""
+    """The steps of a run, in the order in which they were complete."""
     known = {record.key: record for record in _records(*(site.folder / one.name for one in WORKERS))}
     made: dict[str, Made] = {}
-    last: dict[tuple[str, str], str] = {}
+    begun: dict[tuple[str, str], float] = {}  # what a worker has begun, and so far only brings from the store
+    waits = set[tuple[str, str]]()
     for when, task, by, doing in sorted(events):
         key = task.rpartition("-")[2]
         step = made.setdefault(key, _named(known[key]) if key in known else Made(task))
-        host = by.partition("-")[0]
-        if doing.startswith(_BRINGS) and not last.get((key, by), "").startswith(_WAITS):
-            step.by.append(host)
-            step.began = when
-        last[key, by] = doing
-        step.ended = when
+        if doing.startswith(_WAITS):
+            waits.add((key, by))
+        elif doing.startswith(_BRINGS):
+            if (key, by) in begun and (key, by) not in waits:
+                step.brought += 1
+            begun[key, by] = begun[key, by] if (key, by) in waits and (key, by) in begun else when
+            waits.discard((key, by))
+        else:
+            if (key, by) in begun:
+                step.by.append(by.partition("-")[0])
+                step.began = begun.pop((key, by))
+            waits.discard((key, by))
+            step.ended = when
+    for key, _ in begun:
+        made[key].brought += 1
     return sorted(made.values(), key=lambda step: step.ended)
 
 

@@ -99,14 +99,14 @@ class Site:
     def start_workers(self, *hosts: Host) -> None:
         for host in hosts:
             if host == LARGE:
-                self.furnish(host)
+                self.furnish(host.name)
             self.start(host, "bakehouse.app.main", "worker", ADDRESS)
         for host in hosts:
             self.wait(host, "Ctrl-C stops them")
 
-    def furnish(self, host: Host) -> None:
-        """Put an environment into the store of a host that it would fetch from PyPI, which no host reaches."""
-        place = self.folder / host.name / "artifacts" / "store" / "setup"
+    def furnish(self, name: str) -> None:
+        """Put an environment into the store in a folder: it would be fetched from PyPI, which no host reaches."""
+        place = self.folder / name / "artifacts" / "store" / "setup"
         place.parent.mkdir(parents=True, exist_ok=True)
         setup = self.furnished / "store" / "setup"
         if subprocess.run(("cp", "-al", str(setup), str(place)), capture_output=True, check=False).returncode != 0:
