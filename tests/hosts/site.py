@@ -17,7 +17,7 @@ import psutil
 from bakehouse.cluster.connection import CERTIFICATES
 from tests.hosts import network
 from tests.hosts.network import Host
-from tests.support import npu_making, s3, standin
+from tests.support import s3, standin
 from tests.support.bench import ROOT, wait_for
 
 _NO_COMPILERS = ("wine", "wineserver", "c++", "g++")
@@ -54,6 +54,8 @@ class Site:
 
     def env(self, host: Host, *, cluster: bool = True) -> dict[str, str]:
         """The environment of a person on that host; the small one has not heard of the hub."""
+        from tests.support import npu_making  # here, so that a test of this folder needs no backend
+
         own = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "BAKEHOUSE_", "HF_", "AWS_"))}
         home = self.folder / host.name
         mine = {
