@@ -1,6 +1,6 @@
 """A local server that speaks as much of the hub's read protocol as its real client needs, and can be configured to misbehave.
 
-In tests it is the `hub` fixture. By hand, `python -m tests.support.hub DIR REPO COMMIT [ADDRESS]` serves a directory and prints HF_ENDPOINT.
+In tests it is the `hub` fixture. By hand, `python -m tests.support.hub DIR REPO COMMIT [ADDRESS]` serves a folder and prints HF_ENDPOINT.
 """
 
 from __future__ import annotations

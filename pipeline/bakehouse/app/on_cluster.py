@@ -9,6 +9,7 @@ from pathlib import Path
 from bakehouse.app.commands.worker import need_store
 from bakehouse.cluster import capacity, connection, request
 from bakehouse.cluster.engine import Cluster, Failed, Task
+from bakehouse.cluster.waiting import insist
 from bakehouse.errors import Failure
 from bakehouse.executor.listen import Progress
 from bakehouse.executor.session import Session
@@ -142,13 +143,18 @@ class OnCluster:
             self._done.add(step.key)
         if step.key not in self._wanted:
             return
-        self._remote.supply([step], lambda line: None)
-        if not self._session.store.has(step):
-            raise Failure(
-                f"it is made, and cannot be brought from the shared store {self._remote.shown}",
-                where=f"{step.kind} of {step.label}",
-                remedy="run the same command again when the shared store can be reached",
-            )
+        insist(
+            lambda remote: self._brought(step, remote),
+            self._session.store,
+            self._session.children,
+            lambda text: self._session.tell(step, Progress(text)),
+        )
+
+    def _brought(self, step: Step, remote: Remote) -> str:
+        """Bring a step here; what is wrong, or ""."""
+        remote.supply([step], lambda line: None)
+        made = f"{step.kind} of {step.label} is made, and cannot be brought from the shared store {self._remote.shown}"
+        return "" if self._session.store.has(step) else made
 
     def close(self) -> None:
         """Ask for nothing more."""

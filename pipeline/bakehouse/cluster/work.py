@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from bakehouse.child import redact as discreet
 from bakehouse.cluster import request as requests
 from bakehouse.cluster.seams import StepFailed, StepRequest
+from bakehouse.cluster.waiting import insist
 from bakehouse.cluster.watching import Watch, watching
 from bakehouse.errors import Failure
 from bakehouse.executor.session import Room, Session
@@ -22,7 +22,6 @@ from bakehouse.store.store import Store
 
 Make = Callable[[Step, Session], None]
 
-_WAITS_S = (2, 5, 10, 20, 30, 60, 60, 60, 60, 60, 60, 60, 60)  # for a shared store that is out of reach: ten minutes in all
 _LOG_BYTES = 100_000
 
 
@@ -127,26 +126,9 @@ def _kept(step: Step, remote: Remote) -> str:
 
 
 def _insist(watch: Watch, act: Callable[[Remote], str]) -> None:
-    """Do something with the shared store; one that is out of reach for a while is waited for.
+    """Do something with the shared store.
 
     Raises:
-        Failure: it did not come back, or it is not as it should be.
+        Failure: it is out of reach for too long, or not as it should be.
     """
-    for wait_s in (*_WAITS_S, 0):
-        heard: list[str] = []
-        remote = Remote(here().store, watch.children, here().environ, heard.append)
-        wrong = act(remote)
-        if not wrong:
-            return
-        if not remote.silent or not wait_s:
-            raise Failure(wrong, details=tuple(heard), remedy="run the same command again when all machines reach the shared store")
-        watch.say(f"waiting for the shared store, which is out of reach: {remote.silent}")
-        _sleep(wait_s, watch)
-
-
-def _sleep(seconds: float, watch: Watch) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if watch.children.stopping:
-            raise Failure("interrupted")
-        time.sleep(0.2)
+    insist(act, here().store, watch.children, watch.say, here().environ)
