@@ -172,5 +172,6 @@ def compare(alone: Path, asker: Path, *workers: Path) -> Compared:
 
 
 def _same_always(files: Mapping[str, str]) -> dict[str, str]:
-    """Without blobs, which the compiler writes anew each time, and what has a blob's digest in it."""
-    return {path: sha256 for path, sha256 in files.items() if "npu/" not in path and not path.endswith(".blob")}
+    """Without blobs, which the compiler writes anew each time, and their descriptions, which have the digest of one."""
+    varies = {path.removesuffix(".blob") + suffix for path in files if path.endswith(".blob") for suffix in (".blob", ".json")}
+    return {path: sha256 for path, sha256 in files.items() if path not in varies}
