@@ -114,7 +114,7 @@ def _save(kind: Any, config: Any, folder: Path) -> None:
                 weight.data += 0.1 * torch.randn_like(weight)
             elif weight.dim() > 1 and weight.std() < 0.05:
                 weight.data.normal_(0, 0.1)
-    if config.get_text_config().tie_word_embeddings:
+    if getattr(config.get_text_config(), "tie_word_embeddings", False):
         made.get_input_embeddings().weight.data *= 0.02  # else a token follows itself
     made.get_output_embeddings().weight.data[2] = 0
     made.to(torch.bfloat16).eval().save_pretrained(folder)

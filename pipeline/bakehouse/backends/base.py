@@ -190,8 +190,8 @@ class Backend(Maker, Protocol):
         """The types of model that the backend makes, each with the toolchains with which it does, the best first."""
         ...
 
-    def toolchains(self, config: Config) -> tuple[toolchains.Name, ...]:
-        """The toolchains with which models of this config.json are made, the best first; none if the backend makes no such models."""
+    def toolchains(self, config: Config, task: str = DEFAULT_TASK) -> tuple[toolchains.Name, ...]:
+        """The toolchains with which models of this config.json are made for a task, the best first; none if the backend makes none."""
         ...
 
     def room_for(self, build: BuildOptions, config: Config) -> Room | None:

@@ -36,7 +36,10 @@ def test_models_that_were_measured_fit_and_others_are_tried_on_request(task: str
 def test_another_release_of_transformers_is_refused() -> None:
     known = survey(model_type="whisper")
     assert openvino.preflight(build(weights="int8"), known, "transformers-5.0", "speech-recognition") == snapshot(
-        ("models for speech-recognition are made with the installed release of transformers only: leave `toolchain` out",)
+        (
+            "optimum-intel 2.1 makes models of type whisper for speech-recognition with the toolchain transformers-5.5, "
+            "not with transformers-5.0: leave `toolchain:` out of the recipe",
+        )
     )
 
 

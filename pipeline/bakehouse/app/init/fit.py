@@ -17,7 +17,7 @@ from bakehouse.executor.session import Session
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan import plan
 from bakehouse.plan.plan import Build
-from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
+from bakehouse.recipe.kinds import BuildOptions
 from bakehouse.recipe.loader import Loaded
 from bakehouse.recipe.recipe import Recipe
 from bakehouse.recipe.yaml_tree import read
@@ -34,8 +34,7 @@ def fitted(draft: Draft, recipes: Path, runtimes: Collection[str], session: Sess
     """
     survey = _survey(draft, recipes, session)
     parameters = survey.parameters if survey else None
-    if draft.origin.task == DEFAULT_TASK:
-        draft = replace(draft, toolchain=_toolchain(survey, runtimes))
+    draft = replace(draft, toolchain=_toolchain(survey, runtimes, draft.origin.task))
     builds: list[Proposal] = []
     left_out: list[tuple[str, str]] = []
     for runtime in runtimes:
@@ -63,9 +62,9 @@ def _is_for(task: str, build: BuildOptions) -> bool:
     return task in build.tasks and not build.without_effect(task)
 
 
-def _toolchain(survey: Survey | None, runtimes: Collection[str]) -> Name:
+def _toolchain(survey: Survey | None, runtimes: Collection[str], task: str) -> Name:
     """The toolchain that makes the model for the most of these runtimes; the installed one where that is not known."""
-    works = {runtime: BACKENDS[runtime].toolchains(survey.config) for runtime in runtimes} if survey else {}
+    works = {runtime: BACKENDS[runtime].toolchains(survey.config, task) for runtime in runtimes} if survey else {}
     return most_runtimes(works) or INSTALLED
 
 

@@ -206,9 +206,9 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
     return None
 
 
-def toolchains(config: Config) -> tuple[Toolchain, ...]:
+def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """All, for the models that it makes: it reads the checkpoint in an environment of its own."""
-    return reading(config, model_types().get(str(config.get("model_type")), ()))
+    return reading(config, model_types().get(str(config.get("model_type")), ()) if task == DEFAULT_TASK else ())
 
 
 def model_types() -> Mapping[str, tuple[Toolchain, ...]]:

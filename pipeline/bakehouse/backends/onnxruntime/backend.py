@@ -12,7 +12,7 @@ from typing import cast
 
 from bakehouse.backends.base import Device, adapters, has_pickles, keeping, packages, profiles, room_for, sensitivity, tags, tags_here
 from bakehouse.backends.onnxruntime.options import FOLDER, GRAPHS, OnnxInt8, OnnxRuntime
-from bakehouse.backends.onnxruntime.preflight import estimate, preflight
+from bakehouse.backends.onnxruntime.preflight import EXPORTABLE, estimate, preflight
 from bakehouse.backends.onnxruntime.proposals import proposals
 from bakehouse.backends.onnxruntime.seams import (
     CheckpointSpec,
@@ -26,6 +26,7 @@ from bakehouse.backends.onnxruntime.seams import (
 )
 from bakehouse.backends.onnxruntime.verify import verify
 from bakehouse.errors import Failure, NotInstalled
+from bakehouse.formats import fields
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import installed, not_installed
@@ -37,6 +38,7 @@ from bakehouse.tasks.embeddings import pooling
 from bakehouse.tasks.embeddings import seams as embeddings
 from bakehouse.tasks.reranker import seams as reranker
 from bakehouse.tasks.text_generation.seams import EvaluateRequest
+from bakehouse.toolchains.table import INSTALLED
 from bakehouse.toolchains.table import Name as Toolchain
 
 __all__ = [
@@ -181,9 +183,9 @@ def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
     return {}
 
 
-def toolchains(config: Config) -> tuple[Toolchain, ...]:
-    """Of models that write text: none."""
-    return ()
+def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
+    """Graphs are made with the installed one."""
+    return (INSTALLED,) if fields.text(config, "model_type") in EXPORTABLE.get(task, ()) else ()
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

@@ -84,10 +84,10 @@ _SENSITIVE = re.compile(r"\b(q_proj|k_proj|v_proj|qkv_proj|down_proj)\b")
 _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and a tiny model
 
 
-def toolchains(config: Config) -> tuple[Toolchain, ...]:
-    """The toolchains with which the builder makes such models, the best first."""
+def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
+    """The toolchains with which the builder makes such models, the best first; it makes those that write text."""
     kind = next(iter(fields.texts(config, "architectures")), "")
-    return reading(config, _COMMON if kind in ARCHITECTURES else ())
+    return reading(config, _COMMON if kind in ARCHITECTURES and task == DEFAULT_TASK else ())
 
 
 def model_types() -> Mapping[str, tuple[Toolchain, ...]]:

@@ -24,7 +24,7 @@ from bakehouse.backends.openvino.seams import (
     TokenizerResult,
     compression,
 )
-from bakehouse.formats import config_json, openvino_ir
+from bakehouse.formats import config_json, fields, openvino_ir
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 from bakehouse.steps.step import Step
@@ -63,7 +63,7 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
 # What is judged of a model is measured in the same pass over its XML.
 def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) -> Verification:
     form = forms.of(_exported(step).spec)
-    names = form.components if form else (MODEL,)
+    names = form.components_of(_kind(inputs)) if form else (MODEL,)
     if absent := _absent(files, (*(f"{name}.{end}" for name in names for end in ("xml", "bin")), *_beside(step, form))):
         return Verification(faults=absent)
     found = {name: _verify_part(name, step, inputs, files, report) for name in names}
@@ -75,6 +75,12 @@ def _verify_model(step: Step, inputs: Mapping[str, Path], files: Path, report: R
     if len(found) == 1:
         return Verification(found[names[0]].measured, tuple(faults))
     return Verification(_joined(found), tuple(faults))
+
+
+def _kind(inputs: Mapping[str, Path]) -> str:
+    """The model type that the checkpoint, or the export of it, names; "" for a pipeline of several models."""
+    folder = inputs.get("checkpoint") or inputs["export"]
+    return fields.text(config_json.read(folder), "model_type") if (folder / config_json.NAME).is_file() else ""
 
 
 def _exported(step: Step) -> Step:

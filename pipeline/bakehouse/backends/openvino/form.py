@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bakehouse.backends.openvino.seams import CheckpointSpec, ExportRequest, Pla
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.seams import RunRequest
+from bakehouse.toolchains import table as toolchains
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,10 @@ class Form:
         task: as recipes call it.
         spec: of the export and the tokenizer; it has the task in it.
         exportable: the model types of which optimum-intel 2.1.0 with transformers 5.5 makes models that answer as transformers does.
+        elsewhere: those of which it does so with other toolchains.
         export: the worker that makes the export; it does as `export` and gets its request.
         runs: the worker that runs a model, and its request: the task's own, with what users give the runtime.
-        components: names of the files of the models, without their ends.
+        components: names of the files of the models, without their ends; `more` by model type those that only some have.
         beside: files that an export has besides the models; `others` those that it may have. They are all that a package has of them.
         decodes: whether the runtime makes texts of tokens, too.
         faults: sentences on what an export says otherwise than its checkpoint.
@@ -53,15 +55,17 @@ class Form:
     four_bits: bool = True
     tools: tuple[str, ...] = ()
     alone: Callable[[Path], bool] = field(default=lambda checkpoint: False)
+    elsewhere: Mapping[toolchains.Name, frozenset[str]] = field(default_factory=dict)
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def why_not(self, kind: str, tried: bool) -> tuple[str, ...]:
-        """A sentence on why a model type is not exported for this task, if it is not; `tried`: the recipe has unknown ones tried."""
-        if kind in self.exportable or tried:
-            return ()
-        return (
-            f"no export of models of type {kind or 'unknown'} for {self.task} has been shown to work with optimum-intel 2.1; "
-            "with `unknown_architecture: try` the build tries it",
-        )
+    def works_with(self, kind: str) -> tuple[toolchains.Name, ...]:
+        """The toolchains with which a model type is exported for this task, the best first."""
+        known = {toolchains.INSTALLED: self.exportable, **self.elsewhere}
+        return tuple(name for name in toolchains.NAMES if kind in known.get(name, ()))
+
+    def components_of(self, kind: str) -> tuple[str, ...]:
+        """Names of the files of the models that an export of this model type has, without their ends."""
+        return (*self.components, *self.more.get(kind, ()))
 
     def command(self, step: Step, checkpoint: Path, files: Path, remote_code: bool) -> Command:
         """The command that makes an export or a tokenizer."""

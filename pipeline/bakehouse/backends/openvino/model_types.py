@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bakehouse.recipe.kinds import DEFAULT_TASK
 from bakehouse.toolchains import table as toolchains
 from bakehouse.toolchains.table import INSTALLED
 
@@ -114,11 +115,13 @@ def known() -> Mapping[str, tuple[toolchains.Name, ...]]:
     return {kind: works_with(kind) for kind in sorted(EXPORTABLE.union(*ELSEWHERE.values()))}
 
 
-def why_not(kind: str, toolchain: toolchains.Name, works: tuple[toolchains.Name, ...]) -> str:
-    """A sentence on why a model type is not exported with a toolchain, where others may: `works`."""
+def why_not(kind: str, task: str, toolchain: toolchains.Name, works: tuple[toolchains.Name, ...]) -> str:
+    """A sentence on why a model type is not exported for a task with a toolchain, where others may: `works`."""
     if works:
-        return toolchains.why_not(toolchain, works, "optimum-intel 2.1", f"models of type {kind}")
+        what = f"models of type {kind}" if task == DEFAULT_TASK else f"models of type {kind} for {task}"
+        return toolchains.why_not(toolchain, works, "optimum-intel 2.1", what)
+    use = "text generation" if task == DEFAULT_TASK else task
     return (
-        f"no export of models of type {kind or 'unknown'} for text generation has been shown to work with optimum-intel 2.1; "
+        f"no export of models of type {kind or 'unknown'} for {use} has been shown to work with optimum-intel 2.1; "
         "with `unknown_architecture: try` the build tries it"
     )

@@ -31,22 +31,24 @@ _MXFP4_GROUP = 32
 _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
 
 
-def toolchains(config: Config) -> tuple[Toolchain, ...]:
-    """The toolchains with which optimum-intel exports such models, the best first."""
-    return reading(config, openvino_types.works_with(fields.text(config, "model_type")))
+def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
+    """The toolchains with which optimum-intel exports such models for a task, the best first."""
+    form = forms.FORMS.get(task)
+    return reading(config, (form or openvino_types).works_with(_kind(config)))
+
+
+def _kind(config: Config) -> str:
+    """The model type, or the class of a pipeline of several models."""
+    return fields.text(config, "model_type") or fields.text(config, "_class_name")
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     reasons: list[str] = []
-    kind, works = fields.text(survey.config, "model_type") or fields.text(survey.config, "_class_name"), toolchains(survey.config)
+    form, works = forms.FORMS.get(task), toolchains(survey.config, task)
     tried = build.unknown_architecture == "try"
-    if form := forms.FORMS.get(task):
-        reasons += form.why_not(kind, tried)
-        if toolchain != INSTALLED and not tried:
-            reasons.append(f"models for {task} are made with the installed release of transformers only: leave `toolchain` out")
-    elif toolchain not in works and (works or not tried):
-        reasons.append(openvino_types.why_not(kind, toolchain, works))
+    if toolchain not in works and not (tried and (form or not works)):
+        reasons.append(openvino_types.why_not(_kind(survey.config), task, toolchain, works))
     dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")

@@ -220,9 +220,9 @@ def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
     return openvino.model_types()
 
 
-def toolchains(config: Config) -> tuple[Toolchain, ...]:
+def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """Those of the OpenVINO backend, whose export it takes."""
-    return openvino.toolchains(config)
+    return openvino.toolchains(config, task)
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
