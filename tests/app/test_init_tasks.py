@@ -52,8 +52,8 @@ def speech(folder: Path) -> Path:
     return checkpoint(folder, config, **{"preprocessor_config.json": {}, "generation_config.json": {"is_multilingual": True}})
 
 
-def seeing(folder: Path) -> Path:
-    config = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "vision_config": {}}
+def seeing(folder: Path, kind: str = "llava") -> Path:
+    config = {"model_type": kind, "architectures": ["LlavaForConditionalGeneration"], "vision_config": {}}
     made = checkpoint(folder, config, **{"preprocessor_config.json": {}, "generation_config.json": {"eos_token_id": 2}})
     (made / "chat_template.jinja").write_text("{{ messages }}")
     return made
@@ -102,6 +102,14 @@ def test_a_vision_language_model_gets_the_picture_that_is_named(words: tuple[str
     (golden,) = recipe.golden
     assert recipe.task == "vision-language" and isinstance(golden, Look) and golden.picture == "a.png"
     assert (golden.prompt, golden.contains) == (("What is this?", ("bread",)) if words else ("Describe this picture.", ()))
+
+
+@pytest.mark.parametrize(("kind", "toolchain"), [("llava", "transformers-5.5"), ("qwen2_vl", "transformers-5.0")])
+def test_the_toolchain_is_the_one_that_makes_the_model_for_its_task(kind: str, toolchain: str, here: Path) -> None:
+    (here / "recipes").mkdir()
+    vision.picture(here / "recipes" / "a.png", 8, 8)
+    assert main(["init", str(seeing(here / "mine", kind)), "--yes", "--picture", "recipes/a.png"]) == 0
+    assert loader.load(here / "recipes" / "mine.yaml").toolchain == toolchain
 
 
 @pytest.mark.parametrize(

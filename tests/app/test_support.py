@@ -27,6 +27,26 @@ def test_without_a_word_all_model_types_are_listed(capsys: pytest.CaptureFixture
     assert len(models) > 70
 
 
+def test_a_model_type_has_a_table_for_each_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["support", "qwen3"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("task: ")] == ["task: embeddings", "task: reranker"]
+    assert main(["support", "qwen2_vl"]) == 0
+    assert capsys.readouterr().out == snapshot("""\
+task: vision-language
+model type    openvino        \n\
+qwen2_vl      transformers-5.0
+write into its recipe: toolchain: transformers-5.0
+""")
+
+
+def test_a_folder_of_another_task_is_judged_for_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"], "vision_config": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main(["support", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["models"]
+    assert (found["task"], found["toolchains"]) == ("vision-language", {"openvino": ["transformers-5.0"]})
+
+
 def test_a_folder_is_judged_by_its_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = {"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"], "rope_parameters": {"rope_theta": 1e6}}
     (tmp_path / "config.json").write_text(json.dumps(config))

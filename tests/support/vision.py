@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -23,6 +24,7 @@ _VISION = {
     "image_size": SIDE,
     "patch_size": 14,
 }
+_CUT = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
 _TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}"
@@ -39,6 +41,11 @@ def llava() -> Path:
 def gemma3() -> Path:
     """A Gemma 3 of 2 layers that sees through a SigLIP."""
     return made_once("vision-gemma3-1", _write_gemma3)
+
+
+def qwen2_vl() -> Path:
+    """A Qwen2-VL of 2 layers, whose pictures have as many tokens as their size gives."""
+    return made_once("vision-qwen2-vl-1", _write_qwen2_vl)
 
 
 def picture(path: Path, width: int, height: int) -> Path:
@@ -100,6 +107,35 @@ def _write_gemma3(folder: Path) -> None:
     _save(Gemma3ForConditionalGeneration, config, folder)
     sees = Gemma3ImageProcessorPil(size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     Gemma3Processor(sees, words, chat_template=words.chat_template, image_seq_length=4).save_pretrained(folder)
+
+
+def _write_qwen2_vl(folder: Path) -> None:
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+    sizes = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, **_CUT}
+    _write_qwen(Qwen2VLConfig, Qwen2VLForConditionalGeneration, sizes, folder)
+
+
+def _write_qwen(settings: Any, kind: Any, sizes: dict[str, Any], folder: Path) -> None:
+    names = {"image": "<|image_pad|>", "video": "<|video_pad|>", "vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
+    words = _tokenizer("<|vision_start|><|image_pad|><|vision_end|>", *names.values())
+    ids = {f"{name}_token_id": words.convert_tokens_to_ids(token) for name, token in names.items()}
+    text = {**_TEXT, "vocab_size": len(words), "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}}
+    _save(kind, settings(text_config=text, vision_config=sizes, tie_word_embeddings=False, **ids), folder)
+    words.save_pretrained(folder)
+    # Not through transformers, of which the processor needs torchvision for videos; as it is in the hub's checkpoints.
+    sees = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": kind.__name__.replace("ForConditionalGeneration", "Processor"),
+        "patch_size": sizes["patch_size"],
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "min_pixels": SIDE**2,
+        "max_pixels": (4 * SIDE) ** 2,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(sees), encoding="utf-8")
 
 
 def _save(kind: Any, config: Any, folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bakehouse.errors import Failure
+from bakehouse.recipe.kinds import TaskName
 from bakehouse.records import Estimated, FidelityFigures, Written
 from bakehouse.toolchains.table import Name as Toolchain
 
@@ -56,9 +57,10 @@ class Listing(Document):
 
 
 class Supported(Document):
-    """A type of model: by runtime the toolchains with which it is made, the best first; none where the runtime does not take it."""
+    """A type of model for a task: by runtime the toolchains with which it is made, the best first; none where it is not taken."""
 
     model_type: str
+    task: TaskName
     toolchains: dict[str, tuple[Toolchain, ...]]
 
 

@@ -186,8 +186,8 @@ class Backend(Maker, Protocol):
         """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain, as a model of this kind."""
         ...
 
-    def model_types(self) -> Mapping[str, tuple[toolchains.Name, ...]]:
-        """The types of model that the backend makes, each with the toolchains with which it does, the best first."""
+    def model_types(self, task: str = DEFAULT_TASK) -> Mapping[str, tuple[toolchains.Name, ...]]:
+        """The types of model that the backend makes for a task, each with the toolchains with which it does, the best first."""
         ...
 
     def toolchains(self, config: Config, task: str = DEFAULT_TASK) -> tuple[toolchains.Name, ...]:

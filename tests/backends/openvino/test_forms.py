@@ -43,6 +43,26 @@ def test_another_release_of_transformers_is_refused() -> None:
     )
 
 
+def test_the_toolchain_of_a_model_depends_on_the_task_as_well() -> None:
+    known, asked = survey(model_type="qwen2_vl"), build(weights="int8")
+    assert openvino.toolchains(known.config, "vision-language") == ("transformers-5.0",)
+    assert openvino.toolchains(known.config) == ()
+    assert openvino.preflight(asked, known, "transformers-5.0", "vision-language") == ()
+    assert openvino.preflight(asked, known, task="vision-language") == snapshot(
+        (
+            "optimum-intel 2.1 makes models of type qwen2_vl for vision-language with the toolchain transformers-5.0, "
+            "not with transformers-5.5: write `toolchain: transformers-5.0` into the recipe",
+        )
+    )
+
+
+def test_what_a_model_consists_of_depends_on_its_type() -> None:
+    form = forms.FORMS["vision-language"]
+    assert form.components_of("llava") == form.components == SEEING
+    assert form.components_of("qwen2_vl") == (*SEEING, "openvino_vision_embeddings_merger_model")
+    assert form.components_of("qwen3_vl") == (*form.components_of("qwen2_vl"), "openvino_vision_embeddings_pos_model")
+
+
 @pytest.mark.parametrize("task", KINDS)
 def test_the_steps_of_a_task_are_its_own(task: str) -> None:
     made = openvino.steps("tiny-a", build(weights="int8"), CHECKPOINT, "tiny", None, False, task)

@@ -13,10 +13,11 @@ from bakehouse.backends.openvino import parts, verify
 from bakehouse.backends.openvino.seams import Int8Spec
 from bakehouse.formats import openvino_ir
 from bakehouse.formats.checkpoint import Tensor
-from tests.support.openvino_making import Drawing, build
+from tests.support.openvino_making import CHECKPOINT, Drawing, build
 from tests.support.surveys import survey
 
-LANGUAGE, SEEING = "openvino_language_model", "openvino_vision_embeddings_model"
+LANGUAGE = "openvino_language_model"
+SEEING = tuple(f"openvino_vision_embeddings{part}_model" for part in ("", "_merger", "_pos"))
 SCOPE = {"ignored_scope": {"types": ("Gather",)}}
 
 
@@ -36,12 +37,13 @@ def spec(**quantization: Any) -> Any:
 def test_models_around_a_language_model_get_8_bits(quantization: dict[str, Any], symmetric: bool) -> None:
     wanted = spec(**quantization)
     assert parts.spec_of(LANGUAGE, wanted) is parts.spec_of("openvino_model", wanted) is wanted
-    assert parts.spec_of(SEEING, wanted) == Int8Spec(weights="int8", symmetric=symmetric, ignored_scope=None)
+    for name in (*SEEING, "openvino_text_embeddings_model"):
+        assert parts.spec_of(name, wanted) == Int8Spec(weights="int8", symmetric=symmetric, ignored_scope=None)
 
 
 def test_in_floating_point_all_models_are_the_same() -> None:
     wanted = spec(weights="fp16")
-    assert parts.spec_of(SEEING, wanted) is wanted
+    assert all(parts.spec_of(name, wanted) is wanted for name in SEEING)
 
 
 def drawn(folder: Path, element: str, table: str) -> openvino_ir.Model:
@@ -82,6 +84,19 @@ def test_a_pipeline_of_pictures_is_made_in_8_bits_or_in_floating_point() -> None
     assert openvino.preflight(build(weights="int4", group_size=64, ratio=1.0), known, task="text-to-image") == snapshot(
         ("models for text-to-image are made in floating point and in 8 bits: write `weights: int8`",)
     )
+
+
+EMBEDDING = Tensor(name="model.language_model.embed_tokens.weight", dtype="BF16", shape=(1000, 64))
+
+
+def test_an_embedding_that_the_last_layer_shares_is_in_two_models() -> None:
+    known = survey(model_type="qwen2_vl").model_copy(update={"tensors": (TEXT, PICTURE, EMBEDDING)})
+    alone = known.model_copy(update={"tensors": (*known.tensors, EMBEDDING.model_copy(update={"name": "lm_head.weight"}))})
+    made = openvino.steps("tiny-a", build(weights="int8"), CHECKPOINT, "tiny", None, False, "vision-language")
+    text = openvino.steps("tiny-a", build(weights="int8"), CHECKPOINT, "tiny", None, False)
+    for role in ("config", "model"):
+        assert openvino.estimate(made[role], known) == openvino.estimate(made[role], alone)
+        assert openvino.estimate(text[role], known).disk_bytes < openvino.estimate(made[role], known).disk_bytes
 
 
 def test_a_backup_in_floating_point_is_refused() -> None:

@@ -5,7 +5,10 @@ What they answer means nothing, so that quantized ones are only counted: whether
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,9 +55,10 @@ def packages(folder: Path) -> Path:
 
 def agrees(package: Path) -> bool:
     """Whether all answers have all tokens of the source's, and differ with the picture."""
-    one, other = manifest.read(package).verdicts
-    whole = all(len(found.tokens) == found.agreement.common_tokens == found.agreement.source_tokens == 24 for found in (one, other))
-    return whole and one.tokens != other.tokens and len({*one.tokens, *other.tokens}) > 8
+    verdicts = manifest.read(package).verdicts
+    whole = all(len(found.tokens) == found.agreement.common_tokens == found.agreement.source_tokens == 24 for found in verdicts)
+    answers = {found.tokens for found in verdicts}
+    return whole and len(answers) == len(verdicts) > 1 and len(set().union(*answers)) > 8
 
 
 def test_in_floating_point_every_token_is_the_sources_also_of_a_picture_that_is_resized(packages: Path) -> None:
@@ -112,3 +116,50 @@ def test_an_answer_that_does_not_contain_what_it_should_fails_the_build(folder: 
 def test_models_of_another_architecture_write_their_sources_tokens(make: Callable[[], Path], tmp_path: Path) -> None:
     packages = built(placed(tmp_path), recipe("other", "vision-language", make(), GOLDEN, {"fp16": FP16, "int4": INT4}))
     assert agrees(packages / "other-fp16")
+
+
+# Of a picture, 28 x 28 points are a token: sizes that are taken as they are, the second higher than wide, and one that is resized.
+SIZES = {"a": (56, 56), "b": (84, 168), "c": (100, 90)}
+_ALONE = """
+import json, sys
+import numpy, openvino, openvino_genai
+from PIL import Image
+
+pipe = openvino_genai.VLMPipeline(sys.argv[1], "CPU", EXECUTION_MODE_HINT="ACCURACY")
+found = []
+for name in sys.argv[3:]:
+    picture = openvino.Tensor(numpy.array(Image.open(name).convert("RGB"))[None])
+    answer = pipe.generate(sys.argv[2], images=[picture], max_new_tokens=24, do_sample=False)
+    found.append((answer.texts[0], answer.perf_metrics.get_num_input_tokens()))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize(
+    ("make", "parts"),
+    [
+        (vision.qwen2_vl, ("merger",)),
+    ],
+)
+def test_a_model_that_makes_as_many_tokens_of_a_picture_as_its_size_gives(
+    make: Callable[[], Path], parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    pictures = {name: vision.picture(tmp_path / "recipes" / f"{name}.png", *size) for name, size in SIZES.items()}
+    golden = [{"picture": f"{name}.png", "prompt": "What is in this picture?", "max_new_tokens": 24} for name in pictures]
+    wanted = recipe("qwen", "vision-language", make(), golden, {"fp16": FP16, "int4": INT4}, toolchain="transformers-5.0")
+    packages = built(tmp_path, wanted)
+    assert agrees(packages / "qwen-fp16")
+    counted = {build: manifest.read(packages / f"qwen-{build}").measured["model"]["parts"] for build in ("fp16", "int4")}
+    around = {"text_embeddings", "vision_embeddings", *(f"vision_embeddings_{part}" for part in parts)}
+    for found in counted.values():
+        assert found.keys() == {"language", *around} and all(part["weights"] for part in found.values())
+    assert "int4_asym" in counted["int4"]["language"]["weights"]
+    assert all("int4_asym" not in counted["int4"][name]["weights"] for name in around)
+
+    words = [sys.executable, "-c", _ALONE, str(packages / "qwen-fp16"), "What is in this picture?", *map(str, pictures.values())]
+    alone = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    text = alone[0][1] - 4
+    assert [count - text for _, count in alone] == [round(width / 28) * round(height / 28) for width, height in SIZES.values()]
+    answers = [one.answer for one in manifest.read(packages / "qwen-fp16").verdicts]
+    assert [answer for answer, _ in alone][:2] == answers[:2]  # what is resized is resized otherwise by default

@@ -208,12 +208,12 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
 
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """All, for the models that it makes: it reads the checkpoint in an environment of its own."""
-    return reading(config, model_types().get(str(config.get("model_type")), ()) if task == DEFAULT_TASK else ())
+    return reading(config, model_types(task).get(str(config.get("model_type")), ()))
 
 
-def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
     """The one kind of model that is shown to work."""
-    return {"phi3": TOOLCHAINS}
+    return {"phi3": TOOLCHAINS} if task == DEFAULT_TASK else {}
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:

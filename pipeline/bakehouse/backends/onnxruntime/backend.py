@@ -178,14 +178,14 @@ def fidelity(label: str, build: BuildOptions, parts: Mapping[str, Step], referen
     return None
 
 
-def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
-    """Of models that write text: none."""
-    return {}
+def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
+    """Those whose graphs were measured, with the installed toolchain."""
+    return dict.fromkeys(sorted(EXPORTABLE.get(task, ())), (INSTALLED,))
 
 
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """Graphs are made with the installed one."""
-    return (INSTALLED,) if fields.text(config, "model_type") in EXPORTABLE.get(task, ()) else ()
+    return model_types(task).get(fields.text(config, "model_type"), ())
 
 
 def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:

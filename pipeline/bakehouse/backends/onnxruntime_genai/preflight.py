@@ -90,9 +90,9 @@ def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...
     return reading(config, _COMMON if kind in ARCHITECTURES and task == DEFAULT_TASK else ())
 
 
-def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
     """Every model type that the builder makes, with the toolchains with which it does."""
-    return dict.fromkeys(TYPES, _COMMON)
+    return dict.fromkeys(TYPES, _COMMON) if task == DEFAULT_TASK else {}
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:

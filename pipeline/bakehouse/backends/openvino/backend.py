@@ -15,9 +15,8 @@ from bakehouse.backends.openvino import forms, layers
 from bakehouse.backends.openvino.artifacts import CONFIGS, TOKENIZER_FILES, verify
 from bakehouse.backends.openvino.deliver import profiles
 from bakehouse.backends.openvino.layers import keeping, sensitivity
-from bakehouse.backends.openvino.model_types import known as model_types
 from bakehouse.backends.openvino.options import DRAFT, OpenVINO, given
-from bakehouse.backends.openvino.preflight import estimate, preflight, toolchains
+from bakehouse.backends.openvino.preflight import estimate, model_types, preflight, toolchains
 from bakehouse.backends.openvino.proposals import proposals
 from bakehouse.backends.openvino.quantization import Float, FourBit, Int8, normal
 from bakehouse.backends.openvino.seams import (

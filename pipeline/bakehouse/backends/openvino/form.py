@@ -63,6 +63,10 @@ class Form:
         known = {toolchains.INSTALLED: self.exportable, **self.elsewhere}
         return tuple(name for name in toolchains.NAMES if kind in known.get(name, ()))
 
+    def known(self) -> Mapping[str, tuple[toolchains.Name, ...]]:
+        """Every model type that some toolchain exports for this task, with those that do."""
+        return {kind: self.works_with(kind) for kind in sorted(self.exportable.union(*self.elsewhere.values()))}
+
     def components_of(self, kind: str) -> tuple[str, ...]:
         """Names of the files of the models that an export of this model type has, without their ends."""
         return (*self.components, *self.more.get(kind, ()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bakehouse.backends.openvino.quantization import FourBit
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, Int8Spec
 
+TEXT = "openvino_text_embeddings_model"
 # Models around the one that gets what the recipe says, a language model or a U-Net: they have few weights, and lose the most.
 AROUND = frozenset(
-    {"openvino_text_embeddings_model", "openvino_vision_embeddings_model"}
+    {TEXT}
+    | {f"openvino_vision_embeddings{part}_model" for part in ("", "_merger", "_pos")}
     | {f"{name}/openvino_model" for name in ("text_encoder", "vae_decoder", "vae_encoder")}
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bakehouse.backends.openvino import forms, parts
 from bakehouse.backends.openvino import model_types as openvino_types
@@ -29,6 +29,11 @@ _OUTER = re.compile(r"embed|wte|wpe|lm_head|embed_out|output\.weight")  # embedd
 _AROUND = re.compile(r"vision_|visual|multi_modal_projector|embed_vision|^text_encoder/|^vae/")  # of models around the main one
 _MXFP4_GROUP = 32
 _BASE_BYTES = 800_000_000  # interpreter, torch, nncf and a tiny model: 0.4 to 0.6 GB measured
+
+
+def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
+    """Every model type that some toolchain exports for a task, with those that do."""
+    return (forms.FORMS.get(task) or openvino_types).known()
 
 
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
@@ -111,6 +116,7 @@ def estimate(step: Step, survey: Survey) -> Estimate:
     which 7.6 are the mapped checkpoint and the mapped export. The formulas give that and a margin of base memory; on Linux all but
     about a gigabyte of what is mapped is released meanwhile (child/mapped.py).
     """
+    survey = _exported(step, survey)
     mapped = native = sum(math.prod(tensor.shape) * _SIZES.get(tensor.dtype, 1) for tensor in survey.tensors)
     if fields.text(survey.config, "model_type") in openvino_types.WIDE:
         mapped, native = 0, 4 * survey.parameters
@@ -135,6 +141,22 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(0, 2 * compressed_bytes(compression(step.need("model")), survey) + _BASE_BYTES)
         case _:
             return Estimate(0, 0)
+
+
+def _exported(step: Step, survey: Survey) -> Survey:
+    """The weights that an export has: those of an embedding twice where the last MatMul shares them, and a model of its own has it."""
+    roles = {"export": (), "compress": ("export",), "validate": ("model", "export")}.get(step.kind)
+    if roles is None:
+        return survey
+    for role in roles:
+        step = step.need(role)
+    form = forms.of(step.spec)
+    if form is None or parts.TEXT not in form.components or any(tensor.name.endswith("lm_head.weight") for tensor in survey.tensors):
+        return survey
+    embedding = (tensor for tensor in survey.tensors if tensor.name.endswith("embed_tokens.weight"))
+    return survey.model_copy(
+        update={"tensors": (*survey.tensors, *(one.model_copy(update={"name": "lm_head.weight"}) for one in embedding))}
+    )
 
 
 def compressed_bytes(spec: Compression, survey: Survey) -> int:

@@ -1,4 +1,4 @@
-"""Models that answer prompts about a picture, in OpenVINO: a language model, and one that makes vectors of tokens and one of pictures."""
+"""Models that answer prompts about a picture, in OpenVINO: a language model, one that makes vectors of tokens, and some of pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from bakehouse.tasks.text_generation.workers import end_tokens
 from bakehouse.tasks.vision_language.golden import TASK
 
 PREPROCESSOR = "preprocessor_config.json"
+# Qwen cuts a picture into pieces in one model, and joins them in another, as many as the picture's size gives.
+_JOINED = ("openvino_vision_embeddings_merger_model",)
+_QWEN = {"qwen2_vl": _JOINED, "qwen2_5_vl": _JOINED, "qwen3_vl": (*_JOINED, "openvino_vision_embeddings_pos_model")}
 
 
 def _same_end(checkpoint: Path, files: Path) -> tuple[str, ...]:
@@ -25,7 +28,8 @@ def _same_end(checkpoint: Path, files: Path) -> tuple[str, ...]:
 FORM = Form(
     task=TASK,
     spec=VisionLanguageSpec,
-    exportable=frozenset({"gemma3", "llava"}),  # measured with tiny models
+    exportable=frozenset({"gemma3", "llava"}),  # measured with tiny models, as those of other toolchains
+    elsewhere={"transformers-5.0": frozenset(_QWEN)},
     export="vision_language_export",
     runs=("look", LookRequest),
     components=("openvino_language_model", "openvino_text_embeddings_model", "openvino_vision_embeddings_model"),
@@ -34,4 +38,5 @@ FORM = Form(
     decodes=True,
     faults=_same_end,
     around=True,
+    more=_QWEN,
 )

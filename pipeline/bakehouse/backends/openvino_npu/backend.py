@@ -215,14 +215,14 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
     return Room(own.room(), remedy, prompt=own.max_prompt_len)
 
 
-def model_types() -> Mapping[str, tuple[Toolchain, ...]]:
+def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
     """Those of the OpenVINO backend."""
-    return openvino.model_types()
+    return openvino.model_types(task) if task in OpenVINONpu.tasks else {}
 
 
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """Those of the OpenVINO backend, whose export it takes."""
-    return openvino.toolchains(config, task)
+    return openvino.toolchains(config, task) if task in OpenVINONpu.tasks else ()
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
 from bakehouse.backends.openvino.options import given
 from bakehouse.backends.openvino.seams import LookRequest
 from bakehouse.backends.openvino.workers import tokens_seen, twice
-from bakehouse.backends.openvino.workers.generate import Options
+from bakehouse.backends.openvino.workers.generate import ACCURATE, Options
 from bakehouse.child import events, start
 from bakehouse.tasks.seams import RunResult
 from bakehouse.tasks.vision_language.seams import Answer, Answers, Asked
 from bakehouse.tasks.vision_language.workers import points
+
+# What resizes pictures for Qwen's models (openvino_genai 2026.4.1): with "CPP" code that rounds points, as Pillow does, else a graph that
+# does not, by which tokens may differ from the source's.
+_RESIZED_BY = "VISION_PREPROCESS"
 
 
 def answer(pipe: Any, one: Asked) -> Answer:
@@ -34,6 +39,7 @@ def run(request: LookRequest) -> RunResult:
     import openvino_genai
 
     def load(options: Options) -> Any:
+        os.environ[_RESIZED_BY] = "CPP" if options == ACCURATE else ""
         return openvino_genai.VLMPipeline(request.model, request.device, **options)
 
     def look(pipe: Any) -> tuple[Answer, ...]:

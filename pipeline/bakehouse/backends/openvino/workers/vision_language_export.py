@@ -25,7 +25,8 @@ def run(request: ExportRequest) -> ExportResult:
         result = export.save(model, request.checkpoint, request.files, request.remote_code, **kind)
         _keep_processor(request)
         end_tokens.complete(request.checkpoint, request.files, ends)
-    if strange := sorted({path.stem for path in export.models(request.files)} - {*FORM.components}):
+    known = FORM.components_of(model.config.model_type)
+    if strange := sorted({path.stem for path in export.models(request.files)} - {*known}):
         events.refuse(
             f"optimum-intel makes more models of this one than are compared: {', '.join(strange)}.", "Take a model of another type."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,39 @@ def processor(checkpoint: Path, *, remote_code: bool) -> Any:
     """What makes numbers of pictures and prompts; resized by Pillow, as OpenVINO GenAI does it after Pillow's example."""
     from transformers import AutoProcessor
 
-    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code, "backend": "pil"}
     try:
-        return AutoProcessor.from_pretrained(checkpoint, **own)
+        return _without_videos(checkpoint, remote_code) or AutoProcessor.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=remote_code, backend="pil"
+        )
     except ImportError as error:
         events.refuse(
             "transformers has no processor for pictures of this model that works without torchvision.",
             "Take a model of another type.",
             [str(error).strip().splitlines()[0]],
         )
+
+
+def _without_videos(checkpoint: Path, remote_code: bool) -> Any:
+    """The processor of a model that takes videos as well, without what is for those, as it needs torchvision; None for other models."""
+    import transformers
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor  # from where it is: elsewhere it wants torchvision
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
+    name = PROCESSOR_MAPPING_NAMES.get(transformers.AutoConfig.from_pretrained(checkpoint, **own).model_type)
+    kind = getattr(transformers, name or "", None)
+    if kind is None or "video_processor" not in inspect.signature(kind.__init__).parameters:
+        return None
+
+    def check(self: Any, role: str, part: Any) -> Any:
+        return None if part is None else kind.check_argument_for_proper_class(self, role, part)
+
+    words = transformers.AutoTokenizer.from_pretrained(checkpoint, **own)
+    # Pillow is named as releases of transformers up to 5.2 do, and as later ones do.
+    sees = AutoImageProcessor.from_pretrained(checkpoint, use_fast=False, backend="pil", **own)
+    template = kind.get_processor_dict(checkpoint, local_files_only=True)[0].get("chat_template") or words.chat_template
+    lenient = type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
+    return lenient(image_processor=sees, tokenizer=words, video_processor=None, chat_template=template)
 
 
 def prompt(made: Any, text: str) -> str:
