@@ -25,6 +25,7 @@ _VISION = {
     "patch_size": 14,
 }
 _CUT = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+_INNER = {"depth": 2, "hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 64, "num_heads": 2}
 _TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}"
@@ -46,6 +47,16 @@ def gemma3() -> Path:
 def qwen2_vl() -> Path:
     """A Qwen2-VL of 2 layers, whose pictures have as many tokens as their size gives."""
     return made_once("vision-qwen2-vl-1", _write_qwen2_vl)
+
+
+def qwen2_5_vl() -> Path:
+    """A Qwen2.5-VL of 2 layers, of which one looks at windows of a picture."""
+    return made_once("vision-qwen2-5-vl-1", _write_qwen2_5_vl)
+
+
+def qwen3_vl() -> Path:
+    """A Qwen3-VL of 2 layers, whose pictures have 32 x 32 points a token."""
+    return made_once("vision-qwen3-vl-1", _write_qwen3_vl)
 
 
 def picture(path: Path, width: int, height: int) -> Path:
@@ -113,14 +124,28 @@ def _write_qwen2_vl(folder: Path) -> None:
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
     sizes = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, **_CUT}
-    _write_qwen(Qwen2VLConfig, Qwen2VLForConditionalGeneration, sizes, folder)
+    _write_qwen(Qwen2VLConfig, Qwen2VLForConditionalGeneration, sizes, {"mrope_section": [2, 3, 3]}, folder)
 
 
-def _write_qwen(settings: Any, kind: Any, sizes: dict[str, Any], folder: Path) -> None:
+def _write_qwen2_5_vl(folder: Path) -> None:
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    sizes = {**_INNER, **_CUT, "window_size": SIDE, "fullatt_block_indexes": [1]}
+    _write_qwen(Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, sizes, {"mrope_section": [2, 3, 3]}, folder)
+
+
+def _write_qwen3_vl(folder: Path) -> None:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    sizes = {**_INNER, **_CUT, "patch_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+    _write_qwen(Qwen3VLConfig, Qwen3VLForConditionalGeneration, sizes, {"mrope_section": [4, 2, 2], "mrope_interleaved": True}, folder)
+
+
+def _write_qwen(settings: Any, kind: Any, sizes: dict[str, Any], turns: dict[str, Any], folder: Path) -> None:
     names = {"image": "<|image_pad|>", "video": "<|video_pad|>", "vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
     words = _tokenizer("<|vision_start|><|image_pad|><|vision_end|>", *names.values())
     ids = {f"{name}_token_id": words.convert_tokens_to_ids(token) for name, token in names.items()}
-    text = {**_TEXT, "vocab_size": len(words), "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}}
+    text = {**_TEXT, "vocab_size": len(words), "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, **turns}}
     _save(kind, settings(text_config=text, vision_config=sizes, tie_word_embeddings=False, **ids), folder)
     words.save_pretrained(folder)
     # Not through transformers, of which the processor needs torchvision for videos; as it is in the hub's checkpoints.

@@ -56,6 +56,14 @@ def test_the_toolchain_of_a_model_depends_on_the_task_as_well() -> None:
     )
 
 
+def test_a_type_that_the_runtime_does_not_load_is_not_tried_either() -> None:
+    asked = build(weights="int8").model_copy(update={"unknown_architecture": "try"})
+    for toolchain in ("transformers-5.5", "transformers-4.57"):
+        assert openvino.preflight(asked, survey(model_type="smolvlm"), toolchain, "vision-language") == snapshot(
+            ("OpenVINO GenAI 2026.4 does not run such models, whoever exports them: it says \"Unsupported 'smolvlm' VLM model type\"",)
+        )
+
+
 def test_what_a_model_consists_of_depends_on_its_type() -> None:
     form = forms.FORMS["vision-language"]
     assert form.components_of("llava") == form.components == SEEING

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bakehouse.app.main import main
+from bakehouse.backends.openvino.vision_language import FORM
 from bakehouse.package import manifest
 from tests.support import vision
 from tests.support.hub_write import Workshop
@@ -118,8 +119,19 @@ def test_models_of_another_architecture_write_their_sources_tokens(make: Callabl
     assert agrees(packages / "other-fp16")
 
 
-# Of a picture, 28 x 28 points are a token: sizes that are taken as they are, the second higher than wide, and one that is resized.
-SIZES = {"a": (56, 56), "b": (84, 168), "c": (100, 90)}
+@pytest.mark.parametrize("kind", FORM.not_run)
+def test_the_runtime_says_itself_which_types_it_does_not_load(kind: str, packages: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(packages / "llava-fp16", other)
+    config = json.loads((other / "config.json").read_text(encoding="utf-8"))
+    (other / "config.json").write_text(json.dumps({**config, "model_type": kind}), encoding="utf-8")
+    program = "import sys, openvino_genai; openvino_genai.VLMPipeline(sys.argv[1], 'CPU')"
+    done = subprocess.run([sys.executable, "-c", program, str(other)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and FORM.not_run[kind] in done.stderr
+
+
+# Of pictures in tokens, each a square of points: some that are taken as they are, the second higher than wide, and one that is resized.
+SIZES = {"a": (2, 2), "b": (3, 6), "c": (3.4, 2.8)}
 _ALONE = """
 import json, sys
 import numpy, openvino, openvino_genai
@@ -136,16 +148,19 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize(
-    ("make", "parts"),
+    ("make", "parts", "side"),
     [
-        (vision.qwen2_vl, ("merger",)),
+        (vision.qwen2_vl, ("merger",), 28),
+        pytest.param(vision.qwen2_5_vl, ("merger",), 28, marks=pytest.mark.conformance),
+        pytest.param(vision.qwen3_vl, ("merger", "pos"), 32, marks=pytest.mark.conformance),
     ],
 )
 def test_a_model_that_makes_as_many_tokens_of_a_picture_as_its_size_gives(
-    make: Callable[[], Path], parts: tuple[str, ...], tmp_path: Path
+    make: Callable[[], Path], parts: tuple[str, ...], side: int, tmp_path: Path
 ) -> None:
     (tmp_path / "recipes").mkdir()
-    pictures = {name: vision.picture(tmp_path / "recipes" / f"{name}.png", *size) for name, size in SIZES.items()}
+    points = {name: (int(width * side), int(height * side)) for name, (width, height) in SIZES.items()}
+    pictures = {name: vision.picture(tmp_path / "recipes" / f"{name}.png", *size) for name, size in points.items()}
     golden = [{"picture": f"{name}.png", "prompt": "What is in this picture?", "max_new_tokens": 24} for name in pictures]
     wanted = recipe("qwen", "vision-language", make(), golden, {"fp16": FP16, "int4": INT4}, toolchain="transformers-5.0")
     packages = built(tmp_path, wanted)
@@ -160,6 +175,6 @@ def test_a_model_that_makes_as_many_tokens_of_a_picture_as_its_size_gives(
     words = [sys.executable, "-c", _ALONE, str(packages / "qwen-fp16"), "What is in this picture?", *map(str, pictures.values())]
     alone = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     text = alone[0][1] - 4
-    assert [count - text for _, count in alone] == [round(width / 28) * round(height / 28) for width, height in SIZES.values()]
+    assert [count - text for _, count in alone] == [4, 18, 9]
     answers = [one.answer for one in manifest.read(packages / "qwen-fp16").verdicts]
     assert [answer for answer, _ in alone][:2] == answers[:2]  # what is resized is resized otherwise by default

@@ -23,6 +23,7 @@ class Form:
         spec: of the export and the tokenizer; it has the task in it.
         exportable: the model types of which optimum-intel 2.1.0 with transformers 5.5 makes models that answer as transformers does.
         elsewhere: those of which it does so with other toolchains.
+        not_run: those that the runtime does not run, each with what it says; they are not even tried.
         export: the worker that makes the export; it does as `export` and gets its request.
         runs: the worker that runs a model, and its request: the task's own, with what users give the runtime.
         components: names of the files of the models, without their ends; `more` by model type those that only some have.
@@ -56,6 +57,7 @@ class Form:
     tools: tuple[str, ...] = ()
     alone: Callable[[Path], bool] = field(default=lambda checkpoint: False)
     elsewhere: Mapping[toolchains.Name, frozenset[str]] = field(default_factory=dict)
+    not_run: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def works_with(self, kind: str) -> tuple[toolchains.Name, ...]:

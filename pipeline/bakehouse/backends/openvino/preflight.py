@@ -52,6 +52,8 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     reasons: list[str] = []
     form, works = forms.FORMS.get(task), toolchains(survey.config, task)
     tried = build.unknown_architecture == "try"
+    if says := form.not_run.get(_kind(survey.config)) if form else None:
+        return (f"OpenVINO GenAI 2026.4 does not run such models, whoever exports them: it says {says!r}",)
     if toolchain not in works and not (tried and (form or not works)):
         reasons.append(openvino_types.why_not(_kind(survey.config), task, toolchain, works))
     dtype = named_dtype(survey.config)

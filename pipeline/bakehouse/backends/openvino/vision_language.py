@@ -14,6 +14,8 @@ PREPROCESSOR = "preprocessor_config.json"
 # Qwen cuts a picture into pieces in one model, and joins them in another, as many as the picture's size gives.
 _JOINED = ("openvino_vision_embeddings_merger_model",)
 _QWEN = {"qwen2_vl": _JOINED, "qwen2_5_vl": _JOINED, "qwen3_vl": (*_JOINED, "openvino_vision_embeddings_pos_model")}
+# What optimum-intel exports, and the runtime does not load: its VLMPipeline has a list of types.
+_UNKNOWN = ("got_ocr2", "idefics3", "llama4", "maira2", "smolvlm")
 
 
 def _same_end(checkpoint: Path, files: Path) -> tuple[str, ...]:
@@ -39,4 +41,5 @@ FORM = Form(
     faults=_same_end,
     around=True,
     more=_QWEN,
+    not_run={kind: f"Unsupported '{kind}' VLM model type" for kind in _UNKNOWN},
 )
