@@ -6,6 +6,7 @@ What they answer means nothing, so that quantized ones are only counted: whether
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from bakehouse.app.main import main
 from bakehouse.backends.openvino.vision_language import FORM
+from bakehouse.formats.checkpoint import read_checkpoint
 from bakehouse.package import manifest
 from tests.support import vision
 from tests.support.hub_write import Workshop
@@ -148,23 +150,25 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize(
-    ("make", "parts", "side"),
+    ("make", "parts", "side", "toolchain"),
     [
-        (vision.qwen2_vl, ("merger",), 28),
-        pytest.param(vision.qwen2_5_vl, ("merger",), 28, marks=pytest.mark.conformance),
-        pytest.param(vision.qwen3_vl, ("merger", "pos"), 32, marks=pytest.mark.conformance),
+        (vision.qwen2_vl, ("merger",), 28, "transformers-5.0"),
+        pytest.param(vision.qwen2_5_vl, ("merger",), 28, "transformers-5.0", marks=pytest.mark.conformance),
+        pytest.param(vision.qwen3_vl, ("merger", "pos"), 32, "transformers-5.0", marks=pytest.mark.conformance),
     ],
 )
 def test_a_model_that_makes_as_many_tokens_of_a_picture_as_its_size_gives(
-    make: Callable[[], Path], parts: tuple[str, ...], side: int, tmp_path: Path
+    make: Callable[[], Path], parts: tuple[str, ...], side: int, toolchain: str, tmp_path: Path
 ) -> None:
     (tmp_path / "recipes").mkdir()
     points = {name: (int(width * side), int(height * side)) for name, (width, height) in SIZES.items()}
     pictures = {name: vision.picture(tmp_path / "recipes" / f"{name}.png", *size) for name, size in points.items()}
     golden = [{"picture": f"{name}.png", "prompt": "What is in this picture?", "max_new_tokens": 24} for name in pictures]
-    wanted = recipe("qwen", "vision-language", make(), golden, {"fp16": FP16, "int4": INT4}, toolchain="transformers-5.0")
+    wanted = recipe("qwen", "vision-language", make(), golden, {"fp16": FP16, "int4": INT4}, toolchain=toolchain)
     packages = built(tmp_path, wanted)
     assert agrees(packages / "qwen-fp16")
+    matrices = [tensor for tensor in read_checkpoint(make()).tensors if len(tensor.shape) > 1]
+    assert manifest.read(packages / "qwen-fp16").measured["config"]["exported_weights"] == sum(math.prod(one.shape) for one in matrices)
     counted = {build: manifest.read(packages / f"qwen-{build}").measured["model"]["parts"] for build in ("fp16", "int4")}
     around = {"text_embeddings", "vision_embeddings", *(f"vision_embeddings_{part}" for part in parts)}
     for found in counted.values():
