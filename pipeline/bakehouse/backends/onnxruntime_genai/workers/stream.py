@@ -24,7 +24,7 @@ from bakehouse.child import events
 ToNbits = Callable[[Any], ir.Model]
 Weights = dict[str, ir.TensorProtocol]
 
-TOGETHER = 1 << 26  # weights of a matrix that are quantized at once; each takes about 24 bytes meanwhile
+TOGETHER = 1 << 24  # weights of a matrix that are quantized at once; each takes some 40 bytes meanwhile
 _EVEN = 16  # columns: zero points of 4 bits share bytes
 
 
