@@ -11,7 +11,8 @@ from bakehouse.tasks.text_generation.workers import end_tokens
 from bakehouse.tasks.vision_language.golden import TASK
 
 PREPROCESSOR = "preprocessor_config.json"
-# Qwen cuts a picture into pieces in one model, and joins them in another, as many as the picture's size gives.
+# Qwen cuts a picture into pieces in one model, and joins them in another, as many as the picture's size gives. A Qwen3-VL is tried only:
+# of a picture that is resized a tiny one wrote other tokens than its source.
 _JOINED = ("openvino_vision_embeddings_merger_model",)
 _QWEN = {"qwen2_vl": _JOINED, "qwen2_5_vl": _JOINED, "qwen3_vl": (*_JOINED, "openvino_vision_embeddings_pos_model")}
 # What optimum-intel exports, and the runtime does not load: its VLMPipeline has a list of types.
@@ -31,7 +32,7 @@ FORM = Form(
     task=TASK,
     spec=VisionLanguageSpec,
     exportable=frozenset({"gemma3", "llava"}),  # measured with tiny models, as those of other toolchains
-    elsewhere={"transformers-5.0": frozenset(_QWEN)},
+    elsewhere={"transformers-5.0": frozenset({"qwen2_vl", "qwen2_5_vl"})},
     export="vision_language_export",
     runs=("look", LookRequest),
     components=("openvino_language_model", "openvino_text_embeddings_model", "openvino_vision_embeddings_model"),
