@@ -13,6 +13,7 @@ import logging
 import os
 import runpy
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -34,12 +35,13 @@ with contextlib.redirect_stdout(sys.stderr):
         sys.argv = argv
         runpy.run_module("onnxruntime_genai.models.builder", run_name="__main__", alter_sys=True)
     checkpoint = Path(request["checkpoint"])
-    ort_build.stream(checkpoint)
-    from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
+    with tempfile.TemporaryDirectory() as kept:
+        ort_build.stream(checkpoint, Path(kept))
+        from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
 
-    for files, spec in request["ours"]:
-        Path(files).mkdir(parents=True)
-        ort_build.build(checkpoint, Path(files), BuildSpec.model_validate_json(spec))
-        changes = ort_build.fix_config(Path(files), source.generation(checkpoint))
-        found.append({"mended": changes, "graph": ort_graph.read(Path(files) / "model.onnx").model_dump(mode="json")})
+        for files, spec in request["ours"]:
+            Path(files).mkdir(parents=True)
+            ort_build.build(checkpoint, Path(files), BuildSpec.model_validate_json(spec))
+            changes = ort_build.fix_config(Path(files), source.generation(checkpoint))
+            found.append({"mended": changes, "graph": ort_graph.read(Path(files) / "model.onnx").model_dump(mode="json")})
 Path(request["found"]).write_text(json.dumps(found), encoding="utf-8")

@@ -40,7 +40,7 @@ class Forecast:
 
     Attributes:
         download_bytes: what is fetched over the network.
-        disk_bytes: what all new directories hold, downloads among them.
+        disk_bytes: what all new directories hold, downloads among them, and the temporary files of the step that has the most.
         memory_bytes: what the hungriest step takes.
         copy_bytes: of `disk_bytes`, what the packages under their names take: files of their own, which a file system may let share
             the store's blocks.
@@ -132,7 +132,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
     """What the missing steps of these builds, and of what is requested besides them, will take, from shapes alone."""
     singles = tuple(singles)
     builds = tuple(build for build in builds if not session.store.is_exposed(build.package, build.name))  # others take nothing
-    download = near = disk = memory = 0
+    download = near = disk = memory = scratch = 0
     steps = missing(builds, session.store, singles)
     concerned = (*builds, *(build for one in singles if one.step.kind != "setup" for build in one.builds))
     known: dict[str, Survey | None] = {}
@@ -153,12 +153,13 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
             here = isinstance(step.spec, LocalSpec)
             download, near = (download, near + survey.download_bytes) if here else (download + survey.download_bytes, near)
         disk += estimate.disk_bytes
+        scratch = max(scratch, estimate.scratch_bytes)
         memory = max(memory, estimate.memory_bytes - estimate.mapped_bytes + mapped.held_bytes(estimate.mapped_bytes))
     surveys_of = {key: survey for key, survey in known.items() if survey}
     # Packages under their names are files of their own, besides what they take in the store.
     to_copy = () if not builds or session.store.shares_blocks() else builds
     copies = sum(_package_bytes(build.package, session.store, surveys_of) for build in to_copy)
-    return Forecast(download, disk + copies, memory, copies, near)
+    return Forecast(download, disk + scratch + copies, memory, copies, near)
 
 
 def _separate_adapters(build: Build) -> Iterator[str]:

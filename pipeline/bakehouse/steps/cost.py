@@ -17,11 +17,13 @@ class Estimate:
         disk_bytes: what its directory will hold.
         memory_bytes: what its hungriest child holds resident.
         mapped_bytes: how much of that are mapped files: the system may drop it, and has it once for all who map them.
+        scratch_bytes: what its temporary files hold, which are gone when it ends.
     """
 
     disk_bytes: int
     memory_bytes: int
     mapped_bytes: int = 0
+    scratch_bytes: int = 0
 
 
 def installed(*names: str) -> dict[str, str]:

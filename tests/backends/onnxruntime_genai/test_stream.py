@@ -1,4 +1,4 @@
-"""A large matrix that is quantized in parts has the bytes that it has when it is quantized at once."""
+"""A model has the bytes that it has otherwise when large matrices are quantized in parts, and what memory does not hold waits in a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_parts_of_a_matrix_have_the_bytes_of_the_whole(
     from builders.base import Model
 
     from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
-    from bakehouse.backends.onnxruntime_genai.workers import stream
+    from bakehouse.backends.onnxruntime_genai.workers import shelf, stream
 
     calls, original = 0, Model.to_nbits
 
@@ -43,11 +43,13 @@ def test_parts_of_a_matrix_have_the_bytes_of_the_whole(
         return original(builder)
 
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path))  # the worker sets it for the rest of its process
-    monkeypatch.setattr(Model, "to_nbits", stream.streamed(counted, lambda: None))
+    monkeypatch.setattr(Model, "to_nbits", stream.streamed(counted, tmp_path, lambda: None))
     ort_build.build(tiny_checkpoint, tmp_path / "whole", spec(BUILDS[name]))
     at_once, calls = calls, 0
+    assert not (tmp_path / "quantized").exists()
     monkeypatch.setattr(stream, "TOGETHER", FEW)
+    monkeypatch.setattr(shelf, "KEPT_BYTES", 4 * FEW)
     ort_build.build(tiny_checkpoint, tmp_path / "parts", spec(BUILDS[name]))
-    assert calls > 2 * at_once > 0
+    assert calls > 2 * at_once > 0 and (tmp_path / "quantized").stat().st_size > FEW
     for file in ("model.onnx", "model.onnx.data"):
         assert sha256(tmp_path / "parts" / file) == sha256(tmp_path / "whole" / file), file

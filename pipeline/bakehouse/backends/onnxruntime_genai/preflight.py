@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
 from bakehouse.backends.onnxruntime_genai import layer_names
+from bakehouse.backends.onnxruntime_genai.memory import KEPT_BYTES, TOGETHER
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
+from bakehouse.child import mapped
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
@@ -141,15 +143,10 @@ def room_for(build: BuildOptions, config: Config) -> Room | None:
 
 
 def estimate(step: Step, survey: Survey) -> Estimate:
-    """What one step will take.
-
-    Integer builds hold the result and the float weights of the largest matrix a few times; float builds hold the result.
-    """
+    """What one step will take."""
     match step.kind:
         case "compress":
-            made = made_bytes(step.spec_as(BuildSpec), survey)
-            largest = max((math.prod(tensor.shape) for tensor in survey.tensors), default=0)
-            return Estimate(made, made + 24 * largest + _BASE_BYTES)
+            return _of_a_build(step.spec_as(BuildSpec), survey)
         case "numeric_check":
             return Estimate(0, 8 * compared_weights(survey) + 2 * _BASE_BYTES)
         case fidelities.KIND:
@@ -160,6 +157,22 @@ def estimate(step: Step, survey: Survey) -> Estimate:
             return Estimate(0, 2 * made_bytes(step.need("model").spec_as(BuildSpec), survey) + _BASE_BYTES)
         case _:
             return Estimate(0, 0)
+
+
+def _of_a_build(spec: BuildSpec, survey: Survey) -> Estimate:
+    """The largest matrix is held in the checkpoint's type and in the io type; of what is quantized, no more than `memory` says."""
+    made = made_bytes(spec, survey)
+    largest = max((math.prod(tensor.shape) for tensor in survey.tensors), default=0)
+    pages = mapped.held_bytes(2 * survey.parameters)
+    held = 8 * largest + pages + _BASE_BYTES
+    if not isinstance(spec.quantization, MatMulNBits):
+        return Estimate(made, held, pages)
+    at_once = min(largest, TOGETHER) if _is_in_parts(spec.quantization) else largest
+    return Estimate(made, held + min(made, KEPT_BYTES) + 40 * at_once, pages, scratch_bytes=max(0, made - KEPT_BYTES))
+
+
+def _is_in_parts(requested: MatMulNBits) -> bool:
+    return not isinstance(requested, OrtInt4) or not (requested.use_qdq or "Gather" in requested.op_types_to_quantize)
 
 
 def made_bytes(spec: BuildSpec, survey: Survey) -> int:

@@ -121,8 +121,11 @@ def has_two_heads(checkpoint: Path, spec: BuildSpec) -> bool:
     return True
 
 
-def stream(checkpoint: Path) -> None:
-    """Have the builder quantize one weight at a time from now on (see `stream`): the same bytes in half the memory."""
+def stream(checkpoint: Path, folder: Path) -> None:
+    """Have the builder quantize one weight at a time from now on (see `stream`): the same bytes in half the memory.
+
+    `folder`: for what memory does not hold; it has to stay until the model is written.
+    """
     events.progress("importing the model builder")
     import onnxruntime_genai.models  # noqa: F401  it puts the builder's own modules on sys.path
     from builders import base
@@ -131,13 +134,13 @@ def stream(checkpoint: Path) -> None:
     from bakehouse.backends.onnxruntime_genai.workers import stream as ort_stream
 
     base.AutoTokenizer = _Tokenizers
-    Model.to_nbits = ort_stream.streamed(Model.to_nbits, lambda: mapped.release(checkpoint))
-    base.ir.save = released(base.ir.save, checkpoint)
+    Model.to_nbits = ort_stream.streamed(Model.to_nbits, folder, lambda: mapped.release(checkpoint))
+    base.ir.save = released(base.ir.save, checkpoint, folder)
 
 
-def released(save: Callable[..., None], checkpoint: Path) -> Callable[..., None]:
-    """onnx_ir's `save`, which tells of each tensor before it writes it: what was written of the mapped checkpoint is released."""
-    release_if_many = mapped.releasing(checkpoint)
+def released(save: Callable[..., None], *folders: Path) -> Callable[..., None]:
+    """onnx_ir's `save`, which tells of each tensor before it writes it: what was written of mapped files in `folders` is released."""
+    release_if_many = mapped.releasing(*folders)
 
     def save_released(*given: Any, callback: Callable[[Any, Any], None] | None = None, **named: Any) -> None:
         def told(tensor: Any, info: Any) -> None:
@@ -176,8 +179,9 @@ def run(request: BuildRequest) -> BuildResult:
     # The builder writes `git rev-parse HEAD` of the repository around its own folder into the model (base.py, get_genai_commit):
     # in a virtual environment inside a repository every commit would change the bytes. Without git it writes its release's own.
     os.environ["GIT_DIR"] = os.devnull
-    stream(checkpoint)
-    built = build(checkpoint, files, spec)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows removes no file that is still mapped
+        stream(checkpoint, Path(folder))
+        built = build(checkpoint, files, spec)
     from bakehouse.backends.onnxruntime_genai.workers import graph as ort_graph
     from bakehouse.backends.onnxruntime_genai.workers import tokenizer as ort_tokenizer
 

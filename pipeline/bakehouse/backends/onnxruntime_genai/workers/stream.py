@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ import torch
 from onnxruntime.quantization.neural_compressor.onnx_model import ONNXModel as SortedModel
 from onnxruntime.quantization.onnx_model import ONNXModel as CleanedModel
 
+from bakehouse.backends.onnxruntime_genai.memory import TOGETHER
+from bakehouse.backends.onnxruntime_genai.workers.shelf import Shelf
 from bakehouse.child import events
 
 ToNbits = Callable[[Any], ir.Model]
 Weights = dict[str, ir.TensorProtocol]
 
-TOGETHER = 1 << 24  # weights of a matrix that are quantized at once; each takes some 40 bytes meanwhile
 _EVEN = 16  # columns: zero points of 4 bits share bytes
 
 
@@ -36,12 +38,20 @@ class Quantized:
     tensors: tuple[ir.TensorProtocol, ...]
 
 
-def streamed(to_nbits: ToNbits, between: Callable[[], None]) -> ToNbits:
-    """A method that gives what `to_nbits` gives, with the float weights of one node in memory at a time; `between` is called after each."""
+def streamed(to_nbits: ToNbits, folder: Path, between: Callable[[], None]) -> ToNbits:
+    """A method that gives what `to_nbits` gives, with the float weights of one node in memory at a time.
+
+    Args:
+        folder: where quantized weights wait that are too many for memory; it has to stay until the model is written.
+        between: is called after each node.
+    """
 
     def to_nbits_streamed(builder: Any) -> ir.Model:
         weights = _taken_out(builder.model)
-        made = dict(_quantized(builder, weights, to_nbits, between))
+        shelf = Shelf(folder)
+        made = {
+            name: Quantized(one.nodes, tuple(map(shelf.keep, one.tensors))) for name, one in _quantized(builder, weights, to_nbits, between)
+        }
         proto = ir.to_proto(builder.model)
         if builder.quantization_algo == "default":
             _replace(proto, made, last=set(builder.int4_customized_weight_config))
