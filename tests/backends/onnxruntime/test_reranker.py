@@ -15,9 +15,13 @@ from tests.tasks.reranker.test_reranker import DOUGH, GOLDEN, QUERY, TRAIN
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime", "openvino")]
 
-# In 8 bits, scores of random weights are further away than a trained model's.
+# In 8 bits, scores of random weights are further away than a trained model's; in all 8 by 0.2 on a processor without VNNI instructions.
 LOOSE = [{**one, "max_score_difference": 0.1} for one in GOLDEN]
-BUILDS = {weights: {"runtime": "onnxruntime", "quantization": {"weights": weights}} for weights in ("fp32", "fp16", "int8")}
+BUILDS = {
+    "fp32": {"runtime": "onnxruntime", "quantization": {"weights": "fp32"}},
+    "fp16": {"runtime": "onnxruntime", "quantization": {"weights": "fp16"}},
+    "int8": {"runtime": "onnxruntime", "quantization": {"weights": "int8", "reduce_range": True}},
+}
 
 
 @pytest.fixture(scope="module")
