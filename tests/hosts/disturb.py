@@ -13,6 +13,7 @@ import psutil
 
 from tests.hosts.network import Host
 from tests.hosts.site import LARGE, MIDDLE, STORE, Site
+from tests.support.cluster import is_worker
 
 _CUT_S, _PAUSE_S = 20.0, 60.0
 
@@ -56,11 +57,10 @@ def _wait_for_work(host: Host, over: threading.Event) -> str:
 
 def _worker(nanny: psutil.Process) -> psutil.Process:
     """The process that works, below the nanny that starts it again; `nanny` or what it was started with may stand above it."""
-    for child in nanny.children(recursive=True):
-        with suppress(psutil.Error):
-            if "spawn_main" in " ".join(child.cmdline()):
-                return child
-    raise RuntimeError("there is no worker to kill")
+    found = next(filter(is_worker, nanny.children(recursive=True)), None)
+    if found is None:
+        raise RuntimeError(f"no process of {nanny.pid} works")
+    return found
 
 
 @contextmanager

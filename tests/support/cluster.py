@@ -109,7 +109,7 @@ class Machines:
 
     def worker_processes(self, name: str) -> list[psutil.Process]:
         """Those that work, below the nanny that starts them again."""
-        return [child for child in self.processes[name].children() if _works(child)]
+        return [child for child in self.processes[name].children() if is_worker(child)]
 
     def end(self) -> None:
         """End all of it."""
@@ -125,7 +125,8 @@ class Machines:
                     one.kill()
 
 
-def _works(child: psutil.Process) -> bool:
+def is_worker(child: psutil.Process) -> bool:
+    """Whether it works, and does not only start what does."""
     try:
         return "spawn_main" in " ".join(child.cmdline())
     except psutil.NoSuchProcess:  # it has ended meanwhile

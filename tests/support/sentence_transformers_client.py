@@ -51,18 +51,19 @@ def client(backend: str) -> Path:
 
 def embed(folder: Path, backend: str, options: dict[str, Any], texts: Sequence[str], home: Path) -> dict[str, Any]:
     """What the client says of a package's folder: the class of the loaded model, how many tokens it reads, and the vector of each text."""
-    words = (str(folder), backend, json.dumps(options), json.dumps(list(texts)))
-    printed = delivering.run_python(_PROGRAM, folder.parent, client(backend), home, *words)
-    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    found: dict[str, Any] = _printed(_PROGRAM, folder, backend, options, home, json.dumps(list(texts)))
     return found
 
 
 def rank(folder: Path, backend: str, options: dict[str, Any], query: str, texts: Sequence[str], home: Path) -> list[float]:
     """The score of each text, as the client has it of a package's folder."""
-    words = (str(folder), backend, json.dumps(options), query, json.dumps(list(texts)))
-    printed = delivering.run_python(_RANKS, folder.parent, client(backend), home, *words)
-    found: list[float] = json.loads(printed.splitlines()[-1])
+    found: list[float] = _printed(_RANKS, folder, backend, options, home, query, json.dumps(list(texts)))
     return found
+
+
+def _printed(program: str, folder: Path, backend: str, options: dict[str, Any], home: Path, *words: str) -> Any:
+    said = delivering.run_python(program, folder.parent, client(backend), home, str(folder), backend, json.dumps(options), *words)
+    return json.loads(said.splitlines()[-1])
 
 
 def recorded(workshop: Path, name: str) -> tuple[tuple[str, ...], Vectors]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bakehouse.formats import json_text
+from bakehouse.formats import fields, json_text
 from bakehouse.formats.fields import Fields
 
 NAME = "config.json"
@@ -24,6 +24,11 @@ def read(folder: Path) -> Config:
     if not isinstance(found, Mapping):
         raise ValueError(f"{name} is not a JSON object")
     return found
+
+
+def kind(config: Config) -> str:
+    """The model type, or the class of a pipeline; "" if neither is named."""
+    return fields.text(config, "model_type") or fields.text(config, "_class_name")
 
 
 def is_pipeline(folder: Path) -> bool:

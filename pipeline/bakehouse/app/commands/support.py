@@ -14,7 +14,7 @@ from bakehouse.app.init import kinds
 from bakehouse.backends.base import Backend
 from bakehouse.backends.table import BACKENDS
 from bakehouse.errors import Failure
-from bakehouse.formats import config_json, fields
+from bakehouse.formats import config_json
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.kinds import DEFAULT_TASK, TaskName
 from bakehouse.toolchains.table import INSTALLED, Name, most_runtimes
@@ -72,8 +72,7 @@ def _one(given: str) -> tuple[Supported, ...]:
     if (folder := Path(given).expanduser()).is_dir():
         config = _config(folder)
         task = kinds.of(config, [path.name for path in folder.iterdir()])
-        kind = fields.text(config, "model_type") or fields.text(config, "_class_name")
-        return (_row(kind, task, {name: backend.toolchains(config, task) for name, backend in _taking(task).items()}),)
+        return (_row(config_json.kind(config), task, {name: backend.toolchains(config, task) for name, backend in _taking(task).items()}),)
     rows = _all()
     if found := tuple(row for row in rows if row.model_type == given):
         return found

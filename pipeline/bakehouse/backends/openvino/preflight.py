@@ -11,7 +11,7 @@ from bakehouse.backends.openvino import model_types as openvino_types
 from bakehouse.backends.openvino.layer_names import layer_of, node_of
 from bakehouse.backends.openvino.quantization import FourBit, Grouped, Mxfp4, Scope
 from bakehouse.backends.openvino.seams import Compression, FloatSpec, FourBitSpec, compression
-from bakehouse.formats import fields
+from bakehouse.formats import config_json, fields
 from bakehouse.formats.checkpoint import Survey, Tensor
 from bakehouse.formats.config_json import Config
 from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
@@ -39,12 +39,7 @@ def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
     """The toolchains with which optimum-intel exports such models for a task, the best first."""
     form = forms.FORMS.get(task)
-    return reading(config, (form or openvino_types).works_with(_kind(config)))
-
-
-def _kind(config: Config) -> str:
-    """The model type, or the class of a pipeline of several models."""
-    return fields.text(config, "model_type") or fields.text(config, "_class_name")
+    return reading(config, (form or openvino_types).works_with(config_json.kind(config)))
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
@@ -52,10 +47,10 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
     reasons: list[str] = []
     form, works = forms.FORMS.get(task), toolchains(survey.config, task)
     tried = build.unknown_architecture == "try"
-    if says := form.not_run.get(_kind(survey.config)) if form else None:
+    if says := form.not_run.get(config_json.kind(survey.config)) if form else None:
         return (f"OpenVINO GenAI 2026.4 does not run such models, whoever exports them: it says {says!r}",)
     if toolchain not in works and not (tried and (form or not works)):
-        reasons.append(openvino_types.why_not(_kind(survey.config), task, toolchain, works))
+        reasons.append(openvino_types.why_not(config_json.kind(survey.config), task, toolchain, works))
     dtype = named_dtype(survey.config)
     if dtype and dtype not in DTYPES:
         reasons.append(f"config.json says that the weights are {dtype}; {', '.join(DTYPES)} can be exported")
