@@ -39,41 +39,41 @@ class Done:
 def build(site: Site, name: str, *words: str, cluster: bool = True, meanwhile: Act = lambda over: None) -> Done:
     """Have the asker build the recipe, or what `words` name, into the folder `name`.
 
-    `meanwhile` runs beside it, and gets an event that its end sets.
+    `meanwhile` is called at the same time, in a thread, with an event that is set when the build has ended.
 
     Raises:
-        RuntimeError: it takes more than an hour, or what runs beside it failed.
+        RuntimeError: it takes more than an hour, or `meanwhile` failed.
     """
     before, begun = network.traffic(), time.monotonic()
     home = site.folder / name
     env = site.env(ASKER, cluster=cluster) | {"PIPELINE_ARTIFACTS": str(home / "artifacts")}
     where = ("--cluster", ADDRESS) if cluster else ()
     process = ASKER.start((sys.executable, "-m", "bakehouse.app.main", "build", *(words or (NAME,)), *where), home, env)
-    beside = _Beside(meanwhile)
-    beside.start()
+    thread = _Meanwhile(meanwhile)
+    thread.start()
     try:
         code = process.wait(_LONGEST_S)
         seconds = time.monotonic() - begun
     except psutil.TimeoutExpired:
         raise RuntimeError(f"the build takes more than {_LONGEST_S:.0f} s") from None
     finally:
-        beside.over.set()
-        beside.join()
-    if beside.error:
-        raise RuntimeError(f"beside the build: {beside.error!r}") from beside.error
+        thread.ended.set()
+        thread.join()
+    if thread.error:
+        raise RuntimeError(f"during the build: {thread.error!r}") from thread.error
     moved = {one: now.since(before[one]) for one, now in network.traffic().items()}
     return Done(code, (home / "out.txt").read_text(encoding="utf-8", errors="replace"), seconds, moved)
 
 
-class _Beside(threading.Thread):
+class _Meanwhile(threading.Thread):
     def __init__(self, act: Act) -> None:
         super().__init__(daemon=True)
-        self._act, self.over = act, threading.Event()
+        self._act, self.ended = act, threading.Event()
         self.error: Exception | None = None
 
     def run(self) -> None:
         try:
-            self._act(self.over)
+            self._act(self.ended)
         except Exception as error:
             self.error = error
 
