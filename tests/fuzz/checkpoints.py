@@ -107,8 +107,6 @@ _PARTS = ("qweight", "qzeros", "scales", "g_idx", "weight_packed", "weight_scale
 
 
 def _checkpoints(folder: Path) -> _Checkpoint:
-    from tests.support import fakes
-
     model = folder / "recipes" / "model"
     model.mkdir(parents=True)
     standin.write_untrained(model)
@@ -131,7 +129,6 @@ def _checkpoints(folder: Path) -> _Checkpoint:
     }
     source = {"type": "local", "path": "model", "license": "MIT"}
     made = planned(folder / "recipes", recipe(source=source, builds=BUILDS), recipe("two", source={**source, "dequantize": True}))
-    assert fakes
     return _Checkpoint(model, whole, variants, tuple(made.builds))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ _LIST = "Read that code; if you trust it, list every file that it needs under so
 LOCAL = "A local source brings no code. Take the model from its repository on the hub (type huggingface), which can list it in remote_code."
 
 
+@cache
 def known() -> frozenset[str] | None:
     """The model types that the installed transformers has a class for, read from its source: importing it takes seconds.
 
