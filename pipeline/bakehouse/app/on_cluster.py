@@ -195,7 +195,7 @@ class OnCluster:
         if key not in self._surveys:
             self._surveys[key] = preflight.survey_of(build, self._session, ask=False)
         survey = self._surveys[key]
-        return 0 if survey is None else estimates.of(step, survey).memory_bytes
+        return 0 if survey is None else estimates.resident_bytes(estimates.of(step, survey))
 
     def _builds_after(self, step: Step) -> tuple[Build, ...]:
         return self._plan.builds_after.get(step.key) or (self._builds[step.key],)

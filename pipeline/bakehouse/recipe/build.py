@@ -70,6 +70,10 @@ class RuntimeBuild(Model):
         """The options that are set and would change nothing for models of a task."""
         return () if task == "text-generation" else self.only_text()
 
+    def when_wrong(self) -> str:
+        """What to do about such a build when it is too far from its source, where the runtime has something to try; "" elsewhere."""
+        return ""
+
     def folder(self) -> str | None:
         """The folder of a package that holds only the model, so that packages can be bundled; None if the model is at the top."""
         return None

@@ -53,8 +53,7 @@ def _own_bytes(step: Step, session: Session) -> int:
     here = next((session.store.files(one) for one in checkpoints if session.store.has(one)), None)
     if here is None:
         return 0
-    takes = estimates.of(step, read_checkpoint(here))
-    return takes.memory_bytes - takes.mapped_bytes
+    return estimates.of(step, read_checkpoint(here)).own_bytes
 
 
 def maker_of(step: Step) -> Maker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bakehouse.backends.table import BACKENDS
+from bakehouse.child import mapped
 from bakehouse.formats.checkpoint import Survey
 from bakehouse.sources import adapters, dequantize
 from bakehouse.steps.cost import Estimate
@@ -22,3 +23,8 @@ def of(step: Step, survey: Survey) -> Estimate:
     if step.maker == toolchains.MAKER:
         return toolchains.estimate()
     return (REFERENCES.get(step.maker) or BACKENDS[step.maker]).estimate(step, survey)
+
+
+def resident_bytes(estimate: Estimate) -> int:
+    """Memory that a machine needs for a step: what its hungriest child cannot share, and what stays resident of the files that it maps."""
+    return estimate.own_bytes + mapped.held_bytes(estimate.mapped_bytes)

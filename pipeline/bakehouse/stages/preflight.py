@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakehouse.backends.table import BACKENDS
-from bakehouse.child import mapped
 from bakehouse.errors import Failure
 from bakehouse.executor import memory
 from bakehouse.executor.session import Session
@@ -154,7 +153,7 @@ def forecast(builds: Iterable[Build], session: Session, *, ask: bool, singles: I
             download, near = (download, near + survey.download_bytes) if here else (download + survey.download_bytes, near)
         disk += estimate.disk_bytes
         scratch = max(scratch, estimate.scratch_bytes)
-        memory = max(memory, estimate.memory_bytes - estimate.mapped_bytes + mapped.held_bytes(estimate.mapped_bytes))
+        memory = max(memory, estimates.resident_bytes(estimate))
     surveys_of = {key: survey for key, survey in known.items() if survey}
     # Packages under their names are files of their own, besides what they take in the store.
     to_copy = () if not builds or session.store.shares_blocks() else builds

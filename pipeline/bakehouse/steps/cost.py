@@ -25,6 +25,11 @@ class Estimate:
     mapped_bytes: int = 0
     scratch_bytes: int = 0
 
+    @property
+    def own_bytes(self) -> int:
+        """What its hungriest child holds and the system cannot drop; steps side by side need room for that of all."""
+        return self.memory_bytes - self.mapped_bytes
+
 
 def installed(*names: str) -> dict[str, str]:
     """Version of each installed distribution; those that are not installed have none."""

@@ -38,7 +38,7 @@ def judged(
     )
     measured = {"prompts": len(own), "passed": sum(one.passed for one in own)}
     if faults := _faults(own, ""):
-        return validation, Verification(measured, faults)
+        return validation, Verification(measured, faults, remedy=trial.options.when_wrong())
     return validation, Verification(measured, _faults(used, ", as the card's program runs it"), remedy=_REMEDY)
 
 

@@ -13,7 +13,12 @@ from bakehouse.backends.onnxruntime import backend
 from bakehouse.backends.onnxruntime.options import OnnxRuntime
 from bakehouse.errors import Failure
 from bakehouse.formats.checkpoint import Survey
-from bakehouse.tasks.embeddings.seams import EmbedRequest
+from bakehouse.steps.seam import Report
+from bakehouse.tasks.base import Trial
+from bakehouse.tasks.embeddings.golden import Search
+from bakehouse.tasks.embeddings.seams import VECTORS, EmbedRequest, Vectors
+from bakehouse.tasks.seams import RunResult
+from bakehouse.tasks.table import TASKS
 from tests.recipe.test_tasks import errors
 from tests.support.bench import recipe
 
@@ -31,6 +36,28 @@ def build(weights: str = "int8", **others: Any) -> OnnxRuntime:
 )
 def test_a_graph_has_the_name_that_transformers_js_looks_for(weights: str, graph: str) -> None:
     assert build(weights).graph() == graph
+
+
+@pytest.mark.parametrize(("options", "said"), [({}, True), ({"reduce_range": True}, False)])
+def test_what_to_do_about_vectors_in_8_bits_names_processors_that_cut_off_sums(options: dict[str, Any], said: bool, tmp_path: Path) -> None:
+    for folder, train in (("found", -1.0), ("source", 1.0)):
+        (tmp_path / folder).mkdir()
+        found = ((1.0, 0.0), (1.0, 0.0), (0.0, train))
+        (tmp_path / folder / VECTORS).write_text(Vectors(vectors=found, in_use=found).model_dump_json(), encoding="utf-8")
+    result = RunResult(device="CPU", device_name="any", load_s=1, runtime_options={})
+    trial = Trial(
+        golden=(Search(query="bread", texts=("dough", "train"), closest="dough"),),
+        options=build(quantization={"weights": "int8", **options}),
+        files=tmp_path / "found",
+        report=Report(result.model_dump(mode="json")),
+        peak_memory_bytes=1,
+        reference=tmp_path / "source",
+        of_reference={"pooling": {"mode": "mean", "normalize": True}},
+        measured=(),
+    )
+    _, verified = TASKS["embeddings"].judge(trial)
+    assert verified.faults == ("'bread': a vector has cosine -1.0000 to the source's, should be 0.99 or more",)
+    assert ("without VNNI" in verified.remedy) is said
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from tests.support.task_packages import FP16, INT8, PUBLISH, built, programs, pu
 
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("onnxruntime", "openvino")]
 
-GOLDEN: dict[str, Any] = {"query": minilm.QUERY, "texts": [*minilm.TEXTS], "closest": minilm.TEXTS[0]}
+# The least cosine is that of ONNX in 8 bits on a processor without VNNI instructions, which cuts off sums: 0.987.
+GOLDEN: dict[str, Any] = {"query": minilm.QUERY, "texts": [*minilm.TEXTS], "closest": minilm.TEXTS[0], "min_cosine": 0.98}
 EXACT = {"ov_config": {"EXECUTION_MODE_HINT": "ACCURACY"}}
 ONNX = {f"onnx-{weights}": {"runtime": "onnxruntime", "quantization": {"weights": weights}} for weights in ("fp32", "fp16", "int8")}
 BUILDS: dict[str, Any] = {"fp16": FP16, "int8": INT8, "accurate": INT8 | {"runtime_options": EXACT["ov_config"]}, **ONNX}

@@ -60,6 +60,15 @@ class OnnxRuntime(RuntimeBuild):
         "execution_provider": "the graph is the same for every execution provider; execution_provider does not apply",
     }
 
+    def when_wrong(self) -> str:
+        """Fewer bits, which is all that helps where the processor and not the quantization is the cause."""
+        if not isinstance(self.quantization, OnnxInt8) or self.quantization.reduce_range:
+            return super().when_wrong()
+        return (
+            "on an x86 processor without VNNI instructions, which cuts off sums of 8-bit products, give the build "
+            "`quantization: {weights: int8, reduce_range: true}`; elsewhere choose a quantization that loses less, or say how far it may be"
+        )
+
     def graph(self) -> str:
         """The path of its graph within a package."""
         return f"{FOLDER}/{GRAPHS[self.quantization.weights]}"
