@@ -15,8 +15,12 @@ PREPROCESSOR = "preprocessor_config.json"
 # of a picture that is resized a tiny one wrote other tokens than its source.
 _JOINED = ("openvino_vision_embeddings_merger_model",)
 _QWEN = {"qwen2_vl": _JOINED, "qwen2_5_vl": _JOINED, "qwen3_vl": (*_JOINED, "openvino_vision_embeddings_pos_model")}
-# What optimum-intel exports, and the runtime does not load: its VLMPipeline has a list of types.
-_UNKNOWN = ("got_ocr2", "idefics3", "llama4", "maira2", "smolvlm")
+# The runtime's VLMPipeline has a list of types. Of those that are not on it optimum-intel exports the first six.
+UNKNOWN = (
+    *("got_ocr2", "idefics3", "llama4", "maira2", "phi4_multimodal", "smolvlm"),
+    *("aya_vision", "internvl", "llava_onevision", "mistral3", "mllama", "paligemma", "pixtral"),
+    *("qwen2_5_omni", "qwen3_vl_moe", "video_llava"),
+)
 
 
 def _same_end(checkpoint: Path, files: Path) -> tuple[str, ...]:
@@ -42,5 +46,5 @@ FORM = Form(
     faults=_same_end,
     around=True,
     more=_QWEN,
-    not_run={kind: f"Unsupported '{kind}' VLM model type" for kind in _UNKNOWN},
+    not_run={kind: f"Unsupported '{kind}' VLM model type" for kind in UNKNOWN},
 )
