@@ -18,6 +18,7 @@ from bakehouse.formats.checkpoint import Survey
 from bakehouse.plan.plan import Build
 from bakehouse.sources import dequantize, local
 from bakehouse.stages import estimates
+from bakehouse.steps.step import Step
 from bakehouse.store.store import Store
 from bakehouse.tasks.table import TASKS
 from bakehouse.tasks.text_generation import suitability
@@ -162,13 +163,15 @@ def _weights(random: Random, files: _Checkpoint) -> dict[str, bytes]:
 
 
 def _read_checkpoint(changes: dict[str, bytes], files: _Checkpoint) -> list[str]:
-    for name, body in (files.whole | changes).items():
+    for name, body in changes.items():
         (files.folder / name).write_bytes(body)
     try:
         if not changes.get("model.safetensors", b"x"):
             (files.folder / "model.safetensors").unlink()
         return _looked_at(files)
     finally:
+        for name in changes.keys() & files.whole.keys():
+            (files.folder / name).write_bytes(files.whole[name])
         for name in changes.keys() - files.whole.keys():
             (files.folder / name).unlink()
 
@@ -200,9 +203,15 @@ def _by_preflight(files: _Checkpoint, session: Session) -> list[str]:
     survey = checkpoint.read_checkpoint(files.folder)
     said = list(safetensors_files.faults(files.folder))
     suitability.tokens_beyond(files.folder, survey.config, ["<a>"])
+    for name in _TASKS:
+        said += TASKS[name].unfit(survey)
+    steps: dict[str, tuple[Step, Survey]] = {}
     for build in files.builds:
         of = dequantize.survey(survey) if build.checkpoint.maker == dequantize.MAKER else survey
         said += _of_build(build, of, files.folder)
+        steps |= {step.key: (step, of) for step in build.package.closure()}
+    for step, of in steps.values():
+        estimates.of(step, of)
     return said
 
 
@@ -211,12 +220,9 @@ def _of_build(build: Build, survey: Survey, folder: Path) -> list[str]:
     backend, toolchain = BACKENDS[options.runtime], build.resolved.toolchain
     said = [*task.unfit(survey), *misread(survey.config, toolchain), *task.misfits(build.resolved, survey)]
     for name in _TASKS:
-        said += TASKS[name].unfit(survey)
         said += TASKS[name].misfits_of_files(build.resolved, folder, survey, False)
     said += backend.preflight(options, survey, toolchain, build.resolved.task)
     backend.room_for(options, survey.config)
-    for step in build.package.closure():
-        estimates.of(step, survey)
     return said
 
 
