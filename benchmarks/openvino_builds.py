@@ -67,8 +67,8 @@ def upstream(model: Path, scratch: Path) -> tuple[dict[str, Measured], dict[str,
     return took, digests
 
 
-def ours(model: Path, scratch: Path, jobs: int, variants: Sequence[str] = tuple(VARIANTS)) -> tuple[Measured, dict[str, str], int]:
-    """These variants in one doit run; what it took, the sha256 of the weights, and the peak memory of the hungriest child."""
+def laid_out(model: Path, scratch: Path, variants: Sequence[str]) -> tuple[dict[str, str], Path]:
+    """A recipe `bench` of the model with these variants, and nothing made of it; the environment of its commands, and their artifacts."""
     recipes, artifacts = scratch / "recipes", scratch / "artifacts"
     shutil.rmtree(recipes, ignore_errors=True)
     recipes.mkdir()
@@ -84,7 +84,12 @@ def ours(model: Path, scratch: Path, jobs: int, variants: Sequence[str] = tuple(
         "builds": builds,
     }
     (recipes / "bench.yaml").write_text(json.dumps(recipe))
-    env = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}
+    return {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts)}, artifacts
+
+
+def ours(model: Path, scratch: Path, jobs: int, variants: Sequence[str] = tuple(VARIANTS)) -> tuple[Measured, dict[str, str], int]:
+    """These variants in one doit run; what it took, the sha256 of the weights, and the peak memory of the hungriest child."""
+    env, artifacts = laid_out(model, scratch, variants)
     doit = str(BIN / "doit")
     run([doit, "download"], watch=[], env=env, log=scratch / "download.log", cwd=ROOT)
     tasks = ["export:bench-tokenizer", *(f"convert:bench-{name}" for name in variants)]
