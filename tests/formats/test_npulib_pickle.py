@@ -133,10 +133,16 @@ def test_a_program_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_p
     assert refusal(tmp_path / "pytorch_npu_model.pt") == "its pickle has 67,108,865 bytes, which no compiled model's has"
 
 
-@pytest.mark.parametrize(("at", "byte"), [(6, b"\xff"), (10, b"\x63"), (42, b"\xff\xff\xff\x7f")], ids=["version", "method", "place"])
-def test_an_archive_that_cannot_be_read_is_refused(tmp_path: Path, at: int, byte: bytes) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{6: b"\xff"}, {10: b"\x63"}, {42: b"\xff\xff\xff\x7f"}, {9: b"\x08", 46: b"\x98"}],
+    ids=["version", "method", "place", "name in no known encoding"],
+)
+def test_an_archive_that_cannot_be_read_is_refused(tmp_path: Path, changes: dict[int, bytes]) -> None:
     path = program(tmp_path, b"\x80\x02" + MODEL + b"}b.")
-    body = path.read_bytes()
-    at += body.index(b"PK\x01\x02")
-    path.write_bytes(body[:at] + byte + body[at + len(byte) :])
+    body = bytearray(path.read_bytes())
+    entry = body.index(b"PK\x01\x02")
+    for at, new in changes.items():
+        body[entry + at : entry + at + len(new)] = new
+    path.write_bytes(body)
     assert refusal(path).startswith("it is not complete: ")

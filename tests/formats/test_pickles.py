@@ -72,10 +72,21 @@ def _other_version(archive: bytes) -> bytes:
     return archive[:at] + b"\xff" + archive[at + 1 :]
 
 
+def _misnamed(archive: bytes) -> bytes:
+    """The archive as if its one name were UTF-8, which it is not."""
+    at = archive.index(b"PK\x01\x02")
+    return archive[: at + 9] + b"\x08" + archive[at + 10 : at + 46] + b"\x98" + archive[at + 47 :]
+
+
 @pytest.mark.parametrize(
     "content",
-    [_archive("a").replace(b"PK\x01\x02", b"PK\x01\x00"), _other_version(_archive("a")), _tar("a")[:148] + b"x" * 8 + _tar("a")[156:]],
-    ids=["zip", "zip of another version", "tar"],
+    [
+        _archive("a").replace(b"PK\x01\x02", b"PK\x01\x00"),
+        _other_version(_archive("a")),
+        _misnamed(_archive("a")),
+        _tar("a")[:148] + b"x" * 8 + _tar("a")[156:],
+    ],
+    ids=["zip", "zip of another version", "zip with a name in no known encoding", "tar"],
 )
 def test_a_damaged_archive_is_taken_for_one_with_a_pickle(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.bin").write_bytes(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import struct
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -31,6 +32,8 @@ _STORAGES = {"HalfStorage": "float16", "FloatStorage": "float32", "CharStorage":
 _WIDTHS = {"float16": 2, "float32": 4, "int8": 1, "uint8": 1}
 _DTYPES = ("float16", "float32")
 _MOST_BYTES = 1 << 26  # of the program; that of the full Phi-3 has less than one megabyte
+# What zipfile raises for archives that it cannot read: also for another method, a password, a name in no known encoding, a damaged stream.
+_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError, UnicodeDecodeError, struct.error)
 
 
 class Foreign(ValueError):
@@ -74,8 +77,7 @@ def read(path: Path) -> Thing:
             program = archive.read(programs[0])
         _refuse_wild_numbers(program)
         model = _load(_Reader(io.BytesIO(program), programs[0].removesuffix("data.pkl"), sizes))
-    # zipfile raises the last four for archives that it cannot read: another method, a password, a damaged stream or place in the file.
-    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+    except (*_DAMAGED, pickle.UnpicklingError) as error:
         raise Foreign(f"it is not complete: {error}") from error
     if not isinstance(model, Thing):
         raise Foreign("what it holds is not a model")

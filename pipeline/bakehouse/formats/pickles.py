@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import struct
 import zipfile
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _zip_has_pickle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
-    except (zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
         return True
 
 
@@ -65,5 +66,5 @@ def _has_pickle(path: Path) -> bool:
     try:
         with tarfile.open(path) as archive:
             return any(name.endswith((".pkl", ".pickle")) for name in archive.getnames())
-    except (tarfile.TarError, EOFError):
+    except (tarfile.TarError, EOFError, ValueError, struct.error):
         return True
