@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 SEARCH = {"runtime": "openvino", "minimize": "kl_mean", "max_size": "600kB", "base": {"weights": "int4"}, "over": {"group_size": [32, 64]}}
 
 
+@pytest.mark.conformance
 def test_a_search_on_a_cluster_finds_the_winner_of_one_machine(tiny_checkpoint: Path, tmp_path: Path) -> None:
     written = []
     with machines(tmp_path / "cluster", "one", "two") as running:

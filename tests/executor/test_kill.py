@@ -20,7 +20,6 @@ STEPS = [(lane, kind) for lane in lanes.LANES for kind in lane.kinds]
 # What kills and what goes on is the same code for all: these are in `make test`.
 SAMPLED = {
     "openvino": ("download", "compress", "fidelity", "package"),
-    "onnxruntime-genai": ("compress",),
     "openvino-npu": ("validate",),
 }
 Interference = Callable[[Bench, str, str], None]  # with a task and the kind of step that it is at
@@ -62,6 +61,7 @@ def test_a_step_killed_at_any_moment_is_made_by_the_next_run_with_the_same_bytes
     assert not list((unmade.artifacts / ".staging").iterdir())
 
 
+@pytest.mark.conformance
 def test_a_killed_import_of_a_gguf_file_is_made_by_the_next_run_with_the_same_bytes(tiny_checkpoint: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

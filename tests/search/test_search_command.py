@@ -46,6 +46,7 @@ def test_a_search_writes_the_layers_that_keep_8_bits_and_the_build_makes_nothing
     assert len(measured.files) == 1
 
 
+@pytest.mark.conformance
 def test_the_fastest_candidate_within_the_bounds_is_built_and_measured(tiny_checkpoint: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     fastest = {"runtime": "openvino", "minimize": "tokens_per_s", "bounds": {"kl_mean": 5}, "base": {"weights": "int4"}}

@@ -13,7 +13,7 @@ import pytest
 
 from bakehouse.app.main import main
 from bakehouse.package import manifest
-from tests.support import delivering, minilm
+from tests.support import delivering, minilm, sampling
 from tests.support.hub_write import Workshop
 from tests.support.task_packages import PUBLISH, built, publish, recipe, run_card
 
@@ -96,7 +96,7 @@ def test_run_prints_the_texts_with_their_cosines_to_the_first(packages: Path, ca
 
 
 @delivering.needs_node
-@pytest.mark.parametrize("build", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("build", sampling.cases(("fp32", "fp16", "int8"), ("int8",)))
 def test_transformers_js_gives_the_vectors_of_transformers(build: str, packages: Path, checkpoint: Path, tmp_path: Path) -> None:
     """The library is given the package as it is; the source's vectors are written here once more: the mean of the states.
 

@@ -19,7 +19,7 @@ from bakehouse.executor.process import Children
 from bakehouse.steps.step import Step
 from bakehouse.tasks.text_generation import layers
 from bakehouse.tasks.text_generation.layers import LAYERS, Layer
-from tests.support import fidelity_making
+from tests.support import fidelity_making, sampling
 from tests.support.ort_making import build, make, model_step, sha256, spec
 
 INT4: dict[str, Any] = {"weights": "int4", "block_size": 32}
@@ -99,7 +99,7 @@ def test_the_builder_is_given_names_as_json_with_all_other_exceptions() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("algorithm", ["default", "k_quant"])
+@pytest.mark.parametrize("algorithm", sampling.cases(("default", "k_quant"), ("default",)))
 def test_each_layer_is_measured_and_what_is_chosen_is_made(tiny_checkpoint: Path, tmp_path: Path, algorithm: str) -> None:
     options = {**INT4, "algorithm": algorithm}
     wanted, plain = step(**options, ratio=0.5), make(build(**options), tmp_path / "plain", tiny_checkpoint)
@@ -132,8 +132,11 @@ def test_each_layer_is_measured_and_what_is_chosen_is_made(tiny_checkpoint: Path
     assert four == inner.keys() - set(layers.out_of_four_bits(tuple(found.values()), 0.5))
 
 
+ROUNDINGS = (("default", True), ("default", False), ("rtn", True), ("k_quant", None))
+
+
 @pytest.mark.model
-@pytest.mark.parametrize(("algorithm", "symmetric"), [("default", True), ("default", False), ("rtn", True), ("k_quant", None)])
+@pytest.mark.parametrize(("algorithm", "symmetric"), sampling.cases(ROUNDINGS, (("default", True), ("k_quant", None))))
 def test_a_layer_is_rounded_as_the_runtime_has_it(tiny_checkpoint: Path, tmp_path: Path, algorithm: str, symmetric: bool | None) -> None:
     """The numbers of a layer that was measured are those that ONNX Runtime multiplies with: read out of it with a matrix of ones."""
     import numpy as np

@@ -9,7 +9,7 @@ import pytest
 
 from bakehouse.recipe.calibration import CalibrationFile
 from bakehouse.sources import calibration, local
-from tests.support import worker
+from tests.support import sampling, worker
 from tests.support.openvino_making import Made, make, sha256, steps
 
 pytestmark = pytest.mark.model
@@ -24,10 +24,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "mean_activation_variance": {"ratio": 0.5, "sensitivity_metric": "mean_activation_variance"},
     "fewer texts": {"scale_estimation": True, "calibration": {**BASE["calibration"], "num_samples": 1}},
 }
+SAMPLED = ("awq", "gptq")
 
 
 @pytest.fixture(scope="module")
-def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
+def made(request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
     """The model by every method, one of them twice, from one export; "plain" without any."""
     folder = tmp_path_factory.mktemp("calibrated")
     (folder / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
@@ -40,13 +41,13 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     export = make(shared["config"], folder / "export", checkpoint=tiny_checkpoint).files
     tokenizer = make(shared["tokenizer"], folder / "tokenizer", checkpoint=tiny_checkpoint).files
     models = {"plain": make(shared["model"], folder / "plain", export=export)}
-    for name, method in {**METHODS, "gptq again": METHODS["gptq"]}.items():
-        step = steps(texts, **{**BASE, **method})["model"]
+    for name in (*sampling.made(request, METHODS, SAMPLED), "gptq again"):
+        step = steps(texts, **{**BASE, **METHODS[name.removesuffix(" again")]})["model"]
         models[name] = make(step, folder / name, export=export, calibration=samples, tokenizer=tokenizer)
     return models
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sampling.cases(METHODS, SAMPLED))
 def test_a_method_is_carried_out_as_requested(made: dict[str, Made], name: str) -> None:
     assert made[name].verification.faults == ()
 
