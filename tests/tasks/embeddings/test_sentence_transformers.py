@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import delivering, minilm, qwen3
+from tests.support import delivering, minilm, qwen3, sampling
 from tests.support import sentence_transformers_client as client
 from tests.support.hub_write import Workshop
 from tests.support.task_packages import FP16, INT8, PUBLISH, built, programs, publish, recipe
@@ -20,6 +19,7 @@ GOLDEN: dict[str, Any] = {"query": minilm.QUERY, "texts": [*minilm.TEXTS], "clos
 EXACT = {"ov_config": {"EXECUTION_MODE_HINT": "ACCURACY"}}
 ONNX = {f"onnx-{weights}": {"runtime": "onnxruntime", "quantization": {"weights": weights}} for weights in ("fp32", "fp16", "int8")}
 BUILDS: dict[str, Any] = {"fp16": FP16, "int8": INT8, "accurate": INT8 | {"runtime_options": EXACT["ov_config"]}, **ONNX}
+SAMPLED = ("int8", "onnx-int8")
 # By build: the client's backend, and what it is given to load it.
 LOADED: dict[str, tuple[str, dict[str, Any]]] = {
     "fp16": ("openvino", EXACT),
@@ -33,10 +33,10 @@ NEAR = 1e-5  # numbers of a vector, which is 1 long, to those that validation re
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all builds are made."""
-    made = tmp_path_factory.mktemp("minilm")
-    built(made, recipe("minilm", "embeddings", minilm.checkpoint(), [GOLDEN], BUILDS, publish=PUBLISH))
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the builds are made."""
+    made, builds = tmp_path_factory.mktemp("minilm"), sampling.made(request, BUILDS, SAMPLED)
+    built(made, recipe("minilm", "embeddings", minilm.checkpoint(), [GOLDEN], builds, publish=PUBLISH))
     return made
 
 
@@ -54,15 +54,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-SAMPLED = ("int8", "onnx-int8")  # in `make test`; the others are for `make conformance`
-
-
-def sampled(builds: Iterable[str]) -> list[Any]:
-    """These builds, of which most take part in `make conformance` only."""
-    return [pytest.param(build, marks=() if build in SAMPLED else pytest.mark.conformance) for build in builds]
-
-
-@pytest.mark.parametrize("build", sampled(LOADED))
+@pytest.mark.parametrize("build", sampling.cases(LOADED, SAMPLED))
 def test_a_published_package_gives_the_vectors_that_were_recorded(build: str, folder: Path, workshop: Workshop, tmp_path: Path) -> None:
     name = f"minilm-{build}"
     fetched = publish(folder, name, workshop)
@@ -75,7 +67,7 @@ def test_a_published_package_gives_the_vectors_that_were_recorded(build: str, fo
         assert vector == pytest.approx(known, abs=NEAR)
 
 
-@pytest.mark.parametrize("build", sampled(("int8", "accurate", "onnx-fp32", "onnx-int8")))
+@pytest.mark.parametrize("build", sampling.cases(("int8", "accurate", "onnx-fp32", "onnx-int8"), SAMPLED))
 def test_the_program_of_the_card_prints_what_the_runtimes_own_does(build: str, folder: Path, tmp_path: Path) -> None:
     package = folder / "artifacts" / "packages" / f"minilm-{build}"
     for_runtime, for_client = programs(package)
