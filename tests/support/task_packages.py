@@ -36,13 +36,13 @@ def built(folder: Path, recipe: dict[str, Any]) -> Path:
     return folder / "artifacts" / "packages"
 
 
-def build(folder: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """`bakehouse build` of all its builds, in a process of its own."""
+def build(folder: Path, recipe: dict[str, Any], artifacts: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`bakehouse build` of all its builds, in a process of its own; steps that are in `artifacts` are not made again."""
     recipes = folder / "recipes"
     recipes.mkdir(exist_ok=True)
     apart = json.loads(json.dumps(recipe))  # YAML would say with an alias what is the same object
     (recipes / f"{recipe['name']}.yaml").write_text(yaml.safe_dump(apart, sort_keys=False))
-    places = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(folder / "artifacts")}
+    places = {"PIPELINE_RECIPES": str(recipes), "PIPELINE_ARTIFACTS": str(artifacts or folder / "artifacts")}
     return forked.run("bakehouse", ("build", recipe["name"]), folder, os.environ | places)
 
 

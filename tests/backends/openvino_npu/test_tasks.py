@@ -107,7 +107,8 @@ def test_run_wants_the_npu_and_takes_the_cpu_where_it_is_named(embedding: Path, 
         assert "A model for the NPU is not run on a GPU" in capsys.readouterr().err
 
 
-def test_a_wrong_answer_fails_although_the_cpu_only_stands_in(tmp_path: Path) -> None:
+def test_a_wrong_answer_fails_although_the_cpu_only_stands_in(embedding: Path, tmp_path: Path) -> None:
     golden: list[dict[str, Any]] = [{**GOLDEN, "texts": TEXTS[:3], "closest": TEXTS[1]}]
-    done = build(tmp_path, recipe("minilm", "embeddings", minilm.checkpoint(), golden, {"fp16": FP16}))
+    other = recipe("other", "embeddings", minilm.checkpoint(), golden, {"int8": {**INT8, "max_length": 64}})
+    done = build(tmp_path, other, embedding.parent)
     assert done.returncode == 1 and f"the nearest text is {TEXTS[0]!r}, should be {TEXTS[1]!r}" in done.stdout + done.stderr

@@ -57,7 +57,7 @@ def test_the_weights_are_counted_and_no_file_of_models_that_write_is_kept(packag
     assert not (packages / "ranks-int8" / "generation_config.json").exists()
 
 
-def test_another_order_fails(tmp_path: Path) -> None:
+def test_another_order_fails(packages: Path, tmp_path: Path) -> None:
     golden = [{"query": QUERY, "texts": [TRAIN, DOUGH], "best": TRAIN}]
-    done = build(tmp_path, recipe("ranks", "reranker", qwen3.reranker(), golden, {"fp16": FP16 | EXACT}))
+    done = build(tmp_path, recipe("other", "reranker", qwen3.reranker(), golden, {"fp16": FP16 | EXACT}), packages.parent)
     assert done.returncode == 1 and f"the best text is {DOUGH!r}, should be {TRAIN!r}" in done.stdout + done.stderr

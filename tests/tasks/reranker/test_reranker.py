@@ -59,9 +59,9 @@ def test_run_prints_the_texts_with_their_scores(packages: Path, capsys: pytest.C
     assert [text for _, text in lines] == [DOUGH, TRAIN] and 1 > float(lines[0][0]) > float(lines[1][0]) > 0
 
 
-def test_a_recipe_of_another_best_text_fails(tmp_path: Path) -> None:
+def test_a_recipe_of_another_best_text_fails(packages: Path, tmp_path: Path) -> None:
     golden = [{"query": QUERY, "texts": [DOUGH, TRAIN], "best": TRAIN}]
-    done = build(tmp_path, recipe("ranks", "reranker", minilm.reranker(), golden, {"fp16": FP16}))
+    done = build(tmp_path, recipe("other", "reranker", minilm.reranker(), golden, {"fp16": FP16}), packages.parent)
     assert done.returncode == 1
     assert f"the best text is {DOUGH!r}, should be {TRAIN!r}" in done.stdout + done.stderr
 

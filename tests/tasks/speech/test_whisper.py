@@ -81,10 +81,10 @@ def test_run_refuses_what_is_no_recording(packages: Path, tmp_path: Path, capsys
     assert "The recording cannot be used: it is not a WAV file" in capsys.readouterr().err
 
 
-def test_a_recipe_of_another_text_fails_with_what_was_heard(tmp_path: Path) -> None:
+def test_a_recipe_of_another_text_fails_with_what_was_heard(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     shutil.copyfile(whisper.recording(), tmp_path / "recipes" / "jfk.wav")
     golden = [{"audio": "jfk.wav", "text": "The train to Paris leaves at noon."}]
-    done = build(tmp_path, recipe("whisper", "speech-recognition", whisper.checkpoint(), golden, {"fp16": FP16}))
+    done = build(tmp_path, recipe("other", "speech-recognition", whisper.checkpoint(), golden, {"fp16": FP16}), packages.parent)
     assert done.returncode == 1
     assert "of the words are not what the recipe says, 5% may be (the source itself is wrong in" in done.stdout + done.stderr
