@@ -38,6 +38,28 @@ def multilingual() -> Path:
     return made_once("whisper-languages-1", _write_multilingual)
 
 
+def uneven() -> Path:
+    """Another with three layers in its encoder and one in its decoder, as distilled ones have; its biases are drawn at random, too."""
+    return made_once("whisper-uneven-1", _write_uneven)
+
+
+def _write_uneven(folder: Path) -> None:
+    import torch
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    source = multilingual()
+    for path in source.iterdir():
+        shutil.copyfile(path, folder / path.name)
+    torch.manual_seed(0)
+    sizes = {"encoder_layers": 3, "decoder_layers": 1, "num_hidden_layers": 3}
+    model = WhisperForConditionalGeneration(WhisperConfig(**json.loads((source / "config.json").read_text()) | sizes))
+    for name, tensor in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(tensor, std=0.1)
+    model.save_pretrained(folder)
+    shutil.copyfile(source / "generation_config.json", folder / "generation_config.json")
+
+
 def _write_multilingual(folder: Path) -> None:
     import torch
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
