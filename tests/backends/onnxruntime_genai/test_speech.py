@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -68,4 +67,73 @@ def test_a_card_says_what_was_heard(packages: Path) -> None:
     (verdict,) = manifest.read(packages / "whisper-int4").verdicts
     assert verdict.passed and verdict.transcript is not None and verdict.transcript.source.strip() == HEARD
     card = (packages / "whisper-int4" / "README.md").read_text(encoding="utf-8")
-    assert "pipeline_tag: automatic-speech-recognition" in card and "| jfk.wav | And so" in card and "the first 30 seconds are heard" in card
+    assert (
+        "pipeline_tag: automatic-speech-recognition" in card and "| jfk.wav | And so" in card and "the first 30 seconds are heard" in card
+    )
+
+
+@pytest.mark.parametrize("weights", FOLDER)
+def test_a_program_without_bakehouse_writes_down_a_recording(weights: str, packages: Path) -> None:
+    """The folder of a package as it is, and the recording as it is: without silence after it, its very end is heard a little otherwise."""
+    folder = packages / f"whisper-{weights}" / FOLDER[weights]
+    words = [sys.executable, "-c", PLAIN, str(folder), str(whisper.recording())]
+    heard = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert heard.strip().replace(",", "") == HEARD.replace(",", "")
+
+
+def test_the_weights_of_both_graphs_are_counted(packages: Path) -> None:
+    found = manifest.read(packages / "whisper-int4").measured["model"]
+    encoder, decoder = (found["parts"][name]["weights"] for name in ("encoder", "decoder"))
+    hidden, layers, words = 384, 4, 51864
+    attention = 3 * hidden * hidden * layers  # queries, keys and values, which the builder leaves in floating point
+    assert encoder == {"fp32": attention + 3 * hidden * (80 + hidden), "int4": (1 + 4 + 4 + 2) * hidden * hidden * layers}
+    assert decoder == {"int4": 2 * words * hidden + (4 + 2 + 4 + 4) * hidden * hidden * layers}
+    assert found["languages"] == 0 and found["mended"] == {}
+
+
+def test_more_layers_of_the_encoder_are_mended(uneven: Path) -> None:
+    found = manifest.read(uneven / "uneven-int8").measured["model"]
+    assert found["mended"] == {"encoder": "keys and values for 1 layers of the decoder", "max_length": 32} and found["languages"] == 3
+
+
+@pytest.mark.parametrize("weights", FOLDER)
+def test_the_program_of_the_card_prints_what_is_said(weights: str, packages: Path, tmp_path: Path) -> None:
+    (tmp_path / f"whisper-{weights}").symlink_to(packages / f"whisper-{weights}")
+    shutil.copyfile(whisper.recording(), tmp_path / "recording.wav")
+    (verdict,) = manifest.read(packages / f"whisper-{weights}").verdicts
+    assert run_card(packages / f"whisper-{weights}", tmp_path).strip() == verdict.answer.strip()
+
+
+def test_the_program_of_the_card_and_run_find_the_language(uneven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(uneven / "uneven-fp32", tmp_path / "uneven-fp32")
+    shutil.copyfile(whisper.recording(), tmp_path / "recording.wav")
+    (verdict,) = manifest.read(uneven / "uneven-fp32").verdicts
+    assert run_card(tmp_path / "uneven-fp32", tmp_path).strip() == verdict.answer.strip()
+    assert main(["run", str(tmp_path / "uneven-fp32"), str(tmp_path / "recording.wav")]) == 0
+    assert capsys.readouterr().out.strip() == verdict.answer.strip()
+
+
+def test_a_published_package_is_whole_and_hears_the_same(packages: Path, workshop: Workshop) -> None:
+    fetched = publish(packages.parents[1], "whisper-fp32", workshop)
+    assert main(["check", str(fetched)]) == 0
+    shutil.copyfile(whisper.recording(), fetched.parent / "recording.wav")
+    assert run_card(fetched, fetched.parent).strip() == HEARD
+
+
+def test_run_refuses_times_and_long_recordings(packages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package, long = str(packages / "whisper-fp32"), whisper.long_recording(tmp_path / "long.wav")
+    assert main(["run", package, str(whisper.recording()), "--timestamps", "words"]) == 1
+    assert "ONNX Runtime GenAI does not say when words are said" in capsys.readouterr().err.replace("\n", " ")
+    assert main(["run", package, str(long)]) == 1
+    assert "has 57.0 seconds, and ONNX Runtime GenAI hears 30" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_times_and_long_recordings_are_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    whisper.long_recording(tmp_path / "recipes" / "long.wav")
+    golden = [{"audio": "long.wav", "timestamps": "segments"}]
+    done = build(tmp_path, recipe("whisper", "speech-recognition", whisper.uneven(), golden, {"fp32": FP32}))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "convert:" not in said
+    assert "golden input 1: ONNX Runtime GenAI does not say when words are said" in said
+    assert "golden input 1: the recording has 57.0 seconds, and ONNX Runtime GenAI hears 30" in said
