@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from bakehouse.backends.onnxruntime_genai import backend as ort_genai
 from bakehouse.backends.onnxruntime_genai import speech, speech_preflight, speech_verify
+from bakehouse.backends.onnxruntime_genai.genai_config import Decoder, GenaiConfig, Model
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.seams import Graph, Matrix, SpeechResult, SpeechSpec, Tensor
+from bakehouse.backends.onnxruntime_genai.seams import Graph, Matrix, SpeechSpec, SpeechTokenizer, Tensor
 from bakehouse.backends.onnxruntime_genai.source import Generation
 from bakehouse.errors import Failure
 from bakehouse.formats import checkpoint
@@ -95,7 +96,8 @@ def test_what_the_builder_makes_is_taken(quantization: dict[str, Any]) -> None:
 def test_what_it_does_not_make_is_refused_in_words() -> None:
     assert reasons(build("dml", weights="fp16")) == snapshot(
         (
-            "models for speech-recognition are made for cpu here: without its provider onnxruntime-genai 0.18 does not load a Whisper for dml, so this machine could not prove it",
+            "models for speech-recognition are made for cpu here: without its provider onnxruntime-genai 0.18 does "
+            "not load a Whisper for dml, so this machine could not prove it",
         )
     )
     options = {**INT4, "nodes_to_exclude": ["/lm_head/MatMul"], "int8_nodes": ["/model/layers.0/mlp/fc1/MatMul"]}
@@ -105,14 +107,17 @@ def test_what_it_does_not_make_is_refused_in_words() -> None:
             "`int8_nodes` is for models that write text, whose graphs it names: leave it out for speech-recognition",
         )
     )
-    assert reasons(build(weights="fp32", shared_embeddings=False)) == snapshot(
-        ("the embedding has weights of its own in every model for speech-recognition: leave `shared_embeddings` out",)
+    assert reasons(build(weights="fp32", shared_embeddings=True)) == snapshot(
+        ("`shared_embeddings` is for models that write text, whose graphs it names: leave it out for speech-recognition",)
     )
     other = SURVEY.model_copy(update={"config": {"architectures": ["MoonshineForConditionalGeneration"]}})
     assert reasons(build(**INT4), other, "transformers-5.2") == snapshot(
         (
-            "the model builder of onnxruntime-genai 0.18 makes no MoonshineForConditionalGeneration for speech-recognition, only a WhisperForConditionalGeneration",
+            "the model builder of onnxruntime-genai 0.18 makes no MoonshineForConditionalGeneration for "
+            "speech-recognition, only a WhisperForConditionalGeneration",
             "models for speech-recognition are made with the installed release of transformers only: leave `toolchain` out",
+            "its config.json does not say vocab_size, num_mel_bins, max_target_positions, encoder_layers, "
+            "decoder_layers: take a complete checkpoint",
         )
     )
 
@@ -159,7 +164,9 @@ def test_the_step_says_all_options_and_the_builder_gets_them() -> None:
         }
     )
     assert ort_genai.command(made, {"checkpoint": Path("in")}, Path("out")).upstream == snapshot(
-        "python -m onnxruntime_genai.models.builder -i MODEL -o OUT -c CACHE -p int4 -e cpu --extra_options accuracy_level=4 algo_config=default block_size=32 op_types_to_quantize=MatMul/Gather shared_embeddings=false is_symmetric=true use_qdq=false"
+        "python -m onnxruntime_genai.models.builder -i MODEL -o OUT -c CACHE -p int4 -e cpu --extra_options "
+        "accuracy_level=4 algo_config=default block_size=32 op_types_to_quantize=MatMul/Gather "
+        "shared_embeddings=false is_symmetric=true use_qdq=false"
     )
     assert "shared_embeddings" not in spec(weights="int8").model_dump_json()
 
@@ -198,17 +205,18 @@ def test_a_matrix_in_another_precision_is_a_fault() -> None:
     )
     assert list(speech_verify.judge_weights(matrices[3:], spec(weights="int8"))) == snapshot(
         [
-            "the weight of /model/layers.0/mlp/fc1/MatMul is int4 in blocks of 32 without zero points, accuracy level 4, scales in float, should be int8 in blocks of 32 without zero points, accuracy level 4, scales in float"
+            "the weight of /model/layers.0/mlp/fc1/MatMul is int4 in blocks of 32 without zero points, accuracy level "
+            "4, scales in float, should be int8 in blocks of 32 without zero points, accuracy level 4, scales in float"
         ]
     )
 
 
 def test_an_interface_that_the_configuration_does_not_name_is_a_fault() -> None:
-    part = {"inputs": {"audio_features": "audio_features"}, "outputs": {"cross_present_key_names": "present_key_cross_%d"}}
-    config = {"model": {"encoder": part, "decoder": {"num_hidden_layers": 2}}}
+    encoder = Decoder(inputs={"audio_features": "audio_features"}, outputs={"cross_present_key_names": "present_key_cross_%d"})
+    made = GenaiConfig(model=Model(context_length=TEXT, decoder=Decoder(num_hidden_layers=2), encoder=encoder))
     tensor = Tensor(type="float", shape=("batch_size", 128, 3000))
     graph = Graph(weights=(), inputs={"audio_features": tensor}, outputs={"present_key_cross_0": tensor}, data={})
-    assert list(speech_verify.judge_interface("encoder", graph, SURVEY, config)) == snapshot(
+    assert list(speech_verify.judge_interface("encoder", graph, SURVEY, made)) == snapshot(
         [
             "genai_config.json and the graph do not name the same outputs: present_key_cross_1",
             "audio_features has 128 numbers, should have 80 (num_mel_bins)",
@@ -216,10 +224,10 @@ def test_an_interface_that_the_configuration_does_not_name_is_a_fault() -> None:
     )
 
 
-def configuration(**changes: Any) -> dict[str, Any]:
-    side = {"session_options": {"provider_options": []}, "num_hidden_layers": LAYERS}
-    model = {"context_length": TEXT, "vocab_size": WORDS, "eos_token_id": 50256, "encoder": side, "decoder": side}
-    return {"model": model, "search": {"max_length": TEXT, "num_beams": 1} | changes}
+def configuration(**changes: Any) -> GenaiConfig:
+    side = Decoder(num_hidden_layers=LAYERS)
+    model = Model(context_length=TEXT, vocab_size=WORDS, eos_token_id=50256, encoder=side, decoder=side)
+    return GenaiConfig(model=model, search={"max_length": TEXT, "num_beams": 1} | changes)
 
 
 def test_a_configuration_that_is_not_the_sources_is_a_fault() -> None:
@@ -247,10 +255,9 @@ def test_other_numbers_of_a_recording_are_a_fault() -> None:
 
 
 def test_a_tokenizer_may_differ_in_few_texts_and_never_in_prompts() -> None:
-    graph = Graph(weights=(), inputs={}, outputs={}, data={})
-    same = SpeechResult(mended={}, encoder=graph, decoder=graph, texts=20, different=("a", "b"), decoded=(), prompts=())
+    same = SpeechTokenizer(texts=20, different=("a", "b"), decoded=(), unknown=())
     assert list(speech_verify.judge_tokenizer(same)) == []
-    other = same.model_copy(update={"different": ("a", "b", "c"), "decoded": ("d",), "prompts": ("<|de|>",)})
+    other = same.model_copy(update={"different": ("a", "b", "c"), "decoded": ("d",), "unknown": ("<|de|>",)})
     assert list(speech_verify.judge_tokenizer(other)) == snapshot(
         [
             "ONNX Runtime GenAI does not know the tokens <|de|>",

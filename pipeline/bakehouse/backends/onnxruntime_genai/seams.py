@@ -115,20 +115,25 @@ class SpeechRequest(Request):
     spec: SpeechSpec
 
 
-class SpeechResult(Result):
-    """What the model folder of a speech model is, as the worker read it back.
+class SpeechTokenizer(Written):
+    """Of so many `texts`, those of which the runtime makes other tokens than transformers, and those of whose tokens another text.
 
-    Of so many `texts`, `different` are those of which the runtime makes other tokens than transformers, `decoded` those of whose tokens it
-    makes another text, and `prompts` the tokens of a prompt that it does not know.
+    `unknown` are tokens of prompts that it does not know.
     """
+
+    texts: int
+    different: tuple[str, ...]
+    decoded: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+class SpeechResult(Result):
+    """What the model folder of a speech model is, as the worker read it back."""
 
     mended: Changes
     encoder: Graph
     decoder: Graph
-    texts: int
-    different: tuple[str, ...]
-    decoded: tuple[str, ...]
-    prompts: tuple[str, ...]
+    tokenizer: SpeechTokenizer
 
 
 class GenerateRequest(generation.GenerateRequest):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtInt4
 from bakehouse.backends.onnxruntime_genai.seams import SPEECH, SpeechSpec
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
@@ -19,6 +19,7 @@ ARCHITECTURE, MODEL_TYPE = "WhisperForConditionalGeneration", "whisper"
 IN_FLOAT = re.compile(r"encoder\.layers\.\d+\.self_attn\.[qkv]_proj\.|\.conv\d\.|embed_positions\.")
 # Options that apply to graphs of text models: nodes have the same names in both of a Whisper's graphs, and groups of them other names.
 _OF_TEXT = ("shared_embeddings", "nodes_to_exclude", "matmul_mixed_precision", "int8_nodes", "use_qdq")
+_SIZES = ("vocab_size", "num_mel_bins", "max_target_positions", "encoder_layers", "decoder_layers")  # that verify compares
 _IO = 4  # bytes of a number that is not quantized
 
 
@@ -37,8 +38,8 @@ def reasons(build: OnnxRuntimeGenAI, survey: Survey, toolchain: Toolchain) -> It
     for name in _OF_TEXT:
         if getattr(build.quantization, name, None):
             yield f"`{name}` is for models that write text, whose graphs it names: leave it out for {SPEECH}"
-    if isinstance(build.quantization, OrtFloat | OrtInt4) and build.quantization.shared_embeddings is False:
-        yield f"the embedding has weights of its own in every model for {SPEECH}: leave `shared_embeddings` out"
+    if absent := [name for name in _SIZES if fields.integer(survey.config, name) is None]:
+        yield f"its config.json does not say {', '.join(absent)}: take a complete checkpoint"
     if unknown := sorted({tensor.dtype for tensor in survey.tensors} - {"F32", "F16", "BF16"}):
         yield f"the checkpoint has tensors of type {', '.join(unknown)}"
 

@@ -10,12 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai import source as ort_source
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
-from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH
+from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH, Decoder, GenaiConfig
 from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtInt4, OrtInt8
 from bakehouse.backends.onnxruntime_genai.seams import (
     Graph,
@@ -25,11 +24,14 @@ from bakehouse.backends.onnxruntime_genai.seams import (
     Precision,
     SpeechResult,
     SpeechSpec,
+    SpeechTokenizer,
 )
+from bakehouse.backends.onnxruntime_genai.source import Generation
 from bakehouse.child import names
 from bakehouse.formats import checkpoint as surveys
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey
+from bakehouse.formats.fields import Fields
 from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 
@@ -49,29 +51,28 @@ def verify(spec: SpeechSpec, checkpoint: Path, files: Path, report: Report) -> V
     """Compare the graphs as the worker read them, the files next to them, and the tokenizer with the checkpoint and the recipe."""
     if absent := tuple(f"{name} was not made" for name in FILES if not (files / name).is_file()):
         return Verification(faults=absent)
-    built, survey = report.read(SpeechResult), surveys.read_checkpoint(checkpoint)
+    built, survey, made = report.read(SpeechResult), surveys.read_checkpoint(checkpoint), genai_config.read(files)
     graphs = {"encoder": built.encoder, "decoder": built.decoder}
-    config = json.loads((files / genai_config.NAME).read_text(encoding="utf-8"))
-    faults = [f"{name}: {fault}" for name, graph in graphs.items() for fault in _of_graph(name, graph, files, survey, spec, config)]
-    faults += judge_config(config, survey, ort_source.generation(checkpoint), longest(checkpoint, survey))
-    faults += judge_sound(_json(files / AUDIO), _json(checkpoint / FEATURES) if (checkpoint / FEATURES).is_file() else {})
-    faults += judge_tokenizer(built)
-    return Verification(_measured(graphs, built, files, checkpoint).model_dump(mode="json"), tuple(faults))
+    faults = [f"{name}: {fault}" for name, graph in graphs.items() for fault in _of_graph(name, graph, files, survey, spec, made)]
+    faults += judge_config(made, survey, ort_source.generation(checkpoint), longest(checkpoint, survey))
+    faults += judge_sound(read(files / AUDIO), read(checkpoint / FEATURES) if (checkpoint / FEATURES).is_file() else {})
+    faults += judge_tokenizer(built.tokenizer)
+    return Verification(_measured(graphs, built, made, checkpoint).model_dump(mode="json"), tuple(faults))
+
+
+def read(path: Path) -> Fields:
+    """A JSON object; an empty one where the file holds something else."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
 
 
 def longest(checkpoint: Path, survey: Survey) -> int:
     """How many tokens a text has at most, with those of its prompt: as the checkpoint says, or as many as the decoder has positions for."""
     positions = fields.integer(survey.config, "max_target_positions") or 0
-    named = fields.integer(_json(checkpoint / GENERATION), "max_length")
-    return min(positions, named) if named else positions
+    return min(positions, fields.integer(read(checkpoint / GENERATION), "max_length") or positions)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _of_graph(name: str, graph: Graph, files: Path, survey: Survey, spec: SpeechSpec, config: Mapping[str, Any]) -> Iterator[str]:
+def _of_graph(name: str, graph: Graph, files: Path, survey: Survey, spec: SpeechSpec, made: GenaiConfig) -> Iterator[str]:
     for place, end in graph.data.items():
         if (size := (files / place).stat().st_size if (files / place).is_file() else 0) != end:
             yield f"{place} has {size} bytes, the graph refers to {end}"
@@ -79,7 +80,7 @@ def _of_graph(name: str, graph: Graph, files: Path, survey: Survey, spec: Speech
     found, wanted = sum(map(_size, graph.weights)), weights_of(name, survey)
     if found != wanted:
         yield f"its matrices have {found:,} weights, the checkpoint's {wanted:,}"
-    yield from judge_interface(name, graph, survey, config)
+    yield from judge_interface(name, graph, survey, made)
 
 
 def weights_of(name: str, survey: Survey) -> int:
@@ -122,75 +123,78 @@ def expected(matrix: Matrix, spec: SpeechSpec) -> Precision:
     )
 
 
-def judge_interface(name: str, graph: Graph, survey: Survey, config: Mapping[str, Any]) -> Iterator[str]:
+def judge_interface(name: str, graph: Graph, survey: Survey, made: GenaiConfig) -> Iterator[str]:
     """Inputs and outputs are those that genai_config.json names; recordings and words have the checkpoint's sizes."""
-    part, layers = config["model"][name], int(config["model"]["decoder"]["num_hidden_layers"])
-    for side, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        named = {one for value in part[side].values() for one in ([value % layer for layer in range(layers)] if "%d" in value else [value])}
-        if named != set(tensors):
-            yield f"{genai_config.NAME} and the graph do not name the same {side}: {names.some(sorted(named ^ set(tensors)), _MOST_NAMED)}"
+    part, layers = (
+        (made.model.encoder or Decoder()) if name == "encoder" else made.model.decoder,
+        range(made.model.decoder.num_hidden_layers),
+    )
+    for side, named, tensors in (("inputs", part.inputs, graph.inputs), ("outputs", part.outputs, graph.outputs)):
+        wanted = {one for value in named.values() for one in ([value % layer for layer in layers] if "%d" in value else [value])}
+        if wanted != set(tensors):
+            differ = names.some(sorted(wanted ^ set(tensors)), _MOST_NAMED)
+            yield f"{genai_config.NAME} and the graph do not name the same {side}: {differ}"
     for tensor, place, field in (("audio_features", 1, "num_mel_bins"), ("logits", -1, "vocab_size")):
-        shape = (graph.inputs | graph.outputs).get(tensor)
-        if shape is not None and shape.shape[place] != survey.config[field]:
-            yield f"{tensor} has {shape.shape[place]} numbers, should have {survey.config[field]} ({field})"
+        found = (graph.inputs | graph.outputs).get(tensor)
+        if found is not None and found.shape[place] != survey.config[field]:
+            yield f"{tensor} has {found.shape[place]} numbers, should have {survey.config[field]} ({field})"
 
 
-def judge_config(config: Mapping[str, Any], survey: Survey, generation: ort_source.Generation, most: int) -> Iterator[str]:
+def judge_config(made: GenaiConfig, survey: Survey, generation: Generation, most: int) -> Iterator[str]:
     """genai_config.json: end tokens, lengths, layers and search defaults are the source's, and it is for the CPU."""
-    model, search, source = config["model"], config["search"], survey.config
-    ends = genai_config.GenaiConfig.model_validate(config).end_tokens
-    if short := [token for token in generation.end_tokens if token not in ends]:
+    model, source = made.model, survey.config
+    if short := [token for token in generation.end_tokens if token not in made.end_tokens]:
         yield f"{genai_config.NAME} lacks the end tokens {short}: texts would not end"
+    providers = [name for one in (model.encoder, model.decoder) if one for entry in one.session_options.provider_options for name in entry]
     compared = {
-        "context_length": (model["context_length"], source["max_target_positions"]),
-        "max_length": (search["max_length"], most),
-        "vocab_size": (model["vocab_size"], source["vocab_size"]),
-        "num_hidden_layers": (model["decoder"]["num_hidden_layers"], source["decoder_layers"]),
-        **{f"provider_options of the {name}": (model[name]["session_options"]["provider_options"], []) for name in GRAPHS},
-        **{name: (search.get(name), generation.search[name]) for name in SEARCH if name in generation.search},
+        "context_length": (model.context_length, source["max_target_positions"]),
+        "max_length": (made.search.get("max_length"), most),
+        "vocab_size": (model.vocab_size, source["vocab_size"]),
+        "num_hidden_layers": (model.decoder.num_hidden_layers, source["decoder_layers"]),
+        "provider_options": (providers, []),
+        **{name: (made.search.get(name), generation.search[name]) for name in SEARCH if name in generation.search},
     }
     for name, (found, should) in compared.items():
         if found != should:
             yield f"{genai_config.NAME} says {name} {json.dumps(found)}, should be {json.dumps(should)}"
 
 
-def judge_sound(made: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[str]:
+def judge_sound(made: Fields, source: Fields) -> Iterator[str]:
     """How a recording becomes numbers is what the checkpoint says of it."""
-    found = {name: value for one in made["feature_extraction"]["sequence"] for name, value in one["operation"].get("attrs", {}).items()}
+    operations = (fields.nested(one, "operation") for one in fields.objects(fields.nested(made, "feature_extraction"), "sequence"))
+    found = {name: value for one in operations for name, value in fields.nested(one, "attrs").items()}
     for name, field in _SOUND.items():
         if field in source and found.get(name) != source[field]:
             yield f"{AUDIO} says {name} {found.get(name)}, should be {source[field]} ({field})"
 
 
-def judge_tokenizer(built: SpeechResult) -> Iterator[str]:
+def judge_tokenizer(compared: SpeechTokenizer) -> Iterator[str]:
     """The runtime knows the tokens of prompts, decodes as transformers does, and makes other tokens of a few texts at most."""
-    if built.prompts:
-        yield f"ONNX Runtime GenAI does not know the tokens {names.some(built.prompts, _MOST_NAMED)}"
-    if built.decoded:
-        texts = names.some(tuple(map(repr, built.decoded)), _MOST_NAMED)
+    if compared.unknown:
+        yield f"ONNX Runtime GenAI does not know the tokens {names.some(compared.unknown, _MOST_NAMED)}"
+    if compared.decoded:
+        texts = names.some(tuple(map(repr, compared.decoded)), _MOST_NAMED)
         yield f"ONNX Runtime GenAI makes other texts than transformers of the tokens of {texts}"
-    if _FEW * len(built.different) > built.texts:
-        yield f"ONNX Runtime GenAI makes other tokens than transformers of {len(built.different)} of {built.texts} texts"
+    if _FEW * len(compared.different) > compared.texts:
+        yield f"ONNX Runtime GenAI makes other tokens than transformers of {len(compared.different)} of {compared.texts} texts"
 
 
-def _measured(graphs: Mapping[str, Graph], built: SpeechResult, files: Path, checkpoint: Path) -> MeasuredSpeech:
+def _measured(graphs: Mapping[str, Graph], built: SpeechResult, made: GenaiConfig, checkpoint: Path) -> MeasuredSpeech:
     counted = {name: _counts(graph) for name, graph in graphs.items()}
-    last = next(matrix for matrix in built.decoder.weights if ort_weights.name_of(matrix) == LAST)
-    made = genai_config.read(files)
     return MeasuredSpeech(
         weights=dict(sorted(sum(counted.values(), Counter[str]()).items())),
         parts={name: MeasuredPart(weights=dict(sorted(counts.items()))) for name, counts in counted.items()},
-        matmul=ort_weights.described(last),
+        matmul=next((ort_weights.described(one) for one in built.decoder.weights if ort_weights.name_of(one) == LAST), ""),
         context_length=made.model.context_length,
         end_tokens=tuple(made.end_tokens),
         mended=built.mended,
-        languages=len(languages(_json(checkpoint / GENERATION))),
-        tokenizer_texts_compared=built.texts,
-        tokenizer_texts_different=built.different,
+        languages=len(languages(read(checkpoint / GENERATION))),
+        tokenizer_texts_compared=built.tokenizer.texts,
+        tokenizer_texts_different=built.tokenizer.different,
     )
 
 
-def languages(generation: Mapping[str, Any]) -> dict[str, int]:
+def languages(generation: Fields) -> dict[str, int]:
     """The tokens of a model's languages, by what they are written as (`<|de|>`); none of a model of one language."""
     known = fields.nested(generation, "lang_to_id") if generation.get("is_multilingual") is not False else {}
     return {name: number for name, number in known.items() if isinstance(number, int)}

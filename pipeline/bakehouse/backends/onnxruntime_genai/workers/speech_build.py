@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai import genai_config, source, words
-from bakehouse.backends.onnxruntime_genai.seams import Changes, Graph, SpeechRequest, SpeechResult, SpeechSpec
+from bakehouse.backends.onnxruntime_genai import genai_config, source, speech_verify, words
+from bakehouse.backends.onnxruntime_genai.seams import Changes, Graph, SpeechRequest, SpeechResult, SpeechSpec, SpeechTokenizer
 from bakehouse.backends.onnxruntime_genai.speech_verify import GENERATION, GRAPHS, languages, longest
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
 from bakehouse.backends.onnxruntime_genai.workers import stub as ort_stub
@@ -93,8 +93,8 @@ def read(path: Path) -> Graph:
     return found.model_copy(update={"weights": (*ort_graph.convolutions(path), *found.weights)})
 
 
-def compare(checkpoint: Path, files: Path, remote_code: bool) -> dict[str, Any]:
-    """On how many texts the runtime's tokenizer was compared with transformers', and where it differs; see SpeechResult."""
+def compare(checkpoint: Path, files: Path, remote_code: bool) -> SpeechTokenizer:
+    """Where the runtime's tokenizer differs from transformers'."""
     events.progress("comparing the tokenizers")
     from transformers import AutoTokenizer
 
@@ -102,14 +102,13 @@ def compare(checkpoint: Path, files: Path, remote_code: bool) -> dict[str, Any]:
     other = _runtime(files)
     texts = [text for text in hard_texts.TEXTS if text]
     ids = {text: own(text, add_special_tokens=False)["input_ids"] for text in texts}
-    generation = json.loads((checkpoint / GENERATION).read_text(encoding="utf-8"))
-    prompts = ("<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>", *languages(generation))
-    return {
-        "texts": len(texts),
-        "different": tuple(text for text in texts if other.encode(text).tolist() != ids[text]),
-        "decoded": tuple(text for text in texts if str(other.decode(ids[text])) != own.decode(ids[text], skip_special_tokens=True)),
-        "prompts": tuple(token for token in prompts if other.encode(token).tolist() != [own.convert_tokens_to_ids(token)]),
-    }
+    prompts = ("<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>", *languages(speech_verify.read(checkpoint / GENERATION)))
+    return SpeechTokenizer(
+        texts=len(texts),
+        different=tuple(text for text in texts if other.encode(text).tolist() != ids[text]),
+        decoded=tuple(text for text in texts if str(other.decode(ids[text])) != own.decode(ids[text], skip_special_tokens=True)),
+        unknown=tuple(token for token in prompts if other.encode(token).tolist() != [own.convert_tokens_to_ids(token)]),
+    )
 
 
 def _runtime(files: Path) -> Any:
@@ -140,7 +139,7 @@ def run(request: SpeechRequest) -> SpeechResult:
         mended=changes,
         encoder=read(files / GRAPHS["encoder"]),
         decoder=read(files / GRAPHS["decoder"]),
-        **compare(checkpoint, files, spec.remote_code),
+        tokenizer=compare(checkpoint, files, spec.remote_code),
     )
 
 

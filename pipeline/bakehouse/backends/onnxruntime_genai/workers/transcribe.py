@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 import wave
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai import genai_config
+from bakehouse.backends.onnxruntime_genai import genai_config, speech_verify
 from bakehouse.backends.onnxruntime_genai.speech_verify import GENERATION, languages
 from bakehouse.child import events, start
 from bakehouse.formats import wav
@@ -30,7 +29,7 @@ class Listener:
         self._og = og
         self._model = og.Model(str(folder))
         self._processor = self._model.create_multimodal_processor()
-        self._languages = languages(json.loads((folder / GENERATION).read_text(encoding="utf-8")))
+        self._languages = languages(speech_verify.read(folder / GENERATION))
         self._first_special = min(genai_config.read(folder).end_tokens)  # Whisper's special tokens follow on those of texts
 
     def heard(self, one: Recorded) -> Transcription:
