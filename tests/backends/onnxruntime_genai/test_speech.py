@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bakehouse.app.main import main
-from bakehouse.package import manifest
+from bakehouse.package import card, manifest
 from tests.support import whisper
 from tests.support.hub_write import Workshop
 from tests.support.task_packages import PUBLISH, build, built, publish, recipe, run_card
@@ -38,33 +38,37 @@ print(processor.decode(generator.get_sequence(0)))
 """
 
 
-def made(folder: Path, name: str, checkpoint: Path, golden: dict[str, Any], builds: dict[str, Any]) -> Path:
+def made(folder: Path, name: str, checkpoint: Path, golden: tuple[dict[str, Any], ...], builds: dict[str, Any]) -> Path:
     (folder / "recipes").mkdir()
     shutil.copyfile(whisper.recording(), folder / "recipes" / "jfk.wav")
-    return built(folder, recipe(name, "speech-recognition", checkpoint, [{"audio": "jfk.wav", **golden}], builds, publish=PUBLISH))
+    return built(
+        folder, recipe(name, "speech-recognition", checkpoint, [{"audio": "jfk.wav", **one} for one in golden], builds, publish=PUBLISH)
+    )
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of tiny.en."""
     folder = tmp_path_factory.mktemp("whisper")
-    return made(folder, "whisper", whisper.checkpoint(), {"text": whisper.SAID}, {"fp32": FP32, "int4": INT4})
+    return made(folder, "whisper", whisper.checkpoint(), ({"text": whisper.SAID},), {"fp32": FP32, "int4": INT4})
 
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those of the one with several languages, whose language is found."""
-    return made(tmp_path_factory.mktemp("uneven"), "uneven", whisper.uneven(), {"max_word_error": 1.0}, {"fp32": FP32, "int8": INT8})
+    """Those of the one with several languages, of which it finds one and is told another."""
+    golden = ({"max_word_error": 1.0}, {"max_word_error": 1.0, "language": "de"})
+    return made(tmp_path_factory.mktemp("uneven"), "uneven", whisper.uneven(), golden, {"fp32": FP32, "int8": INT8})
 
 
 def test_in_floating_point_every_token_is_the_sources(packages: Path, uneven: Path) -> None:
-    for package in (packages / "whisper-fp32", uneven / "uneven-fp32"):
-        (verdict,) = manifest.read(package).verdicts
+    verdicts = [*manifest.read(packages / "whisper-fp32").verdicts, *manifest.read(uneven / "uneven-fp32").verdicts]
+    assert len({verdict.tokens for verdict in verdicts}) == len(verdicts) == 3
+    for verdict in verdicts:
         assert verdict.agreement.common_tokens == verdict.agreement.source_tokens == len(verdict.tokens) > 20
 
 
 def test_tokens_are_held_back_as_by_the_source(uneven: Path) -> None:
-    (verdict,) = manifest.read(uneven / "uneven-fp32").verdicts
+    verdict, _ = manifest.read(uneven / "uneven-fp32").verdicts
     first, *others = verdict.tokens
     assert whisper.NEVER not in others and first != whisper.NOT_FIRST and whisper.NOT_FIRST in others
 
@@ -113,10 +117,21 @@ def test_the_program_of_the_card_prints_what_is_said(weights: str, packages: Pat
 def test_the_program_of_the_card_and_run_find_the_language(uneven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(uneven / "uneven-fp32", tmp_path / "uneven-fp32")
     shutil.copyfile(whisper.recording(), tmp_path / "recording.wav")
-    (verdict,) = manifest.read(uneven / "uneven-fp32").verdicts
+    verdict, _ = manifest.read(uneven / "uneven-fp32").verdicts
     assert run_card(tmp_path / "uneven-fp32", tmp_path).strip() == verdict.answer.strip()
     assert main(["run", str(tmp_path / "uneven-fp32"), str(tmp_path / "recording.wav")]) == 0
     assert capsys.readouterr().out.strip() == verdict.answer.strip()
+
+
+def test_the_program_of_a_card_may_name_the_language(uneven: Path, tmp_path: Path) -> None:
+    """Where the first golden recording names one; here the second does."""
+    package = tmp_path / "uneven-fp32"
+    shutil.copytree(uneven / "uneven-fp32", package)
+    found = manifest.read(package)
+    build = found.build.model_copy(update={"golden": found.build.golden[::-1]})
+    (package / "README.md").write_text(card.render(found.model_copy(update={"build": build})), encoding="utf-8")
+    shutil.copyfile(whisper.recording(), tmp_path / "recording.wav")
+    assert run_card(package, tmp_path).strip() == found.verdicts[1].answer.strip()
 
 
 def test_a_published_package_is_whole_and_hears_the_same(packages: Path, workshop: Workshop) -> None:
