@@ -141,7 +141,7 @@ def test_another_device_is_refused(tmp_path: Path) -> None:
 # --- the step -------------------------------------------------------------------------------------
 
 
-def test_the_step_says_all_options_and_the_builder_gets_them() -> None:
+def test_the_step_says_all_options_and_the_builder_gets_them(tmp_path: Path) -> None:
     made = step(build(**GATHER))
     assert made.options == snapshot(
         {
@@ -168,6 +168,9 @@ def test_the_step_says_all_options_and_the_builder_gets_them() -> None:
         "accuracy_level=4 algo_config=default block_size=32 op_types_to_quantize=MatMul/Gather "
         "shared_embeddings=false is_symmetric=true use_qdq=false"
     )
+    (tmp_path / "config.json").write_text(json.dumps({"encoder_layers": 32, "decoder_layers": 4}))
+    by_hand = ort_genai.command(made, {"checkpoint": tmp_path}, Path("out")).upstream
+    assert by_hand.endswith(" # with the encoder's keys and values for 4 layers of the decoder")
     assert "shared_embeddings" not in spec(weights="int8").model_dump_json()
 
 

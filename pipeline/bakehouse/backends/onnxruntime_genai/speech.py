@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from bakehouse.backends.onnxruntime_genai import speech_limits, words
@@ -9,6 +10,7 @@ from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import OrtInt8
 from bakehouse.backends.onnxruntime_genai.seams import SpeechRequest, SpeechSpec
 from bakehouse.errors import Failure
+from bakehouse.formats import config_json, fields
 from bakehouse.steps.maker import Command, worker
 from bakehouse.steps.step import Step
 from bakehouse.tasks.speech.seams import TranscribeRequest
@@ -32,7 +34,16 @@ def command(step: Step, checkpoint: Path, files: Path) -> Command:
     """The command that makes a model folder."""
     spec = step.spec_as(SpeechSpec)
     request = SpeechRequest(checkpoint=checkpoint, files=files, spec=spec)
-    return worker("backends.onnxruntime_genai.workers.speech_build", request=request, upstream=words.upstream(spec))
+    by_hand = " ".join((words.upstream(spec), *_besides(checkpoint)))
+    return worker("backends.onnxruntime_genai.workers.speech_build", request=request, upstream=by_hand)
+
+
+def _besides(checkpoint: Path) -> Iterator[str]:
+    """What someone who runs the builder has to change in it, as a comment on its command line."""
+    config = config_json.read(checkpoint) if (checkpoint / config_json.NAME).is_file() else {}
+    layers = fields.integer(config, "decoder_layers")
+    if layers != fields.integer(config, "encoder_layers"):
+        yield f"# with the encoder's keys and values for {layers} layers of the decoder"
 
 
 def generate(build: OnnxRuntimeGenAI, request: TranscribeRequest) -> Command:
