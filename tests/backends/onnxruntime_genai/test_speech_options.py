@@ -249,12 +249,22 @@ def test_a_configuration_that_is_not_the_sources_is_a_fault() -> None:
 def test_other_numbers_of_a_recording_are_a_fault() -> None:
     made = {"feature_extraction": {"sequence": [{"operation": {"attrs": {"n_fft": 400, "hop_length": 160, "n_mel": 80}}}]}}
     assert list(speech_verify.judge_sound(made, {"n_fft": 400, "hop_length": 160, "feature_size": 80})) == []
-    assert list(speech_verify.judge_sound(made, {"n_fft": 400, "hop_length": 80, "chunk_length": 30})) == snapshot(
+    assert list(speech_verify.judge_sound(made, {"hop_length": 80, "chunk_length": 30, "do_normalize": True})) == snapshot(
         [
             "audio_processor_config.json says hop_length 160, should be 80 (hop_length)",
             "audio_processor_config.json says chunk_size None, should be 30 (chunk_length)",
+            "the checkpoint has recordings made equally loud (do_normalize), which ONNX Runtime GenAI does not do",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("preprocessor_config.json", {"n_fft": 400}), ("processor_config.json", {"feature_extractor": {"n_fft": 400}}), ("other.json", {})],
+)
+def test_how_a_recording_becomes_numbers_is_in_one_of_two_files(name: str, content: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / name).write_text(json.dumps(content))
+    assert dict(speech_verify.features(tmp_path)) == ({} if name == "other.json" else {"n_fft": 400})
 
 
 def test_a_tokenizer_may_differ_in_few_texts_and_never_in_prompts() -> None:

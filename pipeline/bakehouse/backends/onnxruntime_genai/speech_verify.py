@@ -36,7 +36,7 @@ from bakehouse.steps.maker import Verification
 from bakehouse.steps.seam import Report
 
 GRAPHS = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
-AUDIO, GENERATION, FEATURES = "audio_processor_config.json", "generation_config.json", "preprocessor_config.json"
+AUDIO, GENERATION = "audio_processor_config.json", "generation_config.json"
 FILES = (
     *(f"{graph}{end}" for graph in GRAPHS.values() for end in ("", ".data")),
     *(genai_config.NAME, AUDIO, GENERATION, "tokenizer.json", "tokenizer_config.json"),
@@ -55,7 +55,7 @@ def verify(spec: SpeechSpec, checkpoint: Path, files: Path, report: Report) -> V
     graphs = {"encoder": built.encoder, "decoder": built.decoder}
     faults = [f"{name}: {fault}" for name, graph in graphs.items() for fault in _of_graph(name, graph, files, survey, spec, made)]
     faults += judge_config(made, survey, ort_source.generation(checkpoint), longest(checkpoint, survey))
-    faults += judge_sound(read(files / AUDIO), read(checkpoint / FEATURES) if (checkpoint / FEATURES).is_file() else {})
+    faults += judge_sound(read(files / AUDIO), features(checkpoint))
     faults += judge_tokenizer(built.tokenizer)
     return Verification(_measured(graphs, built, made, checkpoint).model_dump(mode="json"), tuple(faults))
 
@@ -64,6 +64,12 @@ def read(path: Path) -> Fields:
     """A JSON object; an empty one where the file holds something else."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else {}
+
+
+def features(checkpoint: Path) -> Fields:
+    """What the checkpoint says of how a recording becomes numbers, in whichever of its files."""
+    alone, joined = checkpoint / "preprocessor_config.json", checkpoint / "processor_config.json"
+    return read(alone) if alone.is_file() else fields.nested(read(joined), "feature_extractor") if joined.is_file() else {}
 
 
 def longest(checkpoint: Path, survey: Survey) -> int:
@@ -166,6 +172,8 @@ def judge_sound(made: Fields, source: Fields) -> Iterator[str]:
     for name, field in _SOUND.items():
         if field in source and found.get(name) != source[field]:
             yield f"{AUDIO} says {name} {found.get(name)}, should be {source[field]} ({field})"
+    if source.get("do_normalize") is True:
+        yield "the checkpoint has recordings made equally loud (do_normalize), which ONNX Runtime GenAI does not do"
 
 
 def judge_tokenizer(compared: SpeechTokenizer) -> Iterator[str]:
