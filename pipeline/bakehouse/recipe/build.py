@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, JsonValue
@@ -69,6 +70,10 @@ class RuntimeBuild(Model):
     def without_effect(self, task: str) -> tuple[str, ...]:
         """The options that are set and would change nothing for models of a task."""
         return () if task == "text-generation" else self.only_text()
+
+    def misfits(self, golden: Model, files: Mapping[str, Path]) -> Iterator[str]:
+        """Sentences on what a golden input asks for that the runtime does not do; `files` are those that it names, by field."""
+        yield from ()
 
     def when_wrong(self) -> str:
         """What to do about such a build when it is too far from its source, where the runtime has something to try; "" elsewhere."""

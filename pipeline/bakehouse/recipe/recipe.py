@@ -103,6 +103,8 @@ class Recipe(Model):
         yield from fits.task_faults(self.task, self.builds)
         if special and self.evaluation:
             yield Fault(("evaluation",), f"It would have no effect: nothing is measured on texts for {self.task}.", "Leave it out.")
+        if special and self.repositories:
+            yield Fault(("repositories",), f"Models for {self.task} are not bundled.", "Leave it out.")
         if special and self.searches:
             yield Fault(("searches",), f"Nothing is searched for {self.task}.", "Leave it out.")
 

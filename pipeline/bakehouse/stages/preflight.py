@@ -270,8 +270,15 @@ def misfits(build: Build, session: Session, *, ask: bool) -> tuple[str, ...]:
     fit = task.unfit(survey) or (*misread(survey.config, toolchain), *backend.preflight(options, survey, toolchain, build.resolved.task))
     here = _folder(build, session)
     of_files = task.misfits_of_files(build.resolved, here, survey, sources.brings_code(build.checkpoint)) if here else ()
-    reasons = (*fit, *task.misfits(build.resolved, survey), *_other_licence(build, survey), *of_files)
+    reasons = (*fit, *task.misfits(build.resolved, survey), *_of_inputs(build), *_other_licence(build, survey), *of_files)
     return reasons or tuple(prompt_room.beyond(build, here, survey.config, session.children) if here else ())
+
+
+def _of_inputs(build: Build) -> Iterator[str]:
+    """What golden inputs ask for that the build's runtime does not do."""
+    for number, golden in enumerate(build.resolved.golden):
+        files = {name: build.contents["golden", number, name].path for name in golden.named_files()}
+        yield from (f"golden input {number + 1}: {reason}" for reason in build.resolved.options.misfits(golden, files))
 
 
 def _of_draft(build: Build, draft: Build, session: Session, *, ask: bool) -> Iterator[str]:

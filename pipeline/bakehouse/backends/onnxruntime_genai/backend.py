@@ -24,7 +24,7 @@ from bakehouse.backends.base import (
     tags,
     tags_here,
 )
-from bakehouse.backends.onnxruntime_genai import genai_config, layers, source
+from bakehouse.backends.onnxruntime_genai import genai_config, layers, source, speech, speech_verify
 from bakehouse.backends.onnxruntime_genai import verify as ort_rules
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai import words as ort_words
@@ -36,6 +36,7 @@ from bakehouse.backends.onnxruntime_genai.preflight import estimate, model_types
 from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.seams import (
+    SPEECH,
     BuildRequest,
     BuildResult,
     BuildSpec,
@@ -45,6 +46,7 @@ from bakehouse.backends.onnxruntime_genai.seams import (
     LogitsRequest,
     Measured,
     RunRequest,
+    SpeechSpec,
 )
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
@@ -55,6 +57,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.speech.seams import TranscribeRequest
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import layers as ranking
 from bakehouse.tasks.text_generation import numeric_check as numeric
@@ -89,10 +92,11 @@ def steps(
     task: str = DEFAULT_TASK,
 ) -> dict[str, Step]:
     """The one step that makes model, tokenizer and configuration."""
-    spec = spelled_out(_ours(build), remote_code)
+    spelled, made = (speech.spelled_out, speech.FORMAT) if task == SPEECH else (spelled_out, FORMAT)
+    spec = spelled(_ours(build), remote_code)
     needs = (("checkpoint", checkpoint),)
     tools = installed(*_BUILD_TOOLS)
-    return {"model": Step(kind="compress", maker="onnxruntime-genai", label=label, spec=spec, needs=needs, tools=tools, format=FORMAT)}
+    return {"model": Step(kind="compress", maker="onnxruntime-genai", label=label, spec=spec, needs=needs, tools=tools, format=made)}
 
 
 def spelled_out(build: OnnxRuntimeGenAI, remote_code: bool) -> BuildSpec:
@@ -153,7 +157,14 @@ def targets(build: BuildOptions) -> tuple[str, ...]:
 
 
 def generate(build: BuildOptions, parts: Mapping[str, Path], request: Request) -> Command:
-    """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU."""
+    """The command that answers the prompts of `request` with onnxruntime_genai, on the build's provider or else on the CPU.
+
+    Raises:
+        Failure: a speech model is to do what the runtime does not. NotInstalled: the runtime is missing.
+    """
+    if isinstance(request, TranscribeRequest):
+        _is_here()
+        return speech.generate(_ours(build), request)
     assert isinstance(request, generation.GenerateRequest)
     (device,) = targets(build)
     ours = GenerateRequest(model=request.model / folder(build), prompts=request.prompts, answers=request.answers, device=device)
@@ -170,11 +181,15 @@ def runner(build: BuildOptions, package: Path, device: Device | None) -> Command
         raise Failure(
             "models for ONNX Runtime GenAI are made for CPUs and GPUs here", remedy="leave out --device, or take a build for the NPU"
         )
-    runtime_is_installed([next(iter(installed(*group)), group[-1]) for group in (RUNTIMES, _ENGINES)])
+    _is_here()
     (made_for,) = targets(build)
     return worker(
         "backends.onnxruntime_genai.workers.run", request=RunRequest(model=package / folder(build), made_for=made_for, device=device)
     )
+
+
+def _is_here() -> None:
+    runtime_is_installed([next(iter(installed(*group)), group[-1]) for group in (RUNTIMES, _ENGINES)])
 
 
 def evaluate(build: BuildOptions, package: Path, device: Device | None, wanted: generation.EvaluateRequest) -> Command:
@@ -231,6 +246,8 @@ def command(step: Step, inputs: Mapping[str, Path], files: Path) -> Command:
         return worker("backends.onnxruntime_genai.workers.fidelity", request=_measuring(step, inputs, files))
     if step.kind == "sensitivity":
         return layers.command(step, inputs, files)
+    if isinstance(step.spec, SpeechSpec):
+        return speech.command(step, inputs["checkpoint"], files)
     spec, checkpoint = step.spec_as(BuildSpec), inputs["checkpoint"]
     if step.kind == numeric.KIND:
         compared = LogitsRequest(checkpoint=checkpoint, reference=inputs["logits"], files=files, spec=spec, model=inputs.get("model"))
@@ -260,6 +277,8 @@ def verify(step: Step, inputs: Mapping[str, Path], files: Path, report: Report) 
         return numeric.verify(files, report)
     if step.kind == "sensitivity":
         return ranking.verify(files, report)
+    if isinstance(step.spec, SpeechSpec):
+        return speech_verify.verify(step.spec, inputs["checkpoint"], files, report)
     absent = tuple(f"{name} was not made" for name in FILES if not (files / name).is_file())
     if absent:
         return Verification(faults=absent)

@@ -9,6 +9,7 @@ from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, MatMulNBits, OrtInt4
+from bakehouse.formats import wav
 from bakehouse.recipe.kinds import BuildOptions
 
 TOOLS: tuple[str, ...] = (
@@ -33,8 +34,8 @@ def format_of(build: BuildOptions) -> str:
 
 
 def facts(build: BuildOptions) -> CardFacts:
-    """Nothing but what every card has."""
-    return CardFacts()
+    """That a speech model hears one window."""
+    return CardFacts(longest_recording_s=wav.WINDOW_S)
 
 
 def quantization(build: BuildOptions) -> Rows:

@@ -68,13 +68,14 @@ class Decoder(_Part):
 
 
 class Model(_Part):
-    """The model; `context_length` in tokens, `type` as the builder calls its architecture."""
+    """The model; `context_length` in tokens, `type` as the builder calls its architecture. `encoder`: of one that hears."""
 
     context_length: int
     type: str = ""
     vocab_size: int = 0
     eos_token_id: int | list[int] | None = None
     decoder: Decoder
+    encoder: Decoder | None = None
 
 
 class GenaiConfig(_Part):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue
 
-from bakehouse.backends.onnxruntime_genai import folders
+from bakehouse.backends.onnxruntime_genai import folders, speech_limits
 from bakehouse.backends.onnxruntime_genai.quantization import CAPTURES, PRECISIONS, MatMulNBits, OrtInt4, OrtQuantization, Provider
 from bakehouse.recipe import agreement
 from bakehouse.recipe.build import RuntimeBuild
-from bakehouse.recipe.model import Fault, Rule
+from bakehouse.recipe.model import Fault, Model, Rule
+from bakehouse.tasks.speech.golden import AUDIO, Recording
 
 
 class OnnxRuntimeGenAI(RuntimeBuild):
     """ONNX for ONNX Runtime GenAI: CPU, any DirectX 12 GPU (dml), NVIDIA, WebGPU."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation", "speech-recognition")
 
     runtime: Literal["onnxruntime-genai"] = Field(description="ONNX for ONNX Runtime GenAI: CPU, any DirectX 12 GPU (dml), NVIDIA, WebGPU.")
     execution_provider: Provider = Field(description="What the model is made for: cpu, dml (DirectML), cuda, webgpu or NvTensorRtRtx.")
@@ -59,6 +63,15 @@ class OnnxRuntimeGenAI(RuntimeBuild):
                 f"the model builder makes no {self.quantization.weights} model for {self.execution_provider}",
                 f"For {self.execution_provider} it makes {', '.join(takes)}.",
             )
+
+    def only_text(self) -> tuple[str, ...]:
+        """Also what compares tokens one by one."""
+        return (*super().only_text(), *(("min_agreement",) if self.min_agreement else ()))
+
+    def misfits(self, golden: Model, files: Mapping[str, Path]) -> Iterator[str]:
+        """Of a recording: times, and more than a window."""
+        if isinstance(golden, Recording):
+            yield from speech_limits.refusals(files.get(AUDIO), times=golden.timestamps is not None)
 
     def stood_in(self) -> bool:
         """The CPU computes for every other provider that is not here."""

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 
 from bakehouse.backends.base import Room
 from bakehouse.backends.onnxruntime_genai import attention as ort_attention
-from bakehouse.backends.onnxruntime_genai import layer_names
+from bakehouse.backends.onnxruntime_genai import layer_names, speech_preflight
 from bakehouse.backends.onnxruntime_genai.memory import KEPT_BYTES, TOGETHER
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
 from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
-from bakehouse.backends.onnxruntime_genai.seams import BuildSpec
+from bakehouse.backends.onnxruntime_genai.seams import SPEECH, BuildSpec, SpeechSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.child import mapped
 from bakehouse.formats import fields
@@ -87,19 +87,25 @@ _BASE_BYTES = 1_200_000_000  # interpreter, torch, transformers, the builder and
 
 
 def toolchains(config: Config, task: str = DEFAULT_TASK) -> tuple[Toolchain, ...]:
-    """The toolchains with which the builder makes such models, the best first; it makes those that write text."""
+    """The toolchains with which the builder makes such models, the best first."""
     kind = next(iter(fields.texts(config, "architectures")), "")
+    if task == SPEECH:
+        return reading(config, (INSTALLED,) if kind == speech_preflight.ARCHITECTURE else ())
     return reading(config, _COMMON if kind in ARCHITECTURES and task == DEFAULT_TASK else ())
 
 
 def model_types(task: str = DEFAULT_TASK) -> Mapping[str, tuple[Toolchain, ...]]:
     """Every model type that the builder makes, with the toolchains with which it does."""
+    if task == SPEECH:
+        return {speech_preflight.MODEL_TYPE: (INSTALLED,)}
     return dict.fromkeys(TYPES, _COMMON) if task == DEFAULT_TASK else {}
 
 
 def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTALLED, task: str = DEFAULT_TASK) -> tuple[str, ...]:
     """Sentences, one for each reason why this build of this checkpoint cannot work with this toolchain."""
     assert isinstance(build, OnnxRuntimeGenAI)
+    if task == SPEECH:
+        return tuple(speech_preflight.reasons(build, survey, toolchain))
     config, requested = survey.config, build.quantization
     reasons = []
     kind = next(iter(fields.texts(config, "architectures")), "unknown")
@@ -180,6 +186,8 @@ def made_bytes(spec: BuildSpec, survey: Survey) -> int:
 
     What is not quantized has the io type. A tied embedding is the last MatMul's, if that can serve as both; else there are two.
     """
+    if isinstance(spec, SpeechSpec):
+        return speech_preflight.made_bytes(spec, survey)
     requested = spec.quantization
     if not isinstance(requested, MatMulNBits):
         return round(survey.parameters * _WIDTHS[requested.weights])

@@ -13,6 +13,8 @@ from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison
 
+SPEECH: Literal["speech-recognition"] = "speech-recognition"  # as recipes call the task
+
 # What was made otherwise than the builder makes it: the name of a field or a part -> the value that it has now, or what was done.
 Changes = dict[str, JsonValue]
 
@@ -33,6 +35,12 @@ class BuildSpec(Spec):
     def in_fp32(self) -> bool:
         """Whether what is not quantized has 32 bits in a model of integers (quant_config.default_io_dtype in the builder)."""
         return self.execution_provider == "cpu" or self.use_webgpu_fp32
+
+
+class SpeechSpec(BuildSpec):
+    """Of a model that writes down what is said; the embedding and the last MatMul always have weights of their own."""
+
+    task: Literal["speech-recognition"] = SPEECH
 
 
 class BuildRequest(Request):
@@ -97,6 +105,35 @@ class BuildResult(Result):
     tokenizer: RuntimeTokenizer
     two_heads: bool | None = None
     tokenizer_corrected: str | None = None
+
+
+class SpeechRequest(Request):
+    """Fill the folder `files` with the model of `spec`, made of the checkpoint."""
+
+    checkpoint: Path
+    files: Path
+    spec: SpeechSpec
+
+
+class SpeechTokenizer(Written):
+    """Of so many `texts`, those of which the runtime makes other tokens than transformers, and those of whose tokens another text.
+
+    `unknown` are tokens of prompts that it does not know.
+    """
+
+    texts: int
+    different: tuple[str, ...]
+    decoded: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+class SpeechResult(Result):
+    """What the model folder of a speech model is, as the worker read it back."""
+
+    mended: Changes
+    encoder: Graph
+    decoder: Graph
+    tokenizer: SpeechTokenizer
 
 
 class GenerateRequest(generation.GenerateRequest):
@@ -195,3 +232,23 @@ class Measured(MeasuredWeights):
     context_cut_from: int | None = None
     context_cut_reason: str | None = None
     cache_kept_beyond: int | None = None
+
+
+class MeasuredPart(Written):
+    """Numbers of weights of one graph by precision."""
+
+    weights: dict[str, int]
+
+
+class MeasuredSpeech(Written):
+    """What manifest and card have of a speech model; `languages` is how many it has, of a model of one language 0."""
+
+    weights: dict[str, int]
+    parts: dict[str, MeasuredPart]
+    matmul: str
+    context_length: int
+    end_tokens: tuple[int, ...]
+    mended: Changes
+    languages: int
+    tokenizer_texts_compared: int
+    tokenizer_texts_different: tuple[str, ...]

@@ -26,6 +26,14 @@ def read(path: Path) -> Graph:
     )
 
 
+def convolutions(path: Path) -> tuple[Matrix, ...]:
+    """The weights of convolutions along one axis, which text models do not have."""
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    found = [(node.name, weights[node.input[1]]) for node in graph.node if node.op_type == "Conv"]
+    return tuple(Matrix(name=name, op="Conv", type=_type(data), shape=tuple(data.dims)) for name, data in found)
+
+
 def _matrix(node: onnx.NodeProto, initializers: Mapping[str, TensorProto], dequantized: Mapping[str, onnx.NodeProto]) -> Matrix | None:
     """One operation with a matrix of weights; None for others."""
     match node.op_type:

@@ -13,7 +13,12 @@ def read(path: Path) -> Any:
     """The recording as float32 numbers between -1 and 1."""
     import numpy as np
 
+    return np.frombuffer(samples(path), dtype="<i2").astype(np.float32) / 32768
+
+
+def samples(path: Path) -> bytes:
+    """The recording as numbers of 16 bits, the lower byte first."""
     try:
-        return np.frombuffer(wav.samples(path), dtype="<i2").astype(np.float32) / 32768
+        return wav.samples(path)
     except wav.NotARecording as reason:
         events.refuse(f"The recording {path.name} cannot be used: {reason}.", f"{wav.HOW_TO}.")
