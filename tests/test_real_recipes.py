@@ -79,7 +79,8 @@ def test_the_other_openvino_builds_need_no_further_byte_and_no_further_export(be
         assert bench.manifest(name).validation.runtime_options == {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
-@pytest.mark.parametrize("name", [ONNX[0], *(pytest.param(name, marks=pytest.mark.conformance) for name in ONNX[1:])])
+@pytest.mark.conformance
+@pytest.mark.parametrize("name", ONNX)
 def test_builds_for_onnx_runtime_are_made_of_the_same_download(bench: Bench, first: str, hub: hubs.Hub, name: str) -> None:
     before = dict(hub.sent)
     bench.build(f"build:{name}")

@@ -176,7 +176,7 @@ def test_the_phi3_stand_in_is_compiled_and_read_back(platform: int, compiler: Pa
 @pytest.mark.parametrize(
     ("quantization", "checkpoint"),
     [
-        ({"group_size": -1}, "phi3_checkpoint"),
+        pytest.param({"group_size": -1}, "phi3_checkpoint", marks=pytest.mark.conformance),
         ({"weights": "int8"}, "phi3_checkpoint"),
         pytest.param({"weights": "fp16"}, "tiny_checkpoint", marks=pytest.mark.conformance),
         pytest.param({"weights": "nf4"}, "tiny_checkpoint", marks=pytest.mark.conformance),

@@ -14,6 +14,7 @@ from tests.support.task_packages import FP16, built, recipe
 pytestmark = [pytest.mark.model, pytest.mark.needs_backend("openvino")]
 
 
+@pytest.mark.conformance
 def test_a_model_that_is_told_the_language_writes_the_sources_tokens(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     shutil.copyfile(whisper.recording(), tmp_path / "recipes" / "jfk.wav")
