@@ -133,6 +133,20 @@ def test_a_program_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_p
     assert refusal(tmp_path / "pytorch_npu_model.pt") == "its pickle has 67,108,865 bytes, which no compiled model's has"
 
 
+def test_a_name_is_told_so_that_a_person_can_read_it(tmp_path: Path) -> None:
+    assert refusal(program(tmp_path, b"\x80\x02cos\tx\nname\n.")) == "it refers to os\\tx.name, which a compiled Phi-3 does not need"
+    assert len(refusal(program(tmp_path, b"\x80\x02cos\n" + b"n" * 2000 + b"\n."))) == 501
+
+
+def test_a_pickle_that_is_said_to_be_larger_than_its_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = program(tmp_path, b"\x80\x02" + MODEL + b"}b.")
+    body = bytearray(path.read_bytes())
+    at = body.index(b"PK\x01\x02") + 20
+    body[at : at + 4] = (1 << 31).to_bytes(4, "little")
+    path.write_bytes(body)
+    assert refusal(path) == "its pickle would be larger than the file that it is in"
+
+
 @pytest.mark.parametrize(
     "changes",
     [{6: b"\xff"}, {10: b"\x63"}, {42: b"\xff\xff\xff\x7f"}, {9: b"\x08", 46: b"\x98"}],

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakehouse.text import printable
+
 _LIBRARY = "intel_npu_acceleration_library.nn"
 _MODEL = "transformers.models.phi3"
 # All that a Phi-3 compiled by the library 1.4.0 refers to (torch 2.13, transformers 4.46). Unpickling calls what a pickle names,
@@ -32,12 +34,20 @@ _STORAGES = {"HalfStorage": "float16", "FloatStorage": "float32", "CharStorage":
 _WIDTHS = {"float16": 2, "float32": 4, "int8": 1, "uint8": 1}
 _DTYPES = ("float16", "float32")
 _MOST_BYTES = 1 << 26  # of the program; that of the full Phi-3 has less than one megabyte
+_LONGEST = 500  # characters of a sentence
 # What zipfile raises for archives that it cannot read: also for another method, a password, a name in no known encoding, a damaged stream.
 _DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError, UnicodeDecodeError, struct.error)
 
 
 class Foreign(ValueError):
-    """The pickle refers to something that a compiled model does not need, or has another layout."""
+    """The pickle refers to something that a compiled model does not need, or has another layout.
+
+    What it says may name what the pickle names: it is as much of that as a person reads, and nothing that a terminal would act on.
+    """
+
+    def __init__(self, what: str) -> None:
+        said = printable(what)
+        super().__init__(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…")
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ def read(path: Path) -> Thing:
             if len(programs) != 1:
                 raise Foreign(f"it holds {len(programs)} pickles and should hold one")
             sizes = {info.filename: info.file_size for info in archive.infolist()}
+            if archive.getinfo(programs[0]).compress_size > path.stat().st_size:
+                raise Foreign("its pickle would be larger than the file that it is in")
             if sizes[programs[0]] > _MOST_BYTES:
                 raise Foreign(f"its pickle has {sizes[programs[0]]:,} bytes, which no compiled model's has")
             program = archive.read(programs[0])
