@@ -36,7 +36,6 @@ from bakehouse.backends.onnxruntime_genai.preflight import estimate, model_types
 from bakehouse.backends.onnxruntime_genai.proposals import proposals
 from bakehouse.backends.onnxruntime_genai.quantization import TITLES, OrtFloat
 from bakehouse.backends.onnxruntime_genai.seams import (
-    SPEECH,
     BuildRequest,
     BuildResult,
     BuildSpec,
@@ -57,6 +56,7 @@ from bakehouse.steps.maker import Command, Verification, worker
 from bakehouse.steps.seam import Report, Request
 from bakehouse.steps.step import Step
 from bakehouse.store import files as file_tools
+from bakehouse.tasks.speech.golden import TASK as SPEECH
 from bakehouse.tasks.speech.seams import TranscribeRequest
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import layers as ranking

@@ -8,7 +8,7 @@ from bakehouse.backends import card_words
 from bakehouse.backends.base import CardFacts, HubWords
 from bakehouse.backends.card_words import Rows
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import TITLES, MatMulNBits, OrtInt4
+from bakehouse.backends.onnxruntime_genai.quantization import TITLES, MatMulNBits, OrtInt4, embeds_in_four_bits
 from bakehouse.formats import wav
 from bakehouse.recipe.kinds import BuildOptions
 
@@ -54,7 +54,7 @@ def quantization(build: BuildOptions) -> Rows:
 
 def _exceptions(done: OrtInt4) -> Rows:
     """What of a 4-bit model has another precision or form."""
-    rows: Rows = (("Embedding", "4 bits too"),) if "Gather" in done.op_types_to_quantize else ()
+    rows: Rows = (("Embedding", "4 bits too"),) if embeds_in_four_bits(done) else ()
     mixed = done.matmul_mixed_precision
     groups = ["the last layer"] if mixed and mixed.last_matmul else []
     groups += ["the most sensitive layers"] if mixed and mixed.mixed_layers else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4, OrtQuantization, Provider
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4, OrtQuantization, Provider, embeds_in_four_bits
 
 _GROUPS = {"cpu": "cpu_and_mobile", "dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
 _PROVIDERS = {"dml": "directml", "NvTensorRtRtx": "nvtensorrtrtx"}
@@ -53,7 +53,7 @@ def _parts(provider: Provider, requested: OrtQuantization, captures: bool) -> It
         if requested.int8_nodes:
             named = hashlib.sha256(" ".join(sorted(requested.int8_nodes)).encode()).hexdigest()[:8]
             yield f"{len(set(requested.int8_nodes))}-nodes-int8-{named}"
-        if "Gather" in requested.op_types_to_quantize:
+        if embeds_in_four_bits(requested):
             yield "embedding"
         if requested.use_qdq:
             yield "qdq"

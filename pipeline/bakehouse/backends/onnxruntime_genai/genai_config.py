@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -65,6 +65,11 @@ class Decoder(_Part):
         """The layers that have an input or output of this role, as in "past_conv_names"."""
         convolves = [layer < len(self.layer_types) and self.layer_types[layer] == "conv" for layer in range(self.num_hidden_layers)]
         return [layer for layer, conv in enumerate(convolves) if conv == ("conv" in role)]
+
+
+def named(names: Mapping[str, str], layers_of: Callable[[str], Iterable[int]]) -> set[str]:
+    """The names of inputs or outputs by their roles; one with `%d` stands for one of each layer that `layers_of` gives for its role."""
+    return {name for role, value in names.items() for name in ([value % layer for layer in layers_of(role)] if "%d" in value else [value])}
 
 
 class Model(_Part):

@@ -12,8 +12,8 @@ from bakehouse.backends.onnxruntime_genai import attention as ort_attention
 from bakehouse.backends.onnxruntime_genai import layer_names, speech_preflight
 from bakehouse.backends.onnxruntime_genai.memory import KEPT_BYTES, TOGETHER
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4
-from bakehouse.backends.onnxruntime_genai.seams import SPEECH, BuildSpec, SpeechSpec
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtFloat, OrtInt4, embeds_in_four_bits
+from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, SpeechSpec
 from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.child import mapped
 from bakehouse.formats import fields
@@ -22,6 +22,7 @@ from bakehouse.formats.config_json import Config
 from bakehouse.recipe.kinds import DEFAULT_TASK, BuildOptions
 from bakehouse.steps.cost import Estimate
 from bakehouse.steps.step import Step
+from bakehouse.tasks.speech.golden import TASK as SPEECH
 from bakehouse.tasks.text_generation import fidelity as fidelities
 from bakehouse.tasks.text_generation import weight_names
 from bakehouse.tasks.text_generation.reference_logits import compared_weights
@@ -128,7 +129,7 @@ def preflight(build: BuildOptions, survey: Survey, toolchain: Toolchain = INSTAL
         reasons.append("shared_embeddings needs a model whose embedding and last MatMul are one matrix, and in this one they are two")
     if (
         isinstance(requested, OrtInt4)
-        and "Gather" in requested.op_types_to_quantize
+        and embeds_in_four_bits(requested)
         and ties
         and requested.shareable
         and requested.shared_embeddings is None
@@ -178,7 +179,7 @@ def _of_a_build(spec: BuildSpec, survey: Survey) -> Estimate:
 
 
 def _is_in_parts(requested: MatMulNBits) -> bool:
-    return not isinstance(requested, OrtInt4) or not (requested.use_qdq or "Gather" in requested.op_types_to_quantize)
+    return not isinstance(requested, OrtInt4) or not (requested.use_qdq or embeds_in_four_bits(requested))
 
 
 def made_bytes(spec: BuildSpec, survey: Survey) -> int:
@@ -194,13 +195,13 @@ def made_bytes(spec: BuildSpec, survey: Survey) -> int:
     io = 4 if spec.in_fp32 else 2
     matrices = [tensor for tensor in survey.tensors if len(tensor.shape) >= 2]
     embeddings = [tensor for tensor in matrices if "embed" in tensor.name]
-    gathers = isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize
+    gathers = embeds_in_four_bits(requested)
     shared = isinstance(requested, OrtInt4) and requested.shareable and requested.shared_embeddings is not False
     made = float(io * (survey.parameters - _weights(matrices)) + _rotary_bytes(spec, survey.config, io))
     for tensor in matrices:
         tied = tensor in embeddings and weight_names.ties(survey.config)
         if tensor not in embeddings or tied or gathers:
-            made += _block_bytes(tensor, requested, io, _bytes_per_weight(tensor, requested, last=tied or "lm_head" in tensor.name))
+            made += requested.block_bytes(tensor.shape, io, _bytes_per_weight(tensor, requested, last=tied or "lm_head" in tensor.name))
         if tensor in embeddings and not (gathers or (tied and shared)):
             made += io * _weights([tensor])
     return round(made)
@@ -217,12 +218,6 @@ def _bytes_per_weight(tensor: Tensor, requested: MatMulNBits, *, last: bool) -> 
             return 0.5 + 0.5 * in_8_bits
     width = 0.5 if isinstance(requested, OrtInt4) else 1.0
     return 0.75 if mixed and mixed.mixed_layers and _SENSITIVE.search(tensor.name) else width
-
-
-def _block_bytes(tensor: Tensor, requested: MatMulNBits, io: int, width: float) -> float:
-    """Whole blocks, the last one of a column filled up; each has a scale in the io type, and an asymmetric one a zero point."""
-    blocks = math.prod(tensor.shape[:-1]) * -(-tensor.shape[-1] // requested.block_size)
-    return blocks * (requested.block_size * width + io + (0 if requested.symmetric else width))
 
 
 def _rotary_bytes(spec: BuildSpec, config: Config, io: int) -> int:

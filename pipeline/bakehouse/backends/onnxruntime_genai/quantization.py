@@ -7,6 +7,7 @@ onnxruntime/quantization/matmul_nbits_quantizer.py, and `rtn` is rtn_quantize in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -69,6 +70,13 @@ class MatMulNBits(Model):
         "default", description="How weights are rounded: by MLAS (default), to nearest (rtn), or as llama.cpp does (k_quant)."
     )
     nodes_to_exclude: tuple[Text, ...] = Field((), description="Names of nodes to leave in floating point, such as /lm_head/MatMul.")
+
+    def block_bytes(self, shape: tuple[int, ...], scale_bytes: int, width: float) -> float:
+        """What a matrix takes whose weights have `width` bytes: whole blocks, the last one of a column filled up, each with a scale, and
+        an asymmetric one with a zero point.
+        """
+        blocks = math.prod(shape[:-1]) * -(-shape[-1] // self.block_size)
+        return blocks * (self.block_size * width + scale_bytes + (0 if self.symmetric else width))
 
     rules: ClassVar[tuple[Rule, ...]] = (
         # rtn ignores: it makes zero points whenever the algorithm is k_quant.
@@ -234,3 +242,8 @@ class OrtInt4(MatMulNBits):
 
 
 OrtQuantization = Annotated[OrtFloat | OrtInt8 | OrtInt4, Field(discriminator="weights")]
+
+
+def embeds_in_four_bits(requested: OrtFloat | OrtInt8 | OrtInt4) -> bool:
+    """Whether the recipe has the embedding quantized too; only four bits can be."""
+    return isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize

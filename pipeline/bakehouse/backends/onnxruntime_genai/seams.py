@@ -13,8 +13,6 @@ from bakehouse.steps.seam import Request, Result, Spec
 from bakehouse.tasks.text_generation import seams as generation
 from bakehouse.tasks.text_generation.seams import TokenizerComparison
 
-SPEECH: Literal["speech-recognition"] = "speech-recognition"  # as recipes call the task
-
 # What was made otherwise than the builder makes it: the name of a field or a part -> the value that it has now, or what was done.
 Changes = dict[str, JsonValue]
 
@@ -40,7 +38,7 @@ class BuildSpec(Spec):
 class SpeechSpec(BuildSpec):
     """Of a model that writes down what is said; the embedding and the last MatMul always have weights of their own."""
 
-    task: Literal["speech-recognition"] = SPEECH
+    task: Literal["speech-recognition"] = "speech-recognition"
 
 
 class BuildRequest(Request):

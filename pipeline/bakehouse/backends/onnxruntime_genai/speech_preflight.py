@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 
 from bakehouse.backends.onnxruntime_genai.options import OnnxRuntimeGenAI
-from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtInt4
-from bakehouse.backends.onnxruntime_genai.seams import SPEECH, SpeechSpec
+from bakehouse.backends.onnxruntime_genai.quantization import MatMulNBits, OrtInt4, embeds_in_four_bits
+from bakehouse.backends.onnxruntime_genai.seams import SpeechSpec
 from bakehouse.formats import fields
 from bakehouse.formats.checkpoint import Survey, Tensor
+from bakehouse.tasks.speech.golden import TASK as SPEECH
 from bakehouse.toolchains.table import INSTALLED
 from bakehouse.toolchains.table import Name as Toolchain
 
@@ -52,10 +53,8 @@ def made_bytes(spec: SpeechSpec, survey: Survey) -> int:
 
 def _bytes(tensor: Tensor, spec: SpeechSpec) -> float:
     requested, count = spec.quantization, math.prod(tensor.shape)
-    gathers = isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize
+    gathers = embeds_in_four_bits(requested)
     in_float = len(tensor.shape) < 2 or IN_FLOAT.search(tensor.name) or ("embed_tokens" in tensor.name and not gathers)
     if in_float or not isinstance(requested, MatMulNBits):
         return _IO * count
-    width = 0.5 if isinstance(requested, OrtInt4) else 1.0
-    blocks = count / tensor.shape[-1] * -(-tensor.shape[-1] // requested.block_size)
-    return blocks * (requested.block_size * width + _IO + (0 if requested.symmetric else width))
+    return requested.block_bytes(tensor.shape, _IO, 0.5 if isinstance(requested, OrtInt4) else 1.0)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from bakehouse.backends.onnxruntime_genai import genai_config
 from bakehouse.backends.onnxruntime_genai import source as ort_source
+from bakehouse.backends.onnxruntime_genai import verify as verify_text
 from bakehouse.backends.onnxruntime_genai import weights as ort_weights
 from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH, Decoder, GenaiConfig
-from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtInt4, OrtInt8
+from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtInt8, embeds_in_four_bits
 from bakehouse.backends.onnxruntime_genai.seams import (
     Graph,
     Matrix,
@@ -79,11 +80,10 @@ def longest(checkpoint: Path, survey: Survey) -> int:
 
 
 def _of_graph(name: str, graph: Graph, files: Path, survey: Survey, spec: SpeechSpec, made: GenaiConfig) -> Iterator[str]:
-    for place, end in graph.data.items():
-        if (size := (files / place).stat().st_size if (files / place).is_file() else 0) != end:
-            yield f"{place} has {size} bytes, the graph refers to {end}"
+    sizes = {place: (files / place).stat().st_size for place in graph.data if (files / place).is_file()}
+    yield from verify_text.judge_data(graph.data, sizes, GRAPHS[name])
     yield from judge_weights(graph.weights, spec)
-    found, wanted = sum(map(_size, graph.weights)), weights_of(name, survey)
+    found, wanted = sum(map(ort_weights.size, graph.weights)), weights_of(name, survey)
     if found != wanted:
         yield f"its matrices have {found:,} weights, the checkpoint's {wanted:,}"
     yield from judge_interface(name, graph, survey, made)
@@ -104,20 +104,15 @@ def weights_of(name: str, survey: Survey) -> int:
 
 def judge_weights(matrices: tuple[Matrix, ...], spec: SpeechSpec) -> Iterator[str]:
     """Every matrix has the bits, blocks, zero points, accuracy level and type requested for it."""
-    wrong: dict[tuple[str, str], list[str]] = {}
-    for matrix in matrices:
-        found, should = ort_weights.described(matrix), ort_weights.described(expected(matrix, spec))
-        if found != should:
-            wrong.setdefault((found, should), []).append(ort_weights.name_of(matrix))
-    for (found, should), those in wrong.items():
+    for (found, should), those in ort_weights.stored_otherwise(matrices, lambda matrix: expected(matrix, spec)).items():
         yield f"the weight of {names.some(those, _MOST_NAMED)} is {found}, should be {should}"
 
 
 def expected(matrix: Matrix, spec: SpeechSpec) -> Precision:
     """How a matrix should be stored: convolutions and the encoder's attention stay in floating point, an embedding unless it is named."""
     requested = spec.quantization
-    gathers = isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize
-    of_lookup = matrix.op in ("Gather", "GatherBlockQuantized")
+    gathers = embeds_in_four_bits(requested)
+    of_lookup = matrix.op in ort_weights.GATHERS
     if not isinstance(requested, MatMulNBits) or matrix.op in ("Conv", "Attention") or (of_lookup and not gathers):
         return Precision(type="float")
     return Precision(
@@ -136,7 +131,7 @@ def judge_interface(name: str, graph: Graph, survey: Survey, made: GenaiConfig) 
         range(made.model.decoder.num_hidden_layers),
     )
     for side, named, tensors in (("inputs", part.inputs, graph.inputs), ("outputs", part.outputs, graph.outputs)):
-        wanted = {one for value in named.values() for one in ([value % layer for layer in layers] if "%d" in value else [value])}
+        wanted = genai_config.named(named, lambda role: layers)
         if wanted != set(tensors):
             differ = names.some(sorted(wanted ^ set(tensors)), _MOST_NAMED)
             yield f"{genai_config.NAME} and the graph do not name the same {side}: {differ}"
@@ -160,9 +155,7 @@ def judge_config(made: GenaiConfig, survey: Survey, generation: Generation, most
         "provider_options": (providers, []),
         **{name: (made.search.get(name), generation.search[name]) for name in SEARCH if name in generation.search},
     }
-    for name, (found, should) in compared.items():
-        if found != should:
-            yield f"{genai_config.NAME} says {name} {json.dumps(found)}, should be {json.dumps(should)}"
+    yield from verify_text.says_otherwise(compared)
 
 
 def judge_sound(made: Fields, source: Fields) -> Iterator[str]:
@@ -188,7 +181,7 @@ def judge_tokenizer(compared: SpeechTokenizer) -> Iterator[str]:
 
 
 def _measured(graphs: Mapping[str, Graph], built: SpeechResult, made: GenaiConfig, checkpoint: Path) -> MeasuredSpeech:
-    counted = {name: _counts(graph) for name, graph in graphs.items()}
+    counted = {name: ort_weights.counted(graph.weights) for name, graph in graphs.items()}
     return MeasuredSpeech(
         weights=dict(sorted(sum(counted.values(), Counter[str]()).items())),
         parts={name: MeasuredPart(weights=dict(sorted(counts.items()))) for name, counts in counted.items()},
@@ -206,14 +199,3 @@ def languages(generation: Fields) -> dict[str, int]:
     """The tokens of a model's languages, by what they are written as (`<|de|>`); none of a model of one language."""
     known = fields.nested(generation, "lang_to_id") if generation.get("is_multilingual") is not False else {}
     return {name: number for name, number in known.items() if isinstance(number, int)}
-
-
-def _counts(graph: Graph) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for matrix in graph.weights:
-        counts["fp32" if matrix.bits is None else f"int{matrix.bits}"] += _size(matrix)
-    return counts
-
-
-def _size(matrix: Matrix) -> int:
-    return math.prod(matrix.shape) if matrix.shape else 0

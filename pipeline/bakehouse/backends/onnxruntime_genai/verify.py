@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH, GenaiConfig, Model, ProviderOptions
+from bakehouse.backends.onnxruntime_genai.genai_config import SEARCH, GenaiConfig, Model, ProviderOptions, named
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Graph, RuntimeTokenizer, Tensor
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.backends.onnxruntime_genai.weights import io_type
@@ -13,10 +13,10 @@ from bakehouse.backends.onnxruntime_genai.workers import plan as ort_plan
 from bakehouse.tasks.text_generation import tokenizer_findings
 
 
-def judge_data(data: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
+def judge_data(data: Mapping[str, int], sizes: Mapping[str, int], graph: str = "model.onnx") -> Iterator[str]:
     """Every file of external data is present and as long as the graph says (`data`)."""
     if not data:
-        yield "model.onnx refers to no external data"
+        yield f"{graph} refers to no external data"
     for name, end in data.items():
         if sizes.get(name) != end:
             yield f"{name} has {sizes.get(name, 0)} bytes, the model refers to {end}"
@@ -26,13 +26,9 @@ def judge_interface(graph: Graph, made: GenaiConfig, spec: BuildSpec) -> Iterato
     """Inputs and outputs are those that genai_config.json names, of the right types and shapes."""
     decoder = made.model.decoder
     for side, names, tensors in (("inputs", decoder.inputs, graph.inputs), ("outputs", decoder.outputs, graph.outputs)):
-        named = {
-            name
-            for role, value in names.items()
-            for name in ([value % layer for layer in decoder.layers_of(role)] if "%d" in value else [value])
-        }
-        if named != set(tensors):
-            differ = sorted(named ^ set(tensors))
+        wanted = named(names, decoder.layers_of)
+        if wanted != set(tensors):
+            differ = sorted(wanted ^ set(tensors))
             yield f"genai_config.json and the model do not name the same {side}: {', '.join(differ[:5])}"
         for name, tensor in tensors.items():
             yield from _judge_tensor(name, tensor, made.model, io_type(spec))
@@ -74,6 +70,11 @@ def judge_config(made: GenaiConfig, source: Source, spec: BuildSpec) -> Iterator
         "provider_options": (model.decoder.session_options.provider_options, provider_options(spec)),
         **{name: (made.search.get(name), source.generation.search[name]) for name in SEARCH if name in source.generation.search},
     }
+    yield from says_otherwise(compared)
+
+
+def says_otherwise(compared: Mapping[str, tuple[object, object]]) -> Iterator[str]:
+    """A sentence for each value of genai_config.json that is not what it should be; by its name what was found, and what should be."""
     for name, (found, should) in compared.items():
         if found != should:
             yield f"genai_config.json says {name} {json.dumps(found)}, should be {json.dumps(should)}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtFloat, OrtInt4, OrtInt8
+from bakehouse.backends.onnxruntime_genai.quantization import LAST, MatMulNBits, OrtFloat, OrtInt4, OrtInt8, embeds_in_four_bits
 from bakehouse.backends.onnxruntime_genai.seams import BuildSpec, Matrix, MeasuredWeights, Precision
 from bakehouse.backends.onnxruntime_genai.source import Source
 from bakehouse.formats import fields
@@ -16,7 +16,7 @@ _TYPES = {"fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
 _NAMES = {element: name for name, element in _TYPES.items()}
 _SUFFIX = re.compile(r"(_matmul)?_Q[48]$")  # what the quantizers append to a node's name
 _MIXED = re.compile(r"/model/layers\.(\d+)/(?:attn/(?:qkv|v)_proj|mlp/down_proj)/MatMul")
-_GATHERS = ("Gather", "GatherBlockQuantized")
+GATHERS = ("Gather", "GatherBlockQuantized")
 
 
 def io_type(spec: BuildSpec) -> str:
@@ -48,42 +48,52 @@ def described(stored: Precision) -> str:
 def measure(matrices: Iterable[Matrix]) -> MeasuredWeights:
     """Numbers for the manifest and the card: weights by precision, and the MatMuls that have more bits than most."""
     matrices = list(matrices)
-    counts: Counter[str] = Counter()
-    for matrix in matrices:
-        if matrix.shape:
-            counts[_NAMES[matrix.type] if matrix.bits is None else f"int{matrix.bits}"] += math.prod(matrix.shape)
-    matmuls = [matrix for matrix in matrices if matrix.op not in _GATHERS]
+    matmuls = [matrix for matrix in matrices if matrix.op not in GATHERS]
     usual = Counter(described(matrix) for matrix in matmuls).most_common(1)[0][0]
     return MeasuredWeights(
-        weights=dict(sorted(counts.items())),
+        weights=dict(sorted(counted(matrices).items())),
         matmul=usual,
-        embedding=", ".join(sorted({described(matrix) for matrix in matrices if matrix.op in _GATHERS})) or "shared with the last MatMul",
+        embedding=", ".join(sorted({described(matrix) for matrix in matrices if matrix.op in GATHERS})) or "shared with the last MatMul",
         last_matmul=", ".join(described(matrix) for matrix in matrices if name_of(matrix) == LAST),
         other_precision=tuple(name_of(matrix) for matrix in matmuls if described(matrix) != usual),
     )
 
 
+def counted(matrices: Iterable[Matrix]) -> Counter[str]:
+    """Numbers of weights by precision; what shares the weights of another matrix has none."""
+    counts: Counter[str] = Counter()
+    for matrix in matrices:
+        if matrix.shape:
+            counts[_NAMES[matrix.type] if matrix.bits is None else f"int{matrix.bits}"] += size(matrix)
+    return counts
+
+
+def stored_otherwise(matrices: Iterable[Matrix], expected: Callable[[Matrix], Precision]) -> Mapping[tuple[str, str], list[str]]:
+    """The names of the matrices that are stored in another way than expected, by how they are and how they should be."""
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for matrix in matrices:
+        found, should = described(matrix), described(expected(matrix))
+        if found != should:
+            wrong.setdefault((found, should), []).append(name_of(matrix))
+    return wrong
+
+
 def judge(matrices: Iterable[Matrix], source: Source, spec: BuildSpec) -> Iterator[str]:
     """Every matrix has the bits, blocks, zero points, accuracy level and type requested for it, and none is missing."""
     matrices = list(matrices)
-    wrong: dict[tuple[str, str], list[str]] = {}
-    for matrix in matrices:
-        should = described(_expected(matrix, source, spec))
-        if described(matrix) != should:
-            wrong.setdefault((described(matrix), should), []).append(name_of(matrix))
-    for (found, should), names in wrong.items():
+    for (found, should), names in stored_otherwise(matrices, lambda matrix: _expected(matrix, source, spec)).items():
         more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         yield f"the weight of {names[0]}{more} is {found}, should be {should}"
     yield from _judge_exclusions(matrices, source, spec)
-    own = [matrix for matrix in matrices if matrix.op in _GATHERS and matrix.shape]
+    own = [matrix for matrix in matrices if matrix.op in GATHERS and matrix.shape]
     if bool(own) == shares(source, spec):
         yield f"the embedding {'has weights of its own' if own else 'shares those of the last MatMul'}, not what the recipe requests"
-    count = sum(_size(matrix) for matrix in matrices) - sum(_size(matrix) for matrix in own if source.ties)
+    count = sum(size(matrix) for matrix in matrices) - sum(size(matrix) for matrix in own if source.ties)
     if source.matrix_weights is not None and count != source.matrix_weights:
         yield f"the model's matrices have {count:,} weights, the checkpoint's {source.matrix_weights:,}"
 
 
-def _size(matrix: Matrix) -> int:
+def size(matrix: Matrix) -> int:
     return math.prod(matrix.shape) if matrix.shape else 0
 
 
@@ -129,11 +139,11 @@ def _unless_excluded(matrix: Matrix, source: Source, spec: BuildSpec) -> Precisi
     requested = spec.quantization
     if isinstance(requested, OrtFloat):
         return _plain(spec)
-    if matrix.op not in _GATHERS:
+    if matrix.op not in GATHERS:
         return _quantized(spec, requested, _bits(name_of(matrix), source, requested), requested.accuracy_level or 0)
     if isinstance(requested, OrtInt4) and shares(source, spec):
         return _quantized(spec, requested, _bits(LAST, source, requested))
-    if isinstance(requested, OrtInt4) and "Gather" in requested.op_types_to_quantize:
+    if embeds_in_four_bits(requested):
         return _quantized(spec, requested, 4)
     return _plain(spec)
 

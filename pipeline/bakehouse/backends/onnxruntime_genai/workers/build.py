@@ -9,10 +9,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
 
 from bakehouse.backends.onnxruntime_genai import genai_config, source, words
 from bakehouse.backends.onnxruntime_genai.quantization import OrtInt8
@@ -26,6 +28,7 @@ from bakehouse.tasks.text_generation.workers import end_tokens, loading, tokeniz
 
 LAYER = re.compile(r"Reading layer (\d+)")
 WHERE = re.compile(r" in (?:/|[A-Za-z]:\\)")  # before the folder that the builder writes to, on Linux and on Windows
+GenaiFile = dict[str, dict[str, JsonValue]]  # genai_config.json: the fields of `model` and of `search`
 
 
 @dataclass(frozen=True)
@@ -83,26 +86,31 @@ def build(checkpoint: Path, files: Path, spec: BuildSpec, more_options: Sequence
         if two_heads:
             options["shared_embeddings"] = False
         events.progress("loading the checkpoint")
-        try:
-            with loading.watched(), ort_repair.applied(options["hf_details"]["hf_config"], planned) as repaired:
-                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **options)
-        except (NotImplementedError, ValueError) as error:
-            events.refuse(
-                "The model builder does not take this model with these options.",
-                "Change the quantization in the recipe, or take another model.",
-                str(error).splitlines(),
-            )
+        with refusals_in_words(), loading.watched(), ort_repair.applied(options["hf_details"]["hf_config"], planned) as repaired:
+            builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **options)
     return Built(repaired | cut(files, planned), two_heads)
+
+
+@contextlib.contextmanager
+def refusals_in_words() -> Iterator[None]:
+    """End the child with a sentence where the builder refuses a model or an option."""
+    try:
+        yield
+    except (NotImplementedError, ValueError) as error:
+        events.refuse(
+            "The model builder does not take this model with these options.",
+            "Change the quantization in the recipe, or take another model.",
+            str(error).splitlines(),
+        )
 
 
 def cut(files: Path, planned: ort_plan.Plan) -> Changes:
     """Have genai_config.json claim no more tokens than the model is right for; the runtime refuses a longer max_length by itself."""
     if planned.cut_from is None:
         return {}
-    path = files / genai_config.NAME
-    made = json.loads(path.read_text(encoding="utf-8"))
+    made = read_config(files)
     made["model"]["context_length"] = made["search"]["max_length"] = planned.context
-    path.write_text(json.dumps(made, indent=4), encoding="utf-8", newline="\n")
+    write_config(files, made)
     return {"context_length": planned.context}
 
 
@@ -159,8 +167,7 @@ def fix_config(files: Path, generation: source.Generation) -> Changes:
     End tokens, without which answers run on; and search defaults that it looks for in config.json only (repetition_penalty and
     others, make_genai_config in base.py).
     """
-    path = files / genai_config.NAME
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_config(files)
     has = end_tokens.as_named(config["model"]["eos_token_id"])
     changes: Changes = {}
     if short := [token for token in generation.end_tokens if token not in has]:
@@ -169,8 +176,19 @@ def fix_config(files: Path, generation: source.Generation) -> Changes:
         if config["search"][name] != value:
             config["search"][name] = changes[name] = value
     if changes:
-        path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
+        write_config(files, config)
     return changes
+
+
+def read_config(files: Path) -> GenaiFile:
+    """genai_config.json, with whatever the builder wrote into it."""
+    config: GenaiFile = json.loads((files / genai_config.NAME).read_text(encoding="utf-8"))
+    return config
+
+
+def write_config(files: Path, config: GenaiFile) -> None:
+    """Write genai_config.json as the builder does."""
+    (files / genai_config.NAME).write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
 
 
 def run(request: BuildRequest) -> BuildResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bakehouse.backends.onnxruntime_genai import genai_config, source, speech_verify, words
+from bakehouse.backends.onnxruntime_genai import source, speech_verify, words
 from bakehouse.backends.onnxruntime_genai.seams import Changes, Graph, SpeechRequest, SpeechResult, SpeechSpec, SpeechTokenizer
 from bakehouse.backends.onnxruntime_genai.speech_verify import GENERATION, GRAPHS, languages, longest
 from bakehouse.backends.onnxruntime_genai.workers import build as ort_build
@@ -36,15 +35,8 @@ def build(checkpoint: Path, files: Path, spec: SpeechSpec) -> Changes:
         extra = list(words.extra_options(spec))
         options = builder.parse_extra_options(None, str(checkpoint), str(files), weights, provider, cache, extra)
         events.progress("loading the checkpoint")
-        try:
-            with loading.watched(), heard_by(layers):
-                builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **options)
-        except (NotImplementedError, ValueError) as error:
-            events.refuse(
-                "The model builder does not take this model with these options.",
-                "Change the quantization in the recipe, or take another model.",
-                str(error).splitlines(),
-            )
+        with ort_build.refusals_in_words(), loading.watched(), heard_by(layers):
+            builder.create_model(None, str(checkpoint), str(files), weights, provider, cache, **options)
     uneven = layers != config["encoder_layers"]
     return {"encoder": f"keys and values for {layers} layers of the decoder"} if uneven else {}
 
@@ -76,12 +68,11 @@ def _with_layers(method: _Method, layers: int) -> _Method:
 
 def fix_length(files: Path, most: int) -> Changes:
     """Have texts end where the checkpoint's do, which says so in its generation config; the builder does not read that."""
-    path = files / genai_config.NAME
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = ort_build.read_config(files)
     if config["search"]["max_length"] == most:
         return {}
     config["search"]["max_length"] = most
-    path.write_text(json.dumps(config, indent=4), encoding="utf-8", newline="\n")
+    ort_build.write_config(files, config)
     return {"max_length": most}
 
 
@@ -117,11 +108,10 @@ def _runtime(files: Path) -> Any:
 
     with temporary.folder() as folder:
         ort_stub.write(files, Path(folder))
-        path = Path(folder) / genai_config.NAME
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = ort_build.read_config(Path(folder))
         del config["model"]["encoder"]
         config["model"]["type"] = "llama"
-        path.write_text(json.dumps(config), encoding="utf-8", newline="\n")
+        ort_build.write_config(Path(folder), config)
         return og.Tokenizer(og.Model(folder))
 
 
