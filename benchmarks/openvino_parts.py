@@ -1,4 +1,4 @@
-"""What of a variant's time is not Bakehouse's: OpenVINO and NNCF alone, on an export that is there, in a process with nothing else.
+"""How much of a variant's time OpenVINO and NNCF take by themselves: on an existing export, in a process that imports nothing else.
 
     python -m benchmarks.openvino_parts --shape full --scratch /somewhere/with/30/GB
 

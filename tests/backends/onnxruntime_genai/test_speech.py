@@ -56,7 +56,7 @@ def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those of the one with several languages, of which it finds one and is told another."""
+    """Those of the one with several languages, of which it finds one and is given another."""
     golden = ({"max_word_error": 1.0}, {"max_word_error": 1.0, "language": "de"})
     return made(tmp_path_factory.mktemp("uneven"), "uneven", whisper.uneven(), golden, {"fp32": FP32})
 

@@ -1,5 +1,5 @@
 """What the stock model builder and runtime do with a Whisper, without Bakehouse: what we work around or refuse. A test here that fails
-says that upstream was mended: take the workaround out, and change docs/concepts/tasks.md."""
+says that upstream was fixed: take the workaround out, and change docs/concepts/tasks.md."""
 
 from __future__ import annotations
 
